@@ -1,0 +1,5 @@
+"""The one exception that means: the input is at fault, not the program."""
+
+
+class InputError(ValueError):
+    """What is required, what came, what to do: one line for the person who supplied the input."""

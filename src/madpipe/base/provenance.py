@@ -1,0 +1,117 @@
+"""Where a result comes from: a fingerprint of the code that made it, versions, git commit, date."""
+
+import ast
+import datetime
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import subprocess
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+_ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package
+_PACKAGE = "madpipe"
+_LIBRARIES = ("h5py", "matplotlib", "numpy", "scikit-image", "scipy", "snakemake", "torch", "xraydb", "xraylib")
+
+
+def module_path(module: str) -> Path:
+    """Find the source file of a module of this package without importing it."""
+    path = _ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def imports(module: str) -> set[str]:
+    """Name the package's modules that a module imports directly, its parent packages among them."""
+    found: set[str] = set()
+    for node in ast.walk(_syntax(module)):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in found if name.split(".")[0] == _PACKAGE and module_path(name).is_file()}
+
+
+def closure(*modules: str) -> list[str]:
+    """Name the modules given and every module of the package that they import, directly or not."""
+    seen: set[str] = set()
+    queue = list(modules)
+    while queue:
+        module = queue.pop()
+        if module not in seen:
+            seen.add(module)
+            queue += imports(module)
+    return sorted(seen)
+
+
+def fingerprint(*modules: str) -> str:
+    """Hash the modules and all of the package that they import, less comments, docstrings and layout.
+
+    Editing code changes it; a comment, a docstring, blank lines or a touch do not.
+    """
+    digest = hashlib.sha256()
+    for module in closure(*modules):
+        digest.update(f"{module}\0{ast.dump(_without_docstrings(_syntax(module)))}\0".encode())
+    return digest.hexdigest()[:16]
+
+
+@cache
+def _source(path: Path, stamp: int) -> str:
+    """Source text; the stamp makes an edited file another entry of the cache."""
+    return path.read_text(encoding="utf-8")
+
+
+def _syntax(module: str) -> ast.Module:
+    """Syntax tree of a module, made anew since it may be altered."""
+    path = module_path(module)
+    return ast.parse(_source(path, path.stat().st_mtime_ns))
+
+
+def _without_docstrings(tree: ast.Module) -> ast.Module:
+    """Drop the docstring of the module and of each class and function in it."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            first = node.body[0] if node.body else None
+            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
+                node.body = node.body[1:]
+    return tree
+
+
+def git_commit() -> str:
+    """Name the commit of the checkout that the package lies in, or say that there is none."""
+    return _git("rev-parse", "--short=12", "HEAD") or "not in a git checkout"
+
+
+def _git(*words: str) -> str:
+    """Answer of a git command, empty where there is none."""
+    try:
+        done = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, check=False)
+    except OSError:
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, this package and the libraries that numbers depend on."""
+    named = {name: importlib.metadata.version(name) for name in (_PACKAGE, *_LIBRARIES)}
+    return {"python": platform.python_version(), **named}
+
+
+def date() -> str:
+    """Date of a result: SOURCE_DATE_EPOCH, else the commit's; never the clock, so that a rerun gives the same bytes."""
+    seconds = os.environ.get("SOURCE_DATE_EPOCH") or _git("show", "-s", "--format=%ct", "HEAD") or "0"
+    return datetime.datetime.fromtimestamp(int(seconds), tz=datetime.UTC).isoformat()
+
+
+def process(parameters: Mapping[str, Any]) -> dict[str, str]:
+    """Describe the process that makes a file, for NXprocess: program, version, date and the parameters as JSON."""
+    note = {"parameters": dict(parameters), "versions": versions(), "git_commit": git_commit()}
+    return {
+        "program": _PACKAGE,
+        "version": importlib.metadata.version(_PACKAGE),
+        "date": date(),
+        "note_1": json.dumps(note, sort_keys=True, default=str),
+    }

@@ -1,0 +1,1 @@
+"""Multi-wavelength anomalous diffraction of nanoparticles. Start reading in forward.py."""
