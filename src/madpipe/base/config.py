@@ -1,4 +1,4 @@
-"""Frozen configuration models: unknown keys refused with the nearest known one, overlays merged, YAML written back."""
+"""Frozen configuration models: unknown keys refused with the nearest one, overlays merged, YAML written."""
 
 import difflib
 import types
@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from madpipe.base.errors import InputError
 
@@ -35,15 +36,17 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: needs an existing configuration file; there is none; check the path.")
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except yaml.YAMLError as error:
-        raise InputError(f"{path}: needs valid YAML; got: {' '.join(str(error).split())}; mend it.") from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"{path}: needs valid YAML; got: {' '.join(str(error).split())}; mend it."
+        ) from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: needs key: value pairs at the top; got {type(content).__name__}; mend it.")
     return content
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
-    """Lay an overlay over a configuration: mappings are merged, anything else is replaced, null removes a key."""
+    """Lay an overlay over a configuration: mappings merge, anything else is replaced, null removes a key."""
     merged = dict(base)
     for key, value in overlay.items():
         if value is None:
@@ -55,41 +58,65 @@ def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]
     return merged
 
 
+def dropped_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out every key whose value is null: so an overlay takes a key of the base configuration away."""
+    return {
+        key: dropped_nulls(value) if isinstance(value, Mapping) else value
+        for key, value in values.items()
+        if value is not None
+    }
+
+
 def validate(model: type[AnyModel], values: Mapping[str, Any]) -> AnyModel:
     """Turn plain values into a model.
 
     Raises
     ------
     InputError
-        One line per fault: where it is, what is required, what came; for an unknown key the nearest known one.
+        One line, each fault with its place, what is required, what came; for an unknown key the nearest one.
     """
     try:
         return model.model_validate(values)
     except ValidationError as error:
-        faults = [_fault(model, item) for item in error.errors()]
+        faults = [_fault(model, values, item) for item in error.errors()]
         raise InputError("; ".join(dict.fromkeys(faults)) + ".") from error
 
 
-def _fault(model: type[Model], item: Any) -> str:
+def _fault(model: type[Model], values: Mapping[str, Any], item: Any) -> str:
     """One fault of a configuration in words."""
-    where = ".".join(str(name) for name in item["loc"] if name not in ("measured", "simulated"))
+    where = ".".join(_keys_to(values, item["loc"]))
     if item["type"] == "extra_forbidden":
         known = sorted(_known_keys(model, item["loc"][:-1]))
         nearest = difflib.get_close_matches(str(item["loc"][-1]), known, n=1, cutoff=0.5)
         advice = f"did you mean {nearest[0]!r}?" if nearest else f"known are {', '.join(known)}"
         return f"config key {where!r} is unknown; {advice}"
     if item["type"] == "missing":
-        return f"config key {where!r} is required; it is missing; add it"
+        missing = ".".join(filter(None, (where, item["loc"][-1])))
+        return f"config key {missing!r} is required; it is missing; add it"
     return f"config key {where!r}: {item['msg']}; got {item['input']!r}; correct it"
+
+
+def _keys_to(values: Any, location: Sequence[Any]) -> Iterator[str]:
+    """Keys on the way to a fault; a name that the values do not hold is a kind of section, not a key."""
+    for name in location:
+        is_entry = isinstance(values, list | tuple) and isinstance(name, int)
+        if is_entry or (isinstance(values, Mapping) and name in values):
+            values = values[name]
+            yield str(name)
+
+
+def _keys(model: type[Model]) -> dict[str, FieldInfo]:
+    """Fields of a model by their key in the file."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
 
 
 def _known_keys(model: type[Model], path: Sequence[Any]) -> set[str]:
     """Keys allowed where an unknown one was found: those of the union of models reachable by the path."""
     models = [model]
     for name in path:
-        fields = [one.model_fields[name].annotation for one in models if name in one.model_fields]
+        fields = [_keys(one)[name].annotation for one in models if name in _keys(one)]
         models = [found for field in fields for found in _models_in(field)] or models
-    return {name for one in models for name in one.model_fields}
+    return {key for one in models for key in _keys(one)}
 
 
 def _models_in(annotation: Any) -> Iterator[type[Model]]:
@@ -112,27 +139,29 @@ def _lines(model: Model, depth: int) -> Iterator[str]:
     indent = "  " * depth
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
+        key = field.alias or name
         if value is None:
             continue
         yield f"{indent}# {field.description}"
         if isinstance(value, Model):
-            yield f"{indent}{name}:"
+            yield f"{indent}{key}:"
             yield from _lines(value, depth + 1)
-        elif isinstance(value, Mapping):
-            yield f"{indent}{name}:"
-            for key, inner in value.items():
-                yield f"{indent}  {key}:"
-                yield from _changed_lines(inner, depth + 2)
+        elif isinstance(value, Mapping) and value:
+            yield f"{indent}{key}:"
+            for entry, inner in value.items():
+                changed = list(_changed_lines(inner, depth + 2))
+                yield f"{indent}  {_scalar(entry)}:{'' if changed else ' {}'}"
+                yield from changed
         else:
-            yield f"{indent}{name}: {_scalar(value)}"
+            yield f"{indent}{key}: {_scalar(value)}"
 
 
 def _changed_lines(model: Model, depth: int) -> Iterator[str]:
     """Lines of one entry of a table of models: only what differs from the defaults."""
-    for name in type(model).model_fields:
+    for name, field in type(model).model_fields.items():
         value = getattr(model, name)
         if name in model.model_fields_set and value is not None:
-            yield f"{'  ' * depth}{name}: {_scalar(value)}"
+            yield f"{'  ' * depth}{field.alias or name}: {_scalar(value)}"
 
 
 def _scalar(value: Any) -> str:

@@ -15,7 +15,17 @@ from typing import Any
 
 _ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package
 _PACKAGE = "madpipe"
-_LIBRARIES = ("h5py", "matplotlib", "numpy", "scikit-image", "scipy", "snakemake", "torch", "xraydb", "xraylib")
+_LIBRARIES = (
+    "h5py",
+    "matplotlib",
+    "numpy",
+    "scikit-image",
+    "scipy",
+    "snakemake",
+    "torch",
+    "xraydb",
+    "xraylib",
+)
 
 
 def module_path(module: str) -> Path:
@@ -25,14 +35,21 @@ def module_path(module: str) -> Path:
 
 
 def imports(module: str) -> set[str]:
-    """Name the package's modules that a module imports directly, its parent packages among them."""
-    found: set[str] = set()
+    """Name the modules of the package that importing one runs first: those it names and all parent packages."""
+    found = {module}
     for node in ast.walk(_syntax(module)):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return {name for name in found if name.split(".")[0] == _PACKAGE and module_path(name).is_file()}
+    ours = {name for name in found if name.split(".")[0] == _PACKAGE}
+    return {name for one in ours for name in _lineage(one) if module_path(name).is_file()} - {module}
+
+
+def _lineage(name: str) -> list[str]:
+    """Name the packages above a module, and itself: a, a.b, a.b.c."""
+    words = name.split(".")
+    return [".".join(words[:depth]) for depth in range(1, len(words) + 1)]
 
 
 def closure(*modules: str) -> list[str]:
@@ -73,10 +90,9 @@ def _syntax(module: str) -> ast.Module:
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     """Drop the docstring of the module and of each class and function in it."""
     for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if isinstance(first, ast.Expr) and isinstance(first.value, ast.Constant) and isinstance(first.value.value, str):
-                node.body = node.body[1:]
+        can_have_one = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        if can_have_one and ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
     return tree
 
 
@@ -101,13 +117,13 @@ def versions() -> dict[str, str]:
 
 
 def date() -> str:
-    """Date of a result: SOURCE_DATE_EPOCH, else the commit's; never the clock, so that a rerun gives the same bytes."""
+    """Date of a result: SOURCE_DATE_EPOCH, else the commit's; not the clock's, so that reruns are equal."""
     seconds = os.environ.get("SOURCE_DATE_EPOCH") or _git("show", "-s", "--format=%ct", "HEAD") or "0"
     return datetime.datetime.fromtimestamp(int(seconds), tz=datetime.UTC).isoformat()
 
 
 def process(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Describe the process that makes a file, for NXprocess: program, version, date and the parameters as JSON."""
+    """Describe the process that makes a file, for NXprocess: program, version, date, parameters as JSON."""
     note = {"parameters": dict(parameters), "versions": versions(), "git_commit": git_commit()}
     return {
         "program": _PACKAGE,

@@ -6,11 +6,14 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import torch
 from tqdm import tqdm
+
+from madpipe.base.errors import InputError
 
 log = logging.getLogger("madpipe")
 _Item = TypeVar("_Item")
@@ -60,3 +63,18 @@ def progress(items: Iterable[_Item], label: str, total: int | None = None) -> It
             last = now
             share = f" of {total}, {(total - number) * (now - start) / number:.0f} s left" if total else ""
             log.info("%s: %d%s", label, number, share)
+
+
+@contextmanager
+def job(log_file: str | Path, threads: int = 1) -> Iterator[None]:
+    """Run a workflow's job: log file, fixed threads; a fault of the input ends it with one line instead of a trace."""
+    log_to(log_file)
+    fix_threads(threads)
+    try:
+        yield
+    except InputError as error:
+        log.error("%s", error)
+        raise SystemExit(1) from None
+    except Exception:
+        log.exception("the job failed")
+        raise

@@ -1,14 +1,17 @@
 """One record, one HDF5/NeXus file: written whole or not at all, read back with its axes and units checked.
 
-A record is a frozen dataclass. Each field made with :func:`entry` says where it lives in the file and in which
-unit; a field made with :func:`part` is a record of its own below a group. The record's ``nexus_groups()`` gives the
-attributes of the groups, so that a NeXus or CXI reader finds the signal and its axes.
+A record is a frozen dataclass. Each field made with :func:`entry` says where it lives in the file and in
+which unit; a field made with :func:`part` is a record of its own below a group. The record's
+``nexus_groups()`` gives the attributes of the groups, so that a NeXus or CXI reader finds signal and axes.
 """
 
+import csv
 import dataclasses
+import io
+import json
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -36,22 +39,45 @@ def part(path: str, record: type) -> Any:
 
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
-    """Give a temporary name beside path; it takes path's place when the block ends well and vanishes when not."""
+    """Give a temporary name beside path; it takes path's place when the block ends well, else it vanishes.
+
+    Raises
+    ------
+    InputError
+        The disk is full or the folder cannot be written.
+    """
     path = Path(path)
+    try:
+        with _temporary_file(path) as temporary:
+            yield temporary
+            with temporary.open("rb") as written:
+                os.fsync(written.fileno())
+            temporary.chmod(0o666 & ~_umask())
+            temporary.replace(path)
+    except OSError as error:
+        raise InputError(
+            f"{path}: needs a writable disk with room for the whole file; got: {_one_line(error)}; "
+            "free some space or choose another place. A file that was there before is unchanged."
+        ) from error
+
+
+@contextmanager
+def _temporary_file(path: Path) -> Iterator[Path]:
+    """Make an empty file beside path, removed at the end unless it was moved away."""
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     os.close(handle)
-    temporary = Path(name)
     try:
-        yield temporary
-        with temporary.open("rb") as written:
-            os.fsync(written.fileno())
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)
-        temporary.replace(path)
+        yield Path(name)
     finally:
-        temporary.unlink(missing_ok=True)
+        Path(name).unlink(missing_ok=True)
+
+
+def _umask() -> int:
+    """Permissions that new files lack; it can only be read by setting it."""
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
 
 
 def write(path: str | Path, record: Any, *, process: Mapping[str, str] | None = None) -> None:
@@ -71,17 +97,20 @@ def write(path: str | Path, record: Any, *, process: Mapping[str, str] | None = 
     InputError
         The disk is full or the folder cannot be written.
     """
-    try:
-        with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
-            _write_root(file)
-            _write_record(file, record, "")
-            if process is not None:
-                _write_process(file, process)
-    except (OSError, RuntimeError) as error:
-        raise InputError(
-            f"{path}: needs a writable disk with room for the whole file; got: {_one_line(error)}; "
-            "free some space or choose another place. A file that was there before is unchanged."
-        ) from error
+    image = _hdf5_image(record, process)
+    with whole_file(path) as temporary:
+        temporary.write_bytes(image.getbuffer())
+
+
+def _hdf5_image(record: Any, process: Mapping[str, str] | None) -> io.BytesIO:
+    """Make the whole file in memory: HDF5 can crash the process when the disk fills up under an open file."""
+    image = io.BytesIO()
+    with h5py.File(image, "w") as file:
+        _write_root(file)
+        _write_record(file, record, "")
+        if process is not None:
+            _write_process(file, process)
+    return image
 
 
 def read(path: str | Path, record: type[Record]) -> Record:
@@ -90,15 +119,23 @@ def read(path: str | Path, record: type[Record]) -> Record:
     Raises
     ------
     InputError
-        No such file, not HDF5 or truncated, a required dataset missing, or a dataset in another unit.
+        No such file, not HDF5 or truncated, a required dataset missing, a dataset in another unit, or values
+        that the record refuses.
     """
+    with _opened(path) as file:
+        return _read_record(file, record, "")
+
+
+@contextmanager
+def _opened(path: str | Path) -> Iterator[h5py.File]:
+    """Open a file for reading; damage found at once, or while the block reads, becomes an InputError."""
     path = Path(path)
     if not path.exists():
         raise InputError(f"{path}: needs an existing HDF5 file; there is none; check the path.")
     try:
         with h5py.File(path, "r") as file:
-            return _read_record(file, record, "", path)
-    except OSError as error:
+            yield file
+    except (OSError, RuntimeError, KeyError) as error:
         raise InputError(
             f"{path}: needs a complete HDF5 file; got: {_one_line(error)}; "
             "it may be truncated or of another format: make it again, or run `madpipe convert`."
@@ -106,10 +143,16 @@ def read(path: str | Path, record: type[Record]) -> Record:
 
 
 def read_process(path: str | Path) -> dict[str, str]:
-    """Read who made a file and how: the NXprocess group as text."""
-    with h5py.File(path, "r") as file:
+    """Read who made a file and how: the NXprocess group as text, empty where the file has none.
+
+    Raises
+    ------
+    InputError
+        No such file, not HDF5 or truncated.
+    """
+    with _opened(path) as file:
         group = file.get(_PROCESS, {})
-        return {name: group[name][()].decode() for name in group}
+        return {name: _plain(group[name][()]) for name in group}
 
 
 def _one_line(error: BaseException) -> str:
@@ -149,7 +192,7 @@ def _write_record(file: h5py.File, record: Any, prefix: str) -> None:
 
 
 def _write_dataset(file: h5py.File, path: str, value: Any, metadata: Mapping[str, Any]) -> None:
-    """One dataset; arrays beyond a few kilobytes are chunked along their first axis and compressed without loss."""
+    """One dataset; large arrays are chunked along their first axis and compressed without loss."""
     array = value if isinstance(value, str) else np.asarray(value)
     options: dict[str, Any] = {}
     if not isinstance(array, str) and array.nbytes > 65536:
@@ -161,40 +204,73 @@ def _write_dataset(file: h5py.File, path: str, value: Any, metadata: Mapping[str
     dataset.attrs.update(metadata["attributes"])
 
 
-def _read_record(file: h5py.File, record: type[Record], prefix: str, path: Path) -> Record:
+def _read_record(file: h5py.File, record: type[Record], prefix: str) -> Record:
     """Read every field that the file has; fail on a required one that it lacks."""
     values: dict[str, Any] = {}
     for field in dataclasses.fields(record):  # type: ignore[arg-type]
         where = prefix + field.metadata["path"]
         if "record" in field.metadata:
             inner = field.metadata["record"]
-            values[field.name] = _read_record(file, inner, where + "/", path) if where in file else None
-        elif where in file:
-            values[field.name] = _read_dataset(file[where], field.metadata["unit"], path)
+            values[field.name] = _read_record(file, inner, where + "/") if where in file else None
+        elif isinstance(file.get(where), h5py.Dataset):
+            values[field.name] = _read_dataset(file[where], field.metadata["unit"])
         elif not field.metadata["optional"]:
             raise InputError(
-                f"{path}: a {record.__name__} needs the dataset /{where}; the file has none; "
+                f"{file.filename}: a {record.__name__} needs the dataset /{where}; the file has none; "
                 "see docs/format.md, or make it with `madpipe convert`."
             )
-    return record(**values)
+    try:
+        return record(**values)
+    except InputError as error:
+        raise InputError(f"{file.filename}: {error}") from error
 
 
-def _read_dataset(dataset: h5py.Dataset, unit: str, path: Path) -> Any:
-    """Read a dataset as text, scalar or array, after comparing its unit."""
-    came = dataset.attrs.get("units", unit)
+def _read_dataset(dataset: h5py.Dataset, unit: str) -> Any:
+    """Read a dataset as text, scalar or array, after comparing its unit; without one it is trusted."""
+    came = _plain(dataset.attrs.get("units", unit))
     if came != unit:
-        raise InputError(f"{path}: {dataset.name} is required in {unit!r}; it is in {came!r}; convert it.")
-    value = dataset[()]
+        raise InputError(
+            f"{dataset.file.filename}: {dataset.name} is required in {unit!r}; it is in {came!r}; convert it."
+        )
+    return _plain(dataset[()])
+
+
+def _plain(value: Any) -> Any:
+    """Text of bytes, a Python number of a scalar, an array as it is."""
     if isinstance(value, bytes):
         return value.decode()
-    return value.item() if np.ndim(value) == 0 else value
+    return value.item() if isinstance(value, np.generic | np.ndarray) and np.ndim(value) == 0 else value
 
 
 def tree(path: str | Path, visit: Callable[[str, str], None]) -> None:
-    """Call visit(name, description) for every dataset in a file, in the file's order."""
-    with h5py.File(path, "r") as file:
-        file.visititems(
-            lambda name, item: visit(name, f"{item.shape} {item.dtype} {item.attrs.get('units', '')}")
-            if isinstance(item, h5py.Dataset)
-            else None
-        )
+    """Call visit(name, description) for every dataset in a file, in the file's order.
+
+    Raises
+    ------
+    InputError
+        No such file, not HDF5 or truncated.
+    """
+    found: list[tuple[str, str]] = []
+
+    def note(name: str, item: Any) -> None:
+        if isinstance(item, h5py.Dataset):
+            found.append((name, f"{item.shape} {item.dtype} {_plain(item.attrs.get('units', ''))}".rstrip()))
+
+    with _opened(path) as file:
+        file.visititems(note)
+    for name, description in found:
+        visit(name, description)
+
+
+def write_json(path: str | Path, content: Any) -> None:
+    """Write plain values as JSON, whole or not at all; numbers that JSON cannot hold are refused."""
+    with whole_file(path) as temporary:
+        temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows of one table as CSV, whole or not at all; the first row names the columns."""
+    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, list(rows[0]) if rows else [])
+        writer.writeheader()
+        writer.writerows(rows)

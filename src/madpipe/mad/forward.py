@@ -26,7 +26,9 @@ def dispersion_ratio(
 
 
 def mad_intensity(
-    f_total: Complex[Tensor, "*#shape"], f_resonant: Complex[Tensor, "*#shape"], ratio: Complex[Tensor, "*#shape"]
+    f_total: Complex[Tensor, "*#shape"],
+    f_resonant: Complex[Tensor, "*#shape"],
+    ratio: Complex[Tensor, "*#shape"],
 ) -> Float[Tensor, "*shape"]:
     r"""Intensity at each photon energy of a particle with one resonant element.
 
@@ -77,9 +79,7 @@ def linear_unknowns(
     .. math:: z = (|F_T|^2,\ |F_A|^2,\ |F_T||F_A|\cos\Delta\phi,\ |F_T||F_A|\sin\Delta\phi)
     """
     cross = f_total * f_resonant.conj()
-    parts = torch.broadcast_tensors(
-        f_total.abs().square(), f_resonant.abs().square(), cross.real, cross.imag
-    )
+    parts = torch.broadcast_tensors(f_total.abs().square(), f_resonant.abs().square(), cross.real, cross.imag)
     return torch.stack(parts, dim=-1)
 
 

@@ -243,14 +243,20 @@ def check_stack(stack: Stack) -> None:
         f"f0 must be one number or have the shape of one energy {stack.shape}; it has {np.shape(stack.f0)}",
     )
     good = data[stack.good]
-    _require(good.size > 0, "at least one point must be unmasked; the mask covers every point; check its polarity")
+    _require(
+        good.size > 0, "at least one point must be unmasked; the mask covers every point; check its polarity"
+    )
     _require(
         bool(np.isfinite(good).all() and good.min() >= 0) or stack.data_errors is not None,
         "photon counts must be finite and >= 0 in every unmasked point; "
         f"{np.count_nonzero(~(good >= 0))} are not (NaN or negative); mask them, or give their background apart",
     )
-    _require(bool(np.isfinite(good).all()), "unmasked data must be finite; NaN or infinity came; mask those points")
-    _require(bool(good.any()), "a stack needs photons; every unmasked count is 0; check the file and the mask")
+    _require(
+        bool(np.isfinite(good).all()), "unmasked data must be finite; NaN or infinity came; mask those points"
+    )
+    _require(
+        bool(good.any()), "a stack needs photons; every unmasked count is 0; check the file and the mask"
+    )
     for axis, size in zip(stack.axes, stack.shape, strict=True):
         array = getattr(stack, axis)
         _require(
@@ -263,7 +269,16 @@ def sorted_by_energy(values: dict[str, Any]) -> dict[str, Any]:
     """Put the energies of a stack's fields, and all that goes with them, into rising order."""
     order = np.argsort(values["energy"], kind="stable")
     data = np.asarray(values["data"])
-    names = ("data", "energy", "f_prime", "f_double_prime", "background", "data_errors", "monitor", "monitor_sigma")
+    names = (
+        "data",
+        "energy",
+        "f_prime",
+        "f_double_prime",
+        "background",
+        "data_errors",
+        "monitor",
+        "monitor_sigma",
+    )
     ordered = {name: np.asarray(values[name])[order] for name in names if values.get(name) is not None}
     mask = values.get("mask")
     if mask is not None and np.shape(mask) == data.shape:

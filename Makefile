@@ -1,0 +1,71 @@
+# madpipe: `make` runs the main job, `make test` the tests; both set up what they need. `make help` lists the rest.
+
+.DEFAULT_GOAL := all
+.NOTPARALLEL:
+.PHONY: all setup test smoke report bench lint lock clean help
+
+BIN := .venv/bin
+STAMP := .venv/.installed
+SNAKEMAKE := $(BIN)/snakemake --cores all
+REPORT := results/report.html
+TORCH := torch==2.13.0
+IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
+
+# The first Python on the path that is new enough; `make PYTHON=/path/to/python` takes another.
+CANDIDATES := python3 python3.13 python3.12 python3.11
+PYTHON = $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo $(name))))
+
+all: setup  ## run config/config.yaml, then name the report and the figures
+	$(SNAKEMAKE)
+	@test -f $(REPORT) && test -z "$$(find results -path results/smoke -prune -o -type f -newer $(REPORT) -print -quit)" \
+	  || $(MAKE) --no-print-directory report
+	@echo "Figures:"; find results -path results/smoke -prune -o -name '*.pdf' -print | sort | sed 's/^/  /'
+	@echo "Report:"; echo "  $(REPORT)"
+
+setup: $(STAMP)  ## create .venv with everything in it; the second time does nothing
+
+# torch first and by itself: its version is pinned, its build (CPU or CUDA) is what this machine's pip offers.
+$(STAMP): requirements.lock pyproject.toml
+	@$(or $(PYTHON),false) -c '$(IS_NEW_ENOUGH)' 2>/dev/null || { echo >&2 "madpipe: Python >= 3.11 is required;" \
+	  "$$(python3 --version 2>/dev/null || echo none) came; install it: sudo apt install python3 python3-venv" \
+	  "(on an older system python3.11 python3.11-venv)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 "madpipe: $(PYTHON) with venv is required; its" \
+	  "venv is missing; install it: sudo apt install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; \
+	  exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install $(TORCH)
+	$(BIN)/python -m pip install --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
+	@touch $@
+
+test: setup  ## run all tests, the smoke workflow among them
+	$(BIN)/python -m pytest
+
+smoke: setup  ## run the whole workflow on tiny data into results/smoke
+	$(SNAKEMAKE) --config overlay=config/smoke.yaml
+
+report: setup  ## write results/report.html from the finished results
+	$(SNAKEMAKE) --report $(REPORT)
+
+# Without addopts the annotations are not checked at run time: they would be timed too.
+bench: setup  ## run the benchmarks
+	$(BIN)/python -m pytest benchmarks --benchmark-only -o addopts=
+
+lint: setup  ## check style, layout and the workflow
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/snakefmt --check Snakefile workflow
+	$(BIN)/snakemake --lint
+
+# Resolved for every platform and Python >= 3.11; torch and what only its CUDA build needs are left out.
+lock: setup  ## renew requirements.lock from pyproject.toml
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --fork-strategy fewest \
+	  --generate-hashes --no-header --no-annotate --quiet > .venv/resolved
+	{ echo "# Made by: make lock"; awk '/^[a-z]/ {keep = !/^(torch|triton|nvidia-|cuda-)/} keep' .venv/resolved; } > requirements.lock
+
+clean:  ## remove results, logs and caches; .venv stays
+	rm -rf results logs .snakemake .pytest_cache .ruff_cache .hypothesis .benchmarks
+
+help:  ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile

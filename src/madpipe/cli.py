@@ -1,0 +1,215 @@
+"""The workflow's steps for one file on the command line: the same functions, the same files.
+
+Exit status: 0 done; 1 the input is at fault (one line: what is required, what came, what to do); 2 wrong usage.
+"""
+
+import argparse
+import json
+import logging
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import h5py
+
+from madpipe import config as configuration
+from madpipe.base import provenance, runtime, store
+from madpipe.base.config import AnyModel, dropped_nulls, read_yaml, to_yaml, validate
+from madpipe.base.errors import InputError
+from madpipe.mad.config import FitConfig, InferConfig, MeasuredSample, RetrieveConfig, ValidateConfig
+from madpipe.mad.convert import convert
+from madpipe.mad.infer import infer, load_network
+from madpipe.mad.records import Fit, RealSpace, Stack
+from madpipe.mad.refine import fit_with_nuisances
+from madpipe.mad.retrieve import retrieve
+from madpipe.mad.validate import score
+
+_TRAINED = "results/mad/network/weights.pt"
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit status."""
+    arguments = _parser().parse_args(words)
+    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    runtime.fix_threads(arguments.threads)
+    try:
+        arguments.run(arguments)
+    except InputError as error:
+        print(f"madpipe: {error}", file=sys.stderr)
+        return 1
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    """Every command with its options."""
+    parser = argparse.ArgumentParser(prog="madpipe", description="Multi-wavelength anomalous diffraction.")
+    parser.add_argument("--version", action="version", version=provenance.versions()["madpipe"])
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_convert(commands)
+    _add_fit(commands)
+    _add_predict(commands)
+    _add_retrieve(commands)
+    _add_score(commands)
+    info = commands.add_parser("info", help="what a file holds, who made it and how")
+    info.add_argument("file")
+    info.set_defaults(run=_info)
+    default = commands.add_parser("config", help="print the default configuration, every key described")
+    default.set_defaults(run=lambda _: print(to_yaml(configuration.DEFAULT), end=""))
+    for command in commands.choices.values():
+        command.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
+    return parser
+
+
+def _add_convert(commands: argparse._SubParsersAction) -> None:
+    """Options of convert."""
+    command = commands.add_parser("convert", help="a beamline's files -> stack.h5")
+    command.add_argument("path", nargs="+", metavar="IN", help="one file, or one per energy")
+    command.add_argument("-o", "--output", required=True)
+    command.add_argument("--element", help="resonant element, where the file does not name it")
+    command.add_argument("--edge", help="its edge (default: the file's, else K)")
+    command.add_argument("--energies", type=_numbers, help="photon energies in the files' order [eV]")
+    command.add_argument("--spectrum", help="absorption spectrum (XDI or columns) that f', f'' are taken from")
+    command.add_argument("--f-prime", type=_numbers, help="f' per energy instead of a table [electron]")
+    command.add_argument("--f-double-prime", type=_numbers, help="f'' per energy instead of a table [electron]")
+    command.set_defaults(run=_convert)
+
+
+def _add_fit(commands: argparse._SubParsersAction) -> None:
+    """Options of fit."""
+    command = commands.add_parser("fit", help="stack.h5 -> fit.h5, point by point")
+    command.add_argument("stack")
+    command.add_argument("-o", "--output", required=True)
+    command.add_argument("--method", choices=["exact"], default="exact")
+    command.add_argument("--refine", type=_words, default=(), help="nuisances to fit beside: dispersion")
+    _add_config(command)
+    command.set_defaults(run=_fit)
+
+
+def _add_predict(commands: argparse._SubParsersAction) -> None:
+    """Options of predict."""
+    command = commands.add_parser("predict", help="stack.h5 -> inferred.h5, by the network")
+    command.add_argument("stack")
+    command.add_argument("-o", "--output", required=True)
+    command.add_argument("--weights", default=_TRAINED, help=f"trained weights (default: {_TRAINED})")
+    _add_config(command)
+    command.set_defaults(run=_predict)
+
+
+def _add_retrieve(commands: argparse._SubParsersAction) -> None:
+    """Options of retrieve."""
+    command = commands.add_parser("retrieve", help="fit.h5 and stack.h5 -> object.h5, in real space")
+    command.add_argument("fit")
+    command.add_argument("stack")
+    command.add_argument("-o", "--output", required=True)
+    command.add_argument("--route", choices=["linked", "separate"], default="linked")
+    command.add_argument("--seed", type=int, default=0, help="seed of the random starts")
+    _add_config(command)
+    command.set_defaults(run=_retrieve)
+
+
+def _add_score(commands: argparse._SubParsersAction) -> None:
+    """Options of score."""
+    command = commands.add_parser("score", help="score answers or objects against a stack and its truth")
+    command.add_argument("files", nargs="+", metavar="FILE", help="fit.h5, inferred.h5, object.h5")
+    command.add_argument("--truth", required=True, metavar="stack.h5")
+    command.add_argument("-o", "--output", required=True)
+    command.add_argument("--seed", type=int, default=0, help="seed of the noise floor")
+    _add_config(command)
+    command.set_defaults(run=_score)
+
+
+def _add_config(command: argparse.ArgumentParser) -> None:
+    """Give a command the option to read its section from a configuration file."""
+    command.add_argument("--config", help="take this step's settings from a configuration file")
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    """Read numbers joined by commas."""
+    return tuple(float(word) for word in text.split(","))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    """Read words joined by commas."""
+    return tuple(text.split(","))
+
+
+def _section(arguments: argparse.Namespace, name: str, model: type[AnyModel]) -> AnyModel:
+    """Give a step's settings: those of the file named by --config, else the defaults."""
+    if arguments.config is None:
+        return model()
+    return getattr(validate(configuration.Config, dropped_nulls(read_yaml(arguments.config))).mad, name)
+
+
+def _save(arguments: argparse.Namespace, record: object) -> None:
+    """Write a command's output with its own words as provenance."""
+    words = {key: value for key, value in vars(arguments).items() if key != "run"}
+    store.write(arguments.output, record, process=provenance.process(words))
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    given = {
+        "path": tuple(arguments.path),
+        "element": arguments.element,
+        "edge": arguments.edge,
+        "energies_ev": arguments.energies,
+        "spectrum": arguments.spectrum,
+        "f_prime": arguments.f_prime,
+        "f_double_prime": arguments.f_double_prime,
+    }
+    _save(arguments, convert(validate(MeasuredSample, dropped_nulls(given))))
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    stack = store.read(arguments.stack, Stack)
+    _save(arguments, fit_with_nuisances(stack, _section(arguments, "fit", FitConfig), arguments.refine))
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    stack = store.read(arguments.stack, Stack)
+    network = load_network(arguments.weights)
+    _save(arguments, infer(stack, network, _section(arguments, "infer", InferConfig)))
+
+
+def _retrieve(arguments: argparse.Namespace) -> None:
+    fit, stack = store.read(arguments.fit, Fit), store.read(arguments.stack, Stack)
+    config = _section(arguments, "retrieve", RetrieveConfig)
+    generator = runtime.generator_for(arguments.seed, "retrieve", arguments.route)
+    _save(arguments, retrieve(fit, stack, config, generator, arguments.route))
+
+
+def _score(arguments: argparse.Namespace) -> None:
+    stack = store.read(arguments.truth, Stack)
+    answers, objects = {}, {}
+    for file in arguments.files:
+        if _holds_object(file):
+            item = store.read(file, RealSpace)
+            objects[item.route] = item
+        else:
+            answer = store.read(file, Fit)
+            answers["network" if answer.method == "network" else "fit"] = answer
+    config = _section(arguments, "validate_", ValidateConfig)
+    scores = score(stack, answers, objects, config, runtime.generator_for(arguments.seed, "score"))
+    store.write_json(arguments.output, scores)
+
+
+def _holds_object(file: str) -> bool:
+    """Say whether a file holds a real-space object; what is no HDF5 file is left to the reader's message."""
+    if not (Path(file).is_file() and h5py.is_hdf5(file)):
+        return False
+    with h5py.File(file, "r") as opened:
+        return "entry_1/object_1" in opened
+
+
+def _info(arguments: argparse.Namespace) -> None:
+    path = Path(arguments.file)
+    if not (path.is_file() and h5py.is_hdf5(path)):
+        raise InputError(f"{path}: info needs an HDF5 file; this is none, or it is truncated; check the path.")
+    store.tree(path, lambda name, description: print(f"/{name}: {description}"))
+    process = store.read_process(path)
+    for name in ("program", "version", "date"):
+        print(f"{name}: {process.get(name, 'unknown')}")
+    if "note_1" in process:
+        print(json.dumps(json.loads(process["note_1"]), indent=1, sort_keys=True))

@@ -1,0 +1,38 @@
+"""The whole configuration: what every study shares, and one section per study."""
+
+from pydantic import Field
+
+from madpipe.base.config import Model
+from madpipe.mad.config import MadConfig
+
+
+class Config(Model):
+    """The whole configuration."""
+
+    results: str = Field("results", description="folder of the results, relative to the working directory")
+    logs: str = Field("logs", description="folder of the logs, relative to the working directory")
+    seed: int = Field(2026, description="seed that every job's generator is derived from")
+    mad: MadConfig = Field(MadConfig(), description="multi-wavelength anomalous diffraction")
+
+
+def _default_samples() -> dict[str, dict[str, object]]:
+    """Samples of the default run: one particle in 2-D, one in 3-D, both controls, and measured selenium data."""
+    frame = {"dimensions": 2, "grid": 128, "photons": 1e7}
+    return {
+        "core_shell_2d": {**frame, "steps": ("fit", "infer", "retrieve")},
+        "core_shell_3d": {"dimensions": 3, "grid": 64, "photons": 1e8, "steps": ("fit", "infer", "retrieve")},
+        "control_resonant": {**frame, "composition": "pure_resonant", "steps": ("fit", "infer")},
+        "control_no_resonant": {**frame, "composition": "no_resonant", "steps": ("fit", "infer")},
+        "p9": {
+            "path": tuple(f"../shared/data/p9_mad/w{number}.sca" for number in (1, 2, 3)),
+            "element": "Se",
+            "edge": "K",
+            "energies_ev": (12656.0, 12659.0, 12800.0),
+            "refine": ("dispersion",),
+            "steps": ("fit",),
+            "optional": True,
+        },
+    }
+
+
+DEFAULT = Config.model_validate({"mad": {"samples": _default_samples()}})

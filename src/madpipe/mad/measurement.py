@@ -1,0 +1,146 @@
+"""A stack as the fit sees it: points with channels. A channel is a photon energy, or an energy and a Friedel sign."""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Int
+from torch import Tensor
+
+from madpipe.mad.forward import design_matrix, dispersion_ratio, in_resonant_gauge, mad_intensity
+from madpipe.mad.records import Fit, Stack
+
+
+@dataclass(frozen=True)
+class Measurement:
+    r"""Intensities of independent points and how they were measured.
+
+    The expectation of a channel is :math:`\mu_k = \tau_k\, a_k \cdot z + b_k`, its variance
+    :math:`v = c_0 + c_1 \mu + c_2 \mu^2`, evaluated at the model, never at the observation.
+    """
+
+    intensity: Float[Tensor, "point channel"]  # [photon]
+    background: Float[Tensor, "point channel"]  # b, expected [photon]
+    good: Bool[Tensor, "point channel"]  # measured, not masked
+    exposure: Float[Tensor, "channel"]  # tau, relative
+    f_prime: Float[Tensor, "channel"]  # [electron]
+    f_double_prime: Float[Tensor, "channel"]  # negative for a Friedel mate [electron]
+    f0: Float[Tensor, "point"]  # [electron]
+    variance: tuple[float, float, float]  # c0 [photon^2], c1 [photon], c2 [1]
+    point_of_entry: Int[Tensor, "entry"]  # which point each of the stack's points belongs to
+    energy_of_channel: Int[Tensor, "channel"]
+
+    def design(self) -> Float[Tensor, "point channel 4"]:
+        """Rows of the linear form, exposure included; zero where a channel is not measured."""
+        ratio = dispersion_ratio(self.f_prime, self.f_double_prime, self.f0[:, None])
+        return design_matrix(ratio) * (self.exposure * self.good)[..., None]
+
+    def variance_at(self, expected: Float[Tensor, "point channel"]) -> Float[Tensor, "point channel"]:
+        """Variance of the observation where this many photons are expected [photon^2]."""
+        constant, linear, quadratic = self.variance
+        return constant + linear * expected + quadratic * expected.square()
+
+    def part(self, start: int, stop: int) -> "Measurement":
+        """Give some of the points."""
+        names = ("intensity", "background", "good", "f0")
+        return replace(self, **{name: getattr(self, name)[start:stop] for name in names})
+
+
+def measurement_from_stack(stack: Stack, device: torch.device | None = None) -> Measurement:
+    """Arrange a stack as points and channels; Friedel mates of a list become channels of one point."""
+    flat = {
+        "intensity": stack.data.reshape(len(stack.data), -1),
+        "background": _background(stack).reshape(len(stack.data), -1),
+        "good": stack.good.reshape(len(stack.data), -1),
+    }
+    point, sign, signs = _points_of(stack)
+    count, energies = int(point.max()) + 1, len(stack.energy)
+    arranged = {}
+    for name, array in flat.items():
+        table = np.zeros((count, len(signs), energies), dtype=array.dtype)
+        table[point, sign] = array.T
+        arranged[name] = table.reshape(count, -1)
+    arranged["intensity"] = np.where(arranged["good"], arranged["intensity"], 0.0)
+    f0 = np.zeros(count)
+    f0[point] = np.broadcast_to(stack.f0, stack.shape).ravel()
+    exposure = np.ones(energies) if stack.monitor is None else stack.monitor
+
+    def tensor(array: np.ndarray, dtype: torch.dtype = torch.float64) -> Tensor:
+        return torch.as_tensor(np.ascontiguousarray(array), device=device).to(dtype)
+
+    return Measurement(
+        intensity=tensor(arranged["intensity"]),
+        background=tensor(arranged["background"]),
+        good=tensor(arranged["good"], torch.bool),
+        exposure=tensor(np.tile(exposure, len(signs))),
+        f_prime=tensor(np.tile(stack.f_prime, len(signs))),
+        f_double_prime=tensor(np.concatenate([mate * stack.f_double_prime for mate in signs])),
+        f0=tensor(f0),
+        variance=(0.0, 1.0, 0.0) if stack.data_errors is None else error_model(stack),
+        point_of_entry=tensor(point, torch.int64),
+        energy_of_channel=tensor(np.tile(np.arange(energies), len(signs)), torch.int64),
+    )
+
+
+def error_model(stack: Stack) -> tuple[float, float, float]:
+    r"""Fit the stated errors with :math:`\sigma^2 = c_0 + c_2 \mu^2`, so that weights follow the model's intensity.
+
+    Weights straight from errors that grow with the observed intensity favour the observations that came out low.
+    Least squares on the logarithm of :math:`\sigma^2`, both terms >= 0.
+    """
+    good = stack.good & (stack.data_errors > 0)
+    intensity, sigma = np.maximum(stack.data[good], 0.0), stack.data_errors[good]
+    constant, quadratic = np.quantile(sigma, 0.02) ** 2, np.median(sigma / np.maximum(intensity, sigma)) ** 2
+    for _ in range(50):  # iteratively reweighted: relative errors of sigma^2 count alike
+        weight = 1 / (constant + quadratic * intensity**2)
+        rows = np.stack([weight, weight * intensity**2], axis=1)
+        solution = np.linalg.lstsq(rows, weight * sigma**2, rcond=None)[0]
+        constant, quadratic = np.maximum(solution, [1e-3 * constant, 0.0])
+    return float(constant), 0.0, float(quadratic)
+
+
+def _background(stack: Stack) -> np.ndarray:
+    """Expected background, zero where the stack has none."""
+    return np.zeros(stack.data.shape) if stack.background is None else stack.background
+
+
+def _points_of(stack: Stack) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
+    """For every entry of the stack: its point, and the index of its Friedel sign among those that occur."""
+    entries = int(np.prod(stack.shape))
+    if stack.friedel_sign is None:
+        return np.arange(entries), np.zeros(entries, dtype=int), (1,)
+    sign = np.where(np.asarray(stack.friedel_sign) > 0, 0, 1)
+    if stack.miller_indices is None:
+        return np.arange(entries), sign, (1, -1)
+    point = np.unique(stack.miller_indices, axis=0, return_inverse=True)[1].ravel()
+    return point, sign, (1, -1)
+
+
+def calculated_photons(stack: Stack, fit: Fit) -> np.ndarray:
+    """Photons that an answer predicts in every entry of its stack, exposure and background included."""
+    f_prime, f_double_prime = (
+        (stack.f_prime, stack.f_double_prime)
+        if fit.nuisance is None
+        else (fit.nuisance.f_prime, fit.nuisance.f_double_prime)
+    )
+    per_energy = (len(stack.energy),) + (1,) * len(stack.shape)
+    sign = 1.0 if stack.friedel_sign is None else np.sign(stack.friedel_sign)
+    ratio = dispersion_ratio(
+        torch.as_tensor(np.broadcast_to(np.reshape(f_prime, per_energy), stack.data.shape).copy()),
+        torch.as_tensor(
+            np.broadcast_to(np.reshape(f_double_prime, per_energy) * sign, stack.data.shape).copy()
+        ),
+        torch.as_tensor(np.broadcast_to(np.asarray(stack.f0, dtype=float), stack.shape).copy()),
+    )
+    f_total = in_resonant_gauge(torch.as_tensor(fit.f_total), torch.as_tensor(fit.delta_phi))
+    intensity = mad_intensity(f_total, torch.as_tensor(fit.f_resonant).to(torch.complex128), ratio).numpy()
+    exposure = np.ones(len(stack.energy)) if stack.monitor is None else stack.monitor
+    return intensity * exposure.reshape(per_energy) + _background(stack)
+
+
+def condition_number(stack: Stack) -> float:
+    """Condition number of the design matrix with columns of unit norm: what the energies can determine at all."""
+    measurement = measurement_from_stack(stack)
+    ratio = dispersion_ratio(measurement.f_prime, measurement.f_double_prime, measurement.f0.median())
+    matrix = design_matrix(ratio)
+    return float(torch.linalg.cond(matrix / matrix.norm(dim=0)))

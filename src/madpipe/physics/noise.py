@@ -1,0 +1,25 @@
+"""What stands between expected photons and a detector's counts."""
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+
+def poisson(expected: Float[Tensor, "*shape"], generator: torch.Generator) -> Float[Tensor, "*shape"]:
+    """Draw photon counts [photon] from their expectation [photon]."""
+    return torch.poisson(expected, generator=generator)
+
+
+def scale_jitter(energies: int, relative: float, generator: torch.Generator) -> Float[Tensor, "energy"]:
+    """Draw one factor per energy, log-normal of rms ln G = relative: monitor drift, absorption, beam on the sample."""
+    return torch.exp(relative * torch.randn(energies, generator=generator, dtype=torch.float64))
+
+
+def beam_stop(coordinates: Float[Tensor, "axis *grid"], radius: float) -> Bool[Tensor, "*grid"]:
+    """Mark the points hidden by a round beam stop about the origin; coordinates and radius in one unit."""
+    return coordinates.square().sum(0) < radius**2
+
+
+def gap(coordinate: Float[Tensor, "*grid"], start: float, width: float) -> Bool[Tensor, "*grid"]:
+    """Mark the points in a straight gap between detector modules, start <= coordinate < start + width."""
+    return (coordinate >= start) & (coordinate < start + width)

@@ -1,0 +1,195 @@
+MAD = SETTINGS.mad
+DATA = f"{RESULTS}/mad"
+MAD_LOGS = f"{LOGS}/mad"
+CONDA = "../../envs/madpipe.yaml"
+
+
+def measured_path(path):
+    """Resolve a measured file's path; a relative one starts at the folder of the Snakefile."""
+    return str(Path(workflow.basedir, path))
+
+
+def is_at_hand(name):
+    """Say whether a sample can be run; an optional one without its files is left out with a line."""
+    absent = [path for path in getattr(MAD.samples[name], "path", ()) if not Path(measured_path(path)).exists()]
+    if absent and MAD.samples[name].optional:
+        logger.warning(f"sample {name} is left out: {absent[0]} is absent; set mad.samples.{name}.path to run it")
+    return not (absent and MAD.samples[name].optional)
+
+
+SAMPLES = {name: sample for name, sample in MAD.samples.items() if is_at_hand(name)}
+SIMULATED = [name for name, sample in SAMPLES.items() if not hasattr(sample, "path")]
+MEASURED = [name for name, sample in SAMPLES.items() if hasattr(sample, "path")]
+
+
+def runs(step):
+    """Name the samples that run a step."""
+    return [name for name, sample in SAMPLES.items() if step in sample.steps]
+
+
+def sample_parameters(wildcards):
+    """Give the section of one sample."""
+    return parameters(SAMPLES[wildcards.sample])
+
+
+def measured_files(wildcards):
+    """Name the files that a measured sample is converted from."""
+    sample = SAMPLES[wildcards.sample]
+    return [measured_path(path) for path in [*sample.path, *([sample.spectrum] if sample.spectrum else [])]]
+
+
+def answers(wildcards):
+    """Name the files that a sample's scores are made from."""
+    steps = SAMPLES[wildcards.sample].steps
+    files = {"fit": "fit.h5", "infer": "inferred.h5", "retrieve": ["object.h5", "object_separate.h5"]}
+    return {
+        step: expand(f"{DATA}/{wildcards.sample}/{{file}}", file=name) for step, name in files.items() if step in steps
+    }
+
+
+rule mad_simulate:
+    """Draw a particle and measure its Bragg peak at every energy."""
+    output:
+        f"{DATA}/{{sample}}/stack.h5",
+    log:
+        f"{MAD_LOGS}/{{sample}}/simulate.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/simulate.tsv"
+    wildcard_constraints:
+        sample=one_of(SIMULATED),
+    conda:
+        CONDA
+    params:
+        config=sample_parameters,
+        seed=SETTINGS.seed,
+        code=fingerprint("madpipe.mad.sample"),
+    script:
+        "../scripts/mad_simulate.py"
+
+
+rule mad_convert:
+    """Turn a beamline's files into a stack."""
+    input:
+        measured_files,
+    output:
+        f"{DATA}/{{sample}}/stack.h5",
+    log:
+        f"{MAD_LOGS}/{{sample}}/convert.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/convert.tsv"
+    wildcard_constraints:
+        sample=one_of(MEASURED),
+    conda:
+        CONDA
+    params:
+        config=sample_parameters,
+        code=fingerprint("madpipe.mad.convert"),
+    script:
+        "../scripts/mad_convert.py"
+
+
+rule mad_fit:
+    """Solve the MAD equation in every Q point."""
+    input:
+        stack=f"{DATA}/{{sample}}/stack.h5",
+    output:
+        f"{DATA}/{{sample}}/fit.h5",
+    log:
+        f"{MAD_LOGS}/{{sample}}/fit.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/fit.tsv"
+    conda:
+        CONDA
+    params:
+        config=parameters(MAD.fit),
+        refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
+        code=fingerprint("madpipe.mad.refine"),
+    script:
+        "../scripts/mad_fit.py"
+
+
+rule mad_train:
+    """Train the network on simulated particles."""
+    output:
+        weights=f"{DATA}/network/weights.pt",
+        history=f"{DATA}/network/history.json",
+    log:
+        f"{MAD_LOGS}/network/train.log",
+    benchmark:
+        f"{MAD_LOGS}/network/train.tsv"
+    conda:
+        CONDA
+    threads: MAD.train.threads
+    params:
+        config=parameters(MAD.train),
+        seed=SETTINGS.seed,
+        checkpoint=f"{DATA}/network/train.ckpt",
+        code=fingerprint("madpipe.mad.train"),
+    script:
+        "../scripts/mad_train.py"
+
+
+rule mad_infer:
+    """Answer every Q point with the network."""
+    input:
+        stack=f"{DATA}/{{sample}}/stack.h5",
+        weights=f"{DATA}/network/weights.pt",
+    output:
+        f"{DATA}/{{sample}}/inferred.h5",
+    log:
+        f"{MAD_LOGS}/{{sample}}/infer.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/infer.tsv"
+    conda:
+        CONDA
+    threads: MAD.infer.threads
+    params:
+        config=parameters(MAD.infer),
+        code=fingerprint("madpipe.mad.infer"),
+    script:
+        "../scripts/mad_infer.py"
+
+
+rule mad_retrieve:
+    """Retrieve the phase, with common phases and separately, and check the object."""
+    input:
+        stack=f"{DATA}/{{sample}}/stack.h5",
+        fit=f"{DATA}/{{sample}}/fit.h5",
+    output:
+        linked=f"{DATA}/{{sample}}/object.h5",
+        separate=f"{DATA}/{{sample}}/object_separate.h5",
+    log:
+        f"{MAD_LOGS}/{{sample}}/retrieve.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/retrieve.tsv"
+    conda:
+        CONDA
+    threads: MAD.retrieve.threads
+    params:
+        config=parameters(MAD.retrieve),
+        seed=SETTINGS.seed,
+        code=fingerprint("madpipe.mad.retrieve"),
+    script:
+        "../scripts/mad_retrieve.py"
+
+
+rule mad_validate:
+    """Score every answer against the data and, where there is one, the truth."""
+    input:
+        unpack(answers),
+        stack=f"{DATA}/{{sample}}/stack.h5",
+    output:
+        json=f"{DATA}/{{sample}}/scores.json",
+        csv=f"{DATA}/{{sample}}/scores.csv",
+    log:
+        f"{MAD_LOGS}/{{sample}}/validate.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/validate.tsv"
+    conda:
+        CONDA
+    params:
+        config=parameters(MAD.validate_),
+        seed=SETTINGS.seed,
+        code=fingerprint("madpipe.mad.validate"),
+    script:
+        "../scripts/mad_validate.py"

@@ -1,0 +1,13 @@
+"""mad_convert: a beamline's files -> Stack."""
+
+from madpipe.base import provenance, runtime, store
+from madpipe.mad.config import MeasuredSample
+from madpipe.mad.convert import convert
+
+with runtime.job(snakemake.log[0]):
+    sample = MeasuredSample(**snakemake.params.config)
+    files = list(snakemake.input)
+    sample = sample.model_copy(update={"path": tuple(files[: len(sample.path)])})
+    if sample.spectrum:
+        sample = sample.model_copy(update={"spectrum": files[-1]})
+    store.write(snakemake.output[0], convert(sample), process=provenance.process(dict(snakemake.params)))

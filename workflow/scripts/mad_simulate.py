@@ -1,0 +1,11 @@
+"""mad_simulate: a sample's section of the configuration -> Stack."""
+
+from madpipe.base import provenance, runtime, store
+from madpipe.mad.config import SimulatedSample
+from madpipe.mad.sample import simulate
+
+with runtime.job(snakemake.log[0]):
+    sample = SimulatedSample(**snakemake.params.config)
+    generator = runtime.generator_for(snakemake.params.seed, "mad_simulate", str(sample.seed))
+    stack = simulate(sample, generator)
+    store.write(snakemake.output[0], stack, process=provenance.process(dict(snakemake.params)))
