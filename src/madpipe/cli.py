@@ -21,7 +21,7 @@ from madpipe.mad.config import FitConfig, InferConfig, MeasuredSample, RetrieveC
 from madpipe.mad.convert import convert
 from madpipe.mad.infer import infer, load_network
 from madpipe.mad.records import Fit, RealSpace, Stack
-from madpipe.mad.refine import fit_with_nuisances
+from madpipe.mad.fit import fit_with_nuisances
 from madpipe.mad.retrieve import retrieve
 from madpipe.mad.validate import score
 

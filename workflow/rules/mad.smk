@@ -103,7 +103,7 @@ rule mad_fit:
     params:
         config=parameters(MAD.fit),
         refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
-        code=fingerprint("madpipe.mad.refine"),
+        code=fingerprint("madpipe.mad.fit"),
     script:
         "../scripts/mad_fit.py"
 

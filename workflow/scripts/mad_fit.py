@@ -3,7 +3,7 @@
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import FitConfig
 from madpipe.mad.records import Stack
-from madpipe.mad.refine import fit_with_nuisances
+from madpipe.mad.fit import fit_with_nuisances
 
 with runtime.job(snakemake.log[0]):
     stack = store.read(snakemake.input.stack, Stack)

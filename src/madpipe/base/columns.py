@@ -15,9 +15,9 @@ _FIELD = re.compile(r"([A-Za-z][\w]*\.[\w]+)\s*:\s*(.*)")
 
 @dataclass(frozen=True)
 class Columns:
-    """A table: one name and one unit ("" where the file gives none) per column, and the header's fields.
+    """A table: a name and a unit ("" where the file gives none) per column, and the header's fields.
 
-    ``header`` holds XDI's ``Family.key: value`` lines as they stand, for example ``{"Element.symbol": "Ni"}``.
+    ``header`` holds XDI's ``Family.key: value`` lines as they stand, such as ``{"Element.symbol": "Ni"}``.
     """
 
     names: tuple[str, ...]
@@ -39,13 +39,14 @@ def read_columns(path: str | Path, unnamed: Sequence[str] = ("energy", "mu")) ->
     path:
         XDI, or columns parted by blanks, tabs or commas.
     unnamed:
-        What the first columns are called in a file that does not say so itself; the others are column_3, column_4 ...
-        A file says so in XDI's ``# Column.1: energy eV`` lines, or in its last comment, if that has one word per column.
+        Names of the first columns in a file that does not give them; the others are column_3, column_4 and so
+        on. A file gives them in XDI's ``# Column.1: energy eV``, or in its last comment if that has one word per
+        column and the first of these names among them.
 
     Raises
     ------
     InputError
-        No such file; no numbers in it; a line that is not numbers, or not as many as before; two columns of one name.
+        No such file; no numbers in it; a line of anything else, or of more or fewer; two columns of one name.
 
     References
     ----------
@@ -61,7 +62,7 @@ def read_columns(path: str | Path, unnamed: Sequence[str] = ("energy", "mu")) ->
     names, units = _names(comments, header, values.shape[1], unnamed)
     if len(set(names)) < len(names):
         raise InputError(
-            f"{path}: needs a different name for each column; got {', '.join(names)}; rename one."
+            f"{path}: needs a name of its own for each column; got {', '.join(names)}; rename."
         )
     return Columns(names, units, values, header)
 
@@ -86,7 +87,7 @@ def _numbers(path: Path, lines: list[str]) -> Float[np.ndarray, "row column"]:
         rows.append(row)
     if not rows:
         raise InputError(
-            f"{path}: needs a table of numbers; got {len(lines)} lines without any; check the file."
+            f"{path}: needs a table of numbers; got none in {len(lines)} lines; check the file."
         )
     return np.array(rows)
 
@@ -99,6 +100,6 @@ def _names(
     if all(fields):
         return tuple(words[0] for words in fields), tuple((words[1:2] or [""])[0] for words in fields)
     heading = comments[-1].replace(",", " ").split() if comments else []
-    if len(heading) != width:
+    if len(heading) != width or not {word.lower() for word in heading} & set(unnamed[:1]):
         heading = [*unnamed, *(f"column_{index}" for index in range(len(unnamed) + 1, width + 1))][:width]
     return tuple(heading), ("",) * width

@@ -35,7 +35,7 @@ def module_path(module: str) -> Path:
 
 
 def imports(module: str) -> set[str]:
-    """Name the modules of the package that importing one runs first: those it names and all parent packages."""
+    """Name the modules of the package that run when one is imported: those it names and all parent packages."""
     found = {module}
     for node in ast.walk(_syntax(module)):
         if isinstance(node, ast.Import):

@@ -212,7 +212,7 @@ def _read_record(file: h5py.File, record: type[Record], prefix: str) -> Record:
         if "record" in field.metadata:
             inner = field.metadata["record"]
             values[field.name] = _read_record(file, inner, where + "/") if where in file else None
-        elif isinstance(file.get(where), h5py.Dataset):
+        elif where in file and isinstance(file[where], h5py.Dataset):
             values[field.name] = _read_dataset(file[where], field.metadata["unit"])
         elif not field.metadata["optional"]:
             raise InputError(

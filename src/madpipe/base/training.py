@@ -138,14 +138,14 @@ class _Run:
         if not bool(torch.isfinite(norm)):
             raise InputError(
                 f"training needs a finite gradient; its norm is {float(norm)} at step {step} "
-                f"(loss {float(value):.3g}); lower learning_rate from {self.schedule.learning_rate:g}"
+                f"(loss {float(value.detach()):.3g}); lower learning_rate from {self.schedule.learning_rate:g}"
             )
         history = self.history
         history.step.append(step + 1)
         history.learning_rate.append(self.rate.get_last_lr()[0])
-        history.training_loss.append(float(value))
+        history.training_loss.append(float(value.detach()))
         history.gradient_norm.append(float(norm))
-        _append(history.terms, terms)
+        _append(history.terms, {name: term.detach() for name, term in terms.items()})
         self.optimiser.step()
         self.rate.step()
 

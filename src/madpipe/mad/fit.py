@@ -1,6 +1,7 @@
 """The classical fit of a stack: exact solution per point, standard errors from the Fisher information."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +9,36 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from madpipe.base.errors import InputError
 from madpipe.base.runtime import progress
 from madpipe.mad.config import FitConfig
 from madpipe.mad.exact import Solution, solve
 from madpipe.mad.measurement import Measurement, measurement_from_stack
 from madpipe.mad.records import Fit, Nuisance, Stack, axis_fields
+from madpipe.mad.refine import refine_dispersion
 
 _UNDETERMINED = math.pi / math.sqrt(3)  # rms of a phase of which nothing is known [radian]
+
+
+def fit_with_nuisances(stack: Stack, config: FitConfig, refine: Sequence[str] = ()) -> Fit:
+    """Refine the nuisances asked for, then fit every point with them.
+
+    Parameters
+    ----------
+    stack, config:
+        As in :func:`fit_stack`.
+    refine:
+        Names of the nuisances; ``dispersion`` stands for f' and f'' (:func:`madpipe.mad.refine.refine_dispersion`).
+
+    Raises
+    ------
+    InputError
+        A nuisance that is not known, or that the data cannot determine.
+    """
+    unknown = set(refine) - {"dispersion"}
+    if unknown:
+        raise InputError(f"refine knows 'dispersion'; {', '.join(sorted(unknown))} came; leave it out.")
+    return fit_stack(stack, config, refine_dispersion(stack) if "dispersion" in refine else None)
 
 
 def fit_stack(stack: Stack, config: FitConfig, nuisance: Nuisance | None = None) -> Fit:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from madpipe.mad.config import TrainConfig
@@ -35,7 +35,10 @@ WEIGHTINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
 
 
 def point_weights(
-    expected: Float[Tensor, "batch energy y x"], weighting: str, least_photons: float
+    expected: Float[Tensor, "batch energy y x"],
+    good: Bool[Tensor, "batch y x"],
+    weighting: str,
+    least_photons: float,
 ) -> Float[Tensor, "batch y x"]:
     """Weight of each point, of sum 1 in each patch.
 
@@ -43,6 +46,8 @@ def point_weights(
     ----------
     expected:
         Photons before noise: weights from the counts themselves would favour points that came out high.
+    good:
+        Points that were measured; the others have no weight, as nothing near them may tell their brightness.
     weighting:
         Key of WEIGHTINGS: what the mean over the energies is worth.
     least_photons:
@@ -55,7 +60,7 @@ def point_weights(
     patch, while all patches count alike.
     """
     mean = expected.mean(1)
-    weight = WEIGHTINGS[weighting](mean) * (mean >= least_photons)
+    weight = WEIGHTINGS[weighting](mean) * (good & (mean >= least_photons))
     return weight / weight.sum((1, 2), keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
 
 
@@ -98,7 +103,7 @@ def patch_loss(
     Brackets are means with :func:`point_weights`; g = |F_T||F_A|/r^2 of the truth, since a phase matters as much as
     the moduli it belongs to and means nothing where one of them vanishes; D is :func:`scaled_deviance`.
     """
-    weight = point_weights(target.expected, config.weighting, config.least_photons)
+    weight = point_weights(target.expected, measured.good, config.weighting, config.least_photons)
 
     def mean(values: Tensor) -> Tensor:
         return (weight * values).sum((1, 2)).mean()

@@ -122,10 +122,11 @@ def random_displacement(
 
 def _without_ramp(values: Tensor, position: Tensor, weight: Tensor) -> Tensor:
     """Take out the mean and the slope over the particle: experimenters centre the frame on the peak."""
-    columns = torch.cat([torch.ones_like(values)[None], position / position.abs().max()])
-    flat, sqrt_weight = columns.reshape(len(columns), -1).T, weight.reshape(-1, 1).sqrt()
-    ramp = torch.linalg.lstsq(flat * sqrt_weight, values.reshape(-1, 1) * sqrt_weight).solution
-    return values - (flat @ ramp).reshape(values.shape)
+    # normal equations, not lstsq: its last bits depend on where the arrays lie in memory
+    columns = torch.cat([torch.ones_like(values)[None], position / position.abs().max()]).flatten(1)
+    weighted = columns * weight.flatten()
+    ramp = torch.linalg.solve(weighted @ columns.T, weighted @ values.flatten())
+    return values - (ramp @ columns).reshape(values.shape)
 
 
 def _soft_step(distance: Tensor, width: float) -> Tensor:

@@ -1,9 +1,8 @@
 """Free atoms: form factor f0(|Q|), dispersion correction f'(E) + i f''(E), edges.
 
-f0 and nothing else comes from xraylib; f', f'' and the edges come from xraydb. xraylib's Fi and Fii must not be used
-for f' and f'': they are sampled too coarsely near an edge, where they miss the resonance altogether (Ni, 8333 eV:
-Fi = -4.87 where Chantler has f' = -9.03; Ni, 8313 eV: -Fii = 2.46 where Chantler has f'' = 0.51, five times less),
-and Fii is negative where madpipe's f'' >= 0 absorbs.
+Only f0 comes from xraylib; f', f'' and the edges come from xraydb. xraylib's Fi and Fii must not be used for f' and
+f'': they are sampled too coarsely near an edge, where they miss the resonance (Ni at 8333 eV: Fi = -4.87, Chantler
+f' = -9.03; at 8313 eV: -Fii = 2.46, Chantler f'' = 0.51, so five times wrong), and Fii is negative where f'' >= 0.
 """
 
 import math
@@ -37,7 +36,7 @@ def atomic_number(element: str) -> int:
         number = 0
     if not 1 <= number <= _HEAVIEST:
         raise ValueError(
-            f"the symbol of an element from H (Z = 1) to U (Z = 92) is required; {element!r} came; write for example 'Ni'"
+            f"the symbol of an element from H to U (Z = 1 to 92) is required; {element!r} came; write it like 'Ni'"
         )
     return number
 
@@ -131,11 +130,11 @@ def dispersion_correction(
     Notes
     -----
     Between the table's nodes f' follows a cubic spline through the seven nearest of them and f'' a power law: what
-    xraydb gives for one energy at a time. (For a whole array xraydb lays the spline through all of its range, so
-    that f' at one energy would depend on which others are asked for, by 0.04 electron near the Ni K edge.)
-    Not included: bonding, neighbours (near-edge structure, EXAFS), core-hole width of the sample. Within about 15 eV
-    of an edge take a measured spectrum instead (:func:`madpipe.physics.absorption.dispersion_from_spectrum`): a foil
-    of Ni differs from this table by up to 1.7 electron in f' and 1.8 in f''.
+    xraydb gives for one energy at a time. (For an array xraydb lays the spline through all of its range, so that
+    f' at one energy would depend on which others are asked for, by 0.04 electron near the Ni K edge.)
+    Not included: bonding, neighbours (near-edge structure, EXAFS), the sample's edge position. Within about
+    15 eV of an edge take a measured spectrum (:func:`madpipe.physics.absorption.dispersion_from_spectrum`): a
+    foil of Ni differs from this table there by up to 1.7 electron in f' and 1.8 in f''.
 
     Raises
     ------
@@ -198,7 +197,7 @@ def _inside(energy: Tensor, nodes: np.ndarray) -> np.ndarray:
     outside = values[~((values >= nodes[0]) & (values <= nodes[-1]))]
     if outside.size:
         raise ValueError(
-            f"photon energies from {nodes[0]:.6g} to {nodes[-1]:.6g} eV are required, where Chantler's table ends; "
+            f"photon energies within Chantler's table, {nodes[0]:.6g} to {nodes[-1]:.6g} eV, are required; "
             f"{outside[0]:.6g} came; give them in eV"
         )
     return values
