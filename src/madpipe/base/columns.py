@@ -61,9 +61,7 @@ def read_columns(path: str | Path, unnamed: Sequence[str] = ("energy", "mu")) ->
     header = dict(match.groups() for match in map(_FIELD.fullmatch, comments) if match)
     names, units = _names(comments, header, values.shape[1], unnamed)
     if len(set(names)) < len(names):
-        raise InputError(
-            f"{path}: needs a name of its own for each column; got {', '.join(names)}; rename."
-        )
+        raise InputError(f"{path}: needs a name of its own for each column; got {', '.join(names)}; rename.")
     return Columns(names, units, values, header)
 
 
@@ -86,9 +84,7 @@ def _numbers(path: Path, lines: list[str]) -> Float[np.ndarray, "row column"]:
             )
         rows.append(row)
     if not rows:
-        raise InputError(
-            f"{path}: needs a table of numbers; got none in {len(lines)} lines; check the file."
-        )
+        raise InputError(f"{path}: needs a table of numbers; got none in {len(lines)} lines; check the file.")
     return np.array(rows)
 
 

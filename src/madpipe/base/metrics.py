@@ -40,12 +40,12 @@ def log_correlation(prediction: _Array, truth: _Array) -> float:
     if offset <= 0 or len(truth) < 3:
         return float("nan")
     pair = np.log(np.stack([prediction + offset, truth + offset]))
-    return float(np.corrcoef(pair)[0, 1]) if (pair.std(axis=1) > 0).all() else float("nan")
+    return float(np.corrcoef(pair)[0, 1]) if (np.ptp(pair, axis=1) > 0).all() else float("nan")
 
 
 def correlation(first: _Array, second: _Array) -> float:
     """Pearson correlation [1]; nan where either does not vary."""
-    varies = len(first) > 2 and first.std() > 0 and second.std() > 0
+    varies = len(first) > 2 and np.ptp(first) > 0 and np.ptp(second) > 0
     return float(np.corrcoef(first, second)[0, 1]) if varies else float("nan")
 
 

@@ -7,6 +7,7 @@ colour.
 
 import importlib.metadata
 import json
+import logging
 import math
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,9 +24,12 @@ from matplotlib.colorbar import Colorbar
 from matplotlib.colors import Colormap, LogNorm, Normalize
 from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
+from matplotlib.ticker import NullFormatter
 
 from madpipe.base.errors import InputError
 from madpipe.base.store import whole_file
+
+logging.getLogger("fontTools").setLevel(logging.ERROR)  # it remarks on the age of matplotlib's own font
 
 ONE_COLUMN = 3.4  # inch
 TWO_COLUMNS = 7.0  # inch
@@ -90,7 +94,7 @@ class Look:
 
     color: str
     marker: str
-    linestyle: str
+    linestyle: str | tuple[int, tuple[int, ...]]
     filled: bool = True
 
     def line(self) -> dict[str, Any]:
@@ -112,10 +116,10 @@ LOOKS = (  # Okabe and Ito, Color Universal Design (2008)
     Look("#D55E00", "s", "--", filled=False),
     Look("#009E73", "^", "-."),
     Look("#CC79A7", "D", ":", filled=False),
-    Look("#E69F00", "v", (0, (5, 1, 1, 1, 1, 1))),  # type: ignore[arg-type]
-    Look("#56B4E9", "P", (0, (3, 2)), filled=False),  # type: ignore[arg-type]
+    Look("#E69F00", "v", (0, (5, 1, 1, 1, 1, 1))),
+    Look("#56B4E9", "P", (0, (3, 2)), filled=False),
 )
-REFERENCE = Look("black", "", (0, (1, 1)))  # type: ignore[arg-type]
+REFERENCE = Look("black", "", (0, (1, 1)))
 
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
@@ -178,22 +182,17 @@ def show_map(
     return axes.imshow(masked, extent=extent, norm=norm, cmap=colour_map(cmap), interpolation="none")
 
 
-def colour_bar(image: ScalarMappable, axes: Axes, label: str, **keywords: Any) -> Colorbar:
-    """Draw a colour bar as tall as the panel, on its right, with the unit in its label."""
-    bar = axes.figure.colorbar(image, cax=axes.inset_axes((1.03, 0.0, 0.05, 1.0)), **keywords)
+def colour_bar(
+    image: ScalarMappable, axes: Axes, label: str, *, below: bool = False, extend: str = "neither"
+) -> Colorbar:
+    """Draw a colour bar on the right of a panel and as tall, or below and as wide, with the unit in its label."""
+    place = axes.inset_axes((0.0, -0.10, 1.0, 0.05) if below else (1.03, 0.0, 0.05, 1.0))
+    orientation = "horizontal" if below else "vertical"
+    bar = axes.figure.colorbar(image, cax=place, orientation=orientation, extend=extend)
     bar.set_label(label)
     bar.outline.set_linewidth(0.5)
-    bar.ax.tick_params(which="both", direction="out")
-    return bar
-
-
-def colour_bar_below(image: ScalarMappable, axes: Axes, label: str, **keywords: Any) -> Colorbar:
-    """Draw a colour bar as wide as the panel, below it, with the unit in its label."""
-    place = axes.inset_axes((0.0, -0.10, 1.0, 0.05))
-    bar = axes.figure.colorbar(image, cax=place, orientation="horizontal", **keywords)
-    bar.set_label(label)
-    bar.outline.set_linewidth(0.5)
-    bar.ax.tick_params(which="both", direction="out")
+    bar.ax.tick_params(which="both", direction="out", top=False, right=not below)
+    bar.long_axis.set_minor_formatter(NullFormatter())
     return bar
 
 
@@ -246,9 +245,7 @@ def scale_bar(axes: Axes, unit: str, share: float = 0.4) -> float:
     return length
 
 
-def save(
-    figure: Figure, path: str | Path, provenance: Mapping[str, Any], *, caption: str = "", dpi: int = 160
-) -> None:
+def save(figure: Figure, path: str | Path, provenance: Mapping[str, Any], *, caption: str = "", dpi: int = 160) -> None:
     """Write a figure as PDF, as PNG beside it and its caption as text, each whole or not at all.
 
     The same figure and provenance give the same bytes: no date is written. Fonts are embedded as TrueType, so that

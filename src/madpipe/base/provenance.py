@@ -36,13 +36,7 @@ def module_path(module: str) -> Path:
 
 def imports(module: str) -> set[str]:
     """Name the modules of the package that run when one is imported: those it names and all parent packages."""
-    found = {module}
-    for node in ast.walk(_syntax(module)):
-        if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    ours = {name for name in found if name.split(".")[0] == _PACKAGE}
+    ours = {name for name in {module, *_named(*_stamped(module))} if name.split(".")[0] == _PACKAGE}
     return {name for one in ours for name in _lineage(one) if module_path(name).is_file()} - {module}
 
 
@@ -71,20 +65,32 @@ def fingerprint(*modules: str) -> str:
     """
     digest = hashlib.sha256()
     for module in closure(*modules):
-        digest.update(f"{module}\0{ast.dump(_without_docstrings(_syntax(module)))}\0".encode())
+        digest.update(f"{module}\0{_code(*_stamped(module))}\0".encode())
     return digest.hexdigest()[:16]
 
 
-@cache
-def _source(path: Path, stamp: int) -> str:
-    """Source text; the stamp makes an edited file another entry of the cache."""
-    return path.read_text(encoding="utf-8")
-
-
-def _syntax(module: str) -> ast.Module:
-    """Syntax tree of a module, made anew since it may be altered."""
+def _stamped(module: str) -> tuple[Path, int]:
+    """Give a module's file and the time of its last change: an edited file is another entry of the caches."""
     path = module_path(module)
-    return ast.parse(_source(path, path.stat().st_mtime_ns))
+    return path, path.stat().st_mtime_ns
+
+
+@cache
+def _named(path: Path, stamp: int) -> frozenset[str]:
+    """Every name that a file's import statements mention, which may be a module's."""
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return frozenset(found)
+
+
+@cache
+def _code(path: Path, stamp: int) -> str:
+    """A file's syntax without docstrings, comments and layout, as text."""
+    return ast.dump(_without_docstrings(ast.parse(path.read_text(encoding="utf-8"))))
 
 
 def _without_docstrings(tree: ast.Module) -> ast.Module:

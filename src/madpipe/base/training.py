@@ -191,9 +191,7 @@ class _Run:
             log.info("%s is of another configuration or code; training starts anew and replaces it", path)
             return
         self.model.load_state_dict(state["model"])
-        self.best = {
-            name: state["best"][name].to(tensor.device) for name, tensor in self.model.state_dict().items()
-        }
+        self.best = {name: state["best"][name].to(tensor.device) for name, tensor in self.model.state_dict().items()}
         self.optimiser.load_state_dict(state["optimiser"])
         self.rate.load_state_dict(state["rate"])
         self.generator.set_state(state["generator"])
@@ -233,12 +231,14 @@ def load_tensors(path: Path, kind: str, required: Sequence[str]) -> dict[str, An
         raise InputError(f"{path}: needs an existing {kind}; there is none; check the path")
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: needs a complete {kind}; got: {reason}; delete it or give another") from error
     missing = [name for name in required if not isinstance(content, dict) or name not in content]
     if missing:
-        raise InputError(f"{path}: a {kind} holds {', '.join(required)}; {', '.join(missing)} are missing; give another")
+        raise InputError(
+            f"{path}: a {kind} holds {', '.join(required)}; {', '.join(missing)} are missing; give another"
+        )
     return content
 
 
@@ -251,4 +251,3 @@ def _append(columns: dict[str, list[float]], values: Mapping[str, Tensor | float
 def _mean(values: Sequence[Tensor]) -> float:
     """Mean of scalars."""
     return float(torch.stack([value.detach() for value in values]).mean())
-

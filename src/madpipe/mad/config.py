@@ -79,10 +79,13 @@ class MeasuredSample(Model):
     """Data from a beamline: files, element, edge, where f' and f'' come from, and the steps to run."""
 
     path: tuple[str, ...] = Field(description="one file with every energy, or one file per energy")
-    element: str = Field(description="resonant element")
-    edge: str = Field("K", description="its absorption edge")
+    element: str | None = Field(None, description="resonant element, where the files do not name it")
+    edge: str | None = Field(None, description="its absorption edge; the files' where they name it, else K")
     energies_ev: tuple[float, ...] | None = Field(
-        None, description="photon energies where the files lack them [eV]"
+        None, description="photon energies in the files' order, where the files lack them [eV]"
+    )
+    monitor: tuple[float, ...] | None = Field(
+        None, description="relative exposure per energy, where the files lack it [1]"
     )
     spectrum: str | None = Field(
         None, description="absorption spectrum (XDI or columns) instead of Chantler's table"

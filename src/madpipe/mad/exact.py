@@ -15,7 +15,7 @@ from madpipe.mad.measurement import Measurement
 
 _EXACT_SOLUTIONS = 3  # the global optimum moves with the weights: renew them before the local steps
 _ROOT_STEPS = 60  # bisection halves the bracket each time: 60 reach float64's resolution
-_RIDGE = 1e-13  # share of the largest column norm added where channels do not determine all four unknowns
+_RIDGE = 1e-6  # of the largest column norm: where channels do not determine all four unknowns; scoring takes its bias away
 _CERTIFICATE = 1e-6  # rounding allowed in H + lambda M >= 0, relative to H
 _FLAT = 1e-4  # largest step left over, in standard errors, in a converged point
 CONE = torch.tensor(

@@ -24,7 +24,6 @@ class Target(NamedTuple):
     expected: Float[Tensor, "batch energy y x"]  # before noise [photon]
 
 
-
 WEIGHTINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "sqrt": torch.sqrt,
     "log": torch.log1p,
@@ -64,9 +63,7 @@ def point_weights(
     return weight / weight.sum((1, 2), keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
 
 
-def scaled_deviance(
-    expected: Float[Tensor, "*shape"], predicted: Float[Tensor, "*shape"]
-) -> Float[Tensor, "*shape"]:
+def scaled_deviance(expected: Float[Tensor, "*shape"], predicted: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Poisson deviance of predicted intensities, both in units of r^2.
 
     .. math:: D = 2 \left(\nu \ln\frac{\nu}{m} - \nu + m\right)

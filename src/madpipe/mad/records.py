@@ -55,6 +55,8 @@ class Stack:
     table: str = entry("entry_1/anomalous/table")
     title: str = entry("entry_1/title")
     name: str = entry("entry_1/sample_1/name")
+    start_time: str | None = entry("entry_1/start_time", optional=True)  # of the measurement, ISO 8601
+    chemical_formula: str | None = entry("entry_1/sample_1/chemical_formula", optional=True)
     qz: _Array | None = entry("entry_1/data_1/qz", "1/angstrom", optional=True)
     qy: _Array | None = entry("entry_1/data_1/qy", "1/angstrom", optional=True)
     qx: _Array | None = entry("entry_1/data_1/qx", "1/angstrom", optional=True)
@@ -98,8 +100,17 @@ class Stack:
             "entry_1/instrument_1": {"NX_class": "NXinstrument"},
             "entry_1/instrument_1/monitor_1": {"NX_class": "NXmonitor"},
             "entry_1/data_1": {"NX_class": "NXdata", "signal": "data", "axes": ["energy", *self.axes]},
-            "entry_1/anomalous": {"NX_class": "NXcollection"},
+            "entry_1/anomalous": {
+                "NX_class": "NXdata",
+                "signal": "f_prime",
+                "auxiliary_signals": ["f_double_prime"],
+                "axes": ["energy"],
+            },
         }
+
+    def nexus_links(self) -> dict[str, str]:
+        """Soft links: the dispersion corrections stand against the same energies as the data."""
+        return {"entry_1/anomalous/energy": "entry_1/data_1/energy"}
 
 
 @dataclass(frozen=True)

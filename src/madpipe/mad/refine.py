@@ -18,7 +18,8 @@ from madpipe.mad.records import Nuisance, Stack
 _DEEPER = 4.0  # a start puts one energy this far below the others, at the bottom of the edge's dip in f' [electron]
 _LEAST = 0.05  # f'' stays above this, so that it keeps its sign [electron]
 _DARK = 0.1  # fewer expected photons weigh like this many: a channel that the model darkens must not decide [photon]
-_ROUNDS = 6  # renewals of the weights, at most, around the minimisation with weights held
+_TRIAL_ROUNDS = 2  # renewals of the weights in the search from each start
+_ROUNDS = 30  # and at most in the one that goes on from the best of them
 _SETTLED = 1e-3  # the weights are settled when nothing moves by more than this share of its standard error
 
 
@@ -44,15 +45,16 @@ def refine_dispersion(stack: Stack) -> Nuisance:
     Raises
     ------
     InputError
-        No Friedel mates, or no reflection with more than three intensities.
+        No Friedel mates, f'' = 0 at the last energy, or no reflection with more than three intensities.
 
     Notes
     -----
     A common shift of all f' moves F_T by a multiple of F_A, and a common factor of f'' and of the differences of f'
     divides F_A: the last energy's values decide both. Turning the differences of f' round, with
-    Delta_phi -> pi - Delta_phi, changes no intensity either: they keep the side on which the stack's own values are (below the last energy's where those are all equal).
-    Without Friedel mates f'' has a common shift of its own. The relative scales of the energies are held at the
-    stack's monitor; they trade against f' and f'' so closely that both cannot be refined without a prior.
+    Delta_phi -> pi - Delta_phi, changes no intensity either: they keep the side on which the stack's own values are,
+    below the last energy's where those are all equal. Without Friedel mates f'' would have a common shift as well.
+    The relative scales of the energies are held at the stack's monitor: chi-square hardly tells them from f' and f'',
+    and wrong ones spoil |F_A| while R stays as it is.
 
     References
     ----------
@@ -63,10 +65,16 @@ def refine_dispersion(stack: Stack) -> Nuisance:
             "Refining f', f'' needs Friedel mates, friedel_sign +1 and -1; the stack has none; "
             "give f', f'' from a table or from a measured spectrum instead."
         )
+    if stack.f_double_prime[-1] < _LEAST:
+        raise InputError(
+            f"Refining f', f'' needs the last energy's f'' as the unit of all others, at least {_LEAST} electron; it is "
+            f"{stack.f_double_prime[-1]:g}; give a measured or tabulated one above the edge."
+        )
     positive = replace(stack, f_double_prime=np.maximum(stack.f_double_prime, _LEAST))
     measurement = _overdetermined(measurement_from_stack(positive))
-    best = min((_minimise(measurement, start) for start in progress(_starts(stack), "refine")), key=lambda it: it.cost)
-    return _nuisance(stack, measurement, best)
+    searches = (_minimise(measurement, start, _TRIAL_ROUNDS) for start in progress(_starts(stack), "refine"))
+    best = min(searches, key=lambda found: found.cost)
+    return _nuisance(stack, measurement, _minimise(measurement, best.x, _ROUNDS))
 
 
 def _overdetermined(measurement: Measurement) -> Measurement:
@@ -99,13 +107,13 @@ def _with_dispersion(measurement: Measurement, unknown: Float[np.ndarray, "unkno
     return replace(measurement, f_prime=f_prime, f_double_prime=f_double_prime)
 
 
-def _minimise(measurement: Measurement, start: Float[np.ndarray, "unknown"]) -> OptimizeResult:
+def _minimise(measurement: Measurement, start: Float[np.ndarray, "unknown"], rounds: int) -> OptimizeResult:
     """Search from one start; the weights are held during a search and renewed from the model between searches."""
     half = len(start) // 2
     bounds = np.repeat([-np.inf, _LEAST], half), np.full(2 * half, np.inf)
     mean = (measurement.intensity * measurement.good).sum(-1, keepdim=True) / measurement.good.sum(-1, keepdim=True)
     expected, unknown = mean.expand_as(measurement.intensity), start
-    for _ in range(_ROUNDS):
+    for _ in range(rounds):
         weight = measurement.good / measurement.variance_at(expected.clamp(min=_DARK))
         residual, jacobian = partial(_residual, measurement, weight), partial(_jacobian, measurement, weight)
         found = least_squares(residual, unknown, jacobian, bounds, x_scale="jac")

@@ -218,6 +218,7 @@ def _stack(
         table="Chantler (xraydb)",
         title=title,
         name=sample.composition,
+        chemical_formula=f"{sample.element}{sample.partner}",
         q_bragg=q_bragg.numpy(),
         mask=_mask(sample),
         background=np.full(counts.shape, sample.background) if sample.background else None,

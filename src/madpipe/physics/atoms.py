@@ -17,9 +17,7 @@ from scipy.interpolate import CubicSpline
 from torch import Tensor
 
 _HEAVIEST = 92
-_FIRST_KNOT = (
-    1e-7  # 1/angstrom; xraylib_np answers 0 between 0 and this sin(theta)/lambda, where f0 = Z to 1e-11
-)
+_FIRST_KNOT = 1e-7  # 1/angstrom; xraylib_np answers 0 between 0 and this sin(theta)/lambda, where f0 = Z to 1e-11
 
 
 def atomic_number(element: str) -> int:
@@ -99,9 +97,7 @@ def form_factor(element: str, q: Float[Tensor, "*shape"]) -> Float[Tensor, "*sha
     number = atomic_number(element)
     s = _as_array(q) / (4 * math.pi)
     if not (np.isfinite(s).all() and (s >= 0).all()):
-        raise ValueError(
-            "|Q| >= 0 and finite is required [1/angstrom]; a negative or non-finite one came; check the grid"
-        )
+        raise ValueError("finite |Q| >= 0 is required [1/angstrom]; one that is not came; check the grid")
     s = np.where(s < _FIRST_KNOT, 0.0, s)
     values = xraylib_np.FF_Rayl(np.array([number]), s.ravel())[0].reshape(s.shape)
     return torch.from_numpy(values).to(q)

@@ -13,7 +13,7 @@ from madpipe.physics.atoms import absorptive_part, edge_energies, edge_energy
 MARGIN_BELOW = 30.0  # eV
 MARGIN_ABOVE = 50.0  # eV
 QUADRATIC_FROM = 500.0  # eV above the edge; a shorter spectrum cannot tell a curved background from the step
-WORST_MATCH = 0.15  # largest rms misfit away from the edges, as a share of the table's step
+WORST_MATCH = 0.5  # largest rms misfit away from the edges over what the background alone leaves; a foil has 0.1
 _MEASURED = ("mutrans", "mu", "xmu", "mufluor", "normtrans", "norm", "normfluor")
 
 
@@ -28,7 +28,7 @@ def interpolate(
 
 def absorption_from_columns(
     columns: Mapping[str, Float[Tensor, "point"]],
-) -> tuple[Float[Tensor, "point"], Float[Tensor, "point"]]:
+) -> tuple[Float[Tensor, "distinct"], Float[Tensor, "distinct"]]:
     r"""Photon energy and absorption, up to a scale and a smooth background, from a measurement's columns.
 
     .. math:: \mu t = \ln(I_0 / I_t) \text{ in transmission}, \quad \mu \propto I_f / I_0 \text{ in fluorescence}
@@ -59,9 +59,7 @@ def absorption_from_columns(
     return energy, total / torch.bincount(place)
 
 
-def steepest_rise(
-    energy: Float[Tensor, "point"], mu: Float[Tensor, "point"], element: str, edge: str
-) -> float:
+def steepest_rise(energy: Float[Tensor, "point"], mu: Float[Tensor, "point"], element: str, edge: str) -> float:
     """Energy at which the absorption rises fastest, looked for nearer to this edge than to any other [eV].
 
     The rise is taken over 2 eV in steps of 0.1 eV. ``edge_energy(element, edge) - steepest_rise(...)`` is the
@@ -133,8 +131,8 @@ def match_to_table(
     offset = (energy - origin) / (energy[-1] - energy[0])
     basis = torch.stack([mu / mu.abs().max(), *(offset**power for power in range(degree + 1))], dim=1)
     root = weight.sqrt()[:, None]
-    matched = (basis @ torch.linalg.lstsq(basis * root, table[:, None] * root).solution)[:, 0]
-    _check_match(matched, table, weight, element, edge)
+    matched = _fit(basis, table, root)
+    _check_match((matched - table) * root[:, 0], (_fit(basis[:, 1:], table, root) - table) * root[:, 0], element, edge)
     return matched
 
 
@@ -189,13 +187,17 @@ def _match_weights(energy: Tensor, element: str, origin: float) -> Tensor:
     return below / below.sum() + above / above.sum()
 
 
-def _check_match(matched: Tensor, table: Tensor, weight: Tensor, element: str, edge: str) -> None:
-    """Away from the edges the matched spectrum must be the table, EXAFS apart."""
-    around = torch.tensor([-MARGIN_BELOW, MARGIN_ABOVE], dtype=torch.float64) + edge_energy(element, edge)
-    step = float(absorptive_part(element, around).diff())
-    misfit = float((weight * (matched - table).square()).sum().div(weight.sum()).sqrt()) / step
-    if misfit > WORST_MATCH:
+def _fit(basis: Tensor, target: Tensor, root: Tensor) -> Tensor:
+    """Weighted least squares of the target by the basis."""
+    return (basis @ torch.linalg.lstsq(basis * root, target[:, None] * root).solution)[:, 0]
+
+
+def _check_match(misfit: Tensor, without: Tensor, element: str, edge: str) -> None:
+    """The spectrum must explain the step, which the background alone cannot."""
+    share = float(misfit.norm() / without.norm())
+    if share > WORST_MATCH:
         raise ValueError(
-            f"away from the {element} {edge} edge a spectrum within {WORST_MATCH:.0%} of its step (rms) is required; "
-            f"the one that came differs by {misfit:.0%}; check which column is the absorption, or cut glitches off"
+            f"a spectrum that follows the table away from the {element} {edge} edge, to {WORST_MATCH:.0%} of what a "
+            f"smooth background leaves, is required; {share:.0%} came; check which column is the absorption, or cut "
+            "glitches and other edges off"
         )

@@ -10,7 +10,6 @@ from madpipe.base.plotting import (
     SIGNED,
     TWO_COLUMNS,
     colour_bar,
-    colour_bar_below,
     name_panels,
     new_figure,
     phase_norm,
@@ -90,7 +89,7 @@ def _draw_values(panels: list[Axes], planes: list[np.ndarray], stack: Stack, qua
     for axes, plane in zip(panels, planes, strict=True):
         image = show_map(axes, plane, q_extent(stack), norm, cmap)
     unit = "rad" if quantity == "delta_phi" else MODULUS_UNIT
-    bar = colour_bar_below(image, panels[-1], f"{SYMBOLS[quantity]} ({unit})")
+    bar = colour_bar(image, panels[-1], f"{SYMBOLS[quantity]} ({unit})", below=True)
     if quantity == "delta_phi":
         phase_ticks(bar)
 

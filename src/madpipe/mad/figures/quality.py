@@ -4,7 +4,6 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
@@ -77,7 +76,15 @@ def _finish(axes: Axes, quantity: str) -> None:
     if quantity == "delta_phi":
         axes.set_ylabel(f"rms error of {symbol} (rad)")
         axes.axhline(NO_INFORMATION, color="0.6", linewidth=0.7)
-        axes.text(0.98, NO_INFORMATION, r"$\pi/\sqrt{3}$", transform=axes.get_yaxis_transform(), ha="right", va="top", color="0.4")
+        axes.text(
+            0.98,
+            NO_INFORMATION,
+            r"$\pi/\sqrt{3}$",
+            transform=axes.get_yaxis_transform(),
+            ha="right",
+            va="top",
+            color="0.4",
+        )
     else:
         axes.set_ylabel(f"rms error of {symbol} / rms {symbol} (1)")
     axes.grid(visible=True)
@@ -95,7 +102,9 @@ def _key(known: Sequence[Scores]) -> list[Line2D]:
 
 def _error_caption(known: Sequence[Scores]) -> str:
     """Error over bound in the brightest shell of every sample, answer and quantity."""
-    words = ["Relative rms error (radian for Delta phi) against photons per point and energy; dotted: Cramer-Rao bound."]
+    words = [
+        "Relative rms error (radian for Delta phi) against photons per point and energy; dotted: Cramer-Rao bound."
+    ]
     for one in known:
         for name in (name for name in _ANSWERS if name in one["answers"]):
             listed = []
@@ -105,7 +114,10 @@ def _error_caption(known: Sequence[Scores]) -> str:
                     row = max(rows, key=shell_centre)
                     listed.append(f"{IN_WORDS[quantity]} {row['relative_rms']:.4f} (bound {row['relative_bound']:.4f})")
             if listed:
-                words.append(f"{one['sample']}, {name}, brightest shell, about {shell_centre(row):.2g} photons: {', '.join(listed)}.")
+                words.append(
+                    f"{one['sample']}, {name}, brightest shell, about {shell_centre(row):.2g} photons: "
+                    f"{', '.join(listed)}."
+                )
     return " ".join(words)
 
 
@@ -121,11 +133,14 @@ def r_factor(scores: Sequence[Scores]) -> Picture:
     panels = list(figure.subplots(lines, columns, squeeze=False).flat)
     for axes in panels[len(scores) :]:
         axes.remove()
-    for number, (axes, one) in enumerate(zip(panels, scores, strict=False)):
+    for axes, one in zip(panels, scores, strict=False):
         _draw_r(axes, one)
-        axes.set_ylabel("$R(I)$ (1)" if number % columns == 0 else "")
     name_panels(panels[: len(scores)], [one["sample"] for one in scores])
-    keys = {label: handle for axes in panels[: len(scores)] for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    keys = {
+        label: handle
+        for axes in panels[: len(scores)]
+        for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)
+    }
     figure.legend(keys.values(), keys.keys(), loc="outside lower center", ncols=min(4, 2 * columns))
     return Picture(figure, _r_caption(scores))
 
@@ -137,8 +152,10 @@ def _draw_r(axes: Axes, one: Scores) -> None:
             answer = one["answers"][name]
             axes.plot(answer["energies_ev"], answer["r_factor_per_energy"], **look.line(), label=f"$R$, {name}")
             floor = {**look.dash(), "linestyle": REFERENCE.linestyle}
-            axes.plot(answer["energies_ev"], answer["r_noise_per_energy"], **floor, label=rf"$R_\mathrm{{noise}}$, {name}")
-    axes.set_xlabel("photon energy (eV)")
+            axes.plot(
+                answer["energies_ev"], answer["r_noise_per_energy"], **floor, label=rf"$R_\mathrm{{noise}}$, {name}"
+            )
+    axes.set(xlabel="energy (eV)", ylabel="$R(I)$ (1)")
     axes.set_ylim(bottom=0)
     axes.locator_params(axis="x", nbins=3)
 
@@ -146,8 +163,8 @@ def _draw_r(axes: Axes, one: Scores) -> None:
 def _r_caption(scores: Sequence[Scores]) -> str:
     """R and R_noise over all energies."""
     words = [
-        "R(I) at each photon energy beside R_noise, the R of data drawn from the answer's own intensities; a fit of three "
-        "unknowns per point follows part of the noise and lies below it. Over all energies:"
+        "R(I) at each photon energy beside R_noise, the R of data drawn from the answer's own intensities; "
+        "a fit of three unknowns per point follows part of the noise and lies below it. Over all energies:"
     ]
     for one in scores:
         for name, answer in one["answers"].items():

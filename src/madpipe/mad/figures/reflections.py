@@ -118,7 +118,9 @@ def _draw_moduli(axes: Axes, stack: Stack, fit: Fit) -> None:
     axes.set(yscale="log", xscale="log", ylabel=f"rms ({MODULUS_UNIT})")
     axes.set_xlabel("intensity (photon)" if spacing is None else r"resolution $d$ ($\mathrm{\AA}$)")
     if spacing is not None:
-        ticks = [tick for tick in (1, 1.5, 2, 3, 5, 10, 20) if min(centre) <= tick * 1.05 and tick <= max(centre) * 1.05]
+        ticks = [
+            tick for tick in (1, 1.5, 2, 3, 5, 10, 20) if min(centre) <= tick * 1.05 and tick <= max(centre) * 1.05
+        ]
         axes.set_xticks(ticks, [f"{tick:g}" for tick in ticks])
         axes.set_xticks([], minor=True)
         axes.invert_xaxis()
@@ -138,9 +140,7 @@ def _draw_residuals(axes: Axes, stack: Stack, fit: Fit, calculated: np.ndarray) 
     return metrics.root_mean_square(residual)[0]
 
 
-def _caption(
-    stack: Stack, fit: Fit, factors: list[float], correlations: list[float], pairs: int, spread: float
-) -> str:
+def _caption(stack: Stack, fit: Fit, factors: list[float], correlations: list[float], pairs: int, spread: float) -> str:
     """Numbers of the list."""
     spacing = resolution(stack)
     reach = "" if spacing is None else f", {spacing.max():.1f} to {spacing.min():.2f} angstrom"
@@ -154,7 +154,7 @@ def _caption(
     if fit.nuisance is not None:
         words.append(f"The stated errors are multiplied by {fit.nuisance.noise_scale:.3f}, fitted.")
     words.append(
-        f"The residuals have an rms of {spread:.2f} standard errors; with three unknowns fitted to the intensities of each "
-        "reflection, less than 1 is expected."
+        f"The residuals have an rms of {spread:.2f} standard errors; with three unknowns fitted to the intensities "
+        "of each reflection, less than 1 is expected."
     )
     return " ".join(words)

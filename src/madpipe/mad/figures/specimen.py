@@ -64,7 +64,7 @@ def real_window(support: np.ndarray) -> tuple[slice, slice]:
     """Square window (y, x) about the support's centre that holds all of it with a margin."""
     rows, columns = np.nonzero(support)
     half = int(np.ceil(_MARGIN * max(np.ptp(rows) + 1, np.ptp(columns) + 1) / 2))
-    centres = [int(round((values.min() + values.max()) / 2)) for values in (rows, columns)]
+    centres = [round((values.min() + values.max()) / 2) for values in (rows, columns)]
     return tuple(slice(max(0, c - half), c + half + 1) for c in centres)  # type: ignore[return-value]
 
 
@@ -148,8 +148,8 @@ def _caption(stack: Stack, energies: tuple[int, int], difference: np.ndarray) ->
     sums = [float(np.where(stack.good[k], stack.data[k], 0).sum()) for k in energies]
     words.append(
         f"Diffraction at {stack.energy[low]:.0f} and {stack.energy[high]:.0f} eV ({stack.element} {stack.edge} edge: "
-        f"{edge_energy(stack.element, stack.edge):.0f} eV) with {sums[0]:.3g} and {sums[1]:.3g} photons in all; points with "
-        f"fewer than {_LEAST_PHOTONS} photons in both together are grey in the difference, whose rms is "
+        f"{edge_energy(stack.element, stack.edge):.0f} eV) with {sums[0]:.3g} and {sums[1]:.3g} photons in all; "
+        f"points with fewer than {_LEAST_PHOTONS} photons in both together are grey in the difference, whose rms is "
         f"{np.sqrt(np.nanmean(np.square(difference))):.0f} %."
     )
     hidden = 1 - stack.good.mean()
@@ -167,6 +167,7 @@ def _particle_words(stack: Stack) -> str:
     size = max(np.ptp(index) + 1 for index in np.nonzero(inside)) * voxel
     return (
         f"The particle is {size:.0f} nm across along an axis, {np.count_nonzero(inside)} voxels of {voxel:.1f} nm; "
-        f"{stack.element} is {composition.min():.2f} to {composition.max():.2f} of its atoms, {composition.mean():.2f} on average; "
+        f"{stack.element} is {composition.min():.2f} to {composition.max():.2f} of its atoms, "
+        f"{composition.mean():.2f} on average; "
         f"the displacement phase has an rms of {phase.std():.1f} rad and a range of {np.ptp(phase):.1f} rad."
     )

@@ -30,7 +30,8 @@ def dispersion(
     stacks:
         Their energies are marked; stacks with the same element, edge, table and energies share a row.
     fits:
-        One per stack; where it refined f' and f'', the refined values are drawn with their standard errors.
+        None at all, or one per stack in the same order; where it refined f' and f'', the refined values are drawn
+        with their standard errors.
     spectra:
         By name of the table, a measured (3, n) array of energy, f', f'' to draw beside Chantler's curve.
     """
@@ -51,9 +52,8 @@ def dispersion(
 
 def _distinct(stacks: Sequence[Stack], fits: Sequence[Fit | None]) -> list[tuple[Stack, Fit | None]]:
     """One stack, with its fit, per element, edge, table and set of energies."""
-    fits = [*fits, *[None] * (len(stacks) - len(fits))]
-    rows = {}
-    for stack, fit in zip(stacks, fits, strict=True):
+    rows: dict[tuple[object, ...], tuple[Stack, Fit | None]] = {}
+    for stack, fit in zip(stacks, fits or [None] * len(stacks), strict=True):
         rows.setdefault((stack.element, stack.edge, stack.table, tuple(stack.energy)), (stack, fit))
     return list(rows.values())
 
@@ -111,7 +111,9 @@ def _draw_plane(axes: Axes, stack: Stack, curves: Mapping[str, np.ndarray], poin
         axes.plot(curves[name][1], curves[name][2], **look.dash(), linewidth=0.9, label=name)
     axes.errorbar(points[0], points[1], _bars(points[3]), _bars(points[2]), **_POINT.points(), linestyle="")
     for one in sorted({0, int(np.argmin(points[0])), len(stack.energy) - 1}):
-        axes.annotate(f"{stack.energy[one]:.0f} eV", (points[0][one], points[1][one]), (5, 4), textcoords="offset points")
+        axes.annotate(
+            f"{stack.energy[one]:.0f} eV", (points[0][one], points[1][one]), (5, 4), textcoords="offset points"
+        )
     axes.set(xlabel="$f'$ (electron)", ylabel="$f''$ (electron)")
     axes.margins(0.12)
     axes.legend(loc="best")
@@ -124,8 +126,9 @@ def _words(stack: Stack, fit: Fit | None, points: tuple[np.ndarray, ...]) -> str
     above = int(np.count_nonzero(stack.energy > edge))
     refined = f"refined ({fit.nuisance.gauge})" if fit is not None and fit.nuisance is not None else stack.table
     return (
-        f"{stack.element} {stack.edge} edge at {edge:.1f} eV; {len(stack.energy)} energies from {stack.energy.min():.1f} "
-        f"to {stack.energy.max():.1f} eV, {above} of them above the edge and {near} within {_NEAR_EDGE:.0f} eV of it, where "
-        f"the table of a bare atom is in doubt. f', f'' in use: {refined}; f' from {points[0].min():.2f} to "
+        f"{stack.element} {stack.edge} edge at {edge:.1f} eV; {len(stack.energy)} energies from "
+        f"{stack.energy.min():.1f} to {stack.energy.max():.1f} eV, {above} of them above the edge and {near} within "
+        f"{_NEAR_EDGE:.0f} eV of it, where the table of a bare atom is in doubt. "
+        f"f', f'' in use: {refined}; f' from {points[0].min():.2f} to "
         f"{points[0].max():.2f}, f'' from {points[1].min():.2f} to {points[1].max():.2f} electron."
     )

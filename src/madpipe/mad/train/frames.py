@@ -107,9 +107,15 @@ def draw_patches(
     truth = frames.truth[frame[:, None, None], row, column].movedim(-1, 1)
     exposure = _exposures(expected, photons, generator)
     good = _without_gaps(batch, edge, generator)
-    return expose(
-        expected, truth, frames.f_prime[frame], frames.f_double_prime[frame], exposure, good, generator
-    )
+    return expose(expected, truth, frames.f_prime[frame], frames.f_double_prime[frame], exposure, good, generator)
+
+
+def expose_frames(frames: Frames, photons: tuple[float, float], generator: torch.Generator) -> tuple[Measured, Target]:
+    """Measure whole frames, each with an exposure that brings its mean into the range, drawn log-uniformly."""
+    expected, truth = frames.expected.movedim(-1, 1), frames.truth.movedim(-1, 1)
+    good = torch.ones(truth[:, 0].shape, dtype=torch.bool)
+    exposure = _exposures(expected, photons, generator)
+    return expose(expected, truth, frames.f_prime, frames.f_double_prime, exposure, good, generator)
 
 
 def expose(

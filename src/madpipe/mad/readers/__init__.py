@@ -1,0 +1,38 @@
+"""Beamline files as they are: every reader gives what its file holds and invents nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from madpipe.base.errors import InputError
+from madpipe.mad.readers.arrays import Fields, read_hdf5, read_npz
+from madpipe.mad.readers.reflections import ReflectionList, read_mtz, read_scalepack
+
+READERS: dict[str, Callable[[Path], list[Fields] | list[ReflectionList]]] = {
+    ".npz": read_npz,
+    ".h5": read_hdf5,
+    ".hdf5": read_hdf5,
+    ".cxi": read_hdf5,
+    ".nxs": read_hdf5,
+    ".sca": read_scalepack,
+    ".mtz": read_mtz,
+}
+
+
+def read(path: str | Path) -> list[Fields] | list[ReflectionList]:
+    """Read one file by its extension: arrays of a Bragg peak, or lists of reflections, one per photon energy.
+
+    Raises
+    ------
+    InputError
+        No such file, an extension that no reader knows, or a file that its reader cannot read whole.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: needs an existing file; there is none; check the path.")
+    reader = READERS.get(path.suffix.lower())
+    if reader is None:
+        raise InputError(
+            f"{path}: needs one of the formats {', '.join(READERS)}; got {path.suffix or 'no extension'!r}; "
+            "write the data as .npz (docs/format.md) or rename the file."
+        )
+    return reader(path)

@@ -1,0 +1,179 @@
+"""Lists of merged reflections, Friedel mates apart: SCALEPACK text and MTZ."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import gemmi
+import numpy as np
+from jaxtyping import Float, Int
+
+from madpipe.base.errors import InputError
+
+HC = 12398.419843320026  # Planck constant x speed of light, exact in SI 2019 [eV angstrom]
+_INDEX = 4  # characters of an index in SCALEPACK
+_NUMBER = 8  # characters of an intensity or a standard deviation
+_MTZ_END = b"MTZENDOFHEADERS"
+_MTZ_TAIL = 8192  # bytes at the end of an MTZ file that hold the end of its header
+_HEADER = 3  # lines before the reflections
+_PAIR = 3 * _INDEX + 2 * _NUMBER  # length of a line with I(+), sigma
+_TWO_PAIRS = _PAIR + 2 * _NUMBER  # length of a line with I(-), sigma as well
+
+
+@dataclass(frozen=True)
+class ReflectionList:
+    """Merged intensities of one crystal at one photon energy; a Friedel mate is an entry of its own.
+
+    A mate has the indices of its partner and ``friedel_sign`` -1. What was not measured has no entry.
+    """
+
+    source: str
+    miller_indices: Int[np.ndarray, "entry 3"]
+    friedel_sign: Int[np.ndarray, "entry"]
+    intensity: Float[np.ndarray, "entry"]
+    sigma: Float[np.ndarray, "entry"]
+    unit_cell: Float[np.ndarray, "6"]  # angstrom x3, degree x3
+    energy: float | None  # eV
+
+
+def read_scalepack(path: Path) -> list[ReflectionList]:
+    """Read merged intensities, I(+), sigma, I(-), sigma in columns of 8 after three indices in columns of 4.
+
+    The file names no photon energy. A sigma that is not positive says that the mate was not measured. Intensities
+    run into each other when they are large: the columns count, not the blanks.
+
+    Raises
+    ------
+    InputError
+        Not SCALEPACK's merged output, a short or unreadable line, or no I(-) anywhere.
+
+    References
+    ----------
+    The HKL manual, Scalepack, output formats ("anomalous").
+    """
+    lines = path.read_text(encoding="ascii", errors="replace").splitlines()
+    unit_cell = _scalepack_cell(path, lines)
+    rows = [
+        _scalepack_row(path, number, line)
+        for number, line in enumerate(lines[_HEADER:], start=_HEADER + 1)
+        if line.strip()
+    ]
+    if not any(len(values) == 4 for _, values in rows):
+        raise InputError(
+            f"{path}: needs I(+) and I(-) of the reflections; it has no I(-), or no reflections at all; "
+            "scale it again with 'anomalous'."
+        )
+    entries = [
+        (indices, sign, *values[start : start + 2])
+        for indices, values in rows
+        for sign, start in ((1, 0), (-1, 2))
+        if len(values) > start and values[start + 1] > 0
+    ]
+    indices, signs, intensity, sigma = zip(*entries, strict=True)
+    return [
+        ReflectionList(
+            str(path), np.array(indices), np.array(signs), np.array(intensity), np.array(sigma), unit_cell, None
+        )
+    ]
+
+
+def _scalepack_cell(path: Path, lines: list[str]) -> Float[np.ndarray, "6"]:
+    """Unit cell from the third line of the header."""
+    try:
+        if lines[0].split() != ["1"] or not lines[1].strip().startswith("-"):
+            raise ValueError(f"the header {' | '.join(lines[:2])[:60]!r}")
+        cell = np.array([float(word) for word in lines[2].split()[:6]])
+        if len(cell) < 6 or not (cell > 0).all():
+            raise ValueError(f"the cell {lines[2][:60]!r}")
+    except (IndexError, ValueError) as error:
+        came = "too few lines" if isinstance(error, IndexError) else error
+        raise InputError(
+            f"{path}: needs SCALEPACK's header of merged data, a line '1', a line with a negative number and six cell "
+            f"constants; got {came}; write the merged data, not 'no merge'."
+        ) from error
+    return cell
+
+
+def _scalepack_row(path: Path, number: int, line: str) -> tuple[tuple[int, int, int], list[float]]:
+    """Indices and two or four numbers of one line."""
+    text = line.rstrip()
+    try:
+        if len(text) not in (_PAIR, _TWO_PAIRS):
+            raise ValueError("length")
+        h, k, l = (int(text[start : start + _INDEX]) for start in (0, _INDEX, 2 * _INDEX))  # noqa: E741
+        values = [float(text[start : start + _NUMBER]) for start in range(3 * _INDEX, len(text), _NUMBER)]
+    except ValueError as error:
+        raise InputError(
+            f"{path}: line {number} needs three indices and I(+), sigma, or I(+), sigma, I(-), sigma, {_PAIR} or "
+            f"{_TWO_PAIRS} characters; got {text[:60]!r}; the file may be cut short: copy it again."
+        ) from error
+    return (h, k, l), values
+
+
+def read_mtz(path: Path) -> list[ReflectionList]:
+    """Read I(+), I(-) and their sigmas of every dataset of a merged MTZ file that has them.
+
+    The photon energy is hc over the dataset's wavelength where there is one. Programs write I(+) of a centric
+    reflection twice: the copy is left out.
+
+    Raises
+    ------
+    InputError
+        Not MTZ or truncated, unmerged, or no dataset with I(+), I(-) and both sigmas.
+    """
+    try:
+        if _MTZ_END not in path.read_bytes()[-_MTZ_TAIL:]:
+            raise ValueError("no end of its header, which closes the file")
+        mtz = gemmi.read_mtz_file(str(path))
+    except (RuntimeError, ValueError, OSError) as error:
+        raise InputError(
+            f"{path}: needs a complete MTZ file; got: {' '.join(str(error).split())[:200]}; copy or write it again."
+        ) from error
+    if len(mtz.batches) > 0:
+        raise InputError(f"{path}: needs merged intensities; it has {len(mtz.batches)} batches; merge it first.")
+    lists = [found for dataset in mtz.datasets if (found := _dataset(path, mtz, dataset)) is not None]
+    if not lists:
+        raise InputError(
+            f"{path}: needs columns I(+), SIGI(+), I(-), SIGI(-), types K and M; it has "
+            f"{', '.join(f'{column.label}:{column.type}' for column in mtz.columns)}; merge with Friedel mates apart."
+        )
+    return lists
+
+
+def _dataset(path: Path, mtz: gemmi.Mtz, dataset: gemmi.Mtz.Dataset) -> ReflectionList | None:
+    """Intensities of one dataset of an MTZ file, or None where it has none."""
+    columns = {
+        (column.type, _sign_in(column.label)): np.array(column, dtype=float)
+        for column in mtz.columns
+        if column.dataset_id == dataset.id and column.type in "KM"
+    }
+    if not {(kind, sign) for kind in "KM" for sign in (1, -1)} <= set(columns):
+        return None
+    parts = []
+    for sign in (1, -1):
+        intensity, sigma = columns["K", sign], columns["M", sign]
+        measured = np.isfinite(intensity) & (sigma > 0)
+        if sign < 0:
+            measured &= ~_is_copy(mtz, columns)
+        indices = mtz.make_miller_array()[measured].astype(int)
+        parts.append((indices, np.full(len(indices), sign), intensity[measured], sigma[measured]))
+    indices, signs, intensity, sigma = (np.concatenate(column) for column in zip(*parts, strict=True))
+    cell = np.array(mtz.get_cell(dataset.id).parameters)
+    energy = HC / dataset.wavelength if dataset.wavelength > 0 else None
+    return ReflectionList(f"{path} ({dataset.dataset_name})", indices, signs, intensity, sigma, cell, energy)
+
+
+def _sign_in(label: str) -> int:
+    """Friedel sign in a column's label, 0 where there is none."""
+    if "(-)" in label or "minus" in label.lower():
+        return -1
+    return 1 if "(+)" in label or "plus" in label.lower() else 0
+
+
+def _is_copy(mtz: gemmi.Mtz, columns: dict[tuple[str, int], np.ndarray]) -> np.ndarray:
+    """Tell where I(-) repeats I(+) of a centric reflection, sigma included."""
+    same = (columns["K", 1] == columns["K", -1]) & (columns["M", 1] == columns["M", -1])
+    if mtz.spacegroup is None:
+        return np.zeros(len(same), dtype=bool)
+    operations = mtz.spacegroup.operations()
+    centric = [operations.is_reflection_centric(list(index)) for index in mtz.make_miller_array().tolist()]
+    return same & np.array(centric, dtype=bool)

@@ -1,0 +1,88 @@
+"""Error bars of the network: the rms errors that it makes on whole validation frames, by mean count."""
+
+import math
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from madpipe.mad.loss import Target
+from madpipe.mad.network import Unknowns
+from madpipe.mad.train.frames import Frames, expose_frames
+
+_EDGES = [0.0, *(10 ** (k / 2) for k in range(-3, 12))]  # mean photons per point and energy; two bins per decade
+_LEAST_POSITION = 0.01  # photons; where the bin of no photons at all stands on the logarithmic axis
+_LEAST_POINTS = 100  # in a bin, for its rms to be worth keeping
+_PASSES = 2  # each frame is exposed so often
+_BATCH = 16  # frames at once
+_PHASES = ("delta_phi", "delta_phi_na")
+ErrorTable = tuple[Float[Tensor, "bin"], dict[str, Float[Tensor, "bin"]]]  # mean counts, rms errors by quantity
+
+
+@torch.no_grad()
+def measure_errors(
+    network: nn.Module, frames: Frames, photons: tuple[float, float], generator: torch.Generator
+) -> ErrorTable:
+    """Measure what the network gets wrong, as a table over the mean count n = r^2 - 1 of a point.
+
+    Parameters
+    ----------
+    network:
+        Trained.
+    frames:
+        Whole frames of particles that it was not trained on.
+    photons:
+        Least and largest mean photons of a frame; exposures are drawn log-uniformly between.
+
+    Returns
+    -------
+    :
+        Mean count of each bin [photon], and rms errors by quantity: moduli in units of r, phases in radian.
+
+    Notes
+    -----
+    The network has no error model of its own, and the Cramer-Rao bound is the error of a fit, not of a network that
+    adds a bias and takes in its neighbours. What can be said honestly is how wrong it was on particles drawn like
+    the training ones. The table knows the count only: within a bin, easy and hard points have the same error bar.
+    """
+    network.eval()
+    place = next(network.parameters()).device
+    samples = []
+    for _ in range(_PASSES):
+        for chosen in torch.arange(len(frames.particle)).split(_BATCH):
+            measured, target = expose_frames(frames.part(chosen), photons, generator)
+            answer = Unknowns(*(each.cpu() for each in network(type(measured)(*(each.to(place) for each in measured)))))
+            samples.append(_deviations(answer, target))
+    names = samples[0].keys()
+    return _table({name: torch.cat([sample[name].flatten() for sample in samples]) for name in names})
+
+
+def _deviations(answer: Unknowns, target: Target) -> dict[str, Float[Tensor, "batch y x"]]:
+    """Answer less truth by quantity, in units of r or radian, NaN where there is no truth; and the mean count."""
+    scale = answer.scale
+    truth = Unknowns(target.f_total / scale, target.f_resonant / scale, target.sine, target.cosine, scale)
+    found, true = answer.structure_factors(), truth.structure_factors()
+    deviations = {name: found[name] - true[name] for name in found}
+    for name, modulus in zip(_PHASES, ("f_resonant", "f_normal"), strict=True):
+        wrapped = torch.remainder(deviations[name] + math.pi, 2 * math.pi) - math.pi
+        deviations[name] = torch.where(_exists(true, modulus), wrapped, torch.nan)
+    return deviations | {"count": scale.square() - 1}
+
+
+def _exists(true: dict[str, Tensor], modulus: str) -> Bool[Tensor, "batch y x"]:
+    """Points where a phase difference has a meaning: the controls have no F_A or no F_N, but for rounding."""
+    smallest = torch.minimum(true["f_resonant"], true[modulus])
+    return (smallest > 1e-5 * true["f_total"]) & (true["f_total"] > 0)
+
+
+def _table(samples: dict[str, Float[Tensor, "point"]]) -> ErrorTable:
+    """Rms of the samples in bins of the count; bins with few points are left out."""
+    count = samples.pop("count")
+    position, rows = [], []
+    for low, high in zip(_EDGES, [*_EDGES[1:], math.inf], strict=True):
+        inside = (count >= low) & (count < high)
+        values = {name: sample[inside & sample.isfinite()].double() for name, sample in samples.items()}
+        if min(len(value) for value in values.values()) >= _LEAST_POINTS:
+            position.append(count[inside].double().mean().clamp(min=_LEAST_POSITION))
+            rows.append({name: value.square().mean().sqrt() for name, value in values.items()})
+    return torch.stack(position), {name: torch.stack([row[name] for row in rows]) for name in samples}

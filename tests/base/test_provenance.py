@@ -1,0 +1,164 @@
+"""A fingerprint follows code and nothing else; dates and versions are those of the checkout."""
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+import madpipe
+from madpipe.base import provenance
+
+FIT = "madpipe.mad.fit"
+
+
+@pytest.fixture
+def package(tmp_path, monkeypatch):
+    """A copy of the package's sources to edit."""
+    shutil.copytree(Path(madpipe.__file__).parent, tmp_path / "madpipe", ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "_ROOT", tmp_path)
+    return tmp_path / "madpipe"
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def append(path, line):
+    path.write_text(path.read_text() + line)
+
+
+# -- what does not change it ----------------------------------------------------------------------------------
+
+
+def test_a_comment_blank_lines_and_a_touch_change_nothing(package):
+    before = provenance.fingerprint(FIT)
+    append(package / "mad/forward.py", "\n\n\n# a comment\n")
+    edit(package / "mad/fit.py", '"""\n\nimport', '"""\n\n# another comment\n\nimport')
+    (package / "mad/records.py").touch()
+    assert provenance.fingerprint(FIT) == before
+
+
+def test_a_docstring_of_module_class_or_function_changes_nothing(package):
+    before = provenance.fingerprint(FIT)
+    edit(package / "mad/forward.py", '"""The MAD equation.', '"""The one MAD equation.')
+    edit(package / "mad/records.py", '"""Intensities of one Bragg peak', '"""The intensities of one Bragg peak')
+    edit(package / "base/store.py", '"""Read a record from a file.', '"""Read one record from one file.')
+    assert provenance.fingerprint(FIT) == before
+
+
+def test_layout_changes_nothing(package):
+    before = provenance.fingerprint(FIT)
+    edit(
+        package / "mad/forward.py",
+        "amplitude = f_total + ratio * f_resonant",
+        "amplitude = (f_total + (ratio * f_resonant))",
+    )
+    assert provenance.fingerprint(FIT) == before
+
+
+def test_an_edit_elsewhere_changes_nothing(package):
+    before = provenance.fingerprint(FIT)
+    append(package / "mad/loss.py", "\nEDITED = 1\n")
+    assert provenance.fingerprint(FIT) == before
+
+
+# -- what does ------------------------------------------------------------------------------------------------
+
+
+def test_code_edited_in_the_module_changes_it(package):
+    before = provenance.fingerprint(FIT)
+    append(package / "mad/fit.py", "\nEDITED = 1\n")
+    assert provenance.fingerprint(FIT) != before
+
+
+@pytest.mark.parametrize("imported", ["mad/forward.py", "base/errors.py", "mad/__init__.py"])
+def test_code_edited_in_what_it_imports_changes_it_directly_or_not(imported, package):
+    before = provenance.fingerprint(FIT)
+    append(package / imported, "\nEDITED = 1\n")
+    assert provenance.fingerprint(FIT) != before
+
+
+def test_a_changed_sign_changes_it_although_the_file_is_as_long_as_before(package):
+    before = provenance.fingerprint(FIT)
+    edit(package / "mad/forward.py", "f_total + ratio", "f_total - ratio")
+    assert provenance.fingerprint(FIT) != before
+
+
+def test_a_string_that_is_no_docstring_is_code(package):
+    before = provenance.fingerprint("madpipe.mad.records")
+    edit(package / "mad/records.py", '_MODULUS = "sqrt(photon)"', '_MODULUS = "electron"')
+    assert provenance.fingerprint("madpipe.mad.records") != before
+
+
+def test_the_loss_belongs_to_the_training_and_not_to_what_stands_before_it(package):
+    before_it = ["madpipe.mad.sample", FIT]
+    training, others = provenance.fingerprint("madpipe.mad.train"), provenance.fingerprint(*before_it)
+    append(package / "mad/loss.py", "\nEDITED = 1\n")
+    assert provenance.fingerprint("madpipe.mad.train") != training
+    assert provenance.fingerprint(*before_it) == others
+
+
+# -- imports --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "import madpipe.base.store",
+        "import madpipe.base.store as kept",
+        "from madpipe.base import store",
+        "from madpipe.base.store import read",
+        "def late():\n    from madpipe.base.store import read",
+    ],
+)
+def test_every_way_of_importing_is_seen(line, package):
+    (package / "probe.py").write_text(f"import json\n{line}\n")
+    expected = {"madpipe", "madpipe.base", "madpipe.base.store"}
+    assert provenance.imports("madpipe.probe") == expected
+
+
+def test_closure_follows_a_folder_with_a_face(package):
+    (package / "folder").mkdir()
+    (package / "folder/__init__.py").write_text("from madpipe.folder.inner import work\n")
+    (package / "folder/inner.py").write_text("from madpipe.base.errors import InputError\n")
+    (package / "probe.py").write_text("from madpipe.folder import work\n")
+    assert set(provenance.closure("madpipe.probe")) >= {"madpipe.folder.inner", "madpipe.base.errors"}
+
+
+# -- commit, date, versions -----------------------------------------------------------------------------------
+
+
+def test_date_is_the_given_epoch_or_the_commit_s(monkeypatch, tmp_path):
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "86400")
+    assert provenance.date() == "1970-01-02T00:00:00+00:00"
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    monkeypatch.setattr(provenance, "_ROOT", tmp_path)
+    assert provenance.date() == "1970-01-01T00:00:00+00:00"
+    assert provenance.git_commit() == "not in a git checkout"
+    author = {"GIT_COMMITTER_DATE": "1000000000 +0000", "GIT_AUTHOR_DATE": "1000000000 +0000"}
+    for name, value in author.items():
+        monkeypatch.setenv(name, value)
+    who = ["-c", "user.name=tester", "-c", "user.email=tester@localhost"]
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    subprocess.run(["git", *who, "commit", "--quiet", "--allow-empty", "-m", "x"], cwd=tmp_path, check=True)
+    assert provenance.date() == "2001-09-09T01:46:40+00:00"
+    assert len(provenance.git_commit()) == 12
+
+
+def test_without_git_there_is_no_commit(monkeypatch, tmp_path):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert provenance.git_commit() == "not in a git checkout"
+
+
+def test_process_holds_parameters_versions_and_commit_the_same_each_time():
+    process = provenance.process({"b": 1, "a": {"path": Path("x")}})
+    assert process == provenance.process({"a": {"path": Path("x")}, "b": 1})
+    note = json.loads(process["note_1"])
+    assert note["parameters"] == {"a": {"path": "x"}, "b": 1}
+    assert note["versions"] == provenance.versions()
+    assert note["versions"]["madpipe"] == process["version"]
+    assert note["git_commit"] == provenance.git_commit()

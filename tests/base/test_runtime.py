@@ -1,0 +1,157 @@
+"""Jobs draw their own numbers, log to their own file and show how far they are."""
+
+import logging
+import os
+import pty
+import select
+import sys
+import termios
+import warnings
+
+import pytest
+import torch
+
+from madpipe.base import runtime
+from madpipe.base.errors import InputError
+
+
+@pytest.fixture
+def logging_restored():
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    for handler in set(root.handlers) - set(handlers):
+        handler.close()
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+
+
+@pytest.fixture
+def threads_restored():
+    count = torch.get_num_threads()
+    yield
+    torch.set_num_threads(count)
+
+
+# -- random numbers -------------------------------------------------------------------------------------------
+
+
+def draw(*names, seed=1):
+    return torch.rand(4, generator=runtime.generator_for(seed, *names))
+
+
+def test_a_job_draws_the_same_numbers_whatever_was_drawn_before():
+    first = draw("mad_simulate", "ni3fe")
+    draw("mad_simulate", "control")
+    torch.rand(3)
+    assert torch.equal(draw("mad_simulate", "ni3fe"), first)
+
+
+def test_seed_rule_and_wildcard_each_give_other_numbers():
+    draws = [draw("a", "x"), draw("a", "y"), draw("b", "x"), draw("a"), draw("a", "x", seed=2)]
+    assert len({tuple(numbers.tolist()) for numbers in draws}) == len(draws)
+
+
+def test_numbers_are_those_of_every_machine_and_session():
+    """The seed is 63 bits of what `printf 1/a | sha256sum` prints: bf1d987701909d7b3e..."""
+    assert runtime.generator_for(1, "a").initial_seed() == 0xBF1D987701909D7B // 2
+
+
+# -- device and threads ---------------------------------------------------------------------------------------
+
+
+def test_device_is_cuda_exactly_where_there_is_one():
+    assert (runtime.device().type == "cuda") == torch.cuda.is_available()
+    assert torch.ones(1, device=runtime.device()).sum().item() == 1
+
+
+@pytest.mark.usefixtures("threads_restored")
+def test_threads_are_as_many_as_asked_for_and_denormals_are_zero():
+    torch.set_flush_denormal(False)
+    runtime.fix_threads(2)
+    assert torch.get_num_threads() == 2
+    assert (torch.tensor([1e-310], dtype=torch.float64) * 1).item() == 0
+
+
+# -- log ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_log_lines_and_warnings_go_to_the_file_and_to_the_terminal(tmp_path, capsys):
+    runtime.log_to(tmp_path / "logs" / "job.log")
+    runtime.log.info("read %d points", 7)
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")  # pytest makes an error of it
+        warnings.warn("the hand is undetermined", stacklevel=1)
+    for text in ((tmp_path / "logs" / "job.log").read_text(), capsys.readouterr().err):
+        assert "read 7 points" in text
+        assert "the hand is undetermined" in text
+
+
+@pytest.mark.usefixtures("logging_restored")
+def test_a_second_job_starts_its_own_log(tmp_path):
+    for name in ("one", "two"):
+        runtime.log_to(tmp_path / f"{name}.log")
+        runtime.log.info("job %s", name)
+    assert "job two" not in (tmp_path / "one.log").read_text()
+    assert "job one" not in (tmp_path / "two.log").read_text()
+
+
+@pytest.mark.usefixtures("logging_restored", "threads_restored")
+def test_a_job_ends_with_one_line_when_the_input_is_at_fault(tmp_path):
+    with pytest.raises(SystemExit) as caught, runtime.job(tmp_path / "job.log"):
+        raise InputError("mask must have the shape of data; it has (3,); transpose it")
+    assert caught.value.code == 1
+    lines = (tmp_path / "job.log").read_text().splitlines()
+    assert len(lines) == 1
+    assert lines[0].endswith("mask must have the shape of data; it has (3,); transpose it")
+
+
+@pytest.mark.usefixtures("logging_restored", "threads_restored")
+def test_a_job_that_breaks_leaves_the_trace_in_its_log(tmp_path):
+    with pytest.raises(ZeroDivisionError), runtime.job(tmp_path / "job.log"):
+        raise ZeroDivisionError("no photons")
+    assert "ZeroDivisionError: no photons" in (tmp_path / "job.log").read_text()
+
+
+# -- progress -------------------------------------------------------------------------------------------------
+
+
+def test_progress_passes_every_item_on():
+    assert list(runtime.progress([3, 1, 2], "points")) == [3, 1, 2]
+    assert list(runtime.progress((item for item in "ab"), "letters")) == ["a", "b"]
+    assert list(runtime.progress([], "nothing")) == []
+
+
+def test_progress_writes_lines_where_there_is_no_terminal(monkeypatch, caplog):
+    monkeypatch.setattr(runtime, "_SECONDS_BETWEEN_LINES", 0.0)
+    with caplog.at_level(logging.INFO, "madpipe"):
+        list(runtime.progress("abc", "letters"))
+        list(runtime.progress(iter("ab"), "unknown"))
+        list(runtime.progress(iter("a"), "given", total=5))
+    lines = [record.getMessage() for record in caplog.records]
+    assert lines[0].startswith("letters: 1 of 3, ")
+    assert lines[2] == "letters: 3 of 3, 0 s left"
+    assert lines[3:5] == ["unknown: 1", "unknown: 2"]
+    assert lines[5].startswith("given: 1 of 5, ")
+
+
+def test_progress_is_silent_when_it_takes_no_time(caplog):
+    with caplog.at_level(logging.INFO, "madpipe"):
+        list(runtime.progress(range(100), "quick"))
+    assert caplog.records == []
+
+
+def test_progress_shows_a_bar_on_a_terminal(monkeypatch):
+    leader, follower = pty.openpty()
+    termios.tcsetwinsize(follower, (24, 80))
+    with os.fdopen(follower, "w") as terminal:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        assert list(runtime.progress(range(4), "slices")) == [0, 1, 2, 3]
+        terminal.flush()
+        written = select.select([leader], [], [], 5.0)[0]
+        shown = os.read(leader, 4096).decode() if written else ""
+    os.close(leader)
+    assert "slices:" in shown
+    assert "0/4" in shown

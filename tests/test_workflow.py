@@ -1,0 +1,214 @@
+"""The DAG: it resolves, switches add exactly the rules they should, the smoke run makes everything, edits rerun what
+they touch and nothing else. Runs on a copy of the checkout, so that nothing here disturbs the user's results."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+import yaml
+
+from madpipe import config as configuration
+from madpipe.base.config import dropped_nulls, merge, read_yaml, to_yaml, validate
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT.parent / "shared"
+PARTS = ("Snakefile", "workflow", "config", "envs", "src", "pyproject.toml")
+
+pytestmark = pytest.mark.workflow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of what the workflow needs, with ../shared beside it where there is one."""
+    folder = tmp_path_factory.mktemp("workflow") / "project"
+    for part in PARTS:
+        source = ROOT / part
+        copy = shutil.copytree if source.is_dir() else shutil.copy
+        folder.mkdir(exist_ok=True)
+        copy(source, folder / part)
+    if SHARED.is_dir():
+        (folder.parent / "shared").symlink_to(SHARED)
+    return folder
+
+
+def snakemake(project, *words, fails=False):
+    """Run Snakemake in the copy with the copy's package; give what it printed."""
+    environment = {**os.environ, "PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "snakemake", "--cores", "2", *words]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    output = done.stdout + done.stderr
+    assert (done.returncode != 0) == fails, output[-6000:]
+    return output
+
+
+def planned(project, *words):
+    """Count the jobs of each rule that a dry run lists."""
+    output = snakemake(project, "--dry-run", *words)
+    table = re.search(r"job +count\n[-\s]+\n(.*?)\ntotal", output, re.DOTALL)
+    jobs = dict(line.split() for line in table[1].splitlines()) if table else {}
+    return Counter({rule: int(count) for rule, count in jobs.items()})
+
+
+def overlay(project, content, name="overlay.yaml"):
+    """Write an overlay and give the words that lay it over the default configuration."""
+    (project / name).write_text(yaml.safe_dump(content))
+    return ("--configfile", name)
+
+
+NOTHING_ELSE = {"core_shell_2d": None, "core_shell_3d": None, "control_resonant": None, "control_no_resonant": None}
+
+
+def test_default_configuration_is_the_models_written_out():
+    assert (ROOT / "config" / "config.yaml").read_text() == to_yaml(configuration.DEFAULT), (
+        "run `madpipe config > config/config.yaml`"
+    )
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
+def test_every_configuration_file_is_valid(file):
+    values = merge(read_yaml(ROOT / "config" / "config.yaml"), read_yaml(file))
+    validate(configuration.Config, dropped_nulls(values))
+
+
+def test_default_run_holds_every_step(project):
+    jobs = planned(project)
+    measured = 1 if SHARED.is_dir() else 0
+    assert jobs["mad_simulate"] == 4
+    assert jobs["mad_convert"] == measured
+    assert jobs["mad_fit"] == jobs["mad_validate"] == 4 + measured
+    assert jobs["mad_train"] == 1
+    assert jobs["mad_infer"] == 4
+    assert jobs["mad_retrieve"] == 2
+    assert jobs["mad_figures"] == 4
+
+
+@pytest.mark.parametrize(
+    ("steps", "added"),
+    [
+        (["fit"], {"mad_simulate", "mad_fit", "mad_validate"}),
+        (["fit", "infer"], {"mad_simulate", "mad_fit", "mad_validate", "mad_train", "mad_infer"}),
+        (["fit", "retrieve"], {"mad_simulate", "mad_fit", "mad_validate", "mad_retrieve"}),
+    ],
+)
+def test_a_step_adds_its_own_rules_only(project, steps, added):
+    samples = {**NOTHING_ELSE, "p9": None, "alone": {"dimensions": 2, "grid": 32, "steps": steps}}
+    jobs = planned(project, *overlay(project, {"mad": {"samples": samples}}))
+    frame = {"all", "resolved_config", "mad_figures", "mad_sample_figures"}
+    assert set(jobs) - frame == added
+
+
+def test_a_measured_stack_is_five_lines_of_yaml(project):
+    (project / "run.npz").write_bytes(b"")
+    sample = {"path": ["run.npz"], "element": "Ni", "edge": "K", "steps": ["fit"]}
+    jobs = planned(project, *overlay(project, {"mad": {"samples": {**NOTHING_ELSE, "p9": None, "mine": sample}}}))
+    assert jobs["mad_convert"] == jobs["mad_fit"] == jobs["mad_validate"] == 1
+    assert jobs["mad_simulate"] == 0
+
+
+def test_an_optional_sample_without_its_files_is_left_out_with_a_line(project):
+    sample = {"path": ["nowhere.sca"], "element": "Se", "steps": ["fit"], "optional": True}
+    words = overlay(project, {"mad": {"samples": {"p9": None, "gone": sample}}})
+    assert "sample gone is left out" in snakemake(project, "--dry-run", *words)
+    assert planned(project, *words)["mad_convert"] == 0
+
+
+def test_one_figure_regenerates_what_it_needs_only(project):
+    jobs = planned(project, "results/mad/figures/error_vs_counts.pdf")
+    assert jobs["mad_figures"] == 1
+    assert jobs["mad_validate"] == 4
+    assert jobs["mad_convert"] == jobs["mad_sample_figures"] == 0
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_one(project):
+    words = overlay(project, {"mad": {"fit": {"tolerence": 1e-3}}})
+    output = snakemake(project, "--dry-run", *words, fails=True)
+    assert "'mad.fit.tolerence' is unknown; did you mean 'tolerance'?" in output
+
+
+def test_a_section_is_seen_by_its_own_rule_only(project):
+    """Rules' params hold their own section: the fit's settings are nowhere in the training's."""
+    text = (project / "workflow" / "rules" / "mad.smk").read_text()
+    for rule, body in re.findall(r"^rule (\w+):(.*?)(?=^rule |\Z)", text, re.DOTALL | re.MULTILINE):
+        sections = set(re.findall(r"parameters\(MAD\.(\w+)\)", body))
+        assert sections <= {rule.removeprefix("mad_"), rule.removeprefix("mad_") + "_"}, rule
+
+
+SMOKE = ("--configfile", "config/smoke.yaml")
+
+
+@pytest.fixture(scope="module")
+def smoke(project):
+    """The project with its smoke run done."""
+    snakemake(project, *SMOKE)
+    return project
+
+
+def test_smoke_run_makes_every_file(smoke):
+    data = smoke / "results" / "smoke" / "mad"
+    for sample in ("core_shell_2d", "core_shell_3d"):
+        for name in ("stack.h5", "fit.h5", "inferred.h5", "object.h5", "scores.json", "scores.csv"):
+            assert (data / sample / name).stat().st_size > 0
+    pictures = sorted(path.relative_to(data / "figures") for path in (data / "figures").rglob("*.pdf"))
+    assert {Path("error_vs_counts.pdf"), Path("core_shell_3d/retrieved.pdf"), Path("dispersion.pdf")} <= set(pictures)
+    for picture in pictures:
+        assert (data / "figures" / picture).with_suffix(".png").stat().st_size > 0
+        assert re.search(r"\d", (data / "figures" / picture).with_suffix(".txt").read_text()), picture
+    scores = json.loads((data / "core_shell_2d" / "scores.json").read_text())
+    assert set(scores["answers"]) == {"fit", "network"}
+    assert set(scores["retrieve"]) == {"linked", "separate"}
+
+
+def test_resolved_configuration_lies_beside_the_results(smoke):
+    resolved = yaml.safe_load((smoke / "results" / "smoke" / "config.yaml").read_text())
+    assert resolved["mad"]["samples"]["core_shell_2d"]["grid"] == 48
+    validate(configuration.Config, resolved)
+
+
+def test_second_run_does_nothing(smoke):
+    assert "Nothing to be done" in snakemake(smoke, *SMOKE)
+
+
+def test_a_comment_reruns_nothing(smoke):
+    loss = smoke / "src" / "madpipe" / "mad" / "loss.py"
+    before = loss.read_text()
+    loss.write_text("# a comment\n" + before)
+    assert not planned(smoke, *SMOKE)
+    loss.write_text(before)
+
+
+def test_an_edit_of_the_loss_reruns_training_and_what_follows(smoke):
+    loss = smoke / "src" / "madpipe" / "mad" / "loss.py"
+    before = loss.read_text()
+    loss.write_text(before + "\nEDITED = 1\n")
+    jobs = planned(smoke, *SMOKE)
+    loss.write_text(before)
+    assert jobs["mad_train"] == 1
+    assert jobs["mad_infer"] == 4
+    assert jobs["mad_validate"] == 4
+    assert jobs["mad_simulate"] == jobs["mad_fit"] == jobs["mad_retrieve"] == jobs["mad_convert"] == 0
+
+
+def test_report_prints_the_captions_numbers(smoke):
+    snakemake(smoke, *SMOKE, "--report", "report.html")
+    report = (smoke / "report.html").read_text()
+    caption = (smoke / "results" / "smoke" / "mad" / "figures" / "r_factor.txt").read_text()
+    number = re.search(r"\d\.\d+", caption)[0]
+    assert number in report
+
+
+def test_a_failing_job_names_its_log_and_the_log_says_why(smoke):
+    (smoke / "broken.npz").write_bytes(b"not numpy")
+    sample = {"path": ["broken.npz"], "element": "Ni", "edge": "K", "steps": ["fit"]}
+    samples = {**NOTHING_ELSE, "p9": None, "broken": sample}
+    words = overlay(smoke, {"results": "broken", "logs": "broken/logs", "mad": {"samples": samples}})
+    output = snakemake(smoke, *words, fails=True)
+    log = "broken/logs/mad/broken/convert.log"
+    assert log in output
+    assert "broken.npz" in (smoke / log).read_text()
+    assert not (smoke / "broken" / "mad" / "broken" / "stack.h5").exists()

@@ -1,0 +1,17 @@
+"""mad_train: a section of the configuration -> weights and the history of the training."""
+
+import dataclasses
+from pathlib import Path
+
+from madpipe.base import runtime, store
+from madpipe.mad.config import TrainConfig
+from madpipe.mad.train import train
+from madpipe.mad.weights import save_network
+
+given = snakemake.params
+config = TrainConfig(**given.config)
+with runtime.job(snakemake.log[0], config.threads):
+    generator = runtime.generator_for(given.seed, "mad_train")
+    trained, history = train(config, generator, checkpoint=Path(given.checkpoint), code=given.code)
+    save_network(snakemake.output.weights, trained)
+    store.write_json(snakemake.output.history, dataclasses.asdict(history))
