@@ -11,9 +11,9 @@ REPORT := results/report.html
 TORCH := torch==2.13.0
 IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
-# The first Python on the path that is new enough; `make PYTHON=/path/to/python` takes another.
-CANDIDATES := python3 python3.13 python3.12 python3.11
-PYTHON = $(firstword $(foreach name,$(CANDIDATES),$(shell $(name) -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo $(name))))
+# The first Python on the path that is new enough, looked for once; `make PYTHON=/path/to/python` takes another.
+PYTHON = $(eval PYTHON := $(shell for name in python3 python3.13 python3.12 python3.11; do \
+  $$name -c '$(IS_NEW_ENOUGH)' 2>/dev/null && echo $$name && break; done))$(PYTHON)
 
 all: setup  ## run config/config.yaml, then name the report and the figures
 	$(SNAKEMAKE)

@@ -27,7 +27,9 @@ def _default_samples() -> dict[str, dict[str, object]]:
             "path": tuple(f"../shared/data/p9_mad/w{number}.sca" for number in (1, 2, 3)),
             "element": "Se",
             "edge": "K",
-            "energies_ev": (12656.0, 12659.0, 12800.0),
+            "energies_ev": (12656.0, 12659.0, 12800.0),  # nominal: the files do not say
+            "f_prime": (-3.0, -3.0, -3.0),  # flat start; the last energy's values are the gauge
+            "f_double_prime": (4.0, 4.0, 4.0),
             "refine": ("dispersion",),
             "steps": ("fit",),
             "optional": True,

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import Discriminator, Field, Tag, ValidationError
 
@@ -174,6 +174,7 @@ PLAIN = st.recursive(
 TABLES = st.dictionaries(st.sampled_from("abc"), PLAIN, max_size=3)
 
 
+@settings(deadline=None)
 @given(base=TABLES, overlay=TABLES)
 def test_an_overlay_laid_on_twice_is_as_laid_on_once(base, overlay):
     once = config.merge(base, overlay)
@@ -193,6 +194,7 @@ def written_and_read(model):
 NUMBERS = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False)
 
 
+@settings(deadline=None)
 @given(
     seed=st.integers(),
     draws=st.integers(min_value=1),

@@ -68,10 +68,12 @@ def test_device_is_cuda_exactly_where_there_is_one():
 
 @pytest.mark.usefixtures("threads_restored")
 def test_threads_are_as_many_as_asked_for_and_denormals_are_zero():
+    least = torch.tensor([1]).view(torch.float64)  # bits 0...01, the smallest number above 0
     torch.set_flush_denormal(False)
+    assert (least * 1.0).view(torch.int64).item() == 1
     runtime.fix_threads(2)
     assert torch.get_num_threads() == 2
-    assert (torch.tensor([1e-310], dtype=torch.float64) * 1).item() == 0
+    assert (least * 1.0).view(torch.int64).item() == 0
 
 
 # -- log ------------------------------------------------------------------------------------------------------

@@ -45,6 +45,23 @@ def test_layers_are_those_of_the_design():
     assert sum(isinstance(layer, nn.BatchNorm2d) for layer in network().modules()) == 6
 
 
+@pytest.mark.parametrize("skip", ["fine", "middle"])
+def test_unet_pools_twice_and_skips_at_both_levels(rng, skip):
+    net, case = network("unet_patches"), measured(rng)
+    sizes = []
+    net.body.bottleneck.register_forward_hook(lambda module, _, output: sizes.append(output.shape[-2:]))
+    plain = answers(net, case)
+    assert sizes == [(4, 4)]
+    below = net.body.to_middle if skip == "fine" else net.body.bottleneck
+    below.register_forward_hook(lambda module, _, output: torch.zeros_like(output))  # what comes from below is cut off
+    if skip == "middle":
+        to_fine = net.body.to_fine
+        to_fine.register_forward_pre_hook(lambda module, inputs: (inputs[0] * (torch.arange(96) < 64)[:, None, None],))
+    cut, changed = answers(net, case), answers(net, case._replace(counts=case.counts.flip(1)))
+    assert not torch.equal(cut, plain)
+    assert float((changed - cut).abs().max()) > 1e-3
+
+
 @every_architecture
 @pytest.mark.parametrize("shape", [(16, 16), (17, 23), (30, 13), (4, 5)])
 def test_answers_frames_of_any_size_within_the_ranges(rng, architecture, shape):

@@ -1,3 +1,5 @@
+import hashlib
+
 from madpipe.base import provenance
 from madpipe.base.config import dropped_nulls, to_yaml, validate
 from madpipe.base.errors import InputError
@@ -34,8 +36,8 @@ rule resolved_config:
     log:
         f"{LOGS}/resolved_config.log",
     params:
-        text=to_yaml(SETTINGS),
-        code=fingerprint("madpipe.base.config"),
+        settings=hashlib.sha256(to_yaml(SETTINGS).encode()).hexdigest()[:16],
+        code=fingerprint("madpipe.config"),
     localrule: True
     run:
-        Path(output[0]).write_text(params.text, encoding="utf-8")
+        Path(output[0]).write_text(to_yaml(SETTINGS), encoding="utf-8")

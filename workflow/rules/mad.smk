@@ -171,7 +171,7 @@ rule mad_retrieve:
     params:
         config=parameters(MAD.retrieve),
         seed=SETTINGS.seed,
-        code="pending",
+        code=fingerprint("madpipe.mad.retrieve"),
     script:
         "../scripts/mad_retrieve.py"
 

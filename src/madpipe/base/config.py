@@ -37,9 +37,7 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     try:
         content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(
-            f"{path}: needs valid YAML; got: {' '.join(str(error).split())}; mend it."
-        ) from error
+        raise InputError(f"{path}: needs valid YAML; got: {' '.join(str(error).split())}; mend it.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: needs key: value pairs at the top; got {type(content).__name__}; mend it.")
     return content

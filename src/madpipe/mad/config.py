@@ -128,7 +128,7 @@ class PriorConfig(Model):
 
     grid: int = Field(64, ge=16, description="pixels along each axis of a training frame")
     oversampling: tuple[float, float] = Field((2.0, 5.0), description="least and largest oversampling [1]")
-    volume_share: Fraction = Field(0.25, description="share of three-dimensional particles [1]")
+    volume_share: Fraction = Field(0.4, description="share of three-dimensional particles [1]")
     slices: int = Field(16, ge=1, description="slices kept of each three-dimensional particle")
     photons: tuple[float, float] = Field(
         (1e4, 1e8), description="least and largest photon budget, drawn log-uniformly"
@@ -164,12 +164,12 @@ class TrainConfig(Model):
     particles: int = Field(160, ge=4, description="training particles")
     validation_particles: int = Field(24, ge=1, description="validation particles, none of them trained on")
     patch: int = Field(16, ge=8, description="edge of a patch [pixel]")
-    batch: int = Field(64, ge=1, description="patches per step")
-    steps: int = Field(600, ge=1, description="optimiser steps")
-    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW, cosine schedule")
-    weight_decay: float = Field(1e-4, ge=0, description="AdamW weight decay")
-    gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm")
-    patience: int = Field(6, ge=1, description="validations without gain before the early stop")
+    batch: int = Field(32, ge=1, description="patches per step")
+    steps: int = Field(1000, ge=1, description="optimiser steps")
+    learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of AdamW, cosine schedule [1]")
+    weight_decay: float = Field(1e-4, ge=0, description="AdamW weight decay [1]")
+    gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm [1]")
+    patience: int = Field(8, ge=1, description="validations without gain before the early stop")
     validate_every: int = Field(50, ge=1, description="steps between validations and checkpoints")
     curriculum_steps: int = Field(
         150, ge=0, description="steps over which the least photon budget is reached"
@@ -180,15 +180,27 @@ class TrainConfig(Model):
     least_photons: float = Field(
         0.0, ge=0, description="points with fewer mean photons are left out of the loss"
     )
-    circle: float = Field(0.1, ge=0, description="weight of the unit-circle term")
-    resonant: float = Field(1.0, ge=0, description="weight of the |F_A| term")
+    circle: float = Field(0.1, ge=0, description="weight of the unit-circle term [1]")
+    resonant: float = Field(1.0, ge=0, description="weight of the |F_A| term [1]")
     intensity: float = Field(
-        0.1, ge=0, description="weight of the intensity-reconstruction term (Poisson deviance)"
+        0.1, ge=0, description="weight of the intensity-reconstruction term (Poisson deviance) [1]"
     )
     total_below_resonant: float = Field(
-        0.0, ge=0, description="weight of relu(|F_A| - |F_T|); off, since |F_T| < |F_A| is physical"
+        0.0, ge=0, description="weight of relu(|F_A| - |F_T|); off, since |F_T| < |F_A| is physical [1]"
     )
     threads: int = Field(2, ge=1, description="CPU threads; they change the last bits, hence they are fixed")
+
+    @model_validator(mode="after")
+    def _patches_can_be_drawn(self) -> "TrainConfig":
+        low, high = self.prior.photons_per_point
+        if not 0 < low <= high:
+            raise ValueError(f"photons_per_point must be 0 < least <= largest; {(low, high)} came; correct it")
+        if self.patch > self.prior.grid:
+            raise ValueError(
+                f"a patch must fit into a frame of {self.prior.grid} pixels (prior.grid); "
+                f"patch is {self.patch}; lower it"
+            )
+        return self
 
 
 class InferConfig(Model):
@@ -210,22 +222,34 @@ class ValidateConfig(Model):
 class RetrieveConfig(Model):
     """Phase retrieval."""
 
-    seeds: int = Field(6, ge=1, description="random starts, retrieved side by side")
-    iterations: int = Field(300, ge=1, description="RAAR or HIO iterations")
-    refine_iterations: int = Field(60, ge=0, description="error-reduction iterations at the end")
-    algorithm: Literal["raar", "hio"] = Field("raar", description="what runs before the error reduction")
+    signal: Literal["mean", "total"] = Field(
+        "mean", description="what the linked route phases: the mean intensity (far less noisy), or the fitted |F_T|"
+    )
+    seeds: int = Field(8, ge=1, description="random starts, retrieved side by side")
+    keep: int = Field(4, ge=1, description="starts of least Fourier error that go on to the shrink-wrap")
+    iterations: int = Field(150, ge=1, description="RAAR or HIO iterations on the autocorrelation's support")
+    cycles: int = Field(8, ge=1, description="shrink-wraps")
+    shrink_every: int = Field(20, ge=1, description="RAAR or HIO iterations after each shrink-wrap")
+    refine_iterations: int = Field(40, ge=1, description="error-reduction iterations at the end")
+    algorithm: Literal["raar", "hio"] = Field("hio", description="what runs before the error reduction")
     beta: float = Field(0.9, gt=0, le=1, description="feedback of RAAR or HIO [1]")
-    shrink_every: int = Field(20, ge=1, description="iterations between shrink-wraps")
-    shrink_threshold: float = Field(
-        0.3, gt=0, lt=1, description="support threshold over the smoothed maximum [1]"
+    ceiling: float = Field(
+        1.25, gt=1, description="modulus over its rms in the support at most, until the last two cycles [1]"
+    )
+    shrink_volume: tuple[float, float] = Field(
+        (1.3, 1.05), description="first and last support volume over half the autocorrelation's [1]"
     )
     shrink_sigma: tuple[float, float] = Field(
-        (3.0, 1.0), description="first and last width of the smoothing [voxel]"
+        (1.0, 0.7), description="first and last width of the smoothing [voxel]"
+    )
+    shrink_threshold: float = Field(
+        0.3, gt=0, lt=1, description="last support threshold over the smoothed maximum [1]"
     )
     float_above: float = Field(
-        0.5, gt=0, description="points with sigma/|F| above this float in the projection [1]"
+        0.5, gt=0, description="points with sigma/|F| above this float in the projection of a fitted modulus [1]"
     )
     average: int = Field(3, ge=1, description="best solutions averaged")
+    draws: int = Field(8, ge=2, description="redraws of F_A from its errors, for the composition's error")
     threads: int = Field(2, ge=1, description="CPU threads")
 
 

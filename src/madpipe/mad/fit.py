@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 import torch
@@ -13,7 +12,7 @@ from madpipe.base.errors import InputError
 from madpipe.base.runtime import progress
 from madpipe.mad.config import FitConfig
 from madpipe.mad.exact import Solution, solve
-from madpipe.mad.measurement import Measurement, measurement_from_stack
+from madpipe.mad.measurement import Measurement, measurement_from_stack, with_dispersion
 from madpipe.mad.records import Fit, Nuisance, Stack, axis_fields
 from madpipe.mad.refine import refine_dispersion
 
@@ -59,9 +58,7 @@ def fit_stack(stack: Stack, config: FitConfig, nuisance: Nuisance | None = None)
         Structure factors in sqrt(photons at unit exposure), with standard errors that hold in the linear regime
         and saturate, for a phase, at pi / sqrt(3).
     """
-    if nuisance is not None:
-        stack = replace(stack, f_prime=nuisance.f_prime, f_double_prime=nuisance.f_double_prime)
-    measurement = measurement_from_stack(stack)
+    measurement = measurement_from_stack(with_dispersion(stack, nuisance))
     starts = range(0, len(measurement.f0), config.chunk_points)
     parts = []
     iterations = 0

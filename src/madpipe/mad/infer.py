@@ -11,7 +11,7 @@ from madpipe.base.runtime import device, progress
 from madpipe.mad.config import InferConfig
 from madpipe.mad.forward import dispersion_ratio, in_resonant_gauge, mad_intensity
 from madpipe.mad.measurement import Measurement, measurement_from_stack
-from madpipe.mad.network import Measured, Network
+from madpipe.mad.network import Measured, Network, reproducible
 from madpipe.mad.records import Fit, Stack, axis_fields
 from madpipe.mad.weights import TrainedNetwork
 
@@ -131,5 +131,6 @@ def _as_frames(stack: Stack, measurement: Measurement) -> Measured:
 @torch.no_grad()
 def _answers(network: Network, measured: Measured) -> dict[str, Tensor]:
     """Moduli in units of r, phases, and r, for some frames."""
-    unknowns = network(measured)
+    with reproducible():
+        unknowns = network(measured)
     return {name: each.cpu() for name, each in (unknowns.structure_factors() | {"scale": unknowns.scale}).items()}

@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from madpipe.mad.forward import design_matrix, dispersion_ratio, in_resonant_gauge, mad_intensity
-from madpipe.mad.records import Fit, Stack
+from madpipe.mad.records import Fit, Nuisance, Stack
 
 
 @dataclass(frozen=True)
@@ -118,17 +118,13 @@ def _points_of(stack: Stack) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
 
 def calculated_photons(stack: Stack, fit: Fit) -> np.ndarray:
     """Photons that an answer predicts in every entry of its stack, exposure and background included."""
-    f_prime, f_double_prime = (
-        (stack.f_prime, stack.f_double_prime)
-        if fit.nuisance is None
-        else (fit.nuisance.f_prime, fit.nuisance.f_double_prime)
-    )
+    stack = with_dispersion(stack, fit.nuisance)
     per_energy = (len(stack.energy),) + (1,) * len(stack.shape)
     sign = 1.0 if stack.friedel_sign is None else np.sign(stack.friedel_sign)
     ratio = dispersion_ratio(
-        torch.as_tensor(np.broadcast_to(np.reshape(f_prime, per_energy), stack.data.shape).copy()),
+        torch.as_tensor(np.broadcast_to(np.reshape(stack.f_prime, per_energy), stack.data.shape).copy()),
         torch.as_tensor(
-            np.broadcast_to(np.reshape(f_double_prime, per_energy) * sign, stack.data.shape).copy()
+            np.broadcast_to(np.reshape(stack.f_double_prime, per_energy) * sign, stack.data.shape).copy()
         ),
         torch.as_tensor(np.broadcast_to(np.asarray(stack.f0, dtype=float), stack.shape).copy()),
     )
@@ -138,9 +134,19 @@ def calculated_photons(stack: Stack, fit: Fit) -> np.ndarray:
     return intensity * exposure.reshape(per_energy) + _background(stack)
 
 
-def condition_number(stack: Stack) -> float:
-    """Condition number of the design matrix with columns of unit norm: what the energies can determine at all."""
-    measurement = measurement_from_stack(stack)
+def condition_number(stack: Stack, nuisance: Nuisance | None = None) -> float:
+    """Condition number of the design matrix with columns of unit norm: what the energies can determine at all.
+
+    With refined f', f'' from a nuisance in place of the stack's; infinite where the channels are too much alike.
+    """
+    measurement = measurement_from_stack(with_dispersion(stack, nuisance))
     ratio = dispersion_ratio(measurement.f_prime, measurement.f_double_prime, measurement.f0.median())
     matrix = design_matrix(ratio)
     return float(torch.linalg.cond(matrix / matrix.norm(dim=0)))
+
+
+def with_dispersion(stack: Stack, nuisance: Nuisance | None) -> Stack:
+    """Put a nuisance's f', f'' in place of the stack's, where there is one."""
+    if nuisance is None:
+        return stack
+    return replace(stack, f_prime=nuisance.f_prime, f_double_prime=nuisance.f_double_prime)

@@ -4,6 +4,7 @@ It is fully convolutional: trained on patches, used on whole frames. Everything 
 """
 
 import math
+from contextlib import AbstractContextManager
 from typing import NamedTuple
 
 import torch
@@ -209,6 +210,11 @@ class Network(nn.Module):
         raw = self.head(features)[..., :height, :width]
         moduli, direction = functional.softplus(raw[:, :2]), torch.tanh(raw[:, 2:])
         return Unknowns(moduli[:, 0], moduli[:, 1], direction[:, 0], direction[:, 1], scale)
+
+
+def reproducible() -> AbstractContextManager[None]:
+    """Context in which CUDA convolves in full float32, not TF32, and with the same order of sums every time."""
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False, allow_tf32=False)
 
 
 def _doubled(features: Float[Tensor, "batch feature y x"]) -> Float[Tensor, "batch feature y2 x2"]:

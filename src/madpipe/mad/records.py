@@ -217,7 +217,7 @@ def check_stack(stack: Stack) -> None:
         Arrays of other shapes, fewer than three distinct energies, negative or NaN counts, an all-zero stack, f'' < 0.
     """
     data, energies = stack.data, stack.energy
-    _require(data.ndim >= 2, f"data must be (energy, *point); it is {data.shape}; add the axis")
+    _require(np.ndim(data) >= 2, f"data must be (energy, *point); it is {np.shape(data)}; add the axis")
     for name in ("energy", "f_prime", "f_double_prime", "monitor", "monitor_sigma"):
         array = getattr(stack, name)
         if array is not None:

@@ -12,14 +12,16 @@ from torch import Tensor
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import progress
 from madpipe.mad.exact import CONE, constrained_least_squares
-from madpipe.mad.measurement import Measurement, measurement_from_stack
+from madpipe.mad.measurement import Measurement, condition_number, measurement_from_stack
 from madpipe.mad.records import Nuisance, Stack
 
-_DEEPER = 4.0  # a start puts one energy this far below the others, at the bottom of the edge's dip in f' [electron]
+_DEEPER = 4.0  # how far a start lowers f', as the dip at an edge does [electron]
 _LEAST = 0.05  # f'' stays above this, so that it keeps its sign [electron]
 _DARK = 0.1  # fewer expected photons weigh like this many: a channel that the model darkens must not decide [photon]
-_TRIAL_ROUNDS = 2  # renewals of the weights in the search from each start
-_ROUNDS = 30  # and at most in the one that goes on from the best of them
+_TRIAL = (2, 1e-4)  # rounds with weights renewed, and relative change of chi-square to stop at, from each start
+_FINAL = (30, 1e-8)  # the same, at most, for the search that goes on from the best of them
+_AS_LOW = 1.5  # a minimum this much above the lowest is not excluded: (6 - 3) / (6 - 4) degrees of freedom per point
+_ILL = 4.0  # times the least condition number: a design that is losing a column
 _SETTLED = 1e-3  # the weights are settled when nothing moves by more than this share of its standard error
 
 
@@ -67,14 +69,14 @@ def refine_dispersion(stack: Stack) -> Nuisance:
         )
     if stack.f_double_prime[-1] < _LEAST:
         raise InputError(
-            f"Refining f', f'' needs the last energy's f'' as the unit of all others, at least {_LEAST} electron; it is "
-            f"{stack.f_double_prime[-1]:g}; give a measured or tabulated one above the edge."
+            f"Refining f', f'' needs the last energy's f'' as the unit of all others, at least {_LEAST} electron; "
+            f"it is {stack.f_double_prime[-1]:g}; give a measured or tabulated one above the edge."
         )
     positive = replace(stack, f_double_prime=np.maximum(stack.f_double_prime, _LEAST))
     measurement = _overdetermined(measurement_from_stack(positive))
-    searches = (_minimise(measurement, start, _TRIAL_ROUNDS) for start in progress(_starts(stack), "refine"))
-    best = min(searches, key=lambda found: found.cost)
-    return _nuisance(stack, measurement, _minimise(measurement, best.x, _ROUNDS))
+    searches = (_minimise(measurement, start, *_TRIAL) for start in progress(_starts(stack), "refine"))
+    start = _best(stack, list(searches))
+    return _nuisance(stack, measurement, _minimise(measurement, start, *_FINAL))
 
 
 def _overdetermined(measurement: Measurement) -> Measurement:
@@ -92,10 +94,45 @@ def _overdetermined(measurement: Measurement) -> Measurement:
 
 
 def _starts(stack: Stack) -> list[Float[np.ndarray, "unknown"]]:
-    """The stack's own values, and once for each energy with that one at the bottom of the dip in f'."""
+    """The stack's own values; then each energy in turn, and all of them, in the dip that f' has at the edge."""
     f_prime, f_double_prime = stack.f_prime[:-1], np.maximum(stack.f_double_prime[:-1], _LEAST)
-    deeper = _DEEPER * np.vstack([np.zeros(len(f_prime)), np.eye(len(f_prime))])
-    return [np.concatenate([f_prime - lower, f_double_prime]) for lower in deeper]
+    count = len(f_prime)
+    lowered = _DEEPER * np.vstack([np.zeros(count), np.eye(count), np.ones(count)])
+    return [np.concatenate([f_prime - lower, f_double_prime]) for lower in lowered]
+
+
+def _best(stack: Stack, found: list[OptimizeResult]) -> Float[np.ndarray, "unknown"]:
+    """Take the lowest minimum, but not one whose design is far worse conditioned than another's nearly as low.
+
+    Where all rho_k and their conjugates lie on one circle the design loses a column, and chi-square falls a little
+    below that of the truth although nothing is determined there.
+    """
+    unknowns = [_on_the_stacks_side(stack, item.x) for item in found]
+    costs = np.array([item.cost for item in found])
+    conditions = np.array([condition_number(_stack_with(stack, unknown)) for unknown in unknowns])
+    conditions[costs > _AS_LOW * costs.min()] = np.inf
+    costs[conditions > _ILL * conditions.min()] = np.inf
+    return unknowns[int(costs.argmin())]
+
+
+def _stack_with(stack: Stack, unknown: Float[np.ndarray, "unknown"]) -> Stack:
+    """Put f', f'' of every energy but the last into a stack."""
+    f_prime, f_double_prime = unknown.reshape(2, -1)
+    return replace(
+        stack,
+        f_prime=np.append(f_prime, stack.f_prime[-1]),
+        f_double_prime=np.append(f_double_prime, stack.f_double_prime[-1]),
+    )
+
+
+def _on_the_stacks_side(stack: Stack, unknown: Float[np.ndarray, "unknown"]) -> Float[np.ndarray, "unknown"]:
+    """Turn the differences of f' round where they are on the other side than the stack's."""
+    last = stack.f_prime[-1]
+    f_prime, f_double_prime = unknown.reshape(2, -1)
+    side = stack.f_prime[:-1] - last
+    if (f_prime - last) @ (side if side.any() else -np.ones(len(side))) < 0:
+        f_prime = 2 * last - f_prime
+    return np.concatenate([f_prime, f_double_prime])
 
 
 def _with_dispersion(measurement: Measurement, unknown: Float[np.ndarray, "unknown"]) -> Measurement:
@@ -107,7 +144,9 @@ def _with_dispersion(measurement: Measurement, unknown: Float[np.ndarray, "unkno
     return replace(measurement, f_prime=f_prime, f_double_prime=f_double_prime)
 
 
-def _minimise(measurement: Measurement, start: Float[np.ndarray, "unknown"], rounds: int) -> OptimizeResult:
+def _minimise(
+    measurement: Measurement, start: Float[np.ndarray, "unknown"], rounds: int, tolerance: float
+) -> OptimizeResult:
     """Search from one start; the weights are held during a search and renewed from the model between searches."""
     half = len(start) // 2
     bounds = np.repeat([-np.inf, _LEAST], half), np.full(2 * half, np.inf)
@@ -116,7 +155,7 @@ def _minimise(measurement: Measurement, start: Float[np.ndarray, "unknown"], rou
     for _ in range(rounds):
         weight = measurement.good / measurement.variance_at(expected.clamp(min=_DARK))
         residual, jacobian = partial(_residual, measurement, weight), partial(_jacobian, measurement, weight)
-        found = least_squares(residual, unknown, jacobian, bounds, x_scale="jac")
+        found = least_squares(residual, unknown, jacobian, bounds, ftol=tolerance, x_scale="jac")
         moved, unknown = found.x - unknown, found.x
         expected = _expected(_with_dispersion(measurement, unknown), weight)
         if moved @ (found.jac.T @ found.jac) @ moved < _SETTLED**2:
@@ -164,9 +203,6 @@ def _nuisance(stack: Stack, measurement: Measurement, found: OptimizeResult) -> 
     """Result in the stack's gauge, errors from the Jacobian and the noise that the residuals show."""
     f_prime, f_double_prime = found.x.reshape(2, -1)
     last = stack.f_prime[-1]
-    side = stack.f_prime[:-1] - last
-    if (f_prime - last) @ (side if side.any() else -np.ones(len(side))) < 0:
-        f_prime = 2 * last - f_prime
     freedom = int(measurement.good.sum()) - 3 * len(measurement.f0) - len(found.x)
     noise_scale = np.sqrt(2 * found.cost / freedom)
     errors = noise_scale * np.sqrt(np.diag(np.linalg.inv(found.jac.T @ found.jac)))

@@ -54,7 +54,7 @@ def score(
         "sample": stack.name,
         "title": stack.title,
         "simulated": stack.truth is not None,
-        "condition_number": condition_number(stack),
+        "condition_number": _finite(condition_number(stack, answers["fit"].nuisance if "fit" in answers else None)),
         "answers": {name: _answer(stack, fit, config, generator) for name, fit in answers.items()},
     }
     if stack.truth is not None:

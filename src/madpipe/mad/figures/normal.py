@@ -67,7 +67,7 @@ def _draw_points(axes: Axes, stack: Stack, answer: Fit, *, comparable: bool) -> 
     against = true_values(stack, "F_N")[points] if comparable else answer.f_total[points]
     recovered = answer.f_normal[points]
     top = max(float(against.max()), float(recovered.max()))
-    edges = np.geomspace(max(0.1, top / 1e5), top * 1.2, _BINS)
+    edges = np.geomspace(max(0.07, top / 1e5), top * 1.2, _BINS)
     counts, _, _ = np.histogram2d(np.maximum(against, edges[0]), np.maximum(recovered, edges[0]), [edges, edges])
     norm, cmap = LogNorm(1, max(10.0, counts.max())), colour_map(MAGNITUDE).with_extremes(bad="white")
     image = axes.pcolormesh(edges, edges, np.ma.masked_equal(counts.T, 0), norm=norm, cmap=cmap, rasterized=True)

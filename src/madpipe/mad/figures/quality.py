@@ -157,6 +157,7 @@ def _draw_r(axes: Axes, one: Scores) -> None:
             )
     axes.set(xlabel="energy (eV)", ylabel="$R(I)$ (1)")
     axes.set_ylim(bottom=0)
+    axes.ticklabel_format(axis="x", useOffset=False, style="plain")
     axes.locator_params(axis="x", nbins=3)
 
 

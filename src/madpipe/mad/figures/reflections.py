@@ -75,20 +75,18 @@ def _draw_intensities(axes: Axes, stack: Stack, calculated: np.ndarray) -> list[
 
 def _draw_differences(axes: Axes, stack: Stack, calculated: np.ndarray, pairs: np.ndarray) -> list[float]:
     """Calculated against observed I(+) - I(-); returns the correlation per energy."""
-    largest = np.abs(np.asarray(stack.data, dtype=float)).max()
-    power = int(np.floor(np.log10(largest)))
+    both = np.stack([np.asarray(stack.data, dtype=float), calculated])
+    difference = both[..., pairs[:, 0]] - both[..., pairs[:, 1]]
+    power = int(np.floor(np.log10(max(np.abs(difference).max(initial=0.0), 1e-9))))
     unit = rf"($10^{{{power}}}$ photon)"
     axes.set(xlabel=f"observed $I(+) - I(-)$ {unit}", ylabel=f"calculated $I(+) - I(-)$ {unit}")
     if not len(pairs):
         axes.text(0.5, 0.5, "no Friedel mates", ha="center", va="center", transform=axes.transAxes)
         return []
-    plus, minus = pairs.T
-    correlations = []
+    correlations = [metrics.correlation(*difference[:, k]) for k in range(len(stack.energy))]
     for k, look in enumerate(_looks(stack)):
-        both = np.stack([np.asarray(stack.data[k], dtype=float), calculated[k]]) / 10.0**power
-        difference = both[:, plus] - both[:, minus]
-        correlations.append(metrics.correlation(*difference))
-        axes.plot(*difference, **look, label=f"{_energy_name(stack, k)}, $r$ = {correlations[-1]:.3f}")
+        label = f"{_energy_name(stack, k)}, $r$ = {correlations[k]:.3f}"
+        axes.plot(*(difference[:, k] / 10.0**power), **look, label=label)
     _diagonal(axes)
     axes.legend(loc="upper left", markerscale=2)
     return correlations
@@ -135,7 +133,9 @@ def _draw_residuals(axes: Axes, stack: Stack, fit: Fit, calculated: np.ndarray) 
     bins = np.linspace(-4, 4, 41)
     axes.hist(residual, bins, density=True, histtype="stepfilled", facecolor="0.8", edgecolor="0.3", label="data")
     axes.plot(bins, np.exp(-(bins**2) / 2) / np.sqrt(2 * np.pi), **LOOKS[0].dash(), label="unit normal")
-    axes.set(xlabel=r"$(I_\mathrm{obs} - I_\mathrm{calc})/\sigma$ (1)", ylabel="probability density (1)", xlim=(-4, 4))
+    axes.set(
+        xlabel=r"$(I_\mathrm{obs} - I_\mathrm{calc})/\sigma$ (1)", ylabel="probability density (1)", xlim=(-4.3, 4.3)
+    )
     axes.legend(loc="upper right")
     return metrics.root_mean_square(residual)[0]
 

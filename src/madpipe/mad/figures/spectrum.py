@@ -14,6 +14,7 @@ from madpipe.physics.atoms import dispersion_correction, edge_energy
 _MARGIN = 25.0  # eV drawn beyond the outermost energy
 _NEAR_EDGE = 15.0  # eV; closer, the table of a bare atom is in doubt (Cromer and Liberman; see docs/conventions.md)
 _PRIME, _SECOND = LOOKS[0], LOOKS[1]
+_LABEL = 0.3  # share of the panel's width that an energy beside its point takes
 _POINT = Look("black", "o", "")
 
 
@@ -101,6 +102,7 @@ def _draw_energies(axes: Axes, stack: Stack, curves: Mapping[str, np.ndarray], p
     if low < edge < high:
         axes.axvline(edge, **REFERENCE.dash(), linewidth=0.9, label=f"edge, {edge:.0f} eV")
     axes.set(xlabel="photon energy (eV)", ylabel="$f'$, $f''$ (electron)", xlim=(low, high))
+    axes.ticklabel_format(axis="x", useOffset=False, style="plain")
     axes.margins(y=0.08)
     axes.legend(loc="best")
 
@@ -111,11 +113,12 @@ def _draw_plane(axes: Axes, stack: Stack, curves: Mapping[str, np.ndarray], poin
         axes.plot(curves[name][1], curves[name][2], **look.dash(), linewidth=0.9, label=name)
     axes.errorbar(points[0], points[1], _bars(points[3]), _bars(points[2]), **_POINT.points(), linestyle="")
     for one in sorted({0, int(np.argmin(points[0])), len(stack.energy) - 1}):
-        axes.annotate(
-            f"{stack.energy[one]:.0f} eV", (points[0][one], points[1][one]), (5, 4), textcoords="offset points"
-        )
+        here = (points[0][one], points[1][one])
+        axes.annotate(f"{stack.energy[one]:.0f} eV", here, (5, 4), textcoords="offset points")
     axes.set(xlabel="$f'$ (electron)", ylabel="$f''$ (electron)")
     axes.margins(0.12)
+    left, right = axes.get_xlim()
+    axes.set_xlim(left, max(right, left + (points[0].max() - left) / (1 - _LABEL)))
     axes.legend(loc="best")
 
 
@@ -129,6 +132,6 @@ def _words(stack: Stack, fit: Fit | None, points: tuple[np.ndarray, ...]) -> str
         f"{stack.element} {stack.edge} edge at {edge:.1f} eV; {len(stack.energy)} energies from "
         f"{stack.energy.min():.1f} to {stack.energy.max():.1f} eV, {above} of them above the edge and {near} within "
         f"{_NEAR_EDGE:.0f} eV of it, where the table of a bare atom is in doubt. "
-        f"f', f'' in use: {refined}; f' from {points[0].min():.2f} to "
+        f"Lines: Chantler's table; f', f'' in use: {refined}; f' from {points[0].min():.2f} to "
         f"{points[0].max():.2f}, f'' from {points[1].min():.2f} to {points[1].max():.2f} electron."
     )

@@ -13,7 +13,7 @@ from madpipe.base.runtime import device, log
 from madpipe.base.training import History, Schedule
 from madpipe.mad.config import TrainConfig
 from madpipe.mad.loss import Target, patch_loss
-from madpipe.mad.network import Measured, Network
+from madpipe.mad.network import Measured, Network, reproducible
 from madpipe.mad.train.errors import ErrorTable, measure_errors
 from madpipe.mad.train.frames import Frames, draw_patches, simulate_frames
 from madpipe.mad.weights import TrainedNetwork
@@ -67,7 +67,7 @@ def train(
     batches = [
         draw_patches(validation, config.batch, config.patch, photons, generator) for _ in range(_VALIDATION_BATCHES)
     ]
-    with torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False):
+    with reproducible():
         history = training.train(
             network,
             lambda step, source: draw_patches(frames, config.batch, config.patch, photons_at(step, config), source),

@@ -13,8 +13,9 @@ from madpipe.mad.train.frames import Frames, expose_frames
 _EDGES = [0.0, *(10 ** (k / 2) for k in range(-3, 12))]  # mean photons per point and energy; two bins per decade
 _LEAST_POSITION = 0.01  # photons; where the bin of no photons at all stands on the logarithmic axis
 _LEAST_POINTS = 100  # in a bin, for its rms to be worth keeping
-_PASSES = 2  # each frame is exposed so often
+_EXPOSURES = 8  # frames drawn per particle, each with an exposure of its own
 _BATCH = 16  # frames at once
+_UNDETERMINED = math.pi / math.sqrt(3)  # rms of a phase of which nothing is known [radian]
 _PHASES = ("delta_phi", "delta_phi_na")
 ErrorTable = tuple[Float[Tensor, "bin"], dict[str, Float[Tensor, "bin"]]]  # mean counts, rms errors by quantity
 
@@ -48,11 +49,11 @@ def measure_errors(
     network.eval()
     place = next(network.parameters()).device
     samples = []
-    for _ in range(_PASSES):
-        for chosen in torch.arange(len(frames.particle)).split(_BATCH):
-            measured, target = expose_frames(frames.part(chosen), photons, generator)
-            answer = Unknowns(*(each.cpu() for each in network(type(measured)(*(each.to(place) for each in measured)))))
-            samples.append(_deviations(answer, target))
+    drawn = frames.draw(_EXPOSURES * len(frames.particle.unique()), generator)
+    for chosen in drawn.split(_BATCH):
+        measured, target = expose_frames(frames.part(chosen), photons, generator)
+        answer = Unknowns(*(each.cpu() for each in network(type(measured)(*(each.to(place) for each in measured)))))
+        samples.append(_deviations(answer, target))
     names = samples[0].keys()
     return _table({name: torch.cat([sample[name].flatten() for sample in samples]) for name in names})
 
@@ -76,13 +77,18 @@ def _exists(true: dict[str, Tensor], modulus: str) -> Bool[Tensor, "batch y x"]:
 
 
 def _table(samples: dict[str, Float[Tensor, "point"]]) -> ErrorTable:
-    """Rms of the samples in bins of the count; bins with few points are left out."""
-    count = samples.pop("count")
-    position, rows = [], []
-    for low, high in zip(_EDGES, [*_EDGES[1:], math.inf], strict=True):
-        inside = (count >= low) & (count < high)
-        values = {name: sample[inside & sample.isfinite()].double() for name, sample in samples.items()}
-        if min(len(value) for value in values.values()) >= _LEAST_POINTS:
-            position.append(count[inside].double().mean().clamp(min=_LEAST_POSITION))
-            rows.append({name: value.square().mean().sqrt() for name, value in values.items()})
-    return torch.stack(position), {name: torch.stack([row[name] for row in rows]) for name in samples}
+    """Rms of the samples in bins of the count; bins with few points are left out, unless all have few."""
+    count = samples.pop("count").double()
+    bins = torch.bucketize(count, torch.tensor(_EDGES, dtype=torch.float64), right=True)
+    populated, points = bins.unique(return_counts=True)
+    kept = populated[points >= min(_LEAST_POINTS, int(points.max()))]
+    photons = torch.stack([count[bins == each].mean().clamp(min=_LEAST_POSITION) for each in kept])
+    return photons, {
+        name: torch.stack([_rms(sample[bins == each].double()) for each in kept]) for name, sample in samples.items()
+    }
+
+
+def _rms(deviations: Float[Tensor, "point"]) -> Float[Tensor, ""]:
+    """Root mean square of what is no NaN; only phases can be NaN throughout, and then nothing is known of them."""
+    known = deviations[deviations.isfinite()]
+    return known.square().mean().sqrt() if len(known) else torch.tensor(_UNDETERMINED).to(known)

@@ -30,7 +30,13 @@ class Frames:
     f_double_prime: Float[Tensor, "frame energy"]  # [electron]
     particle: Int[Tensor, "frame"]  # number of the particle: the split is by particle
 
-    def part(self, chosen: Tensor) -> "Frames":
+    def draw(self, number: int, generator: torch.Generator) -> Int[Tensor, "drawn"]:
+        """Draw frames, every particle as often as any other, however many slices it gave."""
+        _, member, count = self.particle.unique(return_inverse=True, return_counts=True)
+        share = count.double().reciprocal()[member]
+        return torch.multinomial(share, number, replacement=True, generator=generator)
+
+    def part(self, chosen: Int[Tensor, "drawn"]) -> "Frames":
         """Give some of the frames."""
         names = ("expected", "truth", "f_prime", "f_double_prime", "particle")
         return Frames(**{name: getattr(self, name)[chosen] for name in names})
@@ -102,7 +108,8 @@ def draw_patches(
     -----
     F_T, F_A and Delta_phi are fields in Q: a turned or mirrored frame is that of a turned or mirrored particle.
     """
-    frame, row, column = _places(frames, batch, edge, generator)
+    frame = frames.draw(batch, generator)
+    row, column = _places(frames, batch, edge, generator)
     expected = frames.expected[frame[:, None, None], row, column].movedim(-1, 1)
     truth = frames.truth[frame[:, None, None], row, column].movedim(-1, 1)
     exposure = _exposures(expected, photons, generator)
@@ -137,14 +144,13 @@ def expose(
 
 def _places(
     frames: Frames, batch: int, edge: int, generator: torch.Generator
-) -> tuple[Int[Tensor, "batch"], Int[Tensor, "batch y x"], Int[Tensor, "batch y x"]]:
-    """Frame, rows and columns of patches in one of the eight orientations of a square."""
-    count, height, width = frames.truth.shape[:3]
+) -> tuple[Int[Tensor, "batch y x"], Int[Tensor, "batch y x"]]:
+    """Rows and columns of patches anywhere in a frame, in one of the eight orientations of a square."""
+    height, width = frames.truth.shape[1:3]
 
     def below(high: int, *shape: int) -> Tensor:
         return torch.randint(high, (batch, *shape), generator=generator)
 
-    frame = below(count)
     top, left = below(height - edge + 1)[:, None, None], below(width - edge + 1)[:, None, None]
     along = torch.arange(edge)
     first, second = along[:, None].expand(edge, edge), along[None, :].expand(edge, edge)
@@ -153,7 +159,7 @@ def _places(
     column = torch.where(swapped, first, second)
     row = top + torch.where(mirrored_y, edge - 1 - row, row)
     column = left + torch.where(mirrored_x, edge - 1 - column, column)
-    return frame, row, column
+    return row, column
 
 
 def _exposures(

@@ -1,0 +1,211 @@
+"""From one phased structure factor to the densities of two kinds of atoms, their ratio and its error."""
+
+import json
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+from madpipe.mad.forward import dispersion_ratio
+from madpipe.mad.records import Fit, Stack
+from madpipe.physics.atoms import dispersion_correction, form_factor
+from madpipe.physics.fourier import grid, image
+from madpipe.physics.phasing import shell_mean
+
+_OUTLIER = 3.0  # standard deviations from the prior beyond which a point's F_A is another branch of the solution
+
+
+@dataclass(frozen=True)
+class Factors:
+    """Scattering factors of one atom of either kind, at the Bragg peak and over the q grid."""
+
+    resonant: float  # f0 at the Bragg peak [electron]
+    normal: complex  # with its mean dispersion correction [electron]
+    resonant_slope: Float[Tensor, "*q"]  # f over its value at the peak [1]
+    normal_slope: Complex[Tensor, "*q"]  # [1]
+    partner: str  # whose factor the normal one is
+
+    def correction(self, kind: str) -> Tensor:
+        """Factor that takes the slow variation of the scattering factor out of a structure factor [1]."""
+        return 1 / (self.resonant_slope if kind == "resonant" else self.normal_slope)
+
+
+@dataclass(frozen=True)
+class Separation:
+    """Densities of the two kinds, scattering factors held at their values at the Bragg peak [sqrt(photon)]."""
+
+    resonant: Complex[Tensor, "*space"]
+    normal: Complex[Tensor, "*space"]
+    factors: Factors
+    resonant_error: Float[Tensor, "*q"]  # of the complex F_A, both parts together [sqrt(photon)]
+    normal_error: Float[Tensor, "*q"] | None  # of F_N on its own; None: F_N is the rest, and moves against F_A
+    counter: complex = -1.0  # dF_N / dF_A of the linked route
+
+    def atoms(self) -> tuple[Tensor, Tensor]:
+        """Densities in units of atoms [sqrt(photon) / electron]."""
+        return self.resonant / self.factors.resonant, self.normal / self.factors.normal
+
+    def composition(self) -> Float[Tensor, "*space"]:
+        """Resonant atoms' share, :func:`composition_from_atoms`."""
+        return composition_from_atoms(*self.atoms())
+
+    def inconsistency(self, support: Bool[Tensor, "*space"]) -> float:
+        """Share of the resonant density outside the support or out of phase with all atoms; least for the true hand."""
+        resonant, normal = self.atoms()
+        total = resonant + normal
+        along = (resonant * total.conj()).real * support / total.abs().clamp(min=1e-30)
+        energy = resonant.abs().square().sum()
+        return float((energy - along.square().sum()) / energy.clamp(min=1e-30))
+
+    def composition_errors(self, draws: int, generator: torch.Generator) -> Float[Tensor, "*space"]:
+        """Spread of the composition when F_A (and F_N, where it is measured apart) is redrawn from its errors.
+
+        The retrieved phases and the support are held: errors of the phases are not included.
+        """
+        ndim = self.resonant.ndim
+        total = torch.zeros(self.resonant.shape, dtype=torch.float64)
+        square = torch.zeros_like(total)
+        centre = self.composition()
+        for _ in range(draws):
+            noise = _complex_normal(self.resonant_error, generator)
+            moved = noise * self.counter if self.normal_error is None else _complex_normal(self.normal_error, generator)
+            resonant = self.resonant + image(noise * self.factors.correction("resonant"), ndim)
+            normal = self.normal + image(moved * self.factors.correction("normal"), ndim)
+            off = composition_from_atoms(resonant / self.factors.resonant, normal / self.factors.normal) - centre
+            total, square = total + off, square + off.square()
+        return ((square - total.square() / draws) / (draws - 1)).clamp(min=0).sqrt()
+
+
+def composition_from_atoms(
+    resonant: Complex[Tensor, "*space"], normal: Complex[Tensor, "*space"]
+) -> Float[Tensor, "*space"]:
+    r"""Resonant atoms' share from complex densities in units of atoms; less biased than a ratio of moduli.
+
+    .. math:: x = \Re(n_A (n_A + n_N)^*) / |n_A + n_N|^2
+    """
+    total = resonant + normal
+    return (resonant * total.conj()).real / total.abs().square().clamp(min=1e-30)
+
+
+def partner_of(stack: Stack) -> str | None:
+    """Other element of a simulated stack; None where it is not recorded."""
+    if stack.truth is None:
+        return None
+    return json.loads(stack.truth.drawn).get("sample", {}).get("partner")
+
+
+def scattering_factors(stack: Stack, partner: str | None = None) -> Factors:
+    """Scattering factors over the stack's q grid; an unknown partner takes the resonant element's f0.
+
+    Then the shares are in units of electrons of the resonant element, not of atoms.
+    """
+    f0 = torch.as_tensor(np.broadcast_to(stack.f0, stack.shape).astype(float))
+    at_peak = float(f0[tuple(size // 2 for size in stack.shape)])
+    slope = f0 / at_peak
+    partner = partner or partner_of(stack)
+    if partner is None or stack.q_bragg is None:
+        return Factors(at_peak, complex(at_peak), slope, slope.to(torch.complex128), stack.element)
+    axes = [torch.as_tensor(np.asarray(getattr(stack, name), dtype=float)) for name in stack.axes]
+    bragg = torch.as_tensor(np.asarray(stack.q_bragg, dtype=float)).reshape(-1, *[1] * len(axes))
+    q = (grid(axes) + bragg).norm(dim=0)
+    energy = torch.as_tensor(np.asarray(stack.energy, dtype=float))
+    normal = form_factor(partner, q) + torch.complex(*dispersion_correction(partner, energy)).mean()
+    peak = complex(normal[tuple(size // 2 for size in stack.shape)])
+    return Factors(at_peak, peak, slope, normal / peak, partner)
+
+
+def linked_separation(
+    fit: Fit,
+    stack: Stack,
+    factor: Complex[Tensor, "*q"],
+    factor_error: Float[Tensor, "*q"],
+    support: Bool[Tensor, "*q"],
+    from_mean: bool,
+    partner: str | None,
+) -> Separation:
+    r"""Split a phased signal into the two kinds' densities, using the fit's F_A / G in every point.
+
+    .. math::
+        G = F_T + \bar\rho F_A,\quad a = F_A / G,\quad
+        F_A = \left(c + w (a - c)\right) G,\quad w = s^2 / (s^2 + \sigma^2)
+
+    c is the particle's mean of a, w Wiener's weight: s^2 is the variance of (a - c) G expected at this \|q\|,
+    :math:`\sigma` the error of F_A. Where the fit does not determine F_A or :math:`\Delta\phi`, the point takes the
+    mean composition instead of noise; so does a point more than three standard deviations from it, which the fit has
+    put on the other branch. Structure at such q is lost to the composition, not to the density of all atoms.
+
+    Parameters
+    ----------
+    factor:
+        G with phases; with from_mean its square modulus is the mean intensity, which exceeds :math:`|G|^2` by
+        :math:`\mathrm{var}(\rho)|F_A|^2`, else G is F_T.
+    factor_error:
+        Of its modulus [sqrt(photon)].
+    """
+    mean_ratio, spread = _ratio_moments(stack, from_mean)
+    resonant_fit = torch.polar(torch.as_tensor(fit.f_resonant), -torch.as_tensor(fit.delta_phi))
+    total_fit = torch.as_tensor(fit.f_total)
+    share = resonant_fit / _nonzero(total_fit + mean_ratio * resonant_fit)
+    error2 = torch.as_tensor(fit.f_resonant_errors**2 + (fit.f_resonant * fit.delta_phi_errors) ** 2)
+    usable = torch.isfinite(share.abs()) & torch.isfinite(error2)
+    share, error2 = torch.where(usable, share, 0), torch.where(usable, error2, torch.inf)
+    weight = torch.where(usable & (error2 < factor.abs().square()), factor.abs().square() / (1 + error2), 0)
+    centre = (weight * share).sum() / weight.sum().clamp(min=1e-30)
+    shrink, posterior = _wiener(share - centre, factor.abs().square(), error2)
+    share = centre + shrink * (share - centre)
+    factor = factor / (1 + spread * share.abs().square()).sqrt()
+    resonant = share * factor
+    normal = factor - (1 + mean_ratio) * resonant
+    factors = scattering_factors(stack, partner)
+    ndim = factor.ndim
+    densities = (
+        image(resonant * factors.correction("resonant"), ndim),
+        image(normal * factors.correction("normal"), ndim),
+    )
+    counter = complex(-(1 + mean_ratio.mean()))
+    return Separation(*densities, factors, (posterior + (share.abs() * factor_error).square()).sqrt(), None, counter)
+
+
+def _ratio_moments(stack: Stack, from_mean: bool) -> tuple[Tensor, Tensor]:
+    """Mean over energies of the dispersion ratio and its variance, over the q grid; zero where G is F_T itself."""
+    f0 = torch.as_tensor(np.broadcast_to(stack.f0, stack.shape).astype(float))
+    if not from_mean:
+        return torch.zeros(f0.shape, dtype=torch.complex128), torch.zeros_like(f0)
+    column = (-1, *[1] * f0.ndim)
+    prime, second = (torch.as_tensor(values).reshape(column) for values in (stack.f_prime, stack.f_double_prime))
+    ratio = dispersion_ratio(prime, second, torch.ones_like(prime))
+    mean = ratio.mean(0)
+    return mean / f0, (ratio - mean).abs().square().mean(0) / f0.square()
+
+
+def _wiener(off: Tensor, power: Tensor, error2: Tensor) -> tuple[Tensor, Tensor]:
+    """Wiener's weight of each point, and the variance left; the signal's share of power comes from shells of q."""
+    finite = torch.isfinite(error2)
+    misfit = torch.where(finite, off.abs().square() * power, 0)
+    error2 = torch.where(finite, error2, torch.finfo(error2.dtype).max ** 0.5)
+    usual = (finite & (error2 < power)).to(power)
+    excess = _per_shell(misfit - error2, usual) / _per_shell(power, usual).clamp(min=1e-30)
+    signal = excess.clamp(min=0) * power
+    weight = signal / (signal + error2).clamp(min=1e-300)
+    outlying = misfit > _OUTLIER**2 * (signal + error2)
+    weight = torch.where(outlying | ~finite, 0, weight)
+    return weight, torch.where(weight > 0, weight * error2, signal)
+
+
+def _per_shell(values: Tensor, weights: Tensor) -> Tensor:
+    """Mean over the point's shell of q, laid back onto the grid."""
+    means = shell_mean(torch.where(weights > 0, values, 0), weights)
+    axes = [torch.arange(size, dtype=torch.float64) - size // 2 for size in values.shape]
+    return means[grid(axes).norm(dim=0).round().long()]
+
+
+def _nonzero(value: Tensor) -> Tensor:
+    """A complex number kept away from zero."""
+    return torch.where(value.abs() > 1e-12, value, 1e-12)
+
+
+def _complex_normal(error: Tensor, generator: torch.Generator) -> Tensor:
+    """Complex normal noise whose two parts together have the standard deviation error."""
+    return error * torch.randn(error.shape, generator=generator, dtype=torch.complex128)

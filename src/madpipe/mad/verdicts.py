@@ -1,0 +1,111 @@
+"""Checks of an object: a number, its limit, whether it passes, and what it means."""
+
+import json
+import math
+from typing import TypedDict
+
+import numpy as np
+import torch
+from scipy.ndimage import distance_transform_edt
+
+from madpipe.mad.records import RealSpace, Stack
+from madpipe.physics.alignment import align
+from madpipe.physics.phasing import count_vortices, interior
+
+_DEEP = 5.0  # voxels below the surface at which the core-shell profile ends
+
+
+class Verdict(TypedDict):
+    """One check."""
+
+    value: float
+    limit: float
+    passed: bool
+    meaning: str
+
+
+def verdict(value: float, limit: float, at_most: bool, meaning: str) -> Verdict:
+    """Make a verdict: passed when the value is at most, or at least, the limit; NaN never passes."""
+    passed = value <= limit if at_most else value >= limit
+    return Verdict(value=float(value), limit=float(limit), passed=bool(passed), meaning=meaning)
+
+
+def check_object(found: RealSpace, stack: Stack, other: RealSpace | None = None) -> dict[str, Verdict]:
+    """Check an object against its stack's truth where there is one, and against physics everywhere.
+
+    Parameters
+    ----------
+    found:
+        Its own verdicts (of the retrieval) are kept.
+    other:
+        The same object by another route.
+    """
+    checks: dict[str, Verdict] = dict(json.loads(found.verdicts))
+    total = torch.as_tensor(found.rho_resonant + found.rho_normal)
+    support = torch.as_tensor(found.support > 0)
+    inner = interior(support, support.ndim)
+    checks["vortices"] = verdict(
+        float(count_vortices(total, inner, total.ndim)), 0.0, True, "squares of voxels inside around which the phase winds"
+    )
+    if stack.truth is not None:
+        checks |= _against_truth(found, stack)
+    if other is not None:
+        checks["routes"] = compare_routes(found, other)
+    return checks
+
+
+def compare_routes(first: RealSpace, second: RealSpace) -> Verdict:
+    """Compare two routes: correlation of the densities of all atoms, after alignment."""
+    one, two = (
+        torch.as_tensor(item.rho_resonant + item.rho_normal) * torch.as_tensor(item.support) for item in (first, second)
+    )
+    return verdict(align(two, one).correlation, 0.8, False, "correlation of the densities by the two routes")
+
+
+def _against_truth(found: RealSpace, stack: Stack) -> dict[str, Verdict]:
+    """Checks that need the truth; the image is moved onto it first, its hand kept."""
+    truth = stack.truth
+    true_total = torch.as_tensor(truth.rho_resonant + truth.rho_normal)
+    support = torch.as_tensor(found.support > 0)
+    total = torch.as_tensor(found.rho_resonant + found.rho_normal) * support
+    placed = align(total, true_total, support, allow_twin=False)
+    move = [int(value) for value in placed.shift.round()]
+    inside = placed.support.numpy()
+    true = truth.support > 0
+    composition = np.roll(found.composition, move, tuple(range(true.ndim)))
+    both = inside & true
+    depth = distance_transform_edt(true)
+    checks = {
+        "correlation": verdict(
+            placed.correlation, 0.9, False, "correlation of the density of all atoms with the truth"
+        ),
+        "support_overlap": verdict(
+            both.sum() / (inside | true).sum(), 0.8, False, "intersection over union of the support and the true one"
+        ),
+        "volume": verdict(abs(inside.sum() / true.sum() - 1), 0.15, True, "volume over the true one, less 1, unsigned"),
+    }
+    if both.any():
+        checks["profile"] = verdict(
+            _profile_difference(composition, truth.composition, depth, both),
+            0.05,
+            True,
+            "rms difference of the composition from the truth, averaged at equal depth below the surface",
+        )
+        core = both & (depth >= min(_DEEP, 0.7 * float(depth.max())))
+        expected, came = truth.composition[core].mean(), composition[core].mean()
+        checks["core_composition"] = verdict(
+            abs(came - expected),
+            0.05,
+            True,
+            f"core: {came:.3f} resonant atoms where {expected:.3f} are expected; difference",
+        )
+    return checks
+
+
+def _profile_difference(found: np.ndarray, truth: np.ndarray, depth: np.ndarray, both: np.ndarray) -> float:
+    """Rms over whole voxels of depth of the difference of the mean compositions."""
+    shell = np.minimum(depth[both], _DEEP).astype(int)
+    count = np.bincount(shell)
+    filled = count > 0
+    off = np.bincount(shell, (found - truth)[both])[filled] / count[filled]
+    return math.sqrt(float(np.mean(off**2)))

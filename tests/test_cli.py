@@ -1,0 +1,89 @@
+"""The command line: the same functions as the workflow, one line for bad input, the exit status that FORMAT.md names."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from madpipe import cli
+from madpipe.base import store
+from madpipe.mad.config import SimulatedSample
+from madpipe.mad.records import Fit, Stack
+from madpipe.mad.sample import simulate
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stack = simulate(SimulatedSample(dimensions=2, grid=32, photons=1e7), torch.Generator().manual_seed(2))
+    store.write("stack.h5", stack)
+    np.savez("run.npz", intensity=stack.data, energy_ev=stack.energy, f0=stack.f0, qy=stack.qy, qx=stack.qx)
+    return tmp_path
+
+
+def run(*words):
+    return cli.main([*words, "--threads", "1"])
+
+
+@pytest.mark.filterwarnings("ignore::madpipe.mad.convert.DataWarning")
+def test_convert_makes_the_stack_that_the_simulation_wrote(folder):
+    assert run("convert", "run.npz", "--element", "Ni", "--edge", "K", "-o", "converted.h5") == 0
+    made, given = store.read("converted.h5", Stack), store.read("stack.h5", Stack)
+    assert np.array_equal(made.data, given.data)
+    assert np.allclose(made.f_prime, given.f_prime)
+
+
+def test_fit_and_score_agree_with_the_workflow(folder):
+    assert run("fit", "stack.h5", "-o", "fit.h5") == 0
+    assert run("score", "fit.h5", "--truth", "stack.h5", "-o", "scores.json") == 0
+    scores = json.loads((folder / "scores.json").read_text())
+    assert scores["answers"]["fit"]["r_factor"] < scores["answers"]["fit"]["r_noise"]
+    assert {row["quantity"] for row in scores["answers"]["fit"]["shells"]} >= {"F_T", "F_A", "delta_phi", "F_N"}
+
+
+def test_a_step_takes_its_settings_from_a_configuration_file(folder):
+    (folder / "mine.yaml").write_text("mad: {fit: {max_reweightings: 1}}")
+    assert run("fit", "stack.h5", "-o", "fit.h5", "--config", "mine.yaml") == 0
+    assert store.read("fit.h5", Fit).n_iterations == 1
+
+
+def test_info_names_what_and_who(folder, capsys):
+    run("fit", "stack.h5", "-o", "fit.h5")
+    assert run("info", "fit.h5") == 0
+    printed = capsys.readouterr().out
+    assert "/entry_1/fit_1/F_A: (32, 32) float64 sqrt(photon)" in printed
+    assert "program: madpipe" in printed
+    assert "git_commit" in printed
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (["fit", "nowhere.h5", "-o", "x.h5"], "needs an existing HDF5 file"),
+        (["fit", "run.npz", "-o", "x.h5"], "needs a complete HDF5 file"),
+        (["fit", "stack.h5", "-o", "x.h5", "--refine", "scales"], "refine knows"),
+        (["convert", "run.npz", "-o", "x.h5"], "element"),
+        (["predict", "stack.h5", "-o", "x.h5", "--weights", "none.pt"], "none.pt"),
+        (["info", "run.npz"], "needs an HDF5 file"),
+        (["score", "stack.h5", "--truth", "stack.h5", "-o", "x.json"], "needs the dataset"),
+    ],
+)
+def test_bad_input_is_one_line_and_status_1(folder, capsys, words, says):
+    assert run(*words) == 1
+    error = capsys.readouterr().err.strip()
+    assert says in error
+    assert "\n" not in error
+    assert not (folder / "x.h5").exists()
+
+
+def test_wrong_usage_is_status_2(folder, capsys):
+    with pytest.raises(SystemExit) as stop:
+        run("fit", "stack.h5")
+    assert stop.value.code == 2
+    assert "-o" in capsys.readouterr().err
+
+
+def test_default_configuration_is_printed(capsys):
+    assert cli.main(["config", "--threads", "1"]) == 0
+    assert "max_reweightings: " in capsys.readouterr().out

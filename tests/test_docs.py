@@ -1,0 +1,50 @@
+"""The documents say what the code does: paths and units of files, names of inputs, words in the shapes."""
+
+import dataclasses
+import re
+from collections import defaultdict
+from pathlib import Path
+
+import madpipe
+from madpipe.mad.readers import READERS
+from madpipe.mad.readers.arrays import _NPZ_KEYS
+from madpipe.mad.records import Fit, RealSpace, Stack
+
+DOCS = Path(__file__).resolve().parents[1] / "docs"
+SOURCES = sorted(Path(madpipe.__file__).parent.rglob("*.py"))
+SHAPE = re.compile(r'\b(?:Float|Complex|Bool|Int|UInt8|Num|Shaped)\[\s*[\w.]+,\s*"([^"]*)"')
+
+
+def datasets(record, prefix="/"):
+    """(path, unit, optional) of every dataset that a record may write."""
+    for field in dataclasses.fields(record):
+        path = prefix + field.metadata["path"]
+        if "record" in field.metadata:
+            yield from datasets(field.metadata["record"], path + "/")
+        else:
+            yield path, field.metadata["unit"], field.metadata["optional"]
+
+
+def test_format_md_names_every_dataset_with_its_unit_and_no_other():
+    rows = re.findall(r"^\| `(/\S+)` \| [^|]+ \| ([^|]*)\| ([^|]*)\|", (DOCS / "format.md").read_text(), re.MULTILINE)
+    told = {(path, unit.strip(), optional.strip() == "yes") for path, unit, optional in rows}
+    assert told == {row for record in (Stack, Fit, RealSpace) for row in datasets(record)}
+
+
+def test_format_md_names_every_input():
+    words = set(re.findall(r"`([^` ]+)`", (DOCS / "format.md").read_text()))
+    assert (set(_NPZ_KEYS) | set(READERS)) - words == set()
+
+
+def test_conventions_md_explains_the_words_that_shapes_share():
+    """A word in the annotations of two files is a word of the house; `*`, `#`, `_` and numbers are no part of it."""
+    files = defaultdict(set)
+    for path in SOURCES:
+        for shape in SHAPE.findall(path.read_text(encoding="utf-8")):
+            for word in re.findall(r"[a-z]+(?![a-z0-9])", shape):
+                files[word].add(path.name)
+    shared = {word for word, where in files.items() if len(where) > 1}
+    assert "energy" in shared
+    table = (DOCS / "conventions.md").read_text().partition("## Words in the shapes")[2]
+    explained = set(re.findall(r"`([a-z]+)`(?=[^|]*\|)", table))
+    assert shared - explained == set()
