@@ -12,7 +12,10 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
+include: "workflow/rules/config.smk"
+include: "workflow/rules/mad_samples.smk"
 include: "workflow/rules/mad.smk"
+include: "workflow/rules/mad_figures.smk"
 
 
 rule all:

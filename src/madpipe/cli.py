@@ -19,9 +19,9 @@ from madpipe.base.config import AnyModel, dropped_nulls, read_yaml, to_yaml, val
 from madpipe.base.errors import InputError
 from madpipe.mad.config import FitConfig, InferConfig, MeasuredSample, RetrieveConfig, ValidateConfig
 from madpipe.mad.convert import convert
+from madpipe.mad.fit import fit_with_nuisances
 from madpipe.mad.infer import infer
 from madpipe.mad.records import Fit, RealSpace, Stack
-from madpipe.mad.fit import fit_with_nuisances
 from madpipe.mad.retrieve import retrieve
 from madpipe.mad.validate import score
 from madpipe.mad.weights import load_network

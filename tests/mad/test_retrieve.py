@@ -15,6 +15,7 @@ from madpipe.mad.fit import fit_stack
 from madpipe.mad.retrieve import displacement_from_phase, fitted_signal, mean_signal, retrieve
 from madpipe.mad.sample import simulate
 from madpipe.mad.verdicts import check_object, compare_routes, verdict
+from madpipe.physics.alignment import twin
 
 SMALL = SimulatedSample(dimensions=2, grid=64, photons=1e8, strain_phase_rms=0.5, seed=3)
 
@@ -68,21 +69,22 @@ def test_true_phases_give_the_true_densities_and_composition(noise_free, from_me
     # noise-free, but the fit's errors stay those of its photons, so weak points still take the mean composition
     expected = torch.as_tensor(truth.rho_resonant) * scale
     off = (found.resonant - expected)[inside].abs().square().mean().sqrt()
-    assert off < 0.06 * expected[inside].abs().square().mean().sqrt()
+    assert off < 0.02 * expected[inside].abs().square().mean().sqrt()
     x = found.composition().numpy()[truth.support > 0]
-    assert np.sqrt(np.mean((x - truth.composition[truth.support > 0]) ** 2)) < 0.05
+    assert np.sqrt(np.mean((x - truth.composition[truth.support > 0]) ** 2)) < 0.01
     assert abs(np.mean(x - truth.composition[truth.support > 0])) < 0.005
 
 
-def test_the_true_hand_is_the_more_consistent_one(noise_free):
-    stack, fit = noise_free
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_the_true_hand_is_the_more_consistent_one(seed):
+    stack, fit = simulated(SMALL.model_copy(update={"seed": seed}))
     inside = torch.as_tensor(stack.truth.support > 0)
     factor = ideal_factor(stack, False)
     error = torch.zeros(stack.shape)
     true = linked_separation(fit, stack, factor, error, inside, False, None)
-    turned = torch.as_tensor(np.roll(np.flip(inside.numpy()), (1, 1), (0, 1)).copy())
+    turned = twin(inside, 2)
     wrong = linked_separation(fit, stack, factor.conj().resolve_conj(), error, turned, False, None)
-    assert wrong.inconsistency(turned) > 1.5 * true.inconsistency(inside)
+    assert wrong.inconsistency(turned) > true.inconsistency(inside)
 
 
 def test_scattering_factors_are_the_simulation_s(measured):
@@ -123,15 +125,17 @@ def test_displacement_is_the_truth_s(linked, measured):
     assert (off - off.mean()).std() < 0.35 * spread  # up to half a voxel of misregistration is left in it
 
 
-def test_composition_errors_have_the_scale_of_the_errors(linked, measured):
-    truth = measured[0].truth
-    shifts = [(i, j) for i in range(-3, 4) for j in range(-3, 4)]
-    best = max(shifts, key=lambda s: (np.roll(linked.support, s, (0, 1)) * truth.support).sum())
-    both = (np.roll(linked.support, best, (0, 1)) > 0) & (truth.support > 0)
-    off = (np.roll(linked.composition, best, (0, 1)) - truth.composition)[both]
-    claimed = np.sqrt(np.mean(np.roll(linked.composition_errors, best, (0, 1))[both] ** 2))
-    # phases, support and registration are not in the claimed error: it is a lower bound, of the right order
-    assert 0.25 < claimed / off.std() < 1.5
+@pytest.mark.parametrize("photons", [1e8, 1e7, 1e6])
+def test_composition_errors_are_those_of_the_separation(photons):
+    # what is claimed: errors of F_A and of the mean intensity, and what Wiener's weights lose; phases are the true ones.
+    # The lost part is modelled as isotropic in q, which a particle is not: a factor of 2 either way is allowed.
+    stack, fit = simulated(SMALL.model_copy(update={"photons": photons}))
+    inside = stack.truth.support > 0
+    signal = mean_signal(stack)
+    found = linked_separation(fit, stack, ideal_factor(stack, True), signal.error, torch.as_tensor(inside), True, None)
+    off = (found.composition().numpy() - stack.truth.composition)[inside]
+    claimed = found.composition_errors(16, torch.Generator().manual_seed(1)).numpy()[inside]
+    assert 0.5 < np.sqrt(np.mean(claimed**2) / np.mean(off**2)) < 2
 
 
 def test_routes_agree(linked, separate):

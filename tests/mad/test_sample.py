@@ -50,7 +50,8 @@ def test_partner_at_its_mean_dispersion_is_in_the_truth(rng):
     truth = stack_of(rng).truth
     assert truth.f_normal_atom.imag == pytest.approx(3.03, abs=0.02)
     core = (truth.composition == 0.75) & (truth.support == 1)
-    assert (truth.rho_normal[core] / truth.rho_resonant[core]).mean() == pytest.approx(truth.f_normal_atom / truth.f0_resonant / 3, rel=1e-6)
+    expected = truth.f_normal_atom / truth.f0_resonant / 3
+    assert (truth.rho_normal[core] / truth.rho_resonant[core]).mean() == pytest.approx(expected, rel=1e-6)
 
 
 def test_control_without_partner_has_no_normal_part(rng):

@@ -72,7 +72,9 @@ def test_truth_of_a_frame_gives_its_intensities(dimensions):
 
 
 def test_slices_are_drawn_by_the_root_of_their_intensity():
-    stack = simulate(SimulatedSample(dimensions=3, grid=16, noise=False), seeded())
+    # without strain the peak is sharp, and its root another distribution than itself
+    sample = SimulatedSample(dimensions=3, grid=16, noise=False, misfit=0.0, strain_phase_rms=0.0)
+    stack = simulate(sample, seeded())
     share = np.sqrt(stack.truth.expected.sum((0, 2, 3)))
     share = share / share.sum()
     planes = torch.as_tensor(np.moveaxis(stack.truth.expected, 0, -1), dtype=torch.float32)
@@ -82,7 +84,7 @@ def test_slices_are_drawn_by_the_root_of_their_intensity():
         plane = frames_of(stack, 0, 1, generator).expected[0]
         hits[int((planes - plane).abs().sum((1, 2, 3)).argmin())] += 1
     z = (hits - draws * share) / np.sqrt(draws * share * (1 - share))
-    assert np.abs(z).max() < 4
+    assert np.abs(z[draws * share > 5]).max() < 4
 
 
 def test_every_particle_is_drawn_alike_whatever_its_slices(frames):
@@ -301,11 +303,11 @@ def test_weights_know_what_they_are_for(trained):
 
 
 class Off(nn.Module):
-    """Answers |F_T| = 1.5 r, |F_A| = 1.2 r, Delta_phi = 0.4: what the case below is, but for what is added."""
+    """Answers |F_T| = 1.5 r, |F_A| = 1.2 r, Delta_phi = 3: what the case below is, but for what is added."""
 
     def __init__(self, f_total=0.0, f_resonant=0.0, phase=0.0):
         super().__init__()
-        self.added = nn.Parameter(torch.tensor([1.5 + f_total, 1.2 + f_resonant, 0.4 + phase]))
+        self.added = nn.Parameter(torch.tensor([1.5 + f_total, 1.2 + f_resonant, 3.0 + phase]))
 
     def forward(self, measured):
         scale = (measured.counts.mean(1) + 1).sqrt()
@@ -314,8 +316,8 @@ class Off(nn.Module):
 
 
 def flat_frames(frames):
-    """Frames of one brightness with |F_T| = 1.5, |F_A| = 1.2 roots of the mean intensity, Delta_phi = 0.4."""
-    truth = torch.tensor([1.5, 1.2, math.sin(0.4), math.cos(0.4), 20.0], dtype=torch.float32)
+    """Frames of one brightness with |F_T| = 1.5, |F_A| = 1.2 roots of the mean intensity, Delta_phi = 3."""
+    truth = torch.tensor([1.5, 1.2, math.sin(3), math.cos(3), 20.0], dtype=torch.float32)
     return replace(frames, expected=torch.ones_like(frames.expected), truth=truth.repeat(*frames.expected.shape[:3], 1))
 
 
@@ -324,8 +326,8 @@ def flat_frames(frames):
     [
         ({"f_total": 0.2}, "f_total", 0.2),
         ({"f_resonant": -0.3}, "f_resonant", 0.3),
-        ({"phase": 0.5}, "delta_phi", 0.5),
-        ({"phase": 2 * math.pi - 0.5}, "delta_phi", 0.5),
+        ({"phase": 0.5}, "delta_phi", 0.5),  # across pi
+        ({"phase": -0.5}, "delta_phi", 0.5),
     ],
 )
 def test_error_table_is_what_the_network_gets_wrong(frames, wrong, name, size):

@@ -1,55 +1,3 @@
-MAD = SETTINGS.mad
-DATA = f"{RESULTS}/mad"
-MAD_LOGS = f"{LOGS}/mad"
-CONDA = "../../envs/madpipe.yaml"
-
-
-def measured_path(path):
-    """Resolve a measured file's path; a relative one starts at the folder of the Snakefile."""
-    return str(Path(workflow.basedir, path))
-
-
-def is_at_hand(name):
-    """Say whether a sample can be run; an optional one without its files is left out with a line."""
-    absent = [path for path in getattr(MAD.samples[name], "path", ()) if not Path(measured_path(path)).exists()]
-    if absent and MAD.samples[name].optional:
-        logger.warning(f"sample {name} is left out: {absent[0]} is absent; set mad.samples.{name}.path to run it")
-    return not (absent and MAD.samples[name].optional)
-
-
-SAMPLES = {name: sample for name, sample in MAD.samples.items() if is_at_hand(name)}
-SIMULATED = [name for name, sample in SAMPLES.items() if not hasattr(sample, "path")]
-MEASURED = [name for name, sample in SAMPLES.items() if hasattr(sample, "path")]
-
-
-def runs(step):
-    """Name the samples that run a step."""
-    return [name for name, sample in SAMPLES.items() if step in sample.steps]
-
-
-def sample_parameters(wildcards):
-    """Give the section of one sample."""
-    return parameters(SAMPLES[wildcards.sample])
-
-
-def measured_files(wildcards):
-    """Name the files that a measured sample is converted from."""
-    sample = SAMPLES[wildcards.sample]
-    return [measured_path(path) for path in [*sample.path, *([sample.spectrum] if sample.spectrum else [])]]
-
-
-def answers(wildcards):
-    """Name the files that a sample's scores are made from."""
-    steps = SAMPLES[wildcards.sample].steps
-    folder = f"{DATA}/{wildcards.sample}"
-    made = {
-        "fit": f"{folder}/fit.h5",
-        "infer": f"{folder}/inferred.h5",
-        "retrieve": [f"{folder}/object.h5", f"{folder}/object_separate.h5"],
-    }
-    return {step: made[step] for step in steps}
-
-
 rule mad_simulate:
     """Draw a particle and measure its Bragg peak at every energy."""
     output:
@@ -196,9 +144,3 @@ rule mad_validate:
         code=fingerprint("madpipe.mad.validate"),
     script:
         "../scripts/mad_validate.py"
-
-
-include: "mad_figures.smk"
-
-
-MAD_TARGETS = [*files("scores.json", SAMPLES), *MAD_FIGURES]

@@ -10,4 +10,5 @@ with runtime.job(snakemake.log[0]):
     sample = sample.model_copy(update={"path": tuple(files[: len(sample.path)])})
     if sample.spectrum:
         sample = sample.model_copy(update={"spectrum": files[-1]})
-    store.write(snakemake.output[0], convert(sample, snakemake.wildcards.sample), process=provenance.process(dict(snakemake.params)))
+    stack = convert(sample, snakemake.wildcards.sample)
+    store.write(snakemake.output[0], stack, process=provenance.process(dict(snakemake.params)))

@@ -2,8 +2,8 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import FitConfig
-from madpipe.mad.records import Stack
 from madpipe.mad.fit import fit_with_nuisances
+from madpipe.mad.records import Stack
 
 with runtime.job(snakemake.log[0]):
     stack = store.read(snakemake.input.stack, Stack)

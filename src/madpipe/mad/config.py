@@ -29,9 +29,7 @@ class SimulatedSample(Model):
     element: str = Field("Ni", description="resonant element")
     edge: str = Field("K", description="its absorption edge")
     partner: str = Field("Fe", description="the other metal")
-    energies_ev: tuple[float, ...] = Field(
-        REFERENCE_ENERGIES, min_length=3, description="photon energies [eV]"
-    )
+    energies_ev: tuple[float, ...] = Field(REFERENCE_ENERGIES, min_length=3, description="photon energies [eV]")
     dimensions: Literal[2, 3] = Field(3, description="2: one detector frame of a 2-D particle; 3: a volume")
     grid: int = Field(64, ge=16, le=512, description="voxels along each axis")
     oversampling: float = Field(3.0, ge=2.0, description="field of view over particle size, >= 2 [1]")
@@ -39,21 +37,13 @@ class SimulatedSample(Model):
     composition: Composition = Field("core_shell", description="where the resonant element sits")
     core_fraction: Fraction = Field(0.75, description="resonant atoms' share of the core [1]")
     shell_fraction: Fraction = Field(1.0, description="resonant atoms' share of the shell [1]")
-    particle_size_angstrom: float = Field(
-        3500.0, gt=0, description="largest extent of the particle [angstrom]"
-    )
+    particle_size_angstrom: float = Field(3500.0, gt=0, description="largest extent of the particle [angstrom]")
     shell_thickness_angstrom: float = Field(400.0, gt=0, description="thickness of the shell [angstrom]")
-    lattice_angstrom: float = Field(
-        3.524, gt=0, description="cubic lattice parameter of the shell, fcc [angstrom]"
-    )
+    lattice_angstrom: float = Field(3.524, gt=0, description="cubic lattice parameter of the shell, fcc [angstrom]")
     reflection: tuple[int, int, int] = Field((1, 1, 1), description="Bragg reflection hkl")
     misfit: float = Field(0.004, description="core lattice parameter over the shell's, less 1 [1]")
-    strain_phase_rms: float = Field(
-        1.0, ge=0, description="rms of a further smooth random phase Q.u [radian]"
-    )
-    photons: float = Field(
-        1e8, gt=0, description="photons of the brightest energy, over the whole frame or volume"
-    )
+    strain_phase_rms: float = Field(1.0, ge=0, description="rms of a further smooth random phase Q.u [radian]")
+    photons: float = Field(1e8, gt=0, description="photons of the brightest energy, over the whole frame or volume")
     noise: bool = Field(True, description="draw Poisson counts; false keeps expected photons")
     nonresonant_dispersion: Literal["table", "mean"] = Field(
         "table", description="the partner's f', f'' vary with energy as tabulated, or are held at their mean"
@@ -69,9 +59,7 @@ class SimulatedSample(Model):
     @model_validator(mode="after")
     def _energies_are_distinct(self) -> "SimulatedSample":
         if len(set(self.energies_ev)) < 3:
-            raise ValueError(
-                f"at least 3 distinct energies are required; {self.energies_ev} came; add energies"
-            )
+            raise ValueError(f"at least 3 distinct energies are required; {self.energies_ev} came; add energies")
         return self
 
 
@@ -87,16 +75,10 @@ class MeasuredSample(Model):
     monitor: tuple[float, ...] | None = Field(
         None, description="relative exposure per energy, where the files lack it [1]"
     )
-    spectrum: str | None = Field(
-        None, description="absorption spectrum (XDI or columns) instead of Chantler's table"
-    )
+    spectrum: str | None = Field(None, description="absorption spectrum (XDI or columns) instead of Chantler's table")
     f_prime: tuple[float, ...] | None = Field(None, description="f' per energy instead of a table [electron]")
-    f_double_prime: tuple[float, ...] | None = Field(
-        None, description="f'' per energy instead of a table [electron]"
-    )
-    refine: tuple[Literal["dispersion"], ...] = Field(
-        (), description="nuisances fitted beside the structure factors"
-    )
+    f_double_prime: tuple[float, ...] | None = Field(None, description="f'' per energy instead of a table [electron]")
+    refine: tuple[Literal["dispersion"], ...] = Field((), description="nuisances fitted beside the structure factors")
     steps: tuple[Step, ...] = Field(("fit",), description="steps to run")
     optional: bool = Field(False, description="leave the sample out, saying so, where its files are absent")
 
@@ -117,9 +99,7 @@ class FitConfig(Model):
     """Exact solution per point."""
 
     max_reweightings: int = Field(20, ge=1, description="renewals of the expected-variance weights at most")
-    tolerance: float = Field(
-        1e-6, gt=0, description="stop when no |F| moves by more than this share of its error [1]"
-    )
+    tolerance: float = Field(1e-6, gt=0, description="stop when no |F| moves by more than this share of its error [1]")
     chunk_points: int = Field(65536, ge=1, description="points solved at once; bounds the memory")
 
 
@@ -130,9 +110,7 @@ class PriorConfig(Model):
     oversampling: tuple[float, float] = Field((2.0, 5.0), description="least and largest oversampling [1]")
     volume_share: Fraction = Field(0.4, description="share of three-dimensional particles [1]")
     slices: int = Field(16, ge=1, description="slices kept of each three-dimensional particle")
-    photons: tuple[float, float] = Field(
-        (1e4, 1e8), description="least and largest photon budget, drawn log-uniformly"
-    )
+    photons: tuple[float, float] = Field((1e4, 1e8), description="least and largest photon budget, drawn log-uniformly")
     photons_per_point: tuple[float, float] = Field(
         (0.02, 2e5), description="least and largest mean photons per point and energy of a patch, drawn log-uniformly"
     )
@@ -140,22 +118,16 @@ class PriorConfig(Model):
         (-1.0, 1.0), description="least and largest common shift of the energies, which f', f'' follow [eV]"
     )
     misfit: tuple[float, float] = Field((-0.004, 0.004), description="least and largest misfit [1]")
-    strain_phase_rms: tuple[float, float] = Field(
-        (0.0, 3.0), description="least and largest random phase [radian]"
-    )
+    strain_phase_rms: tuple[float, float] = Field((0.0, 3.0), description="least and largest random phase [radian]")
     shapes: tuple[Shape, ...] = Field(("facetted", "smooth"), description="shapes to draw from")
-    compositions: tuple[Composition, ...] = Field(
-        Composition.__args__, description="compositions to draw from"
-    )
+    compositions: tuple[Composition, ...] = Field(Composition.__args__, description="compositions to draw from")
 
 
 class TrainConfig(Model):
     """The reference network on 16 x 16 patches and its training."""
 
     network: Literal["cnn_patches", "unet_patches"] = Field("cnn_patches", description="architecture")
-    energies_ev: tuple[float, ...] = Field(
-        REFERENCE_ENERGIES, description="photon energies it is made for [eV]"
-    )
+    energies_ev: tuple[float, ...] = Field(REFERENCE_ENERGIES, description="photon energies it is made for [eV]")
     element: str = Field("Ni", description="resonant element of the training particles")
     edge: str = Field("K", description="its absorption edge")
     partner: str = Field("Fe", description="the other metal")
@@ -171,15 +143,11 @@ class TrainConfig(Model):
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm [1]")
     patience: int = Field(8, ge=1, description="validations without gain before the early stop")
     validate_every: int = Field(50, ge=1, description="steps between validations and checkpoints")
-    curriculum_steps: int = Field(
-        150, ge=0, description="steps over which the least photon budget is reached"
-    )
+    curriculum_steps: int = Field(150, ge=0, description="steps over which the least photon budget is reached")
     weighting: Literal["sqrt", "log", "uniform", "sigma"] = Field(
         "sqrt", description="weight of a point: sqrt(I), log(1 + I), 1, or 1/sigma^2"
     )
-    least_photons: float = Field(
-        0.0, ge=0, description="points with fewer mean photons are left out of the loss"
-    )
+    least_photons: float = Field(0.0, ge=0, description="points with fewer mean photons are left out of the loss")
     circle: float = Field(0.1, ge=0, description="weight of the unit-circle term [1]")
     resonant: float = Field(1.0, ge=0, description="weight of the |F_A| term [1]")
     intensity: float = Field(
@@ -239,12 +207,8 @@ class RetrieveConfig(Model):
     shrink_volume: tuple[float, float] = Field(
         (1.3, 1.05), description="first and last support volume over half the autocorrelation's [1]"
     )
-    shrink_sigma: tuple[float, float] = Field(
-        (1.0, 0.7), description="first and last width of the smoothing [voxel]"
-    )
-    shrink_threshold: float = Field(
-        0.3, gt=0, lt=1, description="last support threshold over the smoothed maximum [1]"
-    )
+    shrink_sigma: tuple[float, float] = Field((1.0, 0.7), description="first and last width of the smoothing [voxel]")
+    shrink_threshold: float = Field(0.3, gt=0, lt=1, description="last support threshold over the smoothed maximum [1]")
     float_above: float = Field(
         0.5, gt=0, description="points with sigma/|F| above this float in the projection of a fitted modulus [1]"
     )
@@ -262,9 +226,7 @@ class FiguresConfig(Model):
 class MadConfig(Model):
     """The MAD study."""
 
-    samples: dict[str, Sample] = Field(
-        {}, description="samples by name: simulated, or measured where a path is given"
-    )
+    samples: dict[str, Sample] = Field({}, description="samples by name: simulated, or measured where a path is given")
     fit: FitConfig = Field(FitConfig(), description="classical fit")
     train: TrainConfig = Field(TrainConfig(), description="network and training")
     infer: InferConfig = Field(InferConfig(), description="network on whole frames")

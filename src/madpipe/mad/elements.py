@@ -14,6 +14,9 @@ from madpipe.physics.atoms import dispersion_correction, form_factor
 from madpipe.physics.fourier import grid, image
 from madpipe.physics.phasing import shell_mean
 
+_SURE = 0.03  # of |G|^2: points with less error variance of F_A than this give the mean of a
+_USUAL = 0.1  # of |G|^2: points with less give the variance about it
+_ENOUGH = 8  # such points in a shell make its own variance
 _OUTLIER = 3.0  # standard deviations from the prior beyond which a point's F_A is another branch of the solution
 
 
@@ -131,7 +134,7 @@ def linked_separation(
         G = F_T + \bar\rho F_A,\quad a = F_A / G,\quad
         F_A = \left(c + w (a - c)\right) G,\quad w = s^2 / (s^2 + \sigma^2)
 
-    c is the particle's mean of a, w Wiener's weight: s^2 is the variance of (a - c) G expected at this \|q\|,
+    c is the particle's mean of a, w Wiener's weight: s^2 is the variance of (a - c) G at this \|q\|,
     :math:`\sigma` the error of F_A. Where the fit does not determine F_A or :math:`\Delta\phi`, the point takes the
     mean composition instead of noise; so does a point more than three standard deviations from it, which the fit has
     put on the other branch. Structure at such q is lost to the composition, not to the density of all atoms.
@@ -151,9 +154,10 @@ def linked_separation(
     error2 = torch.as_tensor(fit.f_resonant_errors**2 + (fit.f_resonant * fit.delta_phi_errors) ** 2)
     usable = torch.isfinite(share.abs()) & torch.isfinite(error2)
     share, error2 = torch.where(usable, share, 0), torch.where(usable, error2, torch.inf)
-    weight = torch.where(usable & (error2 < factor.abs().square()), factor.abs().square() / (1 + error2), 0)
+    power = factor.abs().square()
+    weight = torch.where(error2 < _SURE * power, power, 0)
     centre = (weight * share).sum() / weight.sum().clamp(min=1e-30)
-    shrink, posterior = _wiener(share - centre, factor.abs().square(), error2)
+    shrink, posterior = _wiener(share - centre, power, error2)
     share = centre + shrink * (share - centre)
     factor = factor / (1 + spread * share.abs().square()).sqrt()
     resonant = share * factor
@@ -181,24 +185,33 @@ def _ratio_moments(stack: Stack, from_mean: bool) -> tuple[Tensor, Tensor]:
 
 
 def _wiener(off: Tensor, power: Tensor, error2: Tensor) -> tuple[Tensor, Tensor]:
-    """Wiener's weight of each point, and the variance left; the signal's share of power comes from shells of q."""
+    """Wiener's weight of each point, and the variance left.
+
+    The signal's variance is that of the significant points of the shell of q, less their errors; a shell with few of
+    them takes the whole frame's share of its power. Weak points are left out of it: there the fit's two branches lie
+    closer than its noise, and errors exceed the linear ones several times.
+    """
     finite = torch.isfinite(error2)
     misfit = torch.where(finite, off.abs().square() * power, 0)
     error2 = torch.where(finite, error2, torch.finfo(error2.dtype).max ** 0.5)
-    usual = (finite & (error2 < power)).to(power)
-    excess = _per_shell(misfit - error2, usual) / _per_shell(power, usual).clamp(min=1e-30)
-    signal = excess.clamp(min=0) * power
-    weight = signal / (signal + error2).clamp(min=1e-300)
-    outlying = misfit > _OUTLIER**2 * (signal + error2)
-    weight = torch.where(outlying | ~finite, 0, weight)
+    usual = (error2 < _USUAL * power).to(power)
+    excess = torch.where(usual > 0, misfit - error2, 0)
+    share = (excess.sum() / (power * usual).sum().clamp(min=1e-30)).clamp(0, 1)
+    everywhere = torch.ones_like(power)
+    shell_power, shell_points = _per_shell(power, everywhere), _per_shell(usual, everywhere, total=True)
+    measured = torch.minimum(_per_shell(excess, usual).clamp(min=0), shell_power)
+    signal = torch.where(shell_points >= _ENOUGH, measured, share * shell_power)
+    weight = signal / (signal + error2)
+    weight = torch.where(misfit > _OUTLIER**2 * (signal + error2), 0, weight)
     return weight, torch.where(weight > 0, weight * error2, signal)
 
 
-def _per_shell(values: Tensor, weights: Tensor) -> Tensor:
-    """Mean over the point's shell of q, laid back onto the grid."""
-    means = shell_mean(torch.where(weights > 0, values, 0), weights)
+def _per_shell(values: Tensor, weights: Tensor, *, total: bool = False) -> Tensor:
+    """Weighted mean, or sum, over the point's shell of q, laid back onto the grid."""
     axes = [torch.arange(size, dtype=torch.float64) - size // 2 for size in values.shape]
-    return means[grid(axes).norm(dim=0).round().long()]
+    radius = grid(axes).norm(dim=0).round().long()
+    shells = torch.bincount(radius.flatten(), values.flatten()) if total else shell_mean(values, weights)
+    return shells[radius]
 
 
 def _nonzero(value: Tensor) -> Tensor:

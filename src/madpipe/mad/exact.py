@@ -15,7 +15,8 @@ from madpipe.mad.measurement import Measurement
 
 _EXACT_SOLUTIONS = 3  # the global optimum moves with the weights: renew them before the local steps
 _ROOT_STEPS = 60  # bisection halves the bracket each time: 60 reach float64's resolution
-_RIDGE = 1e-6  # of the largest column norm: where channels do not determine all four unknowns; scoring takes its bias away
+# of the largest column norm; it decides where channels do not determine all four unknowns, and scoring undoes its bias
+_RIDGE = 1e-6
 _CERTIFICATE = 1e-6  # rounding allowed in H + lambda M >= 0, relative to H
 _FLAT = 1e-4  # largest step left over, in standard errors, in a converged point
 CONE = torch.tensor(
@@ -84,9 +85,7 @@ def solve(measurement: Measurement, max_reweightings: int = 30, tolerance: float
     )
 
 
-def expected_photons(
-    design: Float[Tensor, "point channel 4"], parameters: Float[Tensor, "point 3"]
-) -> Tensor:
+def expected_photons(design: Float[Tensor, "point channel 4"], parameters: Float[Tensor, "point 3"]) -> Tensor:
     """Expected photons without background, from x, a, b."""
     return (design @ _unknowns(parameters)[..., None])[..., 0]
 
@@ -121,9 +120,7 @@ def constrained_least_squares(
     root = weight.sqrt()
     basis, triangle = _triangulate(design * root[..., None])
     target = (basis * (data * root)[..., None]).sum(-2)
-    inverse = torch.linalg.solve_triangular(
-        triangle, torch.eye(4).to(triangle).expand_as(triangle), upper=True
-    )
+    inverse = torch.linalg.solve_triangular(triangle, torch.eye(4).to(triangle).expand_as(triangle), upper=True)
     curvature, axes = torch.linalg.eigh(inverse.mT @ CONE.to(inverse) @ inverse)
     along = (axes.mT @ target[..., None])[..., 0]
     multiplier = _multiplier(curvature, along)
@@ -152,9 +149,7 @@ def _triangulate(matrix: Float[Tensor, "point row 4"]) -> tuple[Tensor, Tensor]:
     return torch.stack(columns, dim=-1)[..., : matrix.shape[-2], :], triangle
 
 
-def _multiplier(
-    curvature: Float[Tensor, "point 4"], along: Float[Tensor, "point 4"]
-) -> Float[Tensor, "point"]:
+def _multiplier(curvature: Float[Tensor, "point 4"], along: Float[Tensor, "point 4"]) -> Float[Tensor, "point"]:
     r"""Root of the constraint's value, :math:`\sum_i \mu_i c_i^2 / (1 + \lambda\mu_i)^2`, falling on its interval.
 
     The interval is where H + lambda M is positive semidefinite: (-1 / mu_max, -1 / mu_min).
@@ -177,7 +172,9 @@ def _score(
 ) -> tuple[Tensor, int]:
     """Fisher scoring with damping per point: each step renews the weights from the model."""
     damping = torch.zeros(len(parameters)).to(parameters)
-    for iteration in range(max_reweightings):
+    count = 0
+    converged = False
+    while count < max_reweightings and not converged:
         weight = _weights(measurement, expected_photons(design, parameters) + measurement.background)
         residual = data - expected_photons(design, parameters)
         jacobian = design @ _derivatives(parameters)
@@ -193,9 +190,9 @@ def _score(
         parameters = torch.where(better[:, None], candidate, parameters)
         damping = torch.where(better, damping / 10, (damping * 10).clamp(min=1e-2))
         in_errors = (step * gradient).sum(-1).clamp(min=0).sqrt()
-        if bool((in_errors <= tolerance).all()):
-            break
-    return parameters, iteration + 1
+        converged = bool((in_errors <= tolerance).all())
+        count += 1
+    return parameters, count
 
 
 def _is_global(design: Tensor, data: Tensor, weight: Tensor, parameters: Tensor) -> Bool[Tensor, "point"]:
@@ -255,16 +252,12 @@ def _flat_start(measurement: Measurement) -> Float[Tensor, "point channel"]:
     """First guess of the expected photons: the mean over a point's channels, one photon at least in all."""
     good = measurement.good.to(measurement.intensity.dtype)
     count = good.sum(-1, keepdim=True).clamp(min=1)
-    share = measurement.exposure / ((measurement.exposure * good).sum(-1, keepdim=True) / count).clamp(
-        min=1e-30
-    )
+    share = measurement.exposure / ((measurement.exposure * good).sum(-1, keepdim=True) / count).clamp(min=1e-30)
     mean = (measurement.intensity * good).sum(-1, keepdim=True) / count
     return (mean + 1 / count) * share
 
 
-def _weights(
-    measurement: Measurement, expected: Float[Tensor, "point channel"]
-) -> Float[Tensor, "point channel"]:
+def _weights(measurement: Measurement, expected: Float[Tensor, "point channel"]) -> Float[Tensor, "point channel"]:
     """Inverse expected variance; the floor keeps a channel that the model darkens from deciding alone."""
     floor = 1e-3 * _flat_start(measurement)
     return measurement.good / measurement.variance_at(torch.maximum(expected, floor))

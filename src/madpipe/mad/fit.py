@@ -158,8 +158,6 @@ def _fit_record(
     arrays: dict[str, np.ndarray] = {}
     for name, column in columns.items():
         factor = scale if name.endswith("_errors") and scale != 1 else 1
-        values = (
-            column[measurement.point_of_entry] * factor if factor != 1 else column[measurement.point_of_entry]
-        )
+        values = column[measurement.point_of_entry] * factor if factor != 1 else column[measurement.point_of_entry]
         arrays[name] = values.reshape(stack.shape).cpu().numpy()
     return Fit(**arrays, n_iterations=iterations, method="exact", nuisance=nuisance, **axis_fields(stack))

@@ -66,9 +66,7 @@ def design_matrix(ratio: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape 4"]
 
     .. math:: a_E = (1,\ |\rho|^2,\ 2 \Re\rho,\ 2 \Im\rho)
     """
-    return torch.stack(
-        [torch.ones_like(ratio.real), ratio.abs().square(), 2 * ratio.real, 2 * ratio.imag], dim=-1
-    )
+    return torch.stack([torch.ones_like(ratio.real), ratio.abs().square(), 2 * ratio.real, 2 * ratio.imag], dim=-1)
 
 
 def linear_unknowns(

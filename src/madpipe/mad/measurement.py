@@ -123,9 +123,7 @@ def calculated_photons(stack: Stack, fit: Fit) -> np.ndarray:
     sign = 1.0 if stack.friedel_sign is None else np.sign(stack.friedel_sign)
     ratio = dispersion_ratio(
         torch.as_tensor(np.broadcast_to(np.reshape(stack.f_prime, per_energy), stack.data.shape).copy()),
-        torch.as_tensor(
-            np.broadcast_to(np.reshape(stack.f_double_prime, per_energy) * sign, stack.data.shape).copy()
-        ),
+        torch.as_tensor(np.broadcast_to(np.reshape(stack.f_double_prime, per_energy) * sign, stack.data.shape).copy()),
         torch.as_tensor(np.broadcast_to(np.asarray(stack.f0, dtype=float), stack.shape).copy()),
     )
     f_total = in_resonant_gauge(torch.as_tensor(fit.f_total), torch.as_tensor(fit.delta_phi))

@@ -112,9 +112,7 @@ def random_displacement(
     voxel = sample.particle_size_angstrom * sample.oversampling / sample.grid
     k_squared = grid([q_axis(size, voxel) for size in shape]).square().sum(0)
     width = _CORRELATION * sample.particle_size_angstrom
-    smooth = image(
-        diffract(white.to(torch.complex128), ndim) * torch.exp(-k_squared * width**2 / 2), ndim
-    ).real
+    smooth = image(diffract(white.to(torch.complex128), ndim) * torch.exp(-k_squared * width**2 / 2), ndim).real
     smooth = _without_ramp(smooth, position, occupancy)
     rms = ((smooth.square() * occupancy).sum() / occupancy.sum()).sqrt()
     return smooth * (sample.strain_phase_rms / (rms * q_length))
@@ -150,9 +148,7 @@ def _facetted(ndim: int, generator: torch.Generator) -> _Body:
     """Convex body with flat facets: a truncated octahedron or an octagon, facet distances varied, turned at random."""
     normals, distances = _octagon() if ndim == 2 else _truncated_octahedron()
     normals = _random_rotation(ndim, generator) @ normals
-    distances = distances * (
-        1 + 0.2 * (torch.rand(len(distances), generator=generator, dtype=torch.float64) - 0.5)
-    )
+    distances = distances * (1 + 0.2 * (torch.rand(len(distances), generator=generator, dtype=torch.float64) - 0.5))
 
     def reach(direction: Tensor) -> Tensor:
         cosine = torch.tensordot(normals.T, direction, dims=1)
@@ -160,9 +156,7 @@ def _facetted(ndim: int, generator: torch.Generator) -> _Body:
 
     def depth(point: Tensor, scale: float) -> Tensor:
         # one facet at a time: the table of all facets would hold 14 grids
-        planes = (
-            scale * d - torch.tensordot(n, point, dims=1) for n, d in zip(normals.T, distances, strict=True)
-        )
+        planes = (scale * d - torch.tensordot(n, point, dims=1) for n, d in zip(normals.T, distances, strict=True))
         nearest = next(planes)
         for plane in planes:
             nearest = torch.minimum(nearest, plane)
@@ -201,9 +195,7 @@ def _smooth(ndim: int, generator: torch.Generator) -> _Body:
 
     def reach(direction: Tensor) -> Tensor:
         cosine = torch.tensordot(axes.T, direction, dims=1)
-        waves = torch.stack(
-            [(degree * cosine[i].clamp(-1, 1).acos()).cos() for i, degree in enumerate((2, 3, 4))]
-        )
+        waves = torch.stack([(degree * cosine[i].clamp(-1, 1).acos()).cos() for i, degree in enumerate((2, 3, 4))])
         return 1 + torch.tensordot(heights, waves, dims=1)
 
     def depth(point: Tensor, scale: float) -> Tensor:

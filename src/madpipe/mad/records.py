@@ -254,20 +254,14 @@ def check_stack(stack: Stack) -> None:
         f"f0 must be one number or have the shape of one energy {stack.shape}; it has {np.shape(stack.f0)}",
     )
     good = data[stack.good]
-    _require(
-        good.size > 0, "at least one point must be unmasked; the mask covers every point; check its polarity"
-    )
+    _require(good.size > 0, "at least one point must be unmasked; the mask covers every point; check its polarity")
     _require(
         bool(np.isfinite(good).all() and good.min() >= 0) or stack.data_errors is not None,
         "photon counts must be finite and >= 0 in every unmasked point; "
         f"{np.count_nonzero(~(good >= 0))} are not (NaN or negative); mask them, or give their background apart",
     )
-    _require(
-        bool(np.isfinite(good).all()), "unmasked data must be finite; NaN or infinity came; mask those points"
-    )
-    _require(
-        bool(good.any()), "a stack needs photons; every unmasked count is 0; check the file and the mask"
-    )
+    _require(bool(np.isfinite(good).all()), "unmasked data must be finite; NaN or infinity came; mask those points")
+    _require(bool(good.any()), "a stack needs photons; every unmasked count is 0; check the file and the mask")
     for axis, size in zip(stack.axes, stack.shape, strict=True):
         array = getattr(stack, axis)
         _require(

@@ -26,6 +26,7 @@ _CLEANING = 5  # error-reduction steps before each shrink-wrap
 _SIMILAR_ERROR = 1.25  # solutions within this factor of the least Fourier error may be averaged
 _FOURIER_LIMIT = 0.1
 _TRANSFER_LIMIT = 0.5
+_HAND_LIMIT = 1.02
 
 
 @dataclass(frozen=True)
@@ -286,7 +287,10 @@ def _engine_checks(solution: Solution, hand: float) -> dict[str, Verdict]:
     }
     if math.isfinite(hand):
         checks["hand"] = verdict(
-            hand, 1.02, False, "inconsistency of the resonant atoms in the twin over that in the image"
+            hand,
+            _HAND_LIMIT,
+            False,
+            "inconsistency of the resonant atoms in the twin over that in the image; near 1 the hand is undetermined",
         )
     return checks
 

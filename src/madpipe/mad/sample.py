@@ -171,8 +171,7 @@ def _truth(
     f0_resonant = float(form_factor(sample.element, at_bragg))
     energy = torch.tensor(sorted(sample.energies_ev), dtype=torch.float64) + sample.energy_offset_ev
     partner = complex(
-        form_factor(sample.partner, at_bragg)
-        + torch.complex(*dispersion_correction(sample.partner, energy)).mean()
+        form_factor(sample.partner, at_bragg) + torch.complex(*dispersion_correction(sample.partner, energy)).mean()
     )
     resonant_atoms, partner_atoms = number_densities(particle, sample, float(at_bragg))
     root = math.sqrt(per_electron2)

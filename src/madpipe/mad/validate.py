@@ -118,9 +118,7 @@ def bijvoet_correlations(stack: Stack, calculated: np.ndarray) -> list[float]:
     for entry, (indices, sign) in enumerate(zip(stack.miller_indices, stack.friedel_sign, strict=True)):
         if complete[entry]:
             table.setdefault(tuple(indices), {})[int(sign)] = entry
-    pairs = np.array([[pair[1], pair[-1]] for pair in table.values() if len(pair) == 2], dtype=int).reshape(
-        -1, 2
-    )
+    pairs = np.array([[pair[1], pair[-1]] for pair in table.values() if len(pair) == 2], dtype=int).reshape(-1, 2)
     plus, minus = pairs.T
     return [
         metrics.correlation(o[plus] - o[minus], c[plus] - c[minus])
@@ -151,10 +149,7 @@ def _noise_floor(
             drawn = poisson(expected, generator).numpy()
         else:
             sigma = stack.data_errors * (1.0 if fit.nuisance is None else fit.nuisance.noise_scale)
-            drawn = (
-                calculated
-                + sigma * torch.randn(calculated.shape, generator=generator, dtype=torch.float64).numpy()
-            )
+            drawn = calculated + sigma * torch.randn(calculated.shape, generator=generator, dtype=torch.float64).numpy()
         overall.append(metrics.r_factor(drawn[good], calculated[good]))
         each.append([metrics.r_factor(d[g], c[g]) for d, c, g in zip(drawn, calculated, good, strict=True)])
     return {"all": np.array(overall), "each": np.array(each)}
@@ -235,8 +230,6 @@ def _agreement(stack: Stack, network: Fit, fit: Fit) -> dict[str, dict[str, floa
         difference = metrics.wrapped(difference) if field in _PHASES else difference
         table[quantity] = {
             "relative_l1": _finite(metrics.relative_l1(difference, getattr(fit, field)[points])[0]),
-            "rms_in_sigma": _finite(
-                metrics.root_mean_square(difference / getattr(fit, f"{field}_errors")[points])[0]
-            ),
+            "rms_in_sigma": _finite(metrics.root_mean_square(difference / getattr(fit, f"{field}_errors")[points])[0]),
         }
     return table

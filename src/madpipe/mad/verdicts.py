@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from madpipe.mad.records import RealSpace, Stack
-from madpipe.physics.alignment import align
+from madpipe.physics.alignment import align, twin
 from madpipe.physics.phasing import count_vortices, interior
 
 _DEEP = 5.0  # voxels below the surface at which the core-shell profile ends
@@ -45,10 +45,14 @@ def check_object(found: RealSpace, stack: Stack, other: RealSpace | None = None)
     support = torch.as_tensor(found.support > 0)
     inner = interior(support, support.ndim)
     checks["vortices"] = verdict(
-        float(count_vortices(total, inner, total.ndim)), 0.0, True, "squares of voxels inside around which the phase winds"
+        float(count_vortices(total, inner, total.ndim)),
+        0.0,
+        True,
+        "squares of voxels inside around which the phase winds",
     )
     if stack.truth is not None:
-        checks |= _against_truth(found, stack)
+        hand_known = "hand" not in checks or checks["hand"]["passed"]
+        checks |= _against_truth(found, stack, hand_known)
     if other is not None:
         checks["routes"] = compare_routes(found, other)
     return checks
@@ -62,17 +66,19 @@ def compare_routes(first: RealSpace, second: RealSpace) -> Verdict:
     return verdict(align(two, one).correlation, 0.8, False, "correlation of the densities by the two routes")
 
 
-def _against_truth(found: RealSpace, stack: Stack) -> dict[str, Verdict]:
-    """Checks that need the truth; the image is moved onto it first, its hand kept."""
+def _against_truth(found: RealSpace, stack: Stack, hand_known: bool) -> dict[str, Verdict]:
+    """Checks that need the truth; the image is moved onto it first, and turned only where its hand is undetermined."""
     truth = stack.truth
     true_total = torch.as_tensor(truth.rho_resonant + truth.rho_normal)
     support = torch.as_tensor(found.support > 0)
     total = torch.as_tensor(found.rho_resonant + found.rho_normal) * support
-    placed = align(total, true_total, support, allow_twin=False)
+    placed = align(total, true_total, support, allow_twin=not hand_known)
     move = [int(value) for value in placed.shift.round()]
     inside = placed.support.numpy()
     true = truth.support > 0
-    composition = np.roll(found.composition, move, tuple(range(true.ndim)))
+    image = torch.as_tensor(found.composition)
+    image = twin(image, image.ndim) if placed.twinned else image
+    composition = image.roll(move, tuple(range(image.ndim))).numpy()
     both = inside & true
     depth = distance_transform_edt(true)
     checks = {
