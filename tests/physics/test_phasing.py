@@ -91,6 +91,14 @@ def test_steps_outside_the_support_follow_their_formulas(case, rng):
         torch.testing.assert_close(found[support], projected[support])
 
 
+def test_error_reduction_is_the_projection_cut_to_the_support(case, rng):
+    _, modulus, known, support = case
+    start = noise(modulus.shape, rng)
+    expected = phasing.project_modulus(start, modulus, known)
+    expected[~support] = 0
+    torch.testing.assert_close(phasing.error_reduction(start, modulus, known, support), expected)
+
+
 def test_raar_is_the_relaxed_average_of_reflections(case, rng):
     _, modulus, known, support = case
     start, beta = noise(modulus.shape, rng), 0.8

@@ -75,6 +75,9 @@ class MeasuredSample(Model):
     monitor: tuple[float, ...] | None = Field(
         None, description="relative exposure per energy, where the files lack it [1]"
     )
+    q_bragg: tuple[float, ...] | None = Field(
+        None, description="Bragg vector along the data's axes, where the files lack it [1/angstrom]"
+    )
     spectrum: str | None = Field(None, description="absorption spectrum (XDI or columns) instead of Chantler's table")
     f_prime: tuple[float, ...] | None = Field(None, description="f' per energy instead of a table [electron]")
     f_double_prime: tuple[float, ...] | None = Field(None, description="f'' per energy instead of a table [electron]")
@@ -134,7 +137,7 @@ class TrainConfig(Model):
     prior: PriorConfig = Field(PriorConfig(), description="what training particles are drawn from")
     f0_channel: bool = Field(False, description="give f0(Q) as an input channel")
     particles: int = Field(160, ge=4, description="training particles")
-    validation_particles: int = Field(24, ge=1, description="validation particles, none of them trained on")
+    validation_particles: int = Field(32, ge=1, description="validation particles, none of them trained on")
     patch: int = Field(16, ge=8, description="edge of a patch [pixel]")
     batch: int = Field(32, ge=1, description="patches per step")
     steps: int = Field(1000, ge=1, description="optimiser steps")

@@ -38,7 +38,7 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     ----------
     sample:
         Files, one with every energy or one per energy; element and edge; where f', f'' come from: the values given,
-        else the file's own, else the spectrum's, else Chantler's table.
+        else the spectrum named, else the file's own, else Chantler's table.
     name:
         Name of the sample; the first file's, if empty.
 
@@ -70,6 +70,8 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     values = join_lists(lists, sample.energies_ev, separate) if lists else join_arrays(parts, sample.energies_ev)
     if sample.monitor is not None:
         values["monitor"] = np.asarray(sample.monitor)
+    if sample.q_bragg is not None:
+        values.setdefault("q_bragg", np.asarray(sample.q_bragg))
     _check_monitor(values)
     element, edge = _resonance(sample, values)
     values |= {"element": element, "edge": edge}
@@ -170,19 +172,28 @@ def _form_factor(values: Fields) -> Any:
     """f0 as given, else at the true momentum transfer: of each reflection, or |Q_Bragg + q| of each point."""
     if "f0" in values:
         return values["f0"]
-    if "unit_cell" in values and "miller_indices" in values:
-        cell, indices = gemmi.UnitCell(*values["unit_cell"]), np.asarray(values["miller_indices"])
-        q = torch.as_tensor(2 * np.pi * np.sqrt(cell.calculate_1_d2_array(indices)))
-    elif "q_bragg" in values and all(axis in values for axis in AXES[-np.size(values["q_bragg"]) :]):
-        q_bragg = torch.as_tensor(np.asarray(values["q_bragg"], dtype=float))
-        axes = [torch.as_tensor(np.asarray(values[axis], dtype=float)) for axis in AXES[-len(q_bragg) :]]
-        q = (grid(axes) + q_bragg.reshape(-1, *[1] * len(axes))).norm(dim=0)
-    else:
+    q = _momentum_transfer(values)
+    if q is None:
         raise InputError(
-            "f0 at the true momentum transfer is required; the file gives neither f0, nor q_bragg with qx, qy "
-            "(and qz), nor a unit cell with Miller indices; add f0, the form factor at the Bragg peak [electron]."
+            "f0 at the true momentum transfer is required; the file gives neither f0, nor q_bragg with qx, qy (and "
+            "qz), nor a unit cell with Miller indices; add f0 [electron], or q_bragg along each axis [1/angstrom]."
         )
     return form_factor(values["element"], q).numpy()
+
+
+def _momentum_transfer(values: Fields) -> Float[torch.Tensor, "..."] | None:
+    """Length of Q of each reflection or point, None where it is not known [1/angstrom]."""
+    if "unit_cell" in values and "miller_indices" in values:
+        cell, indices = gemmi.UnitCell(*values["unit_cell"]), np.asarray(values["miller_indices"])
+        return torch.as_tensor(2 * np.pi * np.sqrt(cell.calculate_1_d2_array(indices)))
+    if "q_bragg" not in values:
+        return None
+    q_bragg = torch.as_tensor(np.atleast_1d(np.asarray(values["q_bragg"], dtype=float)))
+    names = AXES[-(np.ndim(values["data"]) - 1) :]
+    if len(q_bragg) != len(names) or not all(name in values for name in names):
+        return None
+    axes = [torch.as_tensor(np.asarray(values[name], dtype=float)) for name in names]
+    return (grid(axes) + q_bragg.reshape(-1, *[1] * len(axes))).norm(dim=0)
 
 
 def _with_axes(values: Fields) -> Fields:

@@ -37,7 +37,7 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig) -> Fit:
     -------
     :
         Structure factors in sqrt(photons at unit exposure), in the layout of the classical fit. The errors are the
-        rms errors that the network made on validation particles at the same mean count; they hold for particles
+        rms errors that the network made on validation particles at the same brightness; they hold for particles
         like those it was trained on. Nothing is certified. Points that lack an energy are answered from their
         surroundings with errors that say so.
 
@@ -56,7 +56,8 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig) -> Fit:
     ]
     columns = {name: torch.cat([part[name] for part in parts]).double().flatten() for name in parts[0]}
     scale = columns.pop("scale")
-    errors = error_bars(scale, measurement.good.all(-1), trained)
+    brightness = (columns["f_total"] * scale).square()
+    errors = error_bars(brightness, measurement.good.all(-1), trained)
     for name in errors:
         if name not in _PHASES:
             columns[name], errors[name] = columns[name] * scale, errors[name] * scale
@@ -67,13 +68,14 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig) -> Fit:
 
 
 def error_bars(
-    scale: Float[Tensor, "point"], good: Bool[Tensor, "point"], trained: TrainedNetwork
+    brightness: Float[Tensor, "point"], good: Bool[Tensor, "point"], trained: TrainedNetwork
 ) -> dict[str, Float[Tensor, "point"]]:
-    """Errors by quantity, moduli in units of r, from the table kept with the weights.
+    r"""Errors by quantity, moduli in units of r, from the table kept with the weights.
 
-    Interpolated linearly in the logarithm of the mean count, n = r^2 - 1, and constant beyond the table's ends.
+    Interpolated linearly in the logarithm of the brightness, \|F_T\|^2 as answered [photon], and constant beyond the
+    table's ends.
     """
-    logarithm = np.log((scale.square() - 1).clamp(min=1e-12).numpy())
+    logarithm = np.log(brightness.clamp(min=1e-12).numpy())
     table = np.log(trained.error_photons.double().numpy())
     errors = {}
     for name, column in trained.errors.items():

@@ -60,8 +60,9 @@ def retrieve(
 
     Linked: one signal is phased (the mean intensity, :math:`G = F_T + \bar\rho F_A`, or :math:`F_T`); F_A and F_N
     follow from the fit's :math:`F_A / G` on its origin and hand, :math:`\phi_A = \phi_T - \Delta\phi`. Of the two
-    twins the one is taken whose resonant atoms lie in the support with a real share of the density. Separate: the moduli
-    :math:`|F_A|` and :math:`|F_N|` are phased each on their own and aligned afterwards; no :math:`\Delta\phi` enters.
+    twins the one is taken whose resonant atoms lie in the support with a real share of the density. Separate: the
+    moduli :math:`|F_A|` and :math:`|F_N|` are phased each on their own and aligned afterwards; no
+    :math:`\Delta\phi` enters.
 
     Parameters
     ----------

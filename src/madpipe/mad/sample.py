@@ -18,6 +18,7 @@ from madpipe.physics.fourier import diffract, grid, q_axis, real_axis
 from madpipe.physics.noise import beam_stop, gap, poisson, scale_jitter
 
 _ATOMS_PER_CELL = 4  # fcc
+_SHADOWED, _MISSING = 0x10, 0x200  # bits of the CXI pixel mask
 
 
 @dataclass(frozen=True)
@@ -229,9 +230,10 @@ def _stack(
 
 
 def _mask(sample: SimulatedSample) -> np.ndarray | None:
-    """Mask of beam stop (CXI bit 0x2000: no data) and gap, or none where there is neither."""
+    """Mask of beam stop and gap with CXI's bits, or none where there is neither."""
     if not (sample.beam_stop_radius or sample.gap_width):
         return None
     points = grid([real_axis(sample.grid, 1.0)] * sample.dimensions)
-    hidden = beam_stop(points, sample.beam_stop_radius) | gap(points[-1], 2.0, float(sample.gap_width))
-    return np.where(hidden.numpy(), np.uint32(0x2000), np.uint32(0)).astype(np.uint32)
+    shadowed = beam_stop(points, sample.beam_stop_radius).numpy()
+    missing = gap(points[-1], 2.0, float(sample.gap_width)).numpy()
+    return (_SHADOWED * shadowed + _MISSING * missing).astype(np.uint32)

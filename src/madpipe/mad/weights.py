@@ -47,7 +47,7 @@ class TrainedNetwork:
     edge: str
     f0_channel: bool
     state: dict[str, Tensor]
-    error_photons: Float[Tensor, "bin"]  # mean photons per point and energy, rising
+    error_photons: Float[Tensor, "bin"]  # |F_T|^2 as the network answers it, rising [photon]
     errors: dict[str, Float[Tensor, "bin"]]  # rms error found on validation particles: moduli over r, phases in radian
     dispersion: Float[Tensor, "bound two energy"]  # least and largest f', f'' trained with [electron]
     config: dict[str, Any]  # of the training

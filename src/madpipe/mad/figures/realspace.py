@@ -4,6 +4,7 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import LightSource, Normalize
 from mpl_toolkits.mplot3d import Axes3D
@@ -28,8 +29,10 @@ from madpipe.base.plotting import (
 from madpipe.mad.figures.picture import ANGSTROM_PER_NM, FIT_LOOK, MODULUS_UNIT, Picture, central_slice
 from madpipe.mad.figures.specimen import draw_real, real_window
 from madpipe.mad.records import RealSpace, Stack
+from madpipe.physics.alignment import align, twin
 
 _VIEW = {"elev": 20.0, "azim": -60.0}  # degree
+_LEVEL = 0.5  # of a support of 0 and 1
 _SMOOTHING = 0.8  # voxel; rounds the staircase of the support's surface
 _SHALLOW = 1e-6  # voxel; the outermost voxels have the depth of their centre, half a voxel
 
@@ -52,9 +55,10 @@ def retrieved(stack: Stack, real_space: RealSpace) -> Picture:
     voxel thick with their standard errors, and the body cut open (a volume) or the distribution of its composition
     (a 2-D object).
     """
-    bodies = {"retrieved": body_from_object(real_space)}
-    if stack.truth is not None and stack.truth.support.shape == real_space.support.shape:
-        bodies = {"true": body_from_truth(stack), **bodies}
+    if stack.truth is None:
+        bodies = {"retrieved": body_from_object(real_space)}
+    else:
+        bodies = {"true": body_from_truth(stack), "retrieved": body_on_truth(real_space, stack)}
     voxel = float(real_space.voxel_size[-1]) / ANGSTROM_PER_NM
     figure = new_figure(TWO_COLUMNS, 2.35 + 2.0 * len(bodies))
     places = figure.add_gridspec(len(bodies) + 1, 3, height_ratios=[1.0] * len(bodies) + [0.95])
@@ -84,6 +88,25 @@ def body_from_truth(stack: Stack) -> Body:
 def body_from_object(real_space: RealSpace) -> Body:
     """The retrieved real_space."""
     return _body(real_space.rho_resonant + real_space.rho_normal, real_space.composition, real_space.support > 0)
+
+
+def body_on_truth(real_space: RealSpace, stack: Stack) -> Body:
+    """The retrieved object moved onto the truth, which no intensity fixes: the composition by whole voxels.
+
+    Its twin is taken where it fits better, but only if the retrieval could not tell the hand.
+    """
+    ndim, support = real_space.support.ndim, torch.as_tensor(real_space.support > 0)
+    density = torch.as_tensor(real_space.rho_resonant + real_space.rho_normal) * support
+    if not density.any():
+        return body_from_object(real_space)
+    true = torch.as_tensor((stack.truth.rho_resonant + stack.truth.rho_normal) * stack.truth.support)
+    hand_known = json.loads(real_space.verdicts).get("hand", {"passed": False})["passed"]
+    placed = align(density, true, support, allow_twin=not hand_known)
+    composition = torch.as_tensor(real_space.composition)
+    composition = twin(composition, ndim) if placed.twinned else composition
+    move = [int(value) for value in placed.shift.round()]
+    composition = composition.roll(move, tuple(range(-ndim, 0)))
+    return _body(placed.density.numpy(), composition.numpy(), placed.support.numpy())
 
 
 def _body(density: np.ndarray, composition: np.ndarray, inside: np.ndarray) -> Body:
@@ -116,7 +139,8 @@ def _draw_slices(panels: np.ndarray, bodies: list[Body], voxel: float, element: 
     ndim = bodies[0].inside.ndim
     planes = [central_slice(body.inside, ndim) for body in bodies]
     window = real_window(np.logical_or.reduce(planes))
-    top = max(float(np.quantile(body.density[body.inside], 0.99)) for body in bodies)
+    filled = [body.density[body.inside] for body in bodies if body.inside.any()]
+    top = max((float(np.quantile(values, 0.99)) for values in filled), default=1.0)
     kinds = (
         ("density", Normalize(0, top), MAGNITUDE, rf"$|\rho|$ ({MODULUS_UNIT} per voxel)"),
         ("phase", phase_norm(), PHASE, r"$\arg\rho$ (rad)"),
@@ -148,6 +172,8 @@ def _draw_profiles(axes: Axes, bodies: dict[str, Body], voxel: float, element: s
 def _share_limits(values: list[np.ndarray]) -> tuple[float, float]:
     """Limits that hold all means with room around them, at least a tenth wide."""
     joined = np.concatenate(values)
+    if not len(joined):
+        return 0.0, 1.0
     low, high = float(joined.min()), float(joined.max())
     room = max(0.05, 0.15 * (high - low))
     return low - room, high + room
@@ -159,7 +185,9 @@ def _draw_distribution(axes: Axes, bodies: dict[str, Body], element: str) -> Non
     looks = {"true": {"color": "black", "linewidth": 1.2}, "retrieved": {**FIT_LOOK.dash(), "linewidth": 1.2}}
     for name, body in bodies.items():
         axes.hist(np.clip(body.composition[body.inside], -0.25, 1.25), bins, histtype="step", label=name, **looks[name])
-    axes.set(xlabel=f"{element} atoms' share (1)", ylabel="voxels per bin (1)", yscale="log", xlim=(-0.25, 1.25))
+    axes.set(xlabel=f"{element} atoms' share (1)", ylabel="voxels per bin (1)", xlim=(-0.25, 1.25))
+    if any(body.inside.any() for body in bodies.values()):
+        axes.set_yscale("log")
     axes.legend(loc="upper left")
 
 
@@ -167,7 +195,10 @@ def _draw_body(axes: Axes3D, body: Body) -> None:
     """Surface of the half behind the plane y = 0, coloured by the composition just below it."""
     solid = gaussian_filter(body.inside.astype(float), _SMOOTHING)
     solid[:, : solid.shape[1] // 2, :] = 0.0  # the cut faces the viewer
-    vertices, faces, _, _ = marching_cubes(np.pad(solid, 1), level=0.5)
+    axes.set_axis_off()
+    if solid.max() <= _LEVEL:
+        return
+    vertices, faces, _, _ = marching_cubes(np.pad(solid, 1), level=_LEVEL)
     corners = vertices[faces] - 1.0
     share = _composition_at(body, corners.mean(axis=1))
     surface = Poly3DCollection(
@@ -185,7 +216,6 @@ def _draw_body(axes: Axes3D, body: Body) -> None:
     axes.set(xlim=limits[0], ylim=limits[1], zlim=limits[2])
     axes.set_box_aspect((1, 1, 1), zoom=1.5)
     axes.view_init(**_VIEW)
-    axes.set_axis_off()
 
 
 def _composition_at(body: Body, places: np.ndarray) -> np.ndarray:
@@ -197,25 +227,30 @@ def _composition_at(body: Body, places: np.ndarray) -> np.ndarray:
 def _caption(stack: Stack, real_space: RealSpace, bodies: dict[str, Body], profiles: dict[str, np.ndarray]) -> str:
     """Size, composition, agreement with the truth and the verdicts."""
     body = bodies["retrieved"]
-    deepest = body.inside & (distance_transform_edt(body.inside) > 0.6 * distance_transform_edt(body.inside).max())
-    words = [
-        f"{stack.name}, route '{real_space.route}': {np.count_nonzero(body.inside)} voxels of "
-        f"{float(real_space.voxel_size[-1]) / ANGSTROM_PER_NM:.1f} nm; {stack.element} atoms' share "
-        f"{body.composition[deepest].mean():.3f} in the deepest part ({np.count_nonzero(deepest)} voxels) and "
-        f"{profiles['retrieved'][0, 1]:.3f} in the outermost layer."
-    ]
-    if "true" in bodies:
-        true = bodies["true"]
-        both = true.inside & body.inside
-        error = metrics.root_mean_square(body.composition[both] - true.composition[both])[0]
-        overlap = 2 * np.count_nonzero(both) / (np.count_nonzero(true.inside) + np.count_nonzero(body.inside))
-        words.append(
-            f"True: {true.composition[deepest & true.inside].mean():.3f} and {profiles['true'][0, 1]:.3f}; "
-            f"overlap of the supports {overlap:.3f} (Dice); rms error of a voxel's share {error:.3f}."
-        )
-    for name, verdict in json.loads(real_space.verdicts).items():
-        if isinstance(verdict, dict) and "passed" in verdict:
+    voxel = float(real_space.voxel_size[-1]) / ANGSTROM_PER_NM
+    words = [f"{stack.name}, route '{real_space.route}': {np.count_nonzero(body.inside)} voxels of {voxel:.1f} nm."]
+    for name, one in bodies.items():
+        if len(profiles[name]):
+            depth = distance_transform_edt(one.inside)
+            deep = one.composition[depth > 0.6 * depth.max()]
             words.append(
-                f"{name.replace('_', ' ')}: {verdict['value']:.3g}, {'passed' if verdict['passed'] else 'failed'}."
+                f"{stack.element} atoms' share, {name}: {profiles[name][0, 1]:.3f} in the outermost layer, "
+                f"{deep.mean():.3f} in the deepest {len(deep)} voxels."
             )
+    if "true" in bodies and body.inside.any():
+        words.append(_agreement(bodies["true"], body))
+    verdicts = json.loads(real_space.verdicts)
+    marks = {True: "passed", False: "failed"}
+    words += [f"{name.replace('_', ' ')}: {v['value']:.3g}, {marks[v['passed']]}." for name, v in verdicts.items()]
     return " ".join(words)
+
+
+def _agreement(true: Body, found: Body) -> str:
+    """Overlap of the supports and error of the composition."""
+    both = true.inside & found.inside
+    overlap = 2 * np.count_nonzero(both) / (np.count_nonzero(true.inside) + np.count_nonzero(found.inside))
+    words = f"Depths count from each one's own surface; overlap of the supports {overlap:.3f} (Dice)"
+    if not both.any():
+        return f"{words}."
+    error = metrics.root_mean_square(found.composition[both] - true.composition[both])[0]
+    return f"{words}; rms error of a voxel's share {error:.3f}."

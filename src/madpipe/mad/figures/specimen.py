@@ -4,6 +4,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
 
+from madpipe.base import metrics
 from madpipe.base.plotting import (
     MAGNITUDE,
     PHASE,
@@ -61,7 +62,9 @@ def contrasting_energies(stack: Stack) -> tuple[int, int]:
 
 
 def real_window(support: np.ndarray) -> tuple[slice, slice]:
-    """Square window (y, x) about the support's centre that holds all of it with a margin."""
+    """Square window (y, x) about the support's centre that holds all of it with a margin; all where it is empty."""
+    if not support.any():
+        return slice(0, support.shape[0]), slice(0, support.shape[1])
     rows, columns = np.nonzero(support)
     half = int(np.ceil(_MARGIN * max(np.ptp(rows) + 1, np.ptp(columns) + 1) / 2))
     centres = [round((values.min() + values.max()) / 2) for values in (rows, columns)]
@@ -117,7 +120,7 @@ def _draw_diffraction(panels: list[Axes], stack: Stack, energies: tuple[int, int
         np.where(central_slice(stack.good[k], ndim), central_slice(stack.data[k].astype(float), ndim), np.nan)
         for k in energies
     ]
-    top = max(float(np.nanmax(plane)) for plane in planes)
+    top = max(float(np.nanmax(plane, initial=1.0)) for plane in planes)
     norm = LogNorm(min(0.5, top / 100), top)
     extent = q_extent(stack)
     images = [show_map(axes, plane, extent, norm, MAGNITUDE) for axes, plane in zip(panels, planes, strict=False)]
@@ -149,9 +152,11 @@ def _caption(stack: Stack, energies: tuple[int, int], difference: np.ndarray) ->
     words.append(
         f"Diffraction at {stack.energy[low]:.0f} and {stack.energy[high]:.0f} eV ({stack.element} {stack.edge} edge: "
         f"{edge_energy(stack.element, stack.edge):.0f} eV) with {sums[0]:.3g} and {sums[1]:.3g} photons in all; "
-        f"points with fewer than {_LEAST_PHOTONS} photons in both together are grey in the difference, whose rms is "
-        f"{np.sqrt(np.nanmean(np.square(difference))):.0f} %."
+        f"points with fewer than {_LEAST_PHOTONS} photons in both together are grey in the difference."
     )
+    shown = difference[np.isfinite(difference)]
+    if len(shown):
+        words.append(f"Its rms over {len(shown)} points is {metrics.root_mean_square(shown)[0]:.0f} %.")
     hidden = 1 - stack.good.mean()
     if hidden > 0:
         words.append(f"{100 * hidden:.1f} % of the points are masked (grey).")

@@ -120,7 +120,7 @@ def _of_others(path: Path, file: h5py.File) -> Fields:
     for name, ours in (("background", "background"), ("data_errors", "data_errors"), ("errors", "data_errors")):
         if name in beside:
             found[ours] = _plain(path, name, beside[name][()])
-    for axis in AXES:
+    for axis in (*AXES, "q_bragg"):
         if axis in beside:
             found[axis] = _in_unit(path, beside[axis], _PER_ANGSTROM, "1/angstrom")
     return found

@@ -1,4 +1,4 @@
-"""Error bars of the network: the rms errors that it makes on whole validation frames, by mean count."""
+"""Error bars of the network: the rms errors that it makes on whole validation frames, by brightness."""
 
 import math
 
@@ -10,21 +10,21 @@ from madpipe.mad.loss import Target
 from madpipe.mad.network import Unknowns
 from madpipe.mad.train.frames import Frames, expose_frames
 
-_EDGES = [0.0, *(10 ** (k / 2) for k in range(-3, 12))]  # mean photons per point and energy; two bins per decade
+_EDGES = [0.0, *(10 ** (k / 2) for k in range(-3, 12))]  # |F_T|^2 as answered [photon]; two bins per decade
 _LEAST_POSITION = 0.01  # photons; where the bin of no photons at all stands on the logarithmic axis
 _LEAST_POINTS = 100  # in a bin, for its rms to be worth keeping
 _EXPOSURES = 8  # frames drawn per particle, each with an exposure of its own
 _BATCH = 16  # frames at once
 _UNDETERMINED = math.pi / math.sqrt(3)  # rms of a phase of which nothing is known [radian]
 _PHASES = ("delta_phi", "delta_phi_na")
-ErrorTable = tuple[Float[Tensor, "bin"], dict[str, Float[Tensor, "bin"]]]  # mean counts, rms errors by quantity
+ErrorTable = tuple[Float[Tensor, "bin"], dict[str, Float[Tensor, "bin"]]]  # |F_T|^2, rms errors by quantity
 
 
 @torch.no_grad()
 def measure_errors(
     network: nn.Module, frames: Frames, photons: tuple[float, float], generator: torch.Generator
 ) -> ErrorTable:
-    """Measure what the network gets wrong, as a table over the mean count n = r^2 - 1 of a point.
+    r"""Measure what the network gets wrong, as a table over the brightness of a point, \|F_T\|^2 as it answers it.
 
     Parameters
     ----------
@@ -38,13 +38,17 @@ def measure_errors(
     Returns
     -------
     :
-        Mean count of each bin [photon], and rms errors by quantity: moduli in units of r, phases in radian.
+        Mean brightness of each bin [photon], and rms errors by quantity: moduli in units of r, phases in radian.
 
     Notes
     -----
     The network has no error model of its own, and the Cramer-Rao bound is the error of a fit, not of a network that
     adds a bias and takes in its neighbours. What can be said honestly is how wrong it was on particles drawn like
-    the training ones. The table knows the count only: within a bin, easy and hard points have the same error bar.
+    the training ones. The table knows the brightness only: within a bin, easy and hard points, particles too, have
+    the same error bar. The answer is the better measure of brightness: it has taken in the neighbours, while the
+    count of a dark point is zero at a thousandth of a photon and at a tenth alike. Particles differ: an rms over all of
+    them is wide for the common ones, where it covers nearer 90 than 68 % of the points, and narrow for the rare ones
+    whose resonant atoms sit in thin shells.
     """
     network.eval()
     place = next(network.parameters()).device
@@ -59,7 +63,7 @@ def measure_errors(
 
 
 def _deviations(answer: Unknowns, target: Target) -> dict[str, Float[Tensor, "batch y x"]]:
-    """Answer less truth by quantity, in units of r or radian, NaN where there is no truth; and the mean count."""
+    """Answer less truth by quantity, in units of r or radian, NaN where there is no truth; and the brightness."""
     scale = answer.scale
     truth = Unknowns(target.f_total / scale, target.f_resonant / scale, target.sine, target.cosine, scale)
     found, true = answer.structure_factors(), truth.structure_factors()
@@ -67,7 +71,7 @@ def _deviations(answer: Unknowns, target: Target) -> dict[str, Float[Tensor, "ba
     for name, modulus in zip(_PHASES, ("f_resonant", "f_normal"), strict=True):
         wrapped = torch.remainder(deviations[name] + math.pi, 2 * math.pi) - math.pi
         deviations[name] = torch.where(_exists(true, modulus), wrapped, torch.nan)
-    return deviations | {"count": scale.square() - 1}
+    return deviations | {"brightness": (answer.f_total * scale).square()}
 
 
 def _exists(true: dict[str, Tensor], modulus: str) -> Bool[Tensor, "batch y x"]:
@@ -77,12 +81,12 @@ def _exists(true: dict[str, Tensor], modulus: str) -> Bool[Tensor, "batch y x"]:
 
 
 def _table(samples: dict[str, Float[Tensor, "point"]]) -> ErrorTable:
-    """Rms of the samples in bins of the count; bins with few points are left out, unless all have few."""
-    count = samples.pop("count").double()
-    bins = torch.bucketize(count, torch.tensor(_EDGES, dtype=torch.float64), right=True)
+    """Rms of the samples in bins of brightness; bins with few points are left out, unless all have few."""
+    brightness = samples.pop("brightness").double()
+    bins = torch.bucketize(brightness, torch.tensor(_EDGES, dtype=torch.float64), right=True)
     populated, points = bins.unique(return_counts=True)
     kept = populated[points >= min(_LEAST_POINTS, int(points.max()))]
-    photons = torch.stack([count[bins == each].mean().clamp(min=_LEAST_POSITION) for each in kept])
+    photons = torch.stack([brightness[bins == each].mean().clamp(min=_LEAST_POSITION) for each in kept])
     return photons, {
         name: torch.stack([_rms(sample[bins == each].double()) for each in kept]) for name, sample in samples.items()
     }
