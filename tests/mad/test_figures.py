@@ -21,7 +21,7 @@ from madpipe.mad.figures.maps import fit_maps
 from madpipe.mad.figures.normal import f_normal, photon_shells
 from madpipe.mad.figures.picture import central_slice, mean_photons, q_extent, true_values, voxel_nm
 from madpipe.mad.figures.quality import error_vs_counts, r_factor, shell_centre, shell_rows
-from madpipe.mad.figures.realspace import Body, body_on_truth, composition_profile, retrieved
+from madpipe.mad.figures.realspace import Body, body_from_object, body_on_truth, composition_profile, retrieved
 from madpipe.mad.figures.reflections import bijvoet_pairs, resolution
 from madpipe.mad.figures.specimen import contrasting_energies, particle, real_extent, real_window
 from madpipe.mad.figures.spectrum import dispersion
@@ -620,6 +620,16 @@ def test_a_phase_that_no_intensity_knows_is_taken_out(world):
     assert np.abs(difference).max() < 1e-6  # the shift is found by Newton's method
 
 
+def test_without_a_truth_the_mean_direction_inside_is_phase_zero(world):
+    found = world["frame"]["real_space"]
+    turned = replace(found, rho_resonant=found.rho_resonant * 1j, rho_normal=found.rho_normal * 1j)
+    first, second = body_from_object(found), body_from_object(turned)
+    # rounding of sums over some hundred voxels of modulus near 1, and of angles up to pi
+    assert np.abs(np.angle(np.exp(1j * (first.phase - second.phase))))[first.inside].max() < 1e-12
+    mean = (first.density * np.exp(1j * first.phase))[first.inside].sum()
+    assert abs(np.angle(mean)) < 1e-12
+
+
 def test_the_profile_of_a_core_and_a_shell():
     place = np.indices((41, 41)) - 20
     radius = np.hypot(*place)
@@ -627,6 +637,7 @@ def test_the_profile_of_a_core_and_a_shell():
     composition = np.where(radius <= 9, 0.75, 1.0)
     profile = composition_profile(Body(inside * 1.0, inside * 0.0, composition, inside), 2.0)
     depth, mean, error = profile.T
+    assert 14 <= len(profile) <= 16  # one layer per voxel of a radius of 15
     assert_allclose(
         np.diff(depth), 2.0, atol=1.0
     )  # a layer per voxel of 2 nm; distances on a grid vary by half a voxel

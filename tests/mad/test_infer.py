@@ -265,6 +265,7 @@ def test_weights_come_back_as_they_were(trained, tmp_path):
     [
         ({"energies_ev": (8313.0, 8323.0, 8333.0, 8343.0)}, r"need 8 energies, 8313.*has 4, 8313, 8323.*train"),
         ({"energies_ev": tuple(8316.0 + 5 * k for k in range(8))}, r"need the energies 8313.*has 8316.*train"),
+        ({"energies_ev": tuple(8310.0 + 5 * k for k in range(8))}, r"need the energies 8313.*has 8310.*train"),
         ({"energies_ev": (8313.0, *(8318.5 + 5 * k for k in range(7)))}, r"need the energies 8313.*together.*train"),
         ({"element": "Fe", "partner": "Ni", "energies_ev": tuple(7095.0 + 5 * k for k in range(8))}, r"Ni K.*Fe K"),
     ],

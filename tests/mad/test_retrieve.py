@@ -147,8 +147,22 @@ def test_composition_errors_are_those_of_the_separation(photons):
     signal = mean_signal(stack)
     found = linked_separation(fit, stack, ideal_factor(stack, True), signal.error, torch.as_tensor(inside), True, None)
     off = (found.composition().numpy() - stack.truth.composition)[inside]
-    claimed = found.composition_errors(16, torch.Generator().manual_seed(1)).numpy()[inside]
+    support = torch.as_tensor(inside)
+    claimed = found.composition_errors(16, torch.Generator().manual_seed(1), support).numpy()[inside]
     assert 0.5 < np.sqrt(np.mean(claimed**2) / np.mean(off**2)) < 2
+
+
+def test_atoms_out_of_phase_raise_the_composition_errors():
+    """Both kinds share one displacement: turning one image by 0.3 rad must show in the stated errors."""
+    stack, fit = simulated(SMALL)
+    support = torch.as_tensor(stack.truth.support > 0)
+    signal = mean_signal(stack)
+    found = linked_separation(fit, stack, ideal_factor(stack, True), signal.error, support, True, None)
+    turned = replace(found, normal=found.normal * np.exp(0.3j))
+    plain, raised = (one.composition_errors(8, torch.Generator().manual_seed(1), support) for one in (found, turned))
+    # x (1 - x) sin(0.3) is 0.055 in the core, where x = 0.75, and nothing in the shell
+    assert raised[support].square().mean().sqrt() > 0.02
+    assert raised[support].square().mean() > 2 * plain[support].square().mean()
 
 
 def test_routes_agree(linked, separate):

@@ -62,10 +62,14 @@ class Separation:
         energy = resonant.abs().square().sum()
         return float((energy - along.square().sum()) / energy.clamp(min=1e-30))
 
-    def composition_errors(self, draws: int, generator: torch.Generator) -> Float[Tensor, "*space"]:
+    def composition_errors(
+        self, draws: int, generator: torch.Generator, support: Bool[Tensor, "*space"]
+    ) -> Float[Tensor, "*space"]:
         """Spread of the composition when F_A (and F_N, where it is measured apart) is redrawn from its errors.
 
-        The retrieved phases and the support are held: errors of the phases are not included.
+        The redraws hold the retrieved phases, whose errors come in by the part out of phase: both kinds of atoms
+        share one displacement, so the share's imaginary part is error alone. Where its rms in the support exceeds
+        the redraws', all errors are raised to it.
         """
         ndim = self.resonant.ndim
         total = torch.zeros(self.resonant.shape, dtype=torch.float64)
@@ -78,7 +82,20 @@ class Separation:
             normal = self.normal + image(moved * self.factors.correction("normal"), ndim)
             off = composition_from_atoms(resonant / self.factors.resonant, normal / self.factors.normal) - centre
             total, square = total + off, square + off.square()
-        return ((square - total.square() / draws) / (draws - 1)).clamp(min=0).sqrt()
+        spread = ((square - total.square() / draws) / (draws - 1)).clamp(min=0).sqrt()
+        excess = _rms(self._out_of_phase(), support) / _rms(spread, support).clamp(min=1e-30)
+        return spread * excess.clamp(min=1)
+
+    def _out_of_phase(self) -> Float[Tensor, "*space"]:
+        """Imaginary part of the complex share whose real part is the composition."""
+        resonant, normal = self.atoms()
+        all_atoms = resonant + normal
+        return (resonant * all_atoms.conj()).imag / all_atoms.abs().square().clamp(min=1e-30)
+
+
+def _rms(values: Float[Tensor, "*space"], support: Bool[Tensor, "*space"]) -> Tensor:
+    """Root mean square in a support, 0 where that is empty."""
+    return ((values.square() * support).sum() / support.sum().clamp(min=1)).sqrt()
 
 
 def composition_from_atoms(

@@ -318,7 +318,7 @@ def _record(
     """Put densities, composition with its error, and displacement into the file's record."""
     support = solution.support
     composition = separation.composition() * support
-    errors = separation.composition_errors(config.draws, generator) * support
+    errors = separation.composition_errors(config.draws, generator, support) * support
     resonant, normal = separation.resonant.numpy(), separation.normal.numpy()
     inside = support.numpy()
     length = 1.0 if stack.q_bragg is None else float(np.linalg.norm(stack.q_bragg))

@@ -15,6 +15,7 @@ from madpipe.mad.exact import fisher_information
 from madpipe.mad.fit import covariance, structure_factors
 from madpipe.mad.measurement import calculated_photons, condition_number, measurement_from_stack
 from madpipe.mad.records import Fit, RealSpace, Stack
+from madpipe.mad.verdicts import compare_routes
 from madpipe.physics.noise import poisson
 
 QUANTITIES = {
@@ -63,6 +64,8 @@ def score(
         scores["network_against_fit"] = _agreement(stack, answers["network"], answers["fit"])
     if objects:
         scores["retrieve"] = {route: json.loads(item.verdicts) for route, item in objects.items()}
+    if {"linked", "separate"} <= set(objects):
+        scores["retrieve"]["linked"]["routes"] = compare_routes(objects["linked"], objects["separate"])
     return scores
 
 
