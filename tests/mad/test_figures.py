@@ -22,12 +22,12 @@ from madpipe.mad.figures.normal import f_normal, photon_shells
 from madpipe.mad.figures.picture import central_slice, mean_photons, q_extent, true_values, voxel_nm
 from madpipe.mad.figures.quality import error_vs_counts, r_factor, shell_centre, shell_rows
 from madpipe.mad.figures.realspace import Body, body_from_object, body_on_truth, composition_profile, retrieved
-from madpipe.mad.figures.reflections import bijvoet_pairs, resolution
+from madpipe.mad.figures.reflections import resolution
 from madpipe.mad.figures.specimen import contrasting_energies, particle, real_extent, real_window
 from madpipe.mad.figures.spectrum import dispersion
 from madpipe.mad.fit import fit_stack
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
-from madpipe.mad.measurement import calculated_photons
+from madpipe.mad.measurement import bijvoet_pairs, calculated_photons
 from madpipe.mad.records import Nuisance, RealSpace, Stack
 from madpipe.mad.sample import simulate
 from madpipe.mad.validate import score

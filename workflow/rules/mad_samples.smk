@@ -71,7 +71,7 @@ def files(name, samples):
 # figure over several samples: what it is drawn from, by the name that the figure's function gives it
 SHARED = {
     "dispersion": {
-        "stacks": files("stack.h5", SAMPLES),
+        "stacks": files("stack.h5", runs("fit")),
         "fits": files("fit.h5", runs("fit")),
     }
 }

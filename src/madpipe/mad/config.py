@@ -140,7 +140,7 @@ class TrainConfig(Model):
     validation_particles: int = Field(32, ge=1, description="validation particles, none of them trained on")
     patch: int = Field(16, ge=8, description="edge of a patch [pixel]")
     batch: int = Field(32, ge=1, description="patches per step")
-    steps: int = Field(1000, ge=1, description="optimiser steps")
+    steps: int = Field(700, ge=1, description="optimiser steps")
     learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of AdamW, cosine schedule [1]")
     weight_decay: float = Field(1e-4, ge=0, description="AdamW weight decay [1]")
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm [1]")
@@ -159,7 +159,7 @@ class TrainConfig(Model):
     total_below_resonant: float = Field(
         0.0, ge=0, description="weight of relu(|F_A| - |F_T|); off, since |F_T| < |F_A| is physical [1]"
     )
-    threads: int = Field(2, ge=1, description="CPU threads; they change the last bits, hence they are fixed")
+    threads: int = Field(1, ge=1, description="CPU threads; they change the last bits, hence they are fixed")
 
     @model_validator(mode="after")
     def _patches_can_be_drawn(self) -> "TrainConfig":

@@ -132,6 +132,17 @@ def calculated_photons(stack: Stack, fit: Fit) -> np.ndarray:
     return intensity * exposure.reshape(per_energy) + _background(stack)
 
 
+def bijvoet_pairs(stack: Stack) -> np.ndarray:
+    """Entries of I(+) and I(-) of every reflection that has both at every energy, (pair, 2)."""
+    if stack.friedel_sign is None or stack.miller_indices is None:
+        return np.zeros((0, 2), dtype=int)
+    complete = np.flatnonzero(stack.good.all(axis=0))
+    sign, indices = np.asarray(stack.friedel_sign)[complete], np.asarray(stack.miller_indices)[complete]
+    plus = {tuple(hkl): entry for hkl, entry in zip(indices[sign > 0].tolist(), complete[sign > 0], strict=True)}
+    minus = {tuple(hkl): entry for hkl, entry in zip(indices[sign < 0].tolist(), complete[sign < 0], strict=True)}
+    return np.array([(plus[hkl], minus[hkl]) for hkl in plus if hkl in minus], dtype=int).reshape(-1, 2)
+
+
 def condition_number(stack: Stack, nuisance: Nuisance | None = None) -> float:
     """Condition number of the design matrix with columns of unit norm: what the energies can determine at all.
 

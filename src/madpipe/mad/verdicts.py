@@ -9,7 +9,7 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from madpipe.mad.records import RealSpace, Stack
-from madpipe.physics.alignment import align, twin
+from madpipe.physics.alignment import Alignment, align, twin
 from madpipe.physics.phasing import count_vortices, interior
 
 _DEEP = 5.0  # voxels below the surface at which the core-shell profile ends
@@ -51,8 +51,7 @@ def check_object(found: RealSpace, stack: Stack, other: RealSpace | None = None)
         "squares of voxels inside around which the phase winds",
     )
     if stack.truth is not None:
-        hand_known = "hand" not in checks or checks["hand"]["passed"]
-        checks |= _against_truth(found, stack, hand_known)
+        checks |= _against_truth(found, stack)
     if other is not None:
         checks["routes"] = compare_routes(found, other)
     return checks
@@ -66,19 +65,28 @@ def compare_routes(first: RealSpace, second: RealSpace) -> Verdict:
     return verdict(align(two, one).correlation, 0.8, False, "correlation of the densities by the two routes")
 
 
-def _against_truth(found: RealSpace, stack: Stack, hand_known: bool) -> dict[str, Verdict]:
-    """Checks that need the truth; the image is moved onto it first, and turned only where its hand is undetermined."""
-    truth = stack.truth
-    true_total = torch.as_tensor(truth.rho_resonant + truth.rho_normal)
-    support = torch.as_tensor(found.support > 0)
-    total = torch.as_tensor(found.rho_resonant + found.rho_normal) * support
-    placed = align(total, true_total, support, allow_twin=not hand_known)
-    move = [int(value) for value in placed.shift.round()]
-    inside = placed.support.numpy()
-    true = truth.support > 0
+def on_truth(found: RealSpace, stack: Stack) -> tuple[Alignment, np.ndarray]:
+    """Move an object onto its stack's truth, which no intensity fixes: density and support, and the composition.
+
+    The support and the composition move by whole voxels. The twin is taken where it fits better, but only if the
+    retrieval could not tell the hand.
+    """
+    truth, support = stack.truth, torch.as_tensor(found.support > 0)
+    reference = torch.as_tensor((truth.rho_resonant + truth.rho_normal) * truth.support)
+    density = torch.as_tensor(found.rho_resonant + found.rho_normal) * support
+    hand_known = json.loads(found.verdicts).get("hand", {"passed": True})["passed"]
+    placed = align(density, reference, support, allow_twin=not hand_known)
     image = torch.as_tensor(found.composition)
     image = twin(image, image.ndim) if placed.twinned else image
-    composition = image.roll(move, tuple(range(image.ndim))).numpy()
+    move = [int(value) for value in placed.shift.round()]
+    return placed, image.roll(move, tuple(range(image.ndim))).numpy()
+
+
+def _against_truth(found: RealSpace, stack: Stack) -> dict[str, Verdict]:
+    """Checks that need the truth, with the image moved onto it."""
+    truth = stack.truth
+    placed, composition = on_truth(found, stack)
+    inside, true = placed.support.numpy(), truth.support > 0
     both = inside & true
     depth = distance_transform_edt(true)
     checks = {

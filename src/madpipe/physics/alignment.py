@@ -52,6 +52,8 @@ def register(
     shift = (indices - centre).to(density.real.dtype)
     q = grid([q_axis(size, 1.0) for size in density.shape]).to(density.real).flatten(1)
     flat = cross.flatten()
+    if not flat.any():  # one of the two is empty: nothing to register
+        return torch.zeros_like(shift), flat[0]
     for _ in range(_NEWTON_STEPS):
         wave = flat * torch.exp(-1j * (shift @ q))
         overlap = wave.sum()

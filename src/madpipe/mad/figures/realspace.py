@@ -4,7 +4,6 @@ import json
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.colors import LightSource, Normalize
 from mpl_toolkits.mplot3d import Axes3D
@@ -29,7 +28,7 @@ from madpipe.base.plotting import (
 from madpipe.mad.figures.picture import ANGSTROM_PER_NM, FIT_LOOK, MODULUS_UNIT, Picture, central_slice
 from madpipe.mad.figures.specimen import draw_real, real_window
 from madpipe.mad.records import RealSpace, Stack
-from madpipe.physics.alignment import align, twin
+from madpipe.mad.verdicts import on_truth
 
 _VIEW = {"elev": 20.0, "azim": -60.0}  # degree
 _LEVEL = 0.5  # of a support of 0 and 1
@@ -91,22 +90,9 @@ def body_from_object(real_space: RealSpace) -> Body:
 
 
 def body_on_truth(real_space: RealSpace, stack: Stack) -> Body:
-    """The retrieved object moved onto the truth, which no intensity fixes: the composition by whole voxels.
-
-    Its twin is taken where it fits better, but only if the retrieval could not tell the hand.
-    """
-    ndim, support = real_space.support.ndim, torch.as_tensor(real_space.support > 0)
-    density = torch.as_tensor(real_space.rho_resonant + real_space.rho_normal) * support
-    if not density.any():
-        return body_from_object(real_space)
-    true = torch.as_tensor((stack.truth.rho_resonant + stack.truth.rho_normal) * stack.truth.support)
-    hand_known = json.loads(real_space.verdicts).get("hand", {"passed": False})["passed"]
-    placed = align(density, true, support, allow_twin=not hand_known)
-    composition = torch.as_tensor(real_space.composition)
-    composition = twin(composition, ndim) if placed.twinned else composition
-    move = [int(value) for value in placed.shift.round()]
-    composition = composition.roll(move, tuple(range(-ndim, 0)))
-    return _body(placed.density.numpy(), composition.numpy(), placed.support.numpy())
+    """The retrieved object moved onto the truth."""
+    placed, composition = on_truth(real_space, stack)
+    return _body(placed.density.numpy(), composition, placed.support.numpy())
 
 
 def _body(density: np.ndarray, composition: np.ndarray, inside: np.ndarray) -> Body:

@@ -7,7 +7,7 @@ from matplotlib.axes import Axes
 from madpipe.base import metrics
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, name_panels, new_figure
 from madpipe.mad.figures.picture import MODULUS_UNIT, Picture, seen
-from madpipe.mad.measurement import calculated_photons
+from madpipe.mad.measurement import bijvoet_pairs, calculated_photons
 from madpipe.mad.records import Fit, Stack
 
 _SHELL_MEMBERS = 60  # reflections per resolution shell at least, so that a mean is known to about ten per cent
@@ -27,17 +27,6 @@ def reflection_list(stack: Stack, fit: Fit) -> Picture:
     titles = ["intensities", "Bijvoet differences", "moduli", "residuals"]
     name_panels(list(panels.flat), titles)
     return Picture(figure, _caption(stack, fit, agreement, correlations, len(pairs), spread))
-
-
-def bijvoet_pairs(stack: Stack) -> np.ndarray:
-    """Entries of I(+) and I(-) of every reflection that has both at every energy, (pair, 2)."""
-    if stack.friedel_sign is None or stack.miller_indices is None:
-        return np.zeros((0, 2), dtype=int)
-    complete = np.flatnonzero(stack.good.all(axis=0))
-    sign, indices = np.asarray(stack.friedel_sign)[complete], np.asarray(stack.miller_indices)[complete]
-    plus = {tuple(hkl): entry for hkl, entry in zip(indices[sign > 0].tolist(), complete[sign > 0], strict=True)}
-    minus = {tuple(hkl): entry for hkl, entry in zip(indices[sign < 0].tolist(), complete[sign < 0], strict=True)}
-    return np.array([(plus[hkl], minus[hkl]) for hkl in plus if hkl in minus], dtype=int).reshape(-1, 2)
 
 
 def resolution(stack: Stack) -> np.ndarray | None:
