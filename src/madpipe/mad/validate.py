@@ -64,7 +64,7 @@ def score(
     elif {"fit", "network"} <= set(answers):
         scores["network_against_fit"] = _agreement(stack, answers["network"], answers["fit"])
     if objects:
-        scores["retrieve"] = {route: json.loads(item.verdicts) for route, item in objects.items()}
+        scores["retrieve"] = {route: _verdicts(item) for route, item in objects.items()}
     if {"linked", "separate"} <= set(objects):
         scores["retrieve"]["linked"]["routes"] = compare_routes(objects["linked"], objects["separate"])
     return scores
@@ -77,6 +77,11 @@ def rows(scores: Scores) -> list[dict[str, Any]]:
         for name, answer in scores["answers"].items()
         for row in answer["shells"]
     ]
+
+
+def _verdicts(item: RealSpace) -> dict[str, dict[str, Any]]:
+    """An object's verdicts, with null for a value that is no number."""
+    return {name: {**check, "value": _finite(check["value"])} for name, check in json.loads(item.verdicts).items()}
 
 
 def _answer(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Generator) -> Scores:
