@@ -48,8 +48,9 @@ report: setup  ## write results/report.html from the finished results
 	$(SNAKEMAKE) --report $(REPORT)
 
 # Without addopts the annotations are not checked at run time: they would be timed too.
-bench: setup  ## run the benchmarks
-	$(BIN)/python -m pytest benchmarks --benchmark-only -o addopts=
+bench: setup  ## run the benchmarks into results/benchmarks
+	@mkdir -p results/benchmarks
+	$(BIN)/python -m pytest benchmarks --benchmark-only -o addopts= --benchmark-json=results/benchmarks/all.json
 
 lint: setup  ## check style, layout and the workflow
 	$(BIN)/ruff check

@@ -68,6 +68,15 @@ def error_reduction(
     return project_modulus(density, modulus, known) * support
 
 
+def _projections(
+    density: Tensor, modulus: Tensor, known: Tensor, support: Tensor, ceiling: float
+) -> tuple[Tensor, Tensor]:
+    """Projection on the modulus, and the same below the ceiling."""
+    projected = project_modulus(density, modulus, known)
+    inside = projected if math.isinf(ceiling) else within_ceiling(projected, support, ceiling, modulus.ndim)
+    return projected, inside
+
+
 def hybrid_input_output(
     density: Complex[Tensor, "*batch_space"],
     modulus: Float[Tensor, "*space"],
@@ -82,8 +91,7 @@ def hybrid_input_output(
     ----------
     Fienup, Appl. Opt. 21, 2758 (1982), eq. 44.
     """
-    projected = project_modulus(density, modulus, known)
-    inside = projected if math.isinf(ceiling) else within_ceiling(projected, support, ceiling, modulus.ndim)
+    projected, inside = _projections(density, modulus, known, support, ceiling)
     return torch.where(support, inside, density - beta * projected)
 
 
@@ -101,8 +109,7 @@ def relaxed_reflections(
     ----------
     Luke, Inverse Problems 21, 37 (2005), eq. 10.
     """
-    projected = project_modulus(density, modulus, known)
-    inside = projected if math.isinf(ceiling) else within_ceiling(projected, support, ceiling, modulus.ndim)
+    projected, inside = _projections(density, modulus, known, support, ceiling)
     return torch.where(support, inside, beta * density + (1 - 2 * beta) * projected)
 
 
