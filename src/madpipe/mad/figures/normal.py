@@ -102,7 +102,8 @@ def _draw_by_photons(axes: Axes, stack: Stack, answers: dict[str, tuple[Fit, Loo
     axes.set(xscale="log", yscale="log", xlabel="mean counts (photon)")
     axes.set_box_aspect(1)
     axes.set_ylabel(f"rms {SYMBOLS['F_N']} ({MODULUS_UNIT})")
-    axes.legend(loc="best", handlelength=1.8)
+    axes.set_ylim(top=axes.get_ylim()[1] * 300)  # room above the curves for the key
+    axes.legend(loc="upper left", handlelength=1.8)
 
 
 def _caption(stack: Stack, answers: dict[str, tuple[Fit, Look]], comparable: bool) -> str:

@@ -46,7 +46,8 @@ def dispersion(
         _draw_energies(against_energy, stack, curves, points)
         _draw_plane(plane, stack, curves, points)
         words.append(_words(stack, fit, points))
-    titles = [title for stack, _ in rows for title in (f"{stack.element} {stack.edge}: {stack.table}", "complex plane")]
+    named = [f"{stack.element} {stack.edge}: {stack.table.split(';')[0]}" for stack, _ in rows]
+    titles = [title for name in named for title in (name, "complex plane")]
     name_panels(list(panels.flat), titles)
     return Picture(figure, "Dispersion corrections and photon energies. " + " ".join(words))
 
