@@ -276,17 +276,11 @@ def save(figure: Figure, path: str | Path, provenance: Mapping[str, Any], *, cap
     creator = f"madpipe {importlib.metadata.version('madpipe')}"
     portable = {"Creator": creator, "CreationDate": None, "Subject": caption, "Keywords": note}
     bitmap = {"Software": creator, "Description": caption, "Comment": note}
-    try:
-        if caption:
-            with whole_file(path.with_suffix(".txt")) as temporary:
-                temporary.write_text(caption + "\n", encoding="utf-8")
-        _write(figure, path.with_suffix(".png"), {k: v for k, v in bitmap.items() if v}, dpi)
-        _write(figure, path, {k: v for k, v in portable.items() if v or v is None}, dpi)
-    except OSError as error:
-        raise InputError(
-            f"{path}: needs a writable disk with room for the whole file; got: {error}; "
-            "free some space or choose another place. A file that was there before is unchanged."
-        ) from error
+    if caption:
+        with whole_file(path.with_suffix(".txt")) as temporary:
+            temporary.write_text(caption + "\n", encoding="utf-8")
+    _write(figure, path.with_suffix(".png"), {k: v for k, v in bitmap.items() if v}, dpi)
+    _write(figure, path, {k: v for k, v in portable.items() if v or v is None}, dpi)
 
 
 def _write(figure: Figure, path: Path, metadata: dict[str, Any], dpi: int) -> None:

@@ -20,7 +20,7 @@ import h5py
 import hdf5plugin  # noqa: F401  registers the detectors' compression filters with h5py
 import numpy as np
 
-from madpipe.base.errors import InputError
+from madpipe.base.errors import InputError, one_line
 
 Record = TypeVar("Record")
 _PROCESS = "entry_1/process_1"
@@ -56,7 +56,7 @@ def whole_file(path: str | Path) -> Iterator[Path]:
             temporary.replace(path)
     except OSError as error:
         raise InputError(
-            f"{path}: needs a writable disk with room for the whole file; got: {_one_line(error)}; "
+            f"{path}: needs a writable disk with room for the whole file; got: {one_line(error)}; "
             "free some space or choose another place. A file that was there before is unchanged."
         ) from error
 
@@ -137,7 +137,7 @@ def _opened(path: str | Path) -> Iterator[h5py.File]:
             yield file
     except (OSError, RuntimeError, KeyError) as error:
         raise InputError(
-            f"{path}: needs a complete HDF5 file; got: {_one_line(error)}; "
+            f"{path}: needs a complete HDF5 file; got: {one_line(error)}; "
             "it may be truncated or of another format: make it again, or run `madpipe convert`."
         ) from error
 
@@ -153,11 +153,6 @@ def read_process(path: str | Path) -> dict[str, str]:
     with _opened(path) as file:
         group = file.get(_PROCESS, {})
         return {name: _plain(group[name][()]) for name in group}
-
-
-def _one_line(error: BaseException) -> str:
-    """Shorten a library's message to its first line."""
-    return " ".join(str(error).split())[:200]
 
 
 def _write_root(file: h5py.File) -> None:

@@ -209,14 +209,8 @@ def save_tensors(path: Path, content: Mapping[str, Any]) -> None:
     """
     buffer = io.BytesIO()  # torch.save writes the name of a file into it, but a buffer has none
     torch.save(dict(content), buffer)
-    try:
-        with whole_file(path) as temporary:
-            temporary.write_bytes(buffer.getvalue())
-    except OSError as error:
-        raise InputError(
-            f"{path}: needs a writable disk with room for {buffer.tell()} bytes; got: {error}; "
-            "free some space or choose another place. A file that was there before is unchanged"
-        ) from error
+    with whole_file(path) as temporary:
+        temporary.write_bytes(buffer.getvalue())
 
 
 def load_tensors(path: Path, kind: str, required: Sequence[str]) -> dict[str, Any]:

@@ -63,21 +63,21 @@ def solve(measurement: Measurement, max_reweightings: int = 30, tolerance: float
     J. J. Moré, Generalizations of the trust region problem, Optim. Methods Softw. 2, 189 (1993), theorem 3.2.
     """
     design, data = measurement.design(), (measurement.intensity - measurement.background) * measurement.good
-    expected = _flat_start(measurement)
+    expected = measurement.flat_start()
     for _ in range(_EXACT_SOLUTIONS):
-        parameters = _parameters_of(constrained_least_squares(design, data, _weights(measurement, expected)))
+        parameters = _parameters_of(constrained_least_squares(design, data, measurement.weights(expected)))
         expected = expected_photons(design, parameters) + measurement.background
     parameters, iterations = _score(measurement, design, data, parameters, max_reweightings, tolerance)
     parameters = _conventional(parameters)
-    weight = _weights(measurement, expected_photons(design, parameters) + measurement.background)
-    residual = data - expected_photons(design, parameters)
+    photons = expected_photons(design, parameters)
+    weight, residual = measurement.weights(photons + measurement.background), data - photons
     chi2 = (weight * residual.square()).sum(-1)
     channels = measurement.good.sum(-1)
     certified = _is_global(design, data, weight, parameters) & (channels >= 3)
     return Solution(
         parameters,
         fisher_information(measurement, design, parameters),
-        expected_photons(design, parameters) + measurement.background,
+        photons + measurement.background,
         chi2,
         (channels - 3).clamp(min=0).to(chi2.dtype),
         certified,
@@ -104,7 +104,7 @@ def fisher_information(
     floor = 0.25 / exposure.clamp(min=1e-30)
     x = (parameters[:, 0].square() + floor).sqrt()
     here = torch.cat([x[:, None], parameters[:, 1:]], dim=-1)
-    weight = _weights(measurement, expected_photons(design, here) + measurement.background)
+    weight = measurement.weights(expected_photons(design, here) + measurement.background)
     jacobian = design @ _derivatives(here)
     information = jacobian.mT @ (weight[..., None] * jacobian)
     bound = 100 * (here.square().sum(-1) + floor)
@@ -175,8 +175,8 @@ def _score(
     count = 0
     converged = False
     while count < max_reweightings and not converged:
-        weight = _weights(measurement, expected_photons(design, parameters) + measurement.background)
-        residual = data - expected_photons(design, parameters)
+        photons = expected_photons(design, parameters)
+        weight, residual = measurement.weights(photons + measurement.background), data - photons
         jacobian = design @ _derivatives(parameters)
         gradient = (jacobian * (weight * residual)[..., None]).sum(-2)
         information = jacobian.mT @ (weight[..., None] * jacobian)
@@ -246,18 +246,3 @@ def _parameters_of(z: Float[Tensor, "point 4"]) -> Float[Tensor, "point 3"]:
 def _conventional(parameters: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"]:
     """Make x >= 0: changing the sign of F_T and F_A together changes nothing."""
     return torch.where((parameters[:, 0] < 0)[:, None], -parameters, parameters)
-
-
-def _flat_start(measurement: Measurement) -> Float[Tensor, "point channel"]:
-    """First guess of the expected photons: the mean over a point's channels, one photon at least in all."""
-    good = measurement.good.to(measurement.intensity.dtype)
-    count = good.sum(-1, keepdim=True).clamp(min=1)
-    share = measurement.exposure / ((measurement.exposure * good).sum(-1, keepdim=True) / count).clamp(min=1e-30)
-    mean = (measurement.intensity * good).sum(-1, keepdim=True) / count
-    return (mean + 1 / count) * share
-
-
-def _weights(measurement: Measurement, expected: Float[Tensor, "point channel"]) -> Float[Tensor, "point channel"]:
-    """Inverse expected variance; the floor keeps a channel that the model darkens from deciding alone."""
-    floor = 1e-3 * _flat_start(measurement)
-    return measurement.good / measurement.variance_at(torch.maximum(expected, floor))

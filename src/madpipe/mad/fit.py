@@ -157,7 +157,6 @@ def _fit_record(
     scale = 1.0 if nuisance is None else nuisance.noise_scale
     arrays: dict[str, np.ndarray] = {}
     for name, column in columns.items():
-        factor = scale if name.endswith("_errors") and scale != 1 else 1
-        values = column[measurement.point_of_entry] * factor if factor != 1 else column[measurement.point_of_entry]
-        arrays[name] = values.reshape(stack.shape).cpu().numpy()
+        scaled = column * scale if name.endswith("_errors") else column
+        arrays[name] = scaled[measurement.point_of_entry].reshape(stack.shape).cpu().numpy()
     return Fit(**arrays, n_iterations=iterations, method="exact", nuisance=nuisance, **axis_fields(stack))

@@ -17,7 +17,6 @@ from madpipe.mad.weights import TrainedNetwork
 
 _NOTHING_KNOWN = 10.0  # error of a modulus where nothing was measured, over its scale
 _UNDETERMINED = math.pi / math.sqrt(3)  # rms of a phase of which nothing is known [radian]
-_DARK = 1e-3  # share of the mean count that the variance of a channel is at least
 _PHASES = ("delta_phi", "delta_phi_na")
 
 
@@ -103,10 +102,7 @@ def goodness(
     intensity = mad_intensity(gauged, f_resonant[:, None].to(gauged.dtype), ratio)
     expected = intensity * measurement.exposure + measurement.background
     channels = measurement.good.sum(-1)
-    mean = (measurement.intensity * measurement.good).sum(-1, keepdim=True) / channels[:, None].clamp(min=1)
-    floor = _DARK * (mean + 1 / channels[:, None].clamp(min=1))
-    variance = measurement.variance_at(torch.maximum(expected, floor))
-    chi2 = (measurement.good * (measurement.intensity - expected).square() / variance).sum(-1)
+    chi2 = (measurement.weights(expected) * (measurement.intensity - expected).square()).sum(-1)
     dof = (channels - 3).clamp(min=0).to(chi2.dtype)
     return {"chi2": chi2, "dof": dof, "certified": torch.zeros_like(channels, dtype=torch.bool)}
 

@@ -40,6 +40,18 @@ class Measurement:
         constant, linear, quadratic = self.variance
         return constant + linear * expected + quadratic * expected.square()
 
+    def flat_start(self) -> Float[Tensor, "point channel"]:
+        """First guess of the expected photons: the mean over a point's channels, one photon at least in all."""
+        good = self.good.to(self.intensity.dtype)
+        count = good.sum(-1, keepdim=True).clamp(min=1)
+        share = self.exposure / ((self.exposure * good).sum(-1, keepdim=True) / count).clamp(min=1e-30)
+        mean = (self.intensity * good).sum(-1, keepdim=True) / count
+        return (mean + 1 / count) * share
+
+    def weights(self, expected: Float[Tensor, "point channel"]) -> Float[Tensor, "point channel"]:
+        """Inverse expected variance; the floor keeps a channel that the model darkens from deciding alone."""
+        return self.good / self.variance_at(torch.maximum(expected, 1e-3 * self.flat_start()))
+
     def part(self, start: int, stop: int) -> "Measurement":
         """Give some of the points."""
         names = ("intensity", "background", "good", "f0")

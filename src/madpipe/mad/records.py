@@ -1,6 +1,6 @@
 """One dataclass per file that crosses a rule: its arrays, their places in the file and their units (docs/format.md)."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -301,8 +301,3 @@ def _require(holds: bool, message: str) -> None:
     """Raise the one-line InputError unless the condition holds."""
     if not holds:
         raise InputError(message + ".")
-
-
-def field_names(record: type) -> list[str]:
-    """Names of a record's fields."""
-    return [field.name for field in fields(record)]

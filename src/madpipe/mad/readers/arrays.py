@@ -11,7 +11,7 @@ import hdf5plugin  # noqa: F401  registers the detectors' compression filters wi
 import numpy as np
 
 from madpipe.base import store
-from madpipe.base.errors import InputError
+from madpipe.base.errors import InputError, one_line
 from madpipe.mad.records import Stack
 
 Fields = dict[str, Any]  # those of a Stack that a file gives, by their names there
@@ -50,7 +50,7 @@ def read_npz(path: Path) -> list[Fields]:
             arrays = {name: archive[name] for name in archive.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
         raise InputError(
-            f"{path}: needs a complete numpy archive of plain arrays; got: {_one_line(error)}; "
+            f"{path}: needs a complete numpy archive of plain arrays; got: {one_line(error)}; "
             "write it again with numpy.savez."
         ) from error
     unknown = [name for name in arrays if name not in _NPZ_KEYS]
@@ -95,7 +95,7 @@ def read_hdf5(path: Path) -> list[Fields]:
             found = {} if ours else _of_others(path, file)
     except OSError as error:
         raise InputError(
-            f"{path}: needs a complete HDF5 file; got: {_one_line(error)}; "
+            f"{path}: needs a complete HDF5 file; got: {one_line(error)}; "
             "it may be truncated or of another format: copy or write it again."
         ) from error
     if ours:
@@ -179,8 +179,3 @@ def with_energy_axis(source: Path | str, found: Fields) -> Fields:
             f"{energy.shape}; give the intensities and energies in the same order and number."
         )
     return {**found, "energy": energy}
-
-
-def _one_line(error: BaseException) -> str:
-    """Shorten a library's message to one line."""
-    return " ".join(str(error).split())[:200]
