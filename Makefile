@@ -51,6 +51,7 @@ report: setup  ## write results/report.html from the finished results
 bench: setup  ## run the benchmarks into results/benchmarks
 	@mkdir -p results/benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only -o addopts= --benchmark-json=results/benchmarks/all.json
+	$(BIN)/python benchmarks/draw.py results/benchmarks/all.json
 
 lint: setup  ## check style, layout and the workflow
 	$(BIN)/ruff check

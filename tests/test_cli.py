@@ -43,7 +43,7 @@ def test_fit_and_score_agree_with_the_workflow(folder):
 
 
 def test_a_step_takes_its_settings_from_a_configuration_file(folder):
-    (folder / "mine.yaml").write_text("mad: {fit: {max_reweightings: 1}}")
+    (folder / "mine.yaml").write_text("mad: {fit: {max_iterations: 1}}")
     assert run("fit", "stack.h5", "-o", "fit.h5", "--config", "mine.yaml") == 0
     assert store.read("fit.h5", Fit).n_iterations == 1
 
@@ -86,4 +86,4 @@ def test_wrong_usage_is_status_2(folder, capsys):
 
 def test_default_configuration_is_printed(capsys):
     assert cli.main(["config", "--threads", "1"]) == 0
-    assert "max_reweightings: " in capsys.readouterr().out
+    assert "max_iterations: " in capsys.readouterr().out

@@ -17,7 +17,7 @@ SHAPE = re.compile(r'\b(?:Float|Complex|Bool|Int|UInt8|Num|Shaped)\[\s*[\w.]+,\s
 
 def datasets(record, prefix="/"):
     """(path, unit, optional) of every dataset that a record may write."""
-    for field in dataclasses.fields(record):
+    for field in (field for field in dataclasses.fields(record) if "path" in field.metadata):
         path = prefix + field.metadata["path"]
         if "record" in field.metadata:
             yield from datasets(field.metadata["record"], path + "/")

@@ -19,11 +19,15 @@ from madpipe.base.config import AnyModel, dropped_nulls, read_yaml, to_yaml, val
 from madpipe.base.errors import InputError
 from madpipe.mad.config import FitConfig, InferConfig, MeasuredSample, RetrieveConfig, ValidateConfig
 from madpipe.mad.convert import convert
-from madpipe.mad.fit import fit_with_nuisances
+from madpipe.mad.fit import METHODS
 from madpipe.mad.infer import infer
+from madpipe.mad.plan.run import run_plan
+from madpipe.mad.readers.nanomad import SUFFIXES as NANOMAD
+from madpipe.mad.readers.nanomad import write_nanomad
 from madpipe.mad.records import Fit, RealSpace, Stack
 from madpipe.mad.retrieve import retrieve
 from madpipe.mad.validate import score
+from madpipe.mad.volume import fit_file
 from madpipe.mad.weights import load_network
 
 _TRAINED = "results/mad/network/weights.pt"
@@ -39,6 +43,9 @@ def main(words: Sequence[str] | None = None) -> int:
     except InputError as error:
         print(f"madpipe: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("madpipe: interrupted; the same command goes on with what is done", file=sys.stderr)
+        return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
@@ -54,6 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_predict(commands)
     _add_retrieve(commands)
     _add_score(commands)
+    _add_plan(commands)
     info = commands.add_parser("info", help="what a file holds, who made it and how")
     info.add_argument("file")
     info.set_defaults(run=_info)
@@ -68,7 +76,7 @@ def _add_convert(commands: argparse._SubParsersAction) -> None:
     """Options of convert."""
     command = commands.add_parser("convert", help="a beamline's files -> stack.h5")
     command.add_argument("path", nargs="+", metavar="IN", help="one file, or one per energy")
-    command.add_argument("-o", "--output", required=True)
+    command.add_argument("-o", "--output", required=True, help="stack.h5; .mad writes NanoMAD's text")
     command.add_argument("--element", help="resonant element, where the file does not name it")
     command.add_argument("--edge", help="its edge (default: the file's, else K)")
     command.add_argument("--energies", type=_numbers, help="photon energies in the files' order [eV]")
@@ -83,8 +91,10 @@ def _add_fit(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("fit", help="stack.h5 -> fit.h5, point by point")
     command.add_argument("stack")
     command.add_argument("-o", "--output", required=True)
-    command.add_argument("--method", choices=["exact"], default="exact")
-    command.add_argument("--refine", type=_words, default=(), help="nuisances to fit beside: dispersion")
+    command.add_argument("--method", choices=sorted(METHODS), help="how a point is solved (default: exact)")
+    command.add_argument(
+        "--refine", type=_words, default=(), help="nuisances to fit beside: scale, offset, dispersion, background"
+    )
     _add_config(command)
     command.set_defaults(run=_fit)
 
@@ -122,6 +132,26 @@ def _add_score(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(run=_score)
 
 
+def _add_plan(commands: argparse._SubParsersAction) -> None:
+    """Options of plan."""
+    command = commands.add_parser("plan", help="what photon energies will determine, and better ones")
+    command.add_argument("--element", required=True)
+    command.add_argument("--edge", default="K")
+    command.add_argument("--energies", type=_numbers, required=True, dest="energies_ev", help="photon energies [eV]")
+    command.add_argument("--photons", type=_numbers, help="per point and energy (default: 1e2,1e3,1e4,1e5)")
+    command.add_argument("--q", type=float, help="|Q| of the Bragg peak [1/angstrom] (default: 3.09)")
+    command.add_argument("--spectrum", help="absorption spectrum of the sample instead of Chantler's table")
+    help_range = "where to look for better energies [eV] (default: edge +- 60)"
+    command.add_argument("--range", type=_numbers, dest="range_ev", metavar="LOW,HIGH", help=help_range)
+    command.add_argument("--step", type=float, dest="step_ev", help="of that search [eV] (default: 1)")
+    command.add_argument("--count", type=int, help="how many energies (default: as many as given)")
+    command.add_argument("--budget", type=float, help="photons per point in all (default: 1e4 per energy)")
+    help_robust = "leave the table's doubt out of the search"
+    command.add_argument("--photons-only", dest="robust", action="store_false", help=help_robust)
+    command.add_argument("-o", "--output", nargs="+", default=(), help="plan.pdf (+ .png, .txt) and/or plan.json")
+    command.set_defaults(run=_plan)
+
+
 def _add_config(command: argparse.ArgumentParser) -> None:
     """Give a command the option to read its section from a configuration file."""
     command.add_argument("--config", help="take this step's settings from a configuration file")
@@ -144,10 +174,14 @@ def _section(arguments: argparse.Namespace, name: str, model: type[AnyModel]) ->
     return getattr(validate(configuration.Config, dropped_nulls(read_yaml(arguments.config))).mad, name)
 
 
+def _process(arguments: argparse.Namespace) -> dict[str, str]:
+    """Give a command's own words as provenance."""
+    return provenance.process({key: value for key, value in vars(arguments).items() if key != "run"})
+
+
 def _save(arguments: argparse.Namespace, record: object) -> None:
-    """Write a command's output with its own words as provenance."""
-    words = {key: value for key, value in vars(arguments).items() if key != "run"}
-    store.write(arguments.output, record, process=provenance.process(words))
+    """Write a command's output."""
+    store.write(arguments.output, record, process=_process(arguments))
 
 
 def _convert(arguments: argparse.Namespace) -> None:
@@ -160,12 +194,18 @@ def _convert(arguments: argparse.Namespace) -> None:
         "f_prime": arguments.f_prime,
         "f_double_prime": arguments.f_double_prime,
     }
-    _save(arguments, convert(validate(MeasuredSample, dropped_nulls(given))))
+    stack = convert(validate(MeasuredSample, dropped_nulls(given)))
+    if Path(arguments.output).suffix.lower() in NANOMAD:
+        write_nanomad(arguments.output, stack)
+    else:
+        _save(arguments, stack)
 
 
 def _fit(arguments: argparse.Namespace) -> None:
-    stack = store.read(arguments.stack, Stack)
-    _save(arguments, fit_with_nuisances(stack, _section(arguments, "fit", FitConfig), arguments.refine))
+    config = _section(arguments, "fit", FitConfig)
+    if arguments.method is not None:
+        config = config.model_copy(update={"method": arguments.method})
+    fit_file(arguments.stack, arguments.output, config, arguments.refine, _process(arguments))
 
 
 def _predict(arguments: argparse.Namespace) -> None:
@@ -179,6 +219,13 @@ def _retrieve(arguments: argparse.Namespace) -> None:
     config = _section(arguments, "retrieve", RetrieveConfig)
     generator = runtime.generator_for(arguments.seed, "retrieve", arguments.route)
     _save(arguments, retrieve(fit, stack, config, generator, arguments.route))
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    runtime.fix_threads(1)  # many small operations: a second thread only waits
+    other = {"run", "output", "threads"}
+    settings = {key: value for key, value in vars(arguments).items() if key not in other}
+    print("\n".join(run_plan(settings, arguments.output, _process(arguments))))
 
 
 def _score(arguments: argparse.Namespace) -> None:

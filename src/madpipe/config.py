@@ -16,13 +16,20 @@ class Config(Model):
 
 
 def _default_samples() -> dict[str, dict[str, object]]:
-    """Samples of the default run: one particle in 2-D, one in 3-D, both controls, and measured selenium data."""
+    """Samples of the default run: particles in 2-D and 3-D, controls, one with nuisances, measured selenium data."""
     frame = {"dimensions": 2, "grid": 128, "photons": 1e7}
     return {
         "core_shell_2d": {**frame, "steps": ("fit", "infer", "retrieve")},
         "core_shell_3d": {"dimensions": 3, "grid": 64, "photons": 1e8, "steps": ("fit", "infer", "retrieve")},
         "control_resonant": {**frame, "composition": "pure_resonant", "steps": ("fit", "infer")},
         "control_no_resonant": {**frame, "composition": "no_resonant", "steps": ("fit", "infer")},
+        "drifting": {
+            **frame,
+            "scale_jitter": 0.01,
+            "energy_offset_ev": 1.5,
+            "refine": ("scale", "offset"),
+            "steps": ("fit",),
+        },
         "p9": {
             "path": tuple(f"../shared/data/p9_mad/w{number}.sca" for number in (1, 2, 3)),
             "element": "Se",

@@ -145,15 +145,54 @@ def test_progress_is_silent_when_it_takes_no_time(caplog):
     assert caplog.records == []
 
 
-def test_progress_shows_a_bar_on_a_terminal(monkeypatch):
+def test_progress_counts_in_a_unit_with_rate_and_time_left(monkeypatch, caplog):
+    seconds = iter([0.0, 10.0, 20.0])
+    monkeypatch.setattr(runtime.time, "monotonic", lambda: next(seconds))
+    with caplog.at_level(logging.INFO, "madpipe"):
+        list(
+            runtime.progress(["abc", "ab"], "fit", 8000, unit="points", amount=lambda item: 1000 * len(item), done=2000)
+        )
+    assert caplog.messages == [
+        "fit: 5.00k of 8.00k points, 300 points/s, 10 s left",
+        "fit: 7.00k of 8.00k points, 250 points/s, 4 s left",
+    ]
+
+
+def test_what_shows_its_own_progress_keeps_the_rest_silent(monkeypatch, caplog):
+    monkeypatch.setattr(runtime, "_SECONDS_BETWEEN_LINES", 0.0)
+    with caplog.at_level(logging.INFO, "madpipe"):
+        with runtime.without_progress():
+            assert list(runtime.progress("ab", "inner")) == ["a", "b"]
+        list(runtime.progress("a", "outer"))
+    assert [line.split(":")[0] for line in caplog.messages] == ["outer"]
+
+
+def on_a_terminal(monkeypatch, show):
+    """Call show where stderr is a terminal and give what it wrote there."""
     leader, follower = pty.openpty()
     termios.tcsetwinsize(follower, (24, 80))
     with os.fdopen(follower, "w") as terminal:
         monkeypatch.setattr(sys, "stderr", terminal)
-        assert list(runtime.progress(range(4), "slices")) == [0, 1, 2, 3]
+        show()
         terminal.flush()
         written = select.select([leader], [], [], 5.0)[0]
         shown = os.read(leader, 4096).decode() if written else ""
     os.close(leader)
+    return shown
+
+
+def test_a_bar_counts_in_a_unit(monkeypatch):
+    def show():
+        list(runtime.progress([1500, 2500], "fit", 6000, unit="points", amount=lambda item: item, done=2000))
+
+    shown = on_a_terminal(monkeypatch, show)
+    assert "2.00k/6.00k" in shown
+    assert "points/s" in shown
+
+
+def test_progress_shows_a_bar_on_a_terminal(monkeypatch):
+    passed = []
+    shown = on_a_terminal(monkeypatch, lambda: passed.extend(runtime.progress(range(4), "slices")))
+    assert passed == [0, 1, 2, 3]
     assert "slices:" in shown
     assert "0/4" in shown

@@ -55,6 +55,8 @@ def a_stack(**changes):
 
 def a_fit():
     scalars = {"energy_offset": 0.1, "energy_offset_errors": 0.01, "noise_scale": 1.0, "gauge": "none"}
+    scalars |= {name.name: 0.5 for name in dataclasses.fields(Nuisance) if "float | None" in str(name.type)}
+    scalars |= {"energy_offset_determined": True, "verdicts": "scale: determined"}
     per_energy = {name.name: numbers((4,)) for name in dataclasses.fields(Nuisance) if name.name not in scalars}
     texts = {"method": "exact", "axis_names": "qz,qy,qx", "n_iterations": 3, "reflection": None}
     nuisance = Nuisance(**per_energy, **scalars)
@@ -149,6 +151,112 @@ def test_tree_names_every_dataset_with_shape_type_and_unit(stack_file):
     assert seen["entry_1/data_1/energy"] == "(4,) float64 eV"
     assert seen["entry_1/data_1/data"] == "(4, 3, 4, 5) uint16 photon"
     assert seen["entry_1/data_1/mask"] == "(3, 4, 5) uint32"
+
+
+# -- some rows ------------------------------------------------------------------------------------------------
+
+
+def parts(shape=SHAPE):
+    """Whatever of a stack lies along its points."""
+    return {"mask": numbers(shape, np.uint32) * (numbers(shape) > 90), "f0": numbers(shape), "truth": None}
+
+
+@pytest.mark.parametrize("rows", [slice(0, 1), slice(1, 3), slice(0, 3), slice(2, 2)])
+@pytest.mark.parametrize("mask", ["point", "energy"])
+def test_rows_are_those_of_the_whole(rows, mask, tmp_path):
+    given = parts() | ({"mask": np.ones((4, *SHAPE), np.uint32)} if mask == "energy" else {})
+    given["mask"].flat[0] = 0
+    stack = a_stack(**given, background=numbers((4, *SHAPE)), data_errors=numbers((4, *SHAPE)))
+    store.write(tmp_path / "stack.h5", stack)
+    cut = {name: getattr(stack, name)[:, rows] for name in ("data", "background", "data_errors")}
+    cut |= {"f0": stack.f0[rows], "qz": stack.qz[rows], "whole": False}
+    cut["mask"] = stack.mask[:, rows] if mask == "energy" else stack.mask[rows]
+    assert_equal(store.read(tmp_path / "stack.h5", Stack, rows), dataclasses.replace(stack, **cut))
+
+
+def test_rows_of_a_frame_are_its_lines(tmp_path):
+    stack = a_stack(data=numbers((4, 3, 3)), qz=None, qy=np.arange(3.0), qx=np.arange(3.0), mask=None, truth=None)
+    store.write(tmp_path / "stack.h5", stack)
+    part = store.read(tmp_path / "stack.h5", Stack, slice(1, 3))
+    np.testing.assert_array_equal(part.data, stack.data[:, 1:])
+    np.testing.assert_array_equal(part.qy, [1.0, 2.0])
+    np.testing.assert_array_equal(part.qx, [0.0, 1.0, 2.0])
+
+
+def test_a_list_of_reflections_is_not_cut(tmp_path):
+    stack = a_stack(
+        data=numbers((4, 6)),
+        qz=None,
+        qy=None,
+        qx=None,
+        mask=None,
+        truth=None,
+        reflection=np.arange(6),
+        f0=numbers((6,)),
+    )
+    store.write(tmp_path / "stack.h5", stack)
+    assert store.layout(tmp_path / "stack.h5", Stack).rows == 0
+
+
+def test_slabs_are_read_one_after_another(tmp_path):
+    stack = a_stack(**parts())
+    store.write(tmp_path / "stack.h5", stack)
+    slabs = [slice(0, 2), slice(2, 3), slice(0, 1)]
+    for rows, part in zip(slabs, store.read_slabs(tmp_path / "stack.h5", Stack, slabs), strict=True):
+        assert_equal(part, store.read(tmp_path / "stack.h5", Stack, rows))
+
+
+def test_the_layout_tells_shapes_and_rows_without_reading(tmp_path):
+    store.write(tmp_path / "stack.h5", a_stack(truth=None))
+    layout = store.layout(tmp_path / "stack.h5", Stack)
+    assert layout.rows == 3
+    assert layout.shapes["data"] == (4, *SHAPE)
+    assert layout.shapes["f0"] == ()
+    assert "background" not in layout.shapes
+
+
+@pytest.mark.parametrize(
+    ("shape", "itemsize", "chunk"),
+    [
+        ((8, 256, 256, 256), 4, (1, 4, 256, 256)),
+        ((8, 2048, 2048), 4, (1, 128, 2048)),
+        ((256, 256, 256), 8, (1, 256, 256)),
+        ((8, 600, 700, 800), 8, (1, 1, 163, 800)),
+        ((8, 3, 2000000), 2, (1, 1, 524288)),
+        ((8, 3, 4), 8, (1, 3, 4)),
+    ],
+)
+def test_a_chunk_holds_a_few_planes_of_one_energy(shape, itemsize, chunk):
+    assert store._chunks(shape, itemsize) == chunk
+
+
+@pytest.mark.parametrize(("chunks", "size"), [((1, 2, 4, 5), 4 * 2 * 20 * 8), ((2, 3, 2, 2), 2 * 2 * 3 * 2 * 12 * 8)])
+def test_the_cache_holds_one_row_of_chunks_for_as_long_as_slabs_are_read(chunks, size, tmp_path):
+    path = tmp_path / "stack.h5"
+    store.write(path, a_stack(truth=None))
+    data = numbers((4, *SHAPE))
+
+    def change(file):
+        del file["entry_1/data_1/data"]
+        file.create_dataset("entry_1/data_1/data", data=data, chunks=chunks)
+
+    edited(path, change)
+    with h5py.File(path) as file:
+        kept = store._with_chunk_cache(file, Stack)
+        again = file["entry_1/data_1/data"].id
+        slots, cached, preempt = again.get_access_plist().get_chunk_cache()
+        kept.clear()
+    assert (cached, preempt) == (size, 1.0)
+    assert slots > 0
+
+
+def test_chunks_too_large_for_the_cache_are_told(tmp_path, monkeypatch, caplog):
+    axes = {"qz": np.arange(3.0), "qy": np.arange(80.0), "qx": np.arange(90.0)}
+    store.write(tmp_path / "stack.h5", a_stack(data=numbers((4, 3, 80, 90)), truth=None, mask=None, **axes))
+    monkeypatch.setattr(store, "_CACHE_BYTES", 1000)
+    with caplog.at_level("INFO", "madpipe"):
+        list(store.read_slabs(tmp_path / "stack.h5", Stack, [slice(0, 1)]))
+    assert "/entry_1/data_1/data has large chunks, read many times over" in caplog.text
 
 
 # -- other readers --------------------------------------------------------------------------------------------

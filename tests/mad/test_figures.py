@@ -100,6 +100,20 @@ def nuisance(stack):
         f_double_prime_errors=some,
         noise_scale=0.5,
         gauge="last energy held",
+        scale_prior=one,
+        scale_prior_errors=0.01 * one,
+        scale_correlation=np.linspace(-0.5, 0.9, len(one)),
+        scale_determined=one,
+        f_prime_prior=stack.f_prime,
+        f_prime_prior_errors=np.where(one, np.inf, 1.0),  # nothing known beforehand
+        f_prime_correlation=-0.3 * one,
+        f_prime_determined=one,
+        energy_offset_prior=0.0,
+        energy_offset_prior_errors=3.0,
+        energy_offset_correlation=0.1,
+        energy_offset_determined=False,
+        f_resonant_relative_error=0.034,
+        verdicts="offset: not determined, held at 0 eV",
     )
 
 
@@ -194,6 +208,8 @@ def pictures(world):
             given = arguments(name, world, case)
             if given is None or (name in ("particle", "f_normal") and case == "list"):
                 pytest.skip(f"{name} is not for {case}")
+            if name == "nuisances":
+                given = {"stack": given["stack"], "fit": replace(given["fit"], nuisance=nuisance(given["stack"]))}
             picture = FIGURES[name](**given)
             drawn[name, case] = picture, texts_on_canvas(picture.figure)
         return drawn[name, case]

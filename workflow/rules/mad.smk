@@ -53,8 +53,8 @@ rule mad_fit:
         CONDA
     params:
         config=parameters(MAD.fit),
-        refine=lambda wildcards: list(getattr(SAMPLES[wildcards.sample], "refine", ())),
-        code=fingerprint("madpipe.mad.fit"),
+        refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
+        code=fingerprint("madpipe.mad.volume"),
     script:
         "../scripts/mad_fit.py"
 

@@ -93,6 +93,11 @@ def drawn_from(figure, sample):
         "network_maps": (
             {"stack": "stack.h5", "fit": "inferred.h5"} if "infer" in steps else {}
         ),
+        "nuisances": (
+            {"stack": "stack.h5", "fit": "fit.h5"}
+            if "fit" in steps and SAMPLES[sample].refine
+            else {}
+        ),
         "f_normal": (
             {"stack": "stack.h5", "fit": "fit.h5", **network} if "fit" in steps else {}
         ),
@@ -105,7 +110,14 @@ def drawn_from(figure, sample):
     return {name: f"{DATA}/{sample}/{file}" for name, file in needs[figure].items()}
 
 
-OF_ONE_SAMPLE = ["particle", "fit_maps", "network_maps", "f_normal", "retrieved"]
+OF_ONE_SAMPLE = [
+    "particle",
+    "fit_maps",
+    "nuisances",
+    "network_maps",
+    "f_normal",
+    "retrieved",
+]
 MAD_FIGURES = expand(f"{FIGURES}/{{figure}}.pdf", figure=SHARED) + [
     f"{FIGURES}/{sample}/{figure}.pdf"
     for sample in SAMPLES

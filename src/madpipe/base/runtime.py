@@ -5,8 +5,9 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
 
@@ -18,6 +19,7 @@ from madpipe.base.errors import InputError
 log = logging.getLogger("madpipe")
 _Item = TypeVar("_Item")
 _SECONDS_BETWEEN_LINES = 10.0
+_shown = ContextVar("shown", default=True)
 
 
 def generator_for(seed: int, *names: str) -> torch.Generator:
@@ -49,20 +51,66 @@ def log_to(path: str | Path) -> None:
     logging.captureWarnings(True)
 
 
-def progress(items: Iterable[_Item], label: str, total: int | None = None) -> Iterator[_Item]:
-    """Pass items on, showing a bar on a terminal and a log line every ten seconds elsewhere."""
+def progress(
+    items: Iterable[_Item],
+    label: str,
+    total: int | None = None,
+    *,
+    unit: str = "",
+    amount: Callable[[_Item], int] = lambda _: 1,
+    done: int = 0,
+) -> Iterator[_Item]:
+    """Pass items on, showing a bar on a terminal and a log line every ten seconds elsewhere.
+
+    Parameters
+    ----------
+    items, label:
+        What to pass on, and what to call it.
+    total:
+        All that there is to do, in units; the number of items, if left out.
+    unit, amount, done:
+        What is counted, where it is not items: its name, how many units an item is, and how many were done before.
+        Rate and time left are then shown in that unit.
+    """
     total = total if total is not None else getattr(items, "__len__", lambda: None)()
-    if sys.stderr.isatty() and "SNAKEMAKE_JOB" not in os.environ:
-        yield from tqdm(items, desc=label, total=total, leave=False)
-        return
-    start = last = time.monotonic()
-    for number, item in enumerate(items, 1):
-        yield item
-        now = time.monotonic()
-        if now - last >= _SECONDS_BETWEEN_LINES:
-            last = now
-            share = f" of {total}, {(total - number) * (now - start) / number:.0f} s left" if total else ""
-            log.info("%s: %d%s", label, number, share)
+    if not _shown.get():
+        yield from items
+    elif sys.stderr.isatty() and "SNAKEMAKE_JOB" not in os.environ:
+        named = {"unit": f" {unit}", "unit_scale": True} if unit else {}
+        with tqdm(desc=label, total=total, initial=done, leave=False, **named) as bar:
+            for item in items:
+                yield item
+                bar.update(amount(item))
+    else:
+        start = last = time.monotonic()
+        number = 0
+        for item in items:
+            yield item
+            number += amount(item)
+            now = time.monotonic()
+            if now - last >= _SECONDS_BETWEEN_LINES:
+                last = now
+                log.info("%s: %s", label, _how_far(number, now - start, total, unit, done))
+
+
+def _how_far(number: int, seconds: float, total: int | None, unit: str, done: int) -> str:
+    """How much is done and how long the rest takes, in words; what was done before does not count for the rate."""
+    rate = number / max(seconds, 1e-9)
+    left = "" if total is None else f", {(total - done - number) / max(rate, 1e-9):.0f} s left"
+    if not unit:
+        return f"{number}" + (f" of {total}{left}" if total else "")
+    share = "" if total is None else f" of {tqdm.format_sizeof(total)}"
+    return f"{tqdm.format_sizeof(done + number)}{share} {unit}, {tqdm.format_sizeof(rate)} {unit}/s{left}"
+
+
+@contextmanager
+def without_progress() -> Iterator[None]:
+    """Keep what runs inside from showing how far it is: whoever calls it shows that."""
+    token = _shown.set(False)
+    try:
+        yield
+    finally:
+        _shown.reset(token)
 
 
 @contextmanager

@@ -3,15 +3,18 @@
 A record is a frozen dataclass. Each field made with :func:`entry` says where it lives in the file and in
 which unit; a field made with :func:`part` is a record of its own below a group. The record's
 ``nexus_groups()`` gives the attributes of the groups, so that a NeXus or CXI reader finds signal and axes.
+Its ``row_axes(shapes)``, where it has one, says which arrays can be read a few rows at a time, along which axis.
 """
 
 import csv
 import dataclasses
 import io
 import json
+import logging
+import math
 import os
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +26,10 @@ import numpy as np
 from madpipe.base.errors import InputError, one_line
 
 Record = TypeVar("Record")
+_log = logging.getLogger("madpipe")
 _PROCESS = "entry_1/process_1"
+_CHUNK_BYTES = 2**20
+_CACHE_BYTES = 5 * 2**27  # 0.6 GiB per array: eight chunks, one per energy, of 256^3 float32 each
 
 
 def entry(path: str, unit: str = "", *, optional: bool = False, **attributes: Any) -> Any:
@@ -37,6 +43,23 @@ def part(path: str, record: type) -> Any:
     return dataclasses.field(default=None, metadata={"path": path, "record": record})
 
 
+def is_whole() -> Any:
+    """Declare the field that says whether a record holds every row of its file; it is not in the file itself."""
+    return dataclasses.field(default=True)
+
+
+@contextmanager
+def room_for(path: str | Path) -> Iterator[None]:
+    """Turn what the system says when something cannot be written for path into an InputError."""
+    try:
+        yield
+    except OSError as error:
+        raise InputError(
+            f"{path}: needs a writable disk with room for the whole file; got: {one_line(error)}; "
+            "free some space or choose another place. A file that was there before is unchanged."
+        ) from error
+
+
 @contextmanager
 def whole_file(path: str | Path) -> Iterator[Path]:
     """Give a temporary name beside path; it takes path's place when the block ends well, else it vanishes.
@@ -47,18 +70,12 @@ def whole_file(path: str | Path) -> Iterator[Path]:
         The disk is full or the folder cannot be written.
     """
     path = Path(path)
-    try:
-        with _temporary_file(path) as temporary:
-            yield temporary
-            with temporary.open("rb") as written:
-                os.fsync(written.fileno())
-            temporary.chmod(0o666 & ~_umask())
-            temporary.replace(path)
-    except OSError as error:
-        raise InputError(
-            f"{path}: needs a writable disk with room for the whole file; got: {one_line(error)}; "
-            "free some space or choose another place. A file that was there before is unchanged."
-        ) from error
+    with room_for(path), _temporary_file(path) as temporary:
+        yield temporary
+        with temporary.open("rb") as written:
+            os.fsync(written.fileno())
+        temporary.chmod(0o666 & ~_umask())
+        temporary.replace(path)
 
 
 @contextmanager
@@ -97,24 +114,35 @@ def write(path: str | Path, record: Any, *, process: Mapping[str, str] | None = 
     InputError
         The disk is full or the folder cannot be written.
     """
-    image = _hdf5_image(record, process)
+    image = hdf5_image(record, process)
     with whole_file(path) as temporary:
         temporary.write_bytes(image.getbuffer())
 
 
-def _hdf5_image(record: Any, process: Mapping[str, str] | None) -> io.BytesIO:
+def hdf5_image(record: Any, process: Mapping[str, str] | None, leave_out: Container[str] = ()) -> io.BytesIO:
     """Make the whole file in memory: HDF5 can crash the process when the disk fills up under an open file."""
     image = io.BytesIO()
     with h5py.File(image, "w") as file:
         _write_root(file)
-        _write_record(file, record, "")
+        _write_record(file, record, "", leave_out)
         if process is not None:
             _write_process(file, process)
     return image
 
 
-def read(path: str | Path, record: type[Record]) -> Record:
-    """Read a record from a file.
+def reserve(file: h5py.File, record: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    """Give arrays of a record, by field name, a place of this shape in the file, in one piece, without any values."""
+    settings = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+    settings.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+    settings.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+    for field in dataclasses.fields(record):
+        if field.name in shapes:
+            form = shapes[field.name], getattr(record, field.name).dtype
+            _describe(file.create_dataset(field.metadata["path"], *form, dcpl=settings), field.metadata)
+
+
+def read(path: str | Path, record: type[Record], rows: slice | None = None) -> Record:
+    """Read a record from a file, or only some rows of it, without the records below it.
 
     Raises
     ------
@@ -123,7 +151,88 @@ def read(path: str | Path, record: type[Record]) -> Record:
         that the record refuses.
     """
     with _opened(path) as file:
-        return _read_record(file, record, "")
+        return _read_record(file, record, "", rows)
+
+
+def read_slabs(path: str | Path, record: type[Record], slabs: Iterable[slice]) -> Iterator[Record]:
+    """Read one range of rows after another; each chunk of the file is decompressed once if the ranges rise.
+
+    Raises
+    ------
+    InputError
+        As :func:`read`.
+    """
+    with _opened(path) as file:
+        kept_open = _with_chunk_cache(file, record)
+        for rows in slabs:
+            yield _read_record(file, record, "", rows)
+        kept_open.clear()
+
+
+def _with_chunk_cache(file: h5py.File, record: type) -> list[h5py.h5d.DatasetID]:
+    """Open the arrays of rows with a cache for one row of chunks, which lives as long as they stay open."""
+    caches, room = [], _CACHE_BYTES
+    for name, count, size in _chunk_rows(file, record):
+        if size > room:
+            _log.info("%s: %s has large chunks, read many times over; h5repack them to 1 MB", file.filename, name)
+        access = h5py.h5p.create(h5py.h5p.DATASET_ACCESS)
+        access.set_chunk_cache(4 * count + 1, min(size, room), 1.0)  # 1: a chunk that was read to its end goes first
+        caches.append(h5py.h5d.open(file.id, name.encode(), access))
+        room -= min(size, room)
+    return caches
+
+
+def _chunk_rows(file: h5py.File, record: type) -> list[tuple[str, int, int]]:
+    """Name, number of chunks and bytes of one row of chunks of each chunked array of rows; none of them stays open."""
+    found = []
+    for dataset, axis in _row_datasets(file, record).values():
+        if dataset.chunks is not None:
+            grid = [-(-size // chunk) for size, chunk in zip(dataset.shape, dataset.chunks, strict=True)]
+            count = math.prod(grid[:axis] + grid[axis + 1 :])
+            found.append((dataset.name, count, count * math.prod(dataset.chunks) * dataset.dtype.itemsize))
+    return found
+
+
+@dataclasses.dataclass(frozen=True)
+class Layout:
+    """How a file's arrays can be cut: their shapes by field name, and how many rows there are."""
+
+    shapes: Mapping[str, tuple[int, ...]]
+    rows: int  # 0 where nothing can be cut
+
+
+def layout(path: str | Path, record: type) -> Layout:
+    """Find how a record's arrays lie in a file without reading them.
+
+    Raises
+    ------
+    InputError
+        No such file, not HDF5 or truncated, or arrays with different numbers of rows.
+    """
+    with _opened(path) as file:
+        counts = {name: dataset.shape[axis] for name, (dataset, axis) in _row_datasets(file, record).items()}
+        if len(set(counts.values())) > 1:
+            raise InputError(f"{path}: needs arrays with equally many rows; they have {counts}; crop them alike.")
+        shapes = {name: dataset.shape for name, dataset in _datasets(file, record).items()}
+        return Layout(shapes, max(counts.values(), default=0))
+
+
+def _row_datasets(file: h5py.File, record: type) -> dict[str, tuple[h5py.Dataset, int]]:
+    """Datasets that can be cut into rows, each with the axis of its rows, by field name."""
+    found = _datasets(file, record)
+    return {name: (found[name], axis) for name, axis in _row_axes(found, record).items()}
+
+
+def _row_axes(found: Mapping[str, h5py.Dataset], record: type) -> dict[str, int]:
+    """Axis of the rows in each dataset that can be cut."""
+    shapes = {name: dataset.shape for name, dataset in found.items()}
+    return getattr(record, "row_axes", lambda _: {})(shapes)
+
+
+def _datasets(file: h5py.File, record: type) -> dict[str, h5py.Dataset]:
+    """Datasets that a file has of a record, by field name."""
+    found = {field.name: file.get(field.metadata.get("path", "")) for field in dataclasses.fields(record)}
+    return {name: item for name, item in found.items() if isinstance(item, h5py.Dataset)}
 
 
 @contextmanager
@@ -170,13 +279,13 @@ def _write_process(file: h5py.File, process: Mapping[str, str]) -> None:
         group[name] = text
 
 
-def _write_record(file: h5py.File, record: Any, prefix: str) -> None:
+def _write_record(file: h5py.File, record: Any, prefix: str, leave_out: Container[str] = ()) -> None:
     """Groups with their attributes first, then every dataset, then the records below."""
     for path, attributes in record.nexus_groups().items():
         file.require_group(prefix + path).attrs.update(attributes)
     for field in dataclasses.fields(record):
         value = getattr(record, field.name)
-        if value is None:
+        if value is None or field.name in leave_out or "path" not in field.metadata:
             continue
         if "record" in field.metadata:
             _write_record(file, value, prefix + field.metadata["path"] + "/")
@@ -187,28 +296,47 @@ def _write_record(file: h5py.File, record: Any, prefix: str) -> None:
 
 
 def _write_dataset(file: h5py.File, path: str, value: Any, metadata: Mapping[str, Any]) -> None:
-    """One dataset; large arrays are chunked along their first axis and compressed without loss."""
+    """One dataset; large arrays are cut into chunks and compressed without loss."""
     array = value if isinstance(value, str) else np.asarray(value)
     options: dict[str, Any] = {}
     if not isinstance(array, str) and array.nbytes > 65536:
         options = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
-        options["chunks"] = (1, *array.shape[1:]) if array.ndim > 1 else True
-    dataset = file.create_dataset(path, data=array, **options)
+        options["chunks"] = _chunks(array.shape, array.itemsize) if array.ndim > 1 else True
+    _describe(file.create_dataset(path, data=array, **options), metadata)
+
+
+def _chunks(shape: tuple[int, ...], itemsize: int) -> tuple[int, ...]:
+    """One step of the first axis and as much of the last ones as a chunk holds, so that few rows are quick to read."""
+    chunk, room = [1] * len(shape), _CHUNK_BYTES // itemsize
+    for axis in range(len(shape) - 1, 0, -1):
+        chunk[axis] = min(shape[axis], room)
+        room //= chunk[axis]
+    return tuple(chunk)
+
+
+def _describe(dataset: h5py.Dataset, metadata: Mapping[str, Any]) -> None:
+    """Unit and further attributes of one dataset."""
     if metadata["unit"]:
         dataset.attrs["units"] = metadata["unit"]
     dataset.attrs.update(metadata["attributes"])
 
 
-def _read_record(file: h5py.File, record: type[Record], prefix: str) -> Record:
+def _read_record(file: h5py.File, record: type[Record], prefix: str, rows: slice | None = None) -> Record:
     """Read every field that the file has; fail on a required one that it lacks."""
+    axes = {} if rows is None else _row_axes(_datasets(file, record), record)
     values: dict[str, Any] = {}
     for field in dataclasses.fields(record):  # type: ignore[arg-type]
+        if "path" not in field.metadata:
+            values[field.name] = rows is None
+            continue
         where = prefix + field.metadata["path"]
         if "record" in field.metadata:
             inner = field.metadata["record"]
-            values[field.name] = _read_record(file, inner, where + "/") if where in file else None
+            here = where in file and rows is None
+            values[field.name] = _read_record(file, inner, where + "/") if here else None
         elif where in file and isinstance(file[where], h5py.Dataset):
-            values[field.name] = _read_dataset(file[where], field.metadata["unit"])
+            part = (slice(None),) * axes[field.name] + (rows,) if field.name in axes else ()
+            values[field.name] = _read_dataset(file[where], field.metadata["unit"], part)
         elif not field.metadata["optional"]:
             raise InputError(
                 f"{file.filename}: a {record.__name__} needs the dataset /{where}; the file has none; "
@@ -220,14 +348,14 @@ def _read_record(file: h5py.File, record: type[Record], prefix: str) -> Record:
         raise InputError(f"{file.filename}: {error}") from error
 
 
-def _read_dataset(dataset: h5py.Dataset, unit: str) -> Any:
+def _read_dataset(dataset: h5py.Dataset, unit: str, part: tuple[slice, ...] = ()) -> Any:
     """Read a dataset as text, scalar or array, after comparing its unit; without one it is trusted."""
     came = _plain(dataset.attrs.get("units", unit))
     if came != unit:
         raise InputError(
             f"{dataset.file.filename}: {dataset.name} is required in {unit!r}; it is in {came!r}; convert it."
         )
-    return _plain(dataset[()])
+    return _plain(dataset[part])
 
 
 def _plain(value: Any) -> Any:

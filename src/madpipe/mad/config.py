@@ -8,6 +8,7 @@ from madpipe.base.config import Model
 
 Step = Literal["fit", "infer", "retrieve"]
 Shape = Literal["facetted", "smooth"]
+Refinable = Literal["scale", "offset", "dispersion", "background"]
 Composition = Literal[
     "core_shell",
     "radial_gradient",
@@ -51,9 +52,15 @@ class SimulatedSample(Model):
     background: float = Field(0.0, ge=0, description="uniform background [photon per point and energy]")
     beam_stop_radius: float = Field(0.0, ge=0, description="radius of a round beam stop on the peak [point]")
     gap_width: int = Field(0, ge=0, description="width of a detector gap beside the centre [point]")
-    scale_jitter: float = Field(0.0, ge=0, description="rms relative error of the scale of each energy [1]")
+    scale_jitter: float = Field(
+        0.0, ge=0, description="rms relative error of the scale of each energy, which the monitor does not see [1]"
+    )
     energy_offset_ev: float = Field(0.0, description="true less nominal photon energy [eV]")
+    spectrum: str | None = Field(
+        None, description="absorption spectrum whose f', f'' the data are made with; the stack's stay Chantler's"
+    )
     seed: int = Field(0, description="which particle and noise of this kind")
+    refine: tuple[Refinable, ...] = Field((), description="nuisances fitted beside the structure factors")
     steps: tuple[Step, ...] = Field(("fit", "infer", "retrieve"), description="steps to run")
 
     @model_validator(mode="after")
@@ -81,7 +88,7 @@ class MeasuredSample(Model):
     spectrum: str | None = Field(None, description="absorption spectrum (XDI or columns) instead of Chantler's table")
     f_prime: tuple[float, ...] | None = Field(None, description="f' per energy instead of a table [electron]")
     f_double_prime: tuple[float, ...] | None = Field(None, description="f'' per energy instead of a table [electron]")
-    refine: tuple[Literal["dispersion"], ...] = Field((), description="nuisances fitted beside the structure factors")
+    refine: tuple[Refinable, ...] = Field((), description="nuisances fitted beside the structure factors")
     steps: tuple[Step, ...] = Field(("fit",), description="steps to run")
     optional: bool = Field(False, description="leave the sample out, saying so, where its files are absent")
 
@@ -98,12 +105,42 @@ Sample = Annotated[
 ]
 
 
-class FitConfig(Model):
-    """Exact solution per point."""
+class NuisanceConfig(Model):
+    """Priors of what can be refined beside the structure factors, and how much of the data is used for it."""
 
-    max_reweightings: int = Field(20, ge=1, description="renewals of the expected-variance weights at most")
-    tolerance: float = Field(1e-6, gt=0, description="stop when no |F| moves by more than this share of its error [1]")
-    chunk_points: int = Field(65536, ge=1, description="points solved at once; bounds the memory")
+    scale_sigma: float = Field(
+        0.01, gt=0, description="rms error of an energy's scale, where no monitor states one [1]"
+    )
+    energy_offset_sigma_ev: float = Field(3.0, gt=0, description="rms error of the photon energies' zero [eV]")
+    dispersion_sigma: float = Field(2.0, gt=0, description="rms error of a table's f'' just above the edge [electron]")
+    dispersion_window_ev: float = Field(20.0, gt=0, description="how far from the edge the table is in doubt [eV]")
+    edge_width_ev: float = Field(3.0, gt=0, description="width of the edge: below it the doubt fades as an arctan [eV]")
+    structure_width_ev: float = Field(5.0, gt=0, description="width of near-edge structure in f'' [eV]")
+    dispersion_relative: float = Field(0.05, gt=0, description="rms relative error of f', f'' everywhere [1]")
+    background_sigma: float = Field(0.1, gt=0, description="rms relative error of an energy's background [1]")
+    points: int = Field(200_000, ge=100, description="points used at most, half of them the brightest")
+    largest_error: float = Field(
+        0.1, gt=0, description="error of |F_A|, over the root of the intensity, above which a point is not used [1]"
+    )
+    iterations: int = Field(30, ge=1, description="steps at most of one search")
+
+
+class FitConfig(Model):
+    """The classical fit, point by point."""
+
+    method: Literal["exact", "nanomad"] = Field("exact", description="exact, or NanoMAD's grid search for comparison")
+    max_iterations: int = Field(50, ge=1, description="steps at most, the weights renewed from the model in each")
+    tolerance: float = Field(
+        1e-8, gt=0, description="stop this close to the maximum of the likelihood [standard error]"
+    )
+    prior_breadth: float = Field(
+        10.0,
+        ge=0,
+        description="|F_A|^2, over a pure resonant element's, beyond which it is held unlikely where photons are few; "
+        "0: never [1]",
+    )
+    chunk_points: int = Field(262144, ge=1, description="points solved at once; bounds the memory")
+    nuisance: NuisanceConfig = Field(NuisanceConfig(), description="priors of the nuisances that --refine names")
 
 
 class PriorConfig(Model):

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import gemmi
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -20,10 +19,12 @@ from madpipe.mad.readers.reflections import ReflectionList
 from madpipe.mad.records import Stack, sorted_by_energy
 from madpipe.physics.absorption import dispersion_from_spectrum
 from madpipe.physics.atoms import dispersion_correction, edge_energy, form_factor
+from madpipe.physics.crystal import momentum_transfer
 from madpipe.physics.fourier import grid
 from madpipe.physics.normalisation import absorption_from_columns
 
 CHANTLER = "Chantler (xraydb)"
+_OFFSETS = 10.0  # eV; how far a refined offset may move the energies along a measured spectrum
 NEAR_EDGE = 15.0  # eV within which a table of the free atom is least certain (PHYSICS.md, section 2)
 
 
@@ -120,13 +121,17 @@ def _resonance(sample: MeasuredSample, values: Fields) -> tuple[str, str]:
 def _dispersion(sample: MeasuredSample, values: Fields) -> Fields:
     """f', f'' and where they come from: the configuration, the file, a spectrum, or Chantler's table."""
     energy = values["energy"]
-    to_refine = "; to be refined, those of the last energy held" if "dispersion" in sample.refine else ""
+    to_refine = "; to be refined" if "dispersion" in sample.refine else ""
     if sample.f_prime is not None or sample.f_double_prime is not None:
         pair = _both(sample.f_prime, sample.f_double_prime, "the configuration", len(energy))
         return _as_fields(pair, f"values given in the configuration{to_refine}")
     if sample.spectrum is not None:
-        pair = _from_spectrum(sample.spectrum, values["element"], values["edge"], energy)
-        return _as_fields(pair, f"absorption spectrum {Path(sample.spectrum).name}, Kramers-Kronig{to_refine}")
+        around = np.union1d(energy, np.arange(energy.min() - _OFFSETS, energy.max() + _OFFSETS, 0.25))
+        curve = _from_spectrum(sample.spectrum, values["element"], values["edge"], around)
+        here = np.searchsorted(around, energy)
+        origin = f"absorption spectrum {Path(sample.spectrum).name}, Kramers-Kronig{to_refine}"
+        known = dict(zip(("spectrum_f_prime", "spectrum_f_double_prime"), curve, strict=True))
+        return {**_as_fields([part[here] for part in curve], origin), "spectrum_energy": around, **known}
     if "f_prime" in values or "f_double_prime" in values:
         pair = _both(values.get("f_prime"), values.get("f_double_prime"), "the file", len(energy))
         return _as_fields(pair, values.get("table", "values in the file") + to_refine)
@@ -184,8 +189,8 @@ def _form_factor(values: Fields) -> Any:
 def _momentum_transfer(values: Fields) -> Float[torch.Tensor, "..."] | None:
     """Length of Q of each reflection or point, None where it is not known [1/angstrom]."""
     if "unit_cell" in values and "miller_indices" in values:
-        cell, indices = gemmi.UnitCell(*values["unit_cell"]), np.asarray(values["miller_indices"])
-        return torch.as_tensor(2 * np.pi * np.sqrt(cell.calculate_1_d2_array(indices)))
+        indices = np.asarray(values["miller_indices"], dtype=float)
+        return torch.as_tensor(momentum_transfer(values["unit_cell"], indices)).norm(dim=-1)
     if "q_bragg" not in values:
         return None
     q_bragg = torch.as_tensor(np.atleast_1d(np.asarray(values["q_bragg"], dtype=float)))

@@ -1,248 +1,319 @@
 """The exact solution of the MAD equation in every point, with a certificate that it is the global optimum.
 
-Two steps. In the linear unknowns z the weighted least-squares problem has one quadratic equality, z0 z1 = z2^2 + z3^2,
-and its global optimum is the root of one scalar function (Moré 1993): no starts to search. Fisher scoring from there
-renews the expected-variance weights to the maximum of the likelihood, and the certificate is checked at its end.
+With weights in the ratio of the exposures the problem is solved globally in closed form (:mod:`madpipe.mad.cone`);
+two or three Newton steps on the likelihood lead from there to its maximum, where the certificate is checked. Points
+that fail it, or that the data hardly determine, start again with a weak prior on |F_A|.
+
+Inside, p + iq = |F_A/f0| exp(i Delta_phi): then the design matrix is the same for every point, and normal matrices are
+matrix products. All the rest is plain arithmetic on (component, point), no library call per point.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from madpipe.mad.columns import added, times
+from madpipe.mad.cone import CONE, constrained_least_squares, is_positive, parameters_on, unknowns
+from madpipe.mad.likelihood import PAIRS, TAIL, Problem, climb, curvature, problem_of, slope_at
 from madpipe.mad.measurement import Measurement
 
-_EXACT_SOLUTIONS = 3  # the global optimum moves with the weights: renew them before the local steps
-_ROOT_STEPS = 60  # bisection halves the bracket each time: 60 reach float64's resolution
-# of the largest column norm; it decides where channels do not determine all four unknowns, and scoring undoes its bias
-_RIDGE = 1e-6
-_CERTIFICATE = 1e-6  # rounding allowed in H + lambda M >= 0, relative to H
-_FLAT = 1e-4  # largest step left over, in standard errors, in a converged point
-CONE = torch.tensor(
-    [[0.0, 0.5, 0.0, 0.0], [0.5, 0.0, 0.0, 0.0], [0.0, 0.0, -1.0, 0.0], [0.0, 0.0, 0.0, -1.0]],
-    dtype=torch.float64,
-)
+_TILE = 1 << 15  # points at once: a column fits the processor's cache, and is long enough for its threads
+_TILE_ON_DEVICE = 1 << 20
+_FEW_STEPS = 5  # on a tile; what has not settled by then goes on together with the other tiles' stragglers
+_CERTIFICATE = 1e-12  # rounding allowed in H + lambda M >= 0, relative to the diagonal of H
+_PULL = 0.1  # standard errors by which the prior may move a point that does without it
+_TYPICAL_F0 = 20.0  # electron; where nothing depends on it but which way a point takes first
+_PLACE = {pair: place for place, (i, j) in enumerate(PAIRS) for pair in ((i, j), (j, i))}
 
 
 @dataclass(frozen=True)
 class Solution:
-    """Maximum-likelihood answer per point: x = |F_T|, a + ib = |F_A| exp(i Delta_phi), and what it rests on."""
+    """Most likely answer per point: x = |F_T|, a + ib = |F_A| exp(i Delta_phi), and what it rests on."""
 
-    parameters: Float[Tensor, "point 3"]  # x, a, b [sqrt(photon)]
-    information: Float[Tensor, "point 3 3"]  # Fisher information [1/photon]
-    expected: Float[Tensor, "point channel"]  # [photon], background included
+    parameters: Float[Tensor, "3 point"]  # x, a, b [sqrt(photon)]
+    covariance: Float[Tensor, "6 point"]  # xx, xa, xb, aa, ab, bb: inverse Fisher information [photon]
+    expected: Float[Tensor, "channel point"]  # [photon], background included
     chi2: Float[Tensor, "point"]
     dof: Float[Tensor, "point"]
     certified: Bool[Tensor, "point"]
     iterations: int
 
 
-def solve(measurement: Measurement, max_reweightings: int = 30, tolerance: float = 1e-6) -> Solution:
-    r"""Fit every point on its own.
+def solve(
+    measurement: Measurement, max_iterations: int = 50, tolerance: float = 1e-8, prior_breadth: float = 10.0
+) -> Solution:
+    r"""Fit every point on its own: the most likely structure factors.
 
-    .. math:: \min_z \sum_k w_k (I_k - b_k - \tau_k a_k \cdot z)^2,\quad z_0 z_1 = z_2^2 + z_3^2,\quad w_k = 1/v(\mu_k)
+    .. math:: \max_u \sum_k \ln L(I_k \mid \mu_k = \tau_k a_k \cdot u + b_k),\quad u_0 u_1 = u_2^2 + u_3^2
 
     Parameters
     ----------
     measurement:
-        Points and channels; three channels at least must be good, else the point comes out with large errors and
+        Channels and points; three channels at least must be good, else the point comes out with large errors and
         without certificate.
-    max_reweightings:
-        Renewals of the weights at most.
+    max_iterations:
+        Newton steps at most.
     tolerance:
-        Stop when every point's last step is below this share of its standard error.
+        Stop when a point is this close to the maximum, in its standard errors.
+    prior_breadth:
+        Below some 100 photons a second optimum, where a huge |F_T| and |F_A| cancel, is at times the more likely one,
+        or the only one. The prior :math:`(1 + |F_A|^2 / s)^{-2}`, the law of the ratio of two random amplitudes, tells
+        them apart; s is this many times the |F_A|^2 that a pure resonant element of the point's brightness would
+        have. It chooses the optimum everywhere, and moves it only where that is by more than about 0.1 standard
+        errors. 0: none.
 
     Notes
     -----
-    Noise-free data are met to rounding times the condition number of the design matrix. ``certified`` says that at
-    the final weights H + lambda M is positive semidefinite: no other (|F_T|, |F_A|, Delta_phi) has a smaller sum.
-
-    References
-    ----------
-    J. J. Moré, Generalizations of the trust region problem, Optim. Methods Softw. 2, 189 (1993), theorem 3.2.
+    L is Poisson's, or the quasi-likelihood of the measurement's variance at the model. Noise-free data are met to
+    rounding times the condition number of the design matrix. ``certified``: no other (|F_T|, |F_A|, Delta_phi) has
+    a smaller weighted sum of squares at the final weights, prior included (where the prior does not move the point, to
+    within 0.005 of half that sum).
     """
-    design, data = measurement.design(), (measurement.intensity - measurement.background) * measurement.good
-    expected = measurement.flat_start()
-    for _ in range(_EXACT_SOLUTIONS):
-        parameters = _parameters_of(constrained_least_squares(design, data, measurement.weights(expected)))
-        expected = expected_photons(design, parameters) + measurement.background
-    parameters, iterations = _score(measurement, design, data, parameters, max_reweightings, tolerance)
-    parameters = _conventional(parameters)
-    photons = expected_photons(design, parameters)
-    weight, residual = measurement.weights(photons + measurement.background), data - photons
-    chi2 = (weight * residual.square()).sum(-1)
-    channels = measurement.good.sum(-1)
-    certified = _is_global(design, data, weight, parameters) & (channels >= 3)
+    size = _TILE if measurement.intensity.device.type == "cpu" else _TILE_ON_DEVICE
+    tiles = [slice(start, start + size) for start in range(0, len(measurement.f0), size)]
+    few = min(_FEW_STEPS, max_iterations)
+    ends = _joined([_first(problem_of(measurement.part(tile), prior_breadth), few, tolerance) for tile in tiles])
+    doubtful = (~(ends.settled & ends.certified & (ends.pull <= _PULL**2))).nonzero()[:, 0]
+    for some in doubtful.split(size) if len(doubtful) else ():
+        rest = problem_of(measurement.part(some), prior_breadth)
+        _put(ends, some, _second(rest, ends.start[:, some], max_iterations, tolerance))
+    channels = measurement.channels()
+    scale = torch.stack([torch.ones_like(measurement.f0), measurement.f0, measurement.f0])
     return Solution(
-        parameters,
-        fisher_information(measurement, design, parameters),
-        photons + measurement.background,
-        chi2,
-        (channels - 3).clamp(min=0).to(chi2.dtype),
-        certified,
-        iterations,
+        ends.theta * scale,
+        ends.covariance,
+        ends.expected,
+        ends.chi2,
+        (channels - 3).clamp(min=0),
+        ends.certified & ends.settled & (channels >= 3),
+        int(ends.steps.max()),
     )
 
 
-def expected_photons(design: Float[Tensor, "point channel 4"], parameters: Float[Tensor, "point 3"]) -> Tensor:
-    """Expected photons without background, from x, a, b."""
-    return (design @ _unknowns(parameters)[..., None])[..., 0]
+def covariance(information: Float[Tensor, "6 point"]) -> Float[Tensor, "6 point"]:
+    """Cramer-Rao bound xx, xa, xb, aa, ab, bb [photon] from the Fisher information."""
+    xx, xa, xb, aa, ab, bb = information
+    sx, sa, sb = xx.rsqrt(), aa.rsqrt(), bb.rsqrt()
+    xa, xb, ab = xa * sx * sa, xb * sx * sb, ab * sa * sb  # unit diagonal
+    pivot = (1 - xa * xa).clamp(min=1e-14)
+    cross = ab - xa * xb
+    under = cross / pivot
+    last = 1 / (1 - xb * xb - under * cross).clamp(min=1e-14)
+    v_ab = -under * last
+    v_aa = 1 / pivot - under * v_ab
+    v_xa = -xa * v_aa - xb * v_ab
+    v_xb = -xa * v_ab - xb * last
+    v_xx = 1 - xa * v_xa - xb * v_xb
+    return torch.stack([v_xx * sx * sx, v_xa * sx * sa, v_xb * sx * sb, v_aa * sa * sa, v_ab * sa * sb, last * sb * sb])
 
 
-def fisher_information(
-    measurement: Measurement, design: Float[Tensor, "point channel 4"], parameters: Float[Tensor, "point 3"]
-) -> Float[Tensor, "point 3 3"]:
-    r"""Information on (x, a, b), with a prior so wide that it acts only where the data say nothing.
+def fisher_information(measurement: Measurement, parameters: Float[Tensor, "3 point"]) -> Float[Tensor, "6 point"]:
+    r"""Information xx, xa, xb, aa, ab, bb, with a prior so wide that it acts only where the data say nothing.
 
     .. math:: \mathcal I = \sum_k \frac{1}{v_k} \frac{\partial\mu_k}{\partial p} \frac{\partial\mu_k}{\partial p}^T
 
     Where no photon came it is evaluated at the modulus that gives a quarter of a photon in all, since the
     information on a modulus, 4 tau per channel, does not vanish with it.
     """
-    exposure = design[..., 0].sum(-1)
-    floor = 0.25 / exposure.clamp(min=1e-30)
-    x = (parameters[:, 0].square() + floor).sqrt()
-    here = torch.cat([x[:, None], parameters[:, 1:]], dim=-1)
-    weight = measurement.weights(expected_photons(design, here) + measurement.background)
-    jacobian = design @ _derivatives(here)
-    information = jacobian.mT @ (weight[..., None] * jacobian)
-    bound = 100 * (here.square().sum(-1) + floor)
-    return information + torch.eye(3).to(here) / bound[:, None, None]
+    problem = problem_of(measurement, 0.0)
+    theta = torch.stack([parameters[0], parameters[1] / measurement.f0, parameters[2] / measurement.f0])
+    return _information(problem, theta, times(problem.products, slope_at(problem, theta).weight))
 
 
-def constrained_least_squares(
-    design: Float[Tensor, "point channel 4"],
-    data: Float[Tensor, "point channel"],
-    weight: Float[Tensor, "point channel"],
-) -> Float[Tensor, "point 4"]:
-    """Solve the weighted problem on the cone exactly; all zero where the best cone point is the apex."""
-    root = weight.sqrt()
-    basis, triangle = _triangulate(design * root[..., None])
-    target = (basis * (data * root)[..., None]).sum(-2)
-    inverse = torch.linalg.solve_triangular(triangle, torch.eye(4).to(triangle).expand_as(triangle), upper=True)
-    curvature, axes = torch.linalg.eigh(inverse.mT @ CONE.to(inverse) @ inverse)
-    along = (axes.mT @ target[..., None])[..., 0]
-    multiplier = _multiplier(curvature, along)
-    z = inverse @ axes @ (along / (1 + multiplier[:, None] * curvature))[..., None]
-    z = z[..., 0]
-    return torch.where((z[:, 0] + z[:, 1] > 0)[:, None], z, 0.0)
+def expected_photons(measurement: Measurement, parameters: Float[Tensor, "3 point"]) -> Float[Tensor, "channel point"]:
+    """Expected photons without background, from x, a, b."""
+    x, a, b = parameters
+    return times(measurement.design()[..., None], unknowns(torch.stack([x, a / measurement.f0, b / measurement.f0])))
 
 
-def _triangulate(matrix: Float[Tensor, "point row 4"]) -> tuple[Tensor, Tensor]:
-    """QR by modified Gram-Schmidt, twice, over all points at once; a ridge keeps rank-deficient ones solvable.
+@dataclass(frozen=True)
+class _End:
+    """Where some points came to, and how sure that is."""
 
-    Four columns in plain tensor operations are several times faster than a batched library call.
-    """
-    scale = matrix.square().sum(-2).sqrt().amax(-1)
-    ridge = torch.eye(4).to(matrix) * torch.where(scale > 0, scale * _RIDGE, 1.0)[:, None, None]
-    columns = list(torch.cat([matrix, ridge], dim=-2).unbind(-1))
-    triangle = torch.zeros(*matrix.shape[:-2], 4, 4).to(matrix)
-    for j in range(4):
-        for _ in range(2):
-            for i in range(j):
-                overlap = (columns[i] * columns[j]).sum(-1)
-                triangle[..., i, j] += overlap
-                columns[j] = columns[j] - overlap[..., None] * columns[i]
-        triangle[..., j, j] = columns[j].norm(dim=-1)
-        columns[j] = columns[j] / triangle[..., j, j][..., None]
-    return torch.stack(columns, dim=-1)[..., : matrix.shape[-2], :], triangle
+    start: Float[Tensor, "3 point"]  # for a climb with the prior
+    theta: Float[Tensor, "3 point"]
+    covariance: Float[Tensor, "6 point"]
+    expected: Float[Tensor, "channel point"]
+    chi2: Float[Tensor, "point"]
+    settled: Bool[Tensor, "point"]
+    certified: Bool[Tensor, "point"]
+    pull: Float[Tensor, "point"]  # squared standard errors by which the prior would move them
+    steps: Int[Tensor, "point"]
 
 
-def _multiplier(curvature: Float[Tensor, "point 4"], along: Float[Tensor, "point 4"]) -> Float[Tensor, "point"]:
-    r"""Root of the constraint's value, :math:`\sum_i \mu_i c_i^2 / (1 + \lambda\mu_i)^2`, falling on its interval.
-
-    The interval is where H + lambda M is positive semidefinite: (-1 / mu_max, -1 / mu_min).
-    """
-    low, high = -1 / curvature[:, 3], -1 / curvature[:, 0]
-    for _ in range(_ROOT_STEPS):
-        middle = (low + high) / 2
-        value = (curvature * along.square() / (1 + middle[:, None] * curvature).square()).sum(-1)
-        low, high = torch.where(value > 0, middle, low), torch.where(value > 0, high, middle)
-    return (low + high) / 2
+def _joined(found: Sequence[_End]) -> _End:
+    """Put the points of several answers side by side."""
+    return _End(**{field.name: torch.cat([getattr(one, field.name) for one in found], -1) for field in fields(_End)})
 
 
-def _score(
-    measurement: Measurement,
-    design: Tensor,
-    data: Tensor,
-    parameters: Tensor,
-    max_reweightings: int,
-    tolerance: float,
-) -> tuple[Tensor, int]:
-    """Fisher scoring with damping per point: each step renews the weights from the model."""
-    damping = torch.zeros(len(parameters)).to(parameters)
-    count = 0
-    converged = False
-    while count < max_reweightings and not converged:
-        photons = expected_photons(design, parameters)
-        weight, residual = measurement.weights(photons + measurement.background), data - photons
-        jacobian = design @ _derivatives(parameters)
-        gradient = (jacobian * (weight * residual)[..., None]).sum(-2)
-        information = jacobian.mT @ (weight[..., None] * jacobian)
-        diagonal = information.diagonal(dim1=-2, dim2=-1)
-        loading = damping[:, None] * diagonal + 1e-12 * diagonal.amax(-1, keepdim=True) + 1e-300
-        step = torch.linalg.solve_ex(information + torch.diag_embed(loading), gradient)[0]
-        candidate = parameters + step
-        before = (weight * residual.square()).sum(-1)
-        after = (weight * (data - expected_photons(design, candidate)).square()).sum(-1)
-        better = after <= before * (1 + 1e-10) + 1e-300
-        parameters = torch.where(better[:, None], candidate, parameters)
-        damping = torch.where(better, damping / 10, (damping * 10).clamp(min=1e-2))
-        in_errors = (step * gradient).sum(-1).clamp(min=0).sqrt()
-        converged = bool((in_errors <= tolerance).all())
-        count += 1
-    return parameters, count
+def _put(ends: _End, which: Int[Tensor, "kept"], new: _End) -> None:
+    """Replace some points."""
+    for field in fields(_End):
+        getattr(ends, field.name)[..., which] = getattr(new, field.name)
 
 
-def _is_global(design: Tensor, data: Tensor, weight: Tensor, parameters: Tensor) -> Bool[Tensor, "point"]:
-    """Check stationarity and H + lambda M >= 0 at the final weights, in columns of unit norm."""
-    weighted = design * weight.sqrt()[..., None]
-    scale = weighted.square().sum(-2).sqrt().clamp(min=1e-150)
-    weighted = weighted / scale[:, None, :]
-    residual = (data - expected_photons(design, parameters)) * weight.sqrt()
-    slope = (weighted * residual[..., None]).sum(-2)
-    normal = (CONE.to(scale) @ _unknowns(parameters)[..., None])[..., 0] / scale
-    multiplier = (slope * normal).sum(-1) / normal.square().sum(-1).clamp(min=1e-300)
-    leftover = (slope - multiplier[:, None] * normal).norm(dim=-1)
-    cone = CONE.to(scale) / (scale[:, :, None] * scale[:, None, :])
-    lowest = torch.linalg.eigvalsh(weighted.mT @ weighted + multiplier[:, None, None] * cone)[:, 0]
-    empty = (data <= 0).all(-1) & (parameters == 0).all(-1)
-    flat = leftover <= _FLAT * (1 + residual.norm(dim=-1))
-    return (flat & (lowest >= -_CERTIFICATE)) | empty
+def _first(problem: Problem, steps: int, tolerance: float) -> _End:
+    """From the optimum with flat weights to the most likely answer, with the prior only where it will be felt."""
+    start = _flat_optimum(problem)
+    weak = _weak(problem, start)
+    plain = replace(problem, prior_scale=None)
+    if not bool(weak.any()):
+        return _end(problem, start, *climb(plain, start, steps, tolerance), weak)
+    theta, settled, count = torch.empty_like(start), torch.empty_like(weak), 0
+    for some, kind in ((weak, problem), (~weak, plain)):
+        which = some.nonzero()[:, 0]
+        theta[:, which], settled[which], taken = climb(kind.part(which), start[:, which], steps, tolerance)
+        count = max(count, taken)
+    return _end(problem, torch.where(weak, theta, start), theta, settled, count, weak)
 
 
-def _unknowns(parameters: Float[Tensor, "point 3"]) -> Float[Tensor, "point 4"]:
-    """Linear unknowns from x, a, b: always on the cone's positive nappe."""
-    x, a, b = parameters.unbind(-1)
-    return torch.stack([x * x, a * a + b * b, x * a, x * b], dim=-1)
+def _weak(problem: Problem, start: Float[Tensor, "3 point"]) -> Bool[Tensor, "point"]:
+    """Where the prior will move a point by more than it may, judged by the error that |F_A| has at any brightness."""
+    if problem.prior_scale is None or problem.measurement.variance != (0.0, 1.0, 0.0):
+        return torch.zeros_like(start[0], dtype=torch.bool)
+    phase = torch.arange(8, device=start.device) * (torch.pi / 4)
+    typical = torch.stack([_TYPICAL_F0 * torch.ones_like(phase), phase.cos(), phase.sin()]).to(start)
+    rows = times(problem.products, 1 / times(problem.design, unknowns(typical)))
+    error = covariance(torch.stack(curvature(rows, typical)))[3:].mean(-1)[[0, 2]].mean()
+    square = torch.maximum(start[1] * start[1] + start[2] * start[2], 0.1 * problem.prior_scale)
+    felt = 2 * TAIL / (problem.prior_scale + square)
+    return felt * felt * square * error > _PULL**2
 
 
-def _derivatives(parameters: Float[Tensor, "point 3"]) -> Float[Tensor, "point 4 3"]:
-    """Derivatives of the linear unknowns by x, a, b."""
-    x, a, b = parameters.unbind(-1)
-    zero = torch.zeros_like(x)
-    by_x = torch.stack([2 * x, zero, a, b], dim=-1)
-    by_a = torch.stack([zero, 2 * a, x, zero], dim=-1)
-    by_b = torch.stack([zero, 2 * b, zero, x], dim=-1)
-    return torch.stack([by_x, by_a, by_b], dim=-1)
+def _second(problem: Problem, start: Float[Tensor, "3 point"], steps: int, tolerance: float) -> _End:
+    """With the prior all the way, and from the global optimum at the present weights where that is another one."""
+    moved = torch.ones_like(start[0], dtype=torch.bool)
+    end = _end(problem, start, *climb(problem, start, steps, tolerance), moved)
+    other = (~(end.certified & end.settled)).nonzero()[:, 0]
+    if len(other):
+        part = problem.part(other)
+        again = _global_optimum(part, end.theta[:, other])
+        _put(end, other, _end(part, again, *climb(part, again, steps, tolerance), moved[other]))
+    return end
 
 
-def _parameters_of(z: Float[Tensor, "point 4"]) -> Float[Tensor, "point 3"]:
-    """Read x, a, b from a cone point; the larger of z0, z1 carries the digits."""
-    total, resonant = z[:, 0].clamp(min=0), z[:, 1].clamp(min=0)
-    cross = z[:, 2:]
-    modulus = cross.norm(dim=-1)
-    direction = torch.where(
-        (modulus > 0)[:, None], cross / modulus.clamp(min=1e-300)[:, None], torch.tensor([1.0, 0.0]).to(z)
+def _flat_optimum(problem: Problem) -> Float[Tensor, "3 point"]:
+    """Global optimum with weights in the ratio of the exposures: few normal matrices, one per pattern of the mask."""
+    measurement = problem.measurement
+    flat = 1 / measurement.exposure
+    patterns, pattern = flat[:, None], None
+    if measurement.good is not None:
+        seen, pattern = _patterns(measurement.good)
+        patterns = seen * patterns
+    slope = times(problem.design.transpose(0, 1) * flat[:, None], problem.net)
+    if problem.prior_scale is not None:
+        typical = measurement.variance_at(1e3 * added(problem.least) / len(flat))
+        slope[1] -= TAIL * typical / (measurement.exposure.mean() * problem.prior_scale)
+    return _on_cone(problem, constrained_least_squares(_matrices(times(problem.products, patterns)), slope, pattern))
+
+
+def _patterns(good: Bool[Tensor, "channel point"]) -> tuple[Bool[Tensor, "channel pattern"], Int[Tensor, "point"]]:
+    """Which sets of channels were measured together, and which of them each point has."""
+    bit = torch.arange(len(good), device=good.device)[:, None]
+    codes, pattern = torch.unique((good.long() << bit).sum(0), return_inverse=True)
+    return (codes >> bit & 1).bool(), pattern
+
+
+def _global_optimum(problem: Problem, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
+    """Global optimum at the weights of some parameters, each point with a normal matrix of its own."""
+    slope = slope_at(problem, theta)
+    right = times(problem.design.transpose(0, 1), slope.weight * problem.net)
+    if slope.prior is not None:
+        right[1] -= slope.prior
+    pattern = torch.arange(theta.shape[1], device=theta.device)
+    return _on_cone(
+        problem, constrained_least_squares(_matrices(times(problem.products, slope.weight)), right, pattern)
     )
-    large = torch.maximum(total, resonant).sqrt()
-    small = modulus / large.clamp(min=1e-150)
-    x = torch.where(total >= resonant, large, small)
-    f_resonant = torch.where(total >= resonant, small, large)
-    return torch.cat([x[:, None], f_resonant[:, None] * direction], dim=-1)
 
 
-def _conventional(parameters: Float[Tensor, "point 3"]) -> Float[Tensor, "point 3"]:
-    """Make x >= 0: changing the sign of F_T and F_A together changes nothing."""
-    return torch.where((parameters[:, 0] < 0)[:, None], -parameters, parameters)
+def _on_cone(problem: Problem, u: Float[Tensor, "4 point"]) -> Float[Tensor, "3 point"]:
+    """Parameters of an optimum; no resonant part where it is on the cone's other half, that of negative intensities."""
+    count = problem.measurement.total_exposure()
+    alone = (added(problem.net).clamp(min=0) / count.clamp(min=1e-30)).sqrt()
+    zero = torch.zeros_like(alone)
+    return torch.where(u[0] + u[1] > 0, parameters_on(u), torch.stack([alone, zero, zero]))
+
+
+def _matrices(rows: Float[Tensor, "10 pattern"]) -> Float[Tensor, "pattern 4 4"]:
+    """Whole symmetric matrices from their upper triangles."""
+    return rows[[_PLACE[i, j] for i in range(4) for j in range(4)]].T.reshape(-1, 4, 4)
+
+
+def _end(
+    problem: Problem,
+    start: Float[Tensor, "3 point"],
+    theta: Float[Tensor, "3 point"],
+    settled: Bool[Tensor, "point"],
+    steps: int,
+    moved: Bool[Tensor, "#point"],
+) -> _End:
+    """All that is to be said of some points at their final weights; where the prior moved them it is information."""
+    theta = torch.where(theta[0] < 0, -theta, theta)
+    slope = slope_at(problem, theta)
+    rows = times(problem.products, slope.weight)
+    information = _information(problem, theta, rows)
+    if slope.prior is not None:
+        information[[3, 5]] += torch.where(moved, 2 * slope.prior / problem.measurement.f0.square(), 0.0)
+    bound = covariance(information)
+    chi2 = added(slope.pull * (problem.net - slope.photons))
+    return _End(
+        start,
+        theta,
+        bound,
+        problem.measurement.with_background(slope.photons),
+        chi2,
+        settled,
+        _certificate(slope.linear, rows, theta),
+        torch.where(moved, 0.0, _prior_pull(slope.prior, theta, bound / problem.measurement.f0.square())),
+        torch.full_like(settled, steps, dtype=torch.int64),
+    )
+
+
+def _certificate(
+    linear: Float[Tensor, "4 point"], rows: Float[Tensor, "10 point"], theta: Float[Tensor, "3 point"]
+) -> Bool[Tensor, "point"]:
+    """Whether no other point of the cone has a smaller weighted sum of squares, in columns of unit norm.
+
+    With (H + lambda M) u = g: where lambda <= 0, u solves the convex problem u0 u1 >= u2^2 + u3^2 as well, M u being in
+    the cone's dual; where lambda > 0, H + lambda M >= 0 is asked for. lambda is the slope along the cone's normal.
+    """
+    scale = [rows[_PLACE[i, i]].clamp(min=1e-300).rsqrt() for i in range(4)]
+    u = unknowns(theta)
+    normal = [0.5 * u[1] * scale[0], 0.5 * u[0] * scale[1], -u[2] * scale[2], -u[3] * scale[3]]
+    length = sum(each * each for each in normal)
+    multiplier = sum(linear[i] * scale[i] * normal[i] for i in range(4)) / length.clamp(min=1e-300)
+    matrix = [[rows[_PLACE[i, j]] * (scale[i] * scale[j]) for j in range(4)] for i in range(4)]
+    for i, j in torch.nonzero(CONE).tolist():
+        matrix[i][j] = matrix[i][j] + float(CONE[i, j]) * multiplier * (scale[i] * scale[j])
+    return (multiplier <= 0) | is_positive(matrix, _CERTIFICATE)
+
+
+def _prior_pull(
+    prior: Tensor | None, theta: Float[Tensor, "3 point"], bound: Float[Tensor, "6 point"]
+) -> Float[Tensor, "point"]:
+    """Squared standard errors by which the prior moves a point: its slope's square in the metric of the covariance."""
+    if prior is None:
+        return torch.zeros_like(theta[0])
+    p, q = 2 * prior * theta[1], 2 * prior * theta[2]
+    return p * p * bound[3] + 2 * p * q * bound[4] + q * q * bound[5]
+
+
+def _information(
+    problem: Problem, theta: Float[Tensor, "3 point"], rows: Float[Tensor, "10 point"]
+) -> Float[Tensor, "6 point"]:
+    """Fisher information on (x, a, b) from H at x, p, q; see :func:`fisher_information`."""
+    measurement = problem.measurement
+    floor = 0.25 / measurement.total_exposure().clamp(min=1e-30)
+    x, p, q = theta
+    here = torch.stack([(x * x + floor).sqrt(), p, q])
+    dim = (x * x < 100 * floor).nonzero()[:, 0]
+    if len(dim):
+        rows[:, dim] = times(problem.products, slope_at(problem.part(dim), here[:, dim]).weight)
+    xx, xp, xq, pp, pq, qq = curvature(rows, here)
+    inverse = 1 / measurement.f0
+    square = inverse * inverse
+    wide = 0.01 / (here[0] * here[0] + (p * p + q * q) / square + floor)
+    return torch.stack([xx + wide, xp * inverse, xq * inverse, pp * square + wide, pq * square, qq * square + wide])

@@ -56,7 +56,7 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig) -> Fit:
     columns = {name: torch.cat([part[name] for part in parts]).double().flatten() for name in parts[0]}
     scale = columns.pop("scale")
     brightness = (columns["f_total"] * scale).square()
-    errors = error_bars(brightness, measurement.good.all(-1), trained)
+    errors = error_bars(brightness, _complete(measurement), trained)
     for name in errors:
         if name not in _PHASES:
             columns[name], errors[name] = columns[name] * scale, errors[name] * scale
@@ -97,29 +97,33 @@ def goodness(
     The expected variance has a floor at a thousandth of the point's mean count, as in the classical fit. The network
     fits no point, yet the three unknowns are taken off the degrees of freedom to make both comparable.
     """
-    ratio = dispersion_ratio(measurement.f_prime, measurement.f_double_prime, measurement.f0[:, None])
-    gauged = in_resonant_gauge(f_total, delta_phi)[:, None]
-    intensity = mad_intensity(gauged, f_resonant[:, None].to(gauged.dtype), ratio)
-    expected = intensity * measurement.exposure + measurement.background
-    channels = measurement.good.sum(-1)
-    chi2 = (measurement.weights(expected) * (measurement.intensity - expected).square()).sum(-1)
-    dof = (channels - 3).clamp(min=0).to(chi2.dtype)
-    return {"chi2": chi2, "dof": dof, "certified": torch.zeros_like(channels, dtype=torch.bool)}
+    ratio = dispersion_ratio(measurement.f_prime[:, None], measurement.f_double_prime[:, None], measurement.f0)
+    gauged = in_resonant_gauge(f_total, delta_phi)
+    intensity = mad_intensity(gauged, f_resonant.to(gauged.dtype), ratio)
+    expected = measurement.with_background(intensity * measurement.exposure[:, None])
+    chi2 = (measurement.weights(expected) * (measurement.intensity - expected).square()).sum(0)
+    dof = (measurement.channels() - 3).clamp(min=0)
+    return {"chi2": chi2, "dof": dof, "certified": torch.zeros_like(dof, dtype=torch.bool)}
+
+
+def _complete(measurement: Measurement) -> Bool[Tensor, "point"]:
+    """Points measured in every channel."""
+    return measurement.channels() == len(measurement.exposure)
 
 
 def _as_frames(stack: Stack, measurement: Measurement) -> Measured:
     """Counts at unit exposure, less background, as a batch of frames with energies rising, as the network learnt."""
     order = torch.as_tensor(np.argsort(stack.energy))
     shape = (-1, *stack.shape[-2:])
-    counts = ((measurement.intensity - measurement.background) / measurement.exposure).clamp(min=0)[:, order]
-    frames = counts.reshape(*shape, len(order)).movedim(-1, 1)
+    counts = (measurement.net() / measurement.exposure[:, None]).clamp(min=0)[order]
+    frames = counts.reshape(len(order), *shape).movedim(0, 1)
 
     def per_frame(values: Float[Tensor, "energy"]) -> Float[Tensor, "frame energy"]:
         return values[order].expand(len(frames), -1)
 
     return Measured(
         frames.float(),
-        measurement.good.all(-1).reshape(shape),
+        _complete(measurement).reshape(shape),
         per_frame(measurement.f_prime).float(),
         per_frame(measurement.f_double_prime).float(),
         measurement.f0.reshape(shape).float(),

@@ -7,21 +7,24 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from madpipe.mad.columns import added
 from madpipe.mad.forward import design_matrix, dispersion_ratio, in_resonant_gauge, mad_intensity
 from madpipe.mad.records import Fit, Nuisance, Stack
+
+LEAST_NOISE = 1e-3  # of the stated errors: data without noise would weigh without limit
 
 
 @dataclass(frozen=True)
 class Measurement:
-    r"""Intensities of independent points and how they were measured.
+    r"""Intensities of independent points and how they were measured, component first as in a stack.
 
-    The expectation of a channel is :math:`\mu_k = \tau_k\, a_k \cdot z + b_k`, its variance
+    The expectation of a channel is :math:`\mu_k = \tau_k\, a_k \cdot u + b_k`, its variance
     :math:`v = c_0 + c_1 \mu + c_2 \mu^2`, evaluated at the model, never at the observation.
     """
 
-    intensity: Float[Tensor, "point channel"]  # [photon]
-    background: Float[Tensor, "point channel"]  # b, expected [photon]
-    good: Bool[Tensor, "point channel"]  # measured, not masked
+    intensity: Float[Tensor, "channel point"]  # [photon], 0 where not measured
+    background: Float[Tensor, "channel point"] | None  # b, expected [photon]; None is none
+    good: Bool[Tensor, "channel point"] | None  # measured, not masked; None is everywhere
     exposure: Float[Tensor, "channel"]  # tau, relative
     f_prime: Float[Tensor, "channel"]  # [electron]
     f_double_prime: Float[Tensor, "channel"]  # negative for a Friedel mate [electron]
@@ -30,60 +33,85 @@ class Measurement:
     point_of_entry: Int[Tensor, "entry"]  # which point each of the stack's points belongs to
     energy_of_channel: Int[Tensor, "channel"]
 
-    def design(self) -> Float[Tensor, "point channel 4"]:
-        """Rows of the linear form, exposure included; zero where a channel is not measured."""
-        ratio = dispersion_ratio(self.f_prime, self.f_double_prime, self.f0[:, None])
-        return design_matrix(ratio) * (self.exposure * self.good)[..., None]
+    def design(self) -> Float[Tensor, "channel 4"]:
+        """Rows of the linear form in (|F_T|^2, |F_A/f0|^2, ...), exposure included: the same for every point."""
+        ratio = dispersion_ratio(self.f_prime, self.f_double_prime, torch.ones_like(self.f_prime))
+        return design_matrix(ratio) * self.exposure[:, None]
 
-    def variance_at(self, expected: Float[Tensor, "point channel"]) -> Float[Tensor, "point channel"]:
+    def channels(self) -> Float[Tensor, "point"]:
+        """How many channels of each point were measured."""
+        return torch.full_like(self.f0, len(self.exposure)) if self.good is None else self.good.sum(0).to(self.f0)
+
+    def total_exposure(self) -> Float[Tensor, "point"]:
+        """Exposure of each point, over its measured channels."""
+        if self.good is None:
+            return torch.ones_like(self.f0) * added(self.exposure)
+        return added(self.good * self.exposure[:, None])
+
+    def measured(self, values: Float[Tensor, "channel point"]) -> Float[Tensor, "channel point"]:
+        """Values where a channel was measured, 0 elsewhere."""
+        return values if self.good is None else self.good * values
+
+    def net(self) -> Float[Tensor, "channel point"]:
+        """Intensity less background, 0 where not measured [photon]."""
+        return self.intensity if self.background is None else self.measured(self.intensity - self.background)
+
+    def with_background(self, photons: Float[Tensor, "channel point"]) -> Float[Tensor, "channel point"]:
+        """Expected photons of a channel, from those of the point alone."""
+        return photons if self.background is None else photons + self.background
+
+    def variance_at(self, expected: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Variance of the observation where this many photons are expected [photon^2]."""
         constant, linear, quadratic = self.variance
+        if constant == 0 and quadratic == 0:
+            return expected if linear == 1 else linear * expected
         return constant + linear * expected + quadratic * expected.square()
 
-    def flat_start(self) -> Float[Tensor, "point channel"]:
-        """First guess of the expected photons: the mean over a point's channels, one photon at least in all."""
-        good = self.good.to(self.intensity.dtype)
-        count = good.sum(-1, keepdim=True).clamp(min=1)
-        share = self.exposure / ((self.exposure * good).sum(-1, keepdim=True) / count).clamp(min=1e-30)
-        mean = (self.intensity * good).sum(-1, keepdim=True) / count
-        return (mean + 1 / count) * share
+    def brightness(self) -> Float[Tensor, "point"]:
+        """Mean photons of a channel at unit exposure, one photon more in all so that none is dark."""
+        return (added(self.net()).clamp(min=0) + 1) / self.total_exposure().clamp(min=1e-30)
 
-    def weights(self, expected: Float[Tensor, "point channel"]) -> Float[Tensor, "point channel"]:
-        """Inverse expected variance; the floor keeps a channel that the model darkens from deciding alone."""
-        return self.good / self.variance_at(torch.maximum(expected, 1e-3 * self.flat_start()))
+    def least(self, brightness: Float[Tensor, "point"]) -> Float[Tensor, "channel point"]:
+        """Expected photons below which a channel weighs no more: one that the model darkens must not decide alone."""
+        return self.with_background(1e-3 * brightness * self.exposure[:, None])
 
-    def part(self, start: int, stop: int) -> "Measurement":
+    def weights(self, expected: Float[Tensor, "channel point"]) -> Float[Tensor, "channel point"]:
+        """Inverse expected variance, background included in the expected photons."""
+        return self.measured(1 / self.variance_at(torch.maximum(expected, self.least(self.brightness()))))
+
+    def part(self, which: slice | Int[Tensor, "kept"]) -> "Measurement":
         """Give some of the points."""
         names = ("intensity", "background", "good", "f0")
-        return replace(self, **{name: getattr(self, name)[start:stop] for name in names})
+        kept = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
+        return replace(self, **{name: values[..., which] for name, values in kept.items()})
 
 
 def measurement_from_stack(stack: Stack, device: torch.device | None = None) -> Measurement:
-    """Arrange a stack as points and channels; Friedel mates of a list become channels of one point."""
-    flat = {
-        "intensity": stack.data.reshape(len(stack.data), -1),
-        "background": _background(stack).reshape(len(stack.data), -1),
-        "good": stack.good.reshape(len(stack.data), -1),
-    }
+    """Arrange a stack as channels and points; Friedel mates of a list become channels of one point."""
+    energies = len(stack.energy)
     point, sign, signs = _points_of(stack)
-    count, energies = int(point.max()) + 1, len(stack.energy)
-    arranged = {}
-    for name, array in flat.items():
-        table = np.zeros((count, len(signs), energies), dtype=array.dtype)
-        table[point, sign] = array.T
-        arranged[name] = table.reshape(count, -1)
-    arranged["intensity"] = np.where(arranged["good"], arranged["intensity"], 0.0)
+    count = int(point.max()) + 1
+
+    def arranged(array: np.ndarray) -> np.ndarray:
+        flat = np.broadcast_to(array, stack.data.shape).reshape(energies, -1)
+        if stack.friedel_sign is None:
+            return flat
+        table = np.zeros((len(signs), energies, count), dtype=flat.dtype)
+        table[sign, :, point] = flat.T
+        return table.reshape(-1, count)
+
+    good = arranged(stack.good)
     f0 = np.zeros(count)
     f0[point] = np.broadcast_to(stack.f0, stack.shape).ravel()
     exposure = np.ones(energies) if stack.monitor is None else stack.monitor
 
     def tensor(array: np.ndarray, dtype: torch.dtype = torch.float64) -> Tensor:
-        return torch.as_tensor(np.ascontiguousarray(array), device=device).to(dtype)
+        return torch.tensor(array, device=device, dtype=dtype)
 
     return Measurement(
-        intensity=tensor(arranged["intensity"]),
-        background=tensor(arranged["background"]),
-        good=tensor(arranged["good"], torch.bool),
+        intensity=tensor(np.where(good, arranged(stack.data), 0)),
+        background=None if stack.background is None else tensor(arranged(stack.background)),
+        good=None if good.all() else tensor(good, torch.bool),
         exposure=tensor(np.tile(exposure, len(signs))),
         f_prime=tensor(np.tile(stack.f_prime, len(signs))),
         f_double_prime=tensor(np.concatenate([mate * stack.f_double_prime for mate in signs])),
@@ -130,7 +158,7 @@ def _points_of(stack: Stack) -> tuple[np.ndarray, np.ndarray, tuple[int, ...]]:
 
 def calculated_photons(stack: Stack, fit: Fit) -> np.ndarray:
     """Photons that an answer predicts in every entry of its stack, exposure and background included."""
-    stack = with_dispersion(stack, fit.nuisance)
+    stack = with_nuisance(stack, fit.nuisance)
     per_energy = (len(stack.energy),) + (1,) * len(stack.shape)
     sign = 1.0 if stack.friedel_sign is None else np.sign(stack.friedel_sign)
     ratio = dispersion_ratio(
@@ -160,14 +188,25 @@ def condition_number(stack: Stack, nuisance: Nuisance | None = None) -> float:
 
     With refined f', f'' from a nuisance in place of the stack's; infinite where the channels are too much alike.
     """
-    measurement = measurement_from_stack(with_dispersion(stack, nuisance))
+    measurement = measurement_from_stack(with_nuisance(stack, nuisance))
     ratio = dispersion_ratio(measurement.f_prime, measurement.f_double_prime, measurement.f0.median())
     matrix = design_matrix(ratio)
     return float(torch.linalg.cond(matrix / matrix.norm(dim=0)))
 
 
-def with_dispersion(stack: Stack, nuisance: Nuisance | None) -> Stack:
-    """Put a nuisance's f', f'' in place of the stack's, where there is one."""
+def with_nuisance(stack: Stack, nuisance: Nuisance | None) -> Stack:
+    """Put a nuisance's f', f'', scales and noise scale into its stack, where there is one."""
     if nuisance is None:
         return stack
-    return replace(stack, f_prime=nuisance.f_prime, f_double_prime=nuisance.f_double_prime)
+    errors, background = stack.data_errors, stack.background
+    per_energy = (len(stack.energy),) + (1,) * len(stack.shape)
+    if background is not None and nuisance.background_scale is not None:
+        background = background * nuisance.background_scale.reshape(per_energy)
+    return replace(
+        stack,
+        f_prime=nuisance.f_prime,
+        f_double_prime=nuisance.f_double_prime,
+        monitor=nuisance.scale if stack.monitor is None else stack.monitor * nuisance.scale,
+        background=background,
+        data_errors=None if errors is None else errors * max(nuisance.noise_scale, LEAST_NOISE),
+    )

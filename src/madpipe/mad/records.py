@@ -1,16 +1,19 @@
 """One dataclass per file that crosses a rule: its arrays, their places in the file and their units (docs/format.md)."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import numpy as np
 
 from madpipe.base.errors import InputError
-from madpipe.base.store import entry, part
+from madpipe.base.store import entry, is_whole, part
+from madpipe.mad.nuisance import Nuisance
 
 _Array = np.ndarray
 _INTENSITY = "photon"
 _MODULUS = "sqrt(photon)"
+_AXES = ("qz", "qy", "qx")
 
 
 @dataclass(frozen=True)
@@ -70,10 +73,33 @@ class Stack:
     data_errors: _Array | None = entry("entry_1/data_1/data_errors", _INTENSITY, optional=True)
     monitor: _Array | None = entry("entry_1/instrument_1/monitor_1/data", optional=True)
     monitor_sigma: _Array | None = entry("entry_1/instrument_1/monitor_1/sigma", optional=True)
+    spectrum_energy: _Array | None = entry("entry_1/anomalous/spectrum_energy", "eV", optional=True)
+    spectrum_f_prime: _Array | None = entry("entry_1/anomalous/spectrum_f_prime", "electron", optional=True)
+    spectrum_f_double_prime: _Array | None = entry(
+        "entry_1/anomalous/spectrum_f_double_prime", "electron", optional=True
+    )
     truth: Truth | None = part("entry_1/truth", Truth)
+    whole: bool = is_whole()  # rows of a larger stack may be dark or masked altogether
 
     def __post_init__(self) -> None:
         check_stack(self)
+
+    @staticmethod
+    def row_axes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
+        """Axis of the rows in each array that can be cut; a list of reflections cannot: Friedel mates stay together."""
+        if "reflection" in shapes or "data" not in shapes:
+            return {}
+        dimensions = len(shapes["data"]) - 1
+        points = ("data", "background", "data_errors", "mask", "f0")
+        axes = {name: len(shapes[name]) - dimensions for name in points if len(shapes.get(name, ())) >= dimensions}
+        first = _AXES[-dimensions]
+        return axes | ({first: 0} if first in shapes else {})
+
+    @property
+    def arrays_of_rows(self) -> dict[str, int]:
+        """Axis of the rows in each array that this stack has (:meth:`row_axes`)."""
+        names = [field.name for field in fields(self) if getattr(self, field.name) is not None]
+        return self.row_axes({name: np.shape(getattr(self, name)) for name in names})
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -83,7 +109,7 @@ class Stack:
     @property
     def axes(self) -> list[str]:
         """Names of the axes of one energy."""
-        return ["reflection"] if self.reflection is not None else ["qz", "qy", "qx"][-len(self.shape) :]
+        return ["reflection"] if self.reflection is not None else [*_AXES[-len(self.shape) :]]
 
     @property
     def good(self) -> _Array:
@@ -114,23 +140,12 @@ class Stack:
 
 
 @dataclass(frozen=True)
-class Nuisance:
-    """What the fit refined besides the structure factors, one value per energy unless said otherwise."""
+class PointAxes:
+    """The axes of a stack's frame or volume, to be read without its intensities."""
 
-    scale: _Array = entry("scale")
-    scale_errors: _Array = entry("scale_errors")
-    energy_offset: float = entry("energy_offset", "eV")
-    energy_offset_errors: float = entry("energy_offset_errors", "eV")
-    f_prime: _Array = entry("f_prime", "electron")
-    f_prime_errors: _Array = entry("f_prime_errors", "electron")
-    f_double_prime: _Array = entry("f_double_prime", "electron")
-    f_double_prime_errors: _Array = entry("f_double_prime_errors", "electron")
-    noise_scale: float = entry("noise_scale")  # measured over stated standard deviation, one for all energies
-    gauge: str = entry("gauge")  # what was held fixed, in words
-
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
-        """Attributes of the groups."""
-        return {"": {"NX_class": "NXcollection"}}
+    qz: _Array | None = entry("entry_1/data_1/qz", "1/angstrom", optional=True)
+    qy: _Array | None = entry("entry_1/data_1/qy", "1/angstrom", optional=True)
+    qx: _Array | None = entry("entry_1/data_1/qx", "1/angstrom", optional=True)
 
 
 @dataclass(frozen=True)
@@ -214,7 +229,8 @@ def check_stack(stack: Stack) -> None:
     Raises
     ------
     InputError
-        Arrays of other shapes, fewer than three distinct energies, negative or NaN counts, an all-zero stack, f'' < 0.
+        Arrays of other shapes, fewer than three distinct energies, negative or NaN counts, f'' < 0; and, where the
+        stack is whole, what :func:`check_photons` refuses.
     """
     data, energies = stack.data, stack.energy
     _require(np.ndim(data) >= 2, f"data must be (energy, *point); it is {np.shape(data)}; add the axis")
@@ -254,20 +270,60 @@ def check_stack(stack: Stack) -> None:
         f"f0 must be one number or have the shape of one energy {stack.shape}; it has {np.shape(stack.f0)}",
     )
     good = data[stack.good]
-    _require(good.size > 0, "at least one point must be unmasked; the mask covers every point; check its polarity")
     _require(
-        bool(np.isfinite(good).all() and good.min() >= 0) or stack.data_errors is not None,
+        bool(np.all(good >= 0) and np.isfinite(good).all()) or stack.data_errors is not None,
         "photon counts must be finite and >= 0 in every unmasked point; "
         f"{np.count_nonzero(~(good >= 0))} are not (NaN or negative); mask them, or give their background apart",
     )
     _require(bool(np.isfinite(good).all()), "unmasked data must be finite; NaN or infinity came; mask those points")
-    _require(bool(good.any()), "a stack needs photons; every unmasked count is 0; check the file and the mask")
+    if stack.whole:
+        check_photons([stack])
     for axis, size in zip(stack.axes, stack.shape, strict=True):
         array = getattr(stack, axis)
         _require(
             array is not None and np.shape(array) == (size,),
             f"axis {axis} must have {size} values; it has {None if array is None else np.shape(array)}",
         )
+
+
+def check_photons(parts: Iterable[Stack]) -> None:
+    """Check what only a whole stack can be asked, part by part up to the first one that holds photons.
+
+    Raises
+    ------
+    InputError
+        Every point is masked, or there is no photon in any that is not.
+    """
+    measured = False
+    for stack in parts:
+        good = stack.data[stack.good]
+        if good.any():
+            return
+        measured = measured or good.size > 0
+    _require(measured, "at least one point must be unmasked; the mask covers every point; check its polarity")
+    raise InputError("a stack needs photons; every unmasked count is 0; check the file and the mask.")
+
+
+def joined(parts: Sequence[Stack]) -> Stack:
+    """Join rows of one stack, in the order given, to a stack of its own.
+
+    Raises
+    ------
+    InputError
+        What :func:`check_stack` refuses.
+    """
+    axes = parts[0].arrays_of_rows
+    rows = {name: np.concatenate([getattr(part, name) for part in parts], axis) for name, axis in axes.items()}
+    return replace(parts[0], **rows, whole=True)
+
+
+def listed(stack: Stack, start: int, stop: int) -> Stack:
+    """Give a range of the points of a frame or volume as a list, which knows no axes."""
+    points = {name: axis for name, axis in stack.arrays_of_rows.items() if name not in _AXES}
+    arrays = {name: getattr(stack, name) for name in points}
+    flat = {name: array.reshape(*array.shape[: points[name]], -1)[..., start:stop] for name, array in arrays.items()}
+    numbers = np.arange(start, start + flat["data"].shape[1])
+    return replace(stack, **flat, **dict.fromkeys(_AXES), reflection=numbers, truth=None, whole=False)
 
 
 def sorted_by_energy(values: dict[str, Any]) -> dict[str, Any]:

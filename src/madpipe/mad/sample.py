@@ -9,13 +9,16 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from madpipe.base.columns import read_columns
 from madpipe.mad.config import PriorConfig, SimulatedSample
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
 from madpipe.mad.particle import Particle, make_particle
 from madpipe.mad.records import Stack, Truth
+from madpipe.physics.absorption import dispersion_from_spectrum
 from madpipe.physics.atoms import dispersion_correction, form_factor
 from madpipe.physics.fourier import diffract, grid, q_axis, real_axis
 from madpipe.physics.noise import beam_stop, gap, poisson, scale_jitter
+from madpipe.physics.normalisation import absorption_from_columns
 
 _ATOMS_PER_CELL = 4  # fcc
 _SHADOWED, _MISSING = 0x10, 0x200  # bits of the CXI pixel mask
@@ -56,15 +59,18 @@ def simulate(sample: SimulatedSample, generator: torch.Generator) -> Stack:
 
     Raises
     ------
+    InputError
+        The spectrum's file cannot be read.
     ValueError
-        Element or energies that the tables do not know.
+        Element or energies that the tables do not know; a spectrum that does not fit them.
     """
     q_bragg = bragg_vector(sample)
     particle = make_particle(sample, float(q_bragg.norm()), generator)
     nominal = torch.tensor(sorted(sample.energies_ev), dtype=torch.float64)
     q_axes = [q_axis(sample.grid, particle.voxel_size)] * sample.dimensions
     scattering = _scatter(particle, sample, nominal + sample.energy_offset_ev, q_bragg, q_axes)
-    ideal = _intensities(scattering, sample, nominal + sample.energy_offset_ev, variation=True)
+    true = _resonant_dispersion(sample, nominal + sample.energy_offset_ev)
+    ideal = _intensities(scattering, true, variation=True)
     per_electron2 = sample.photons / float(ideal.flatten(1).sum(1).max())
     jitter = scale_jitter(len(nominal), sample.scale_jitter, generator)
     ideal *= per_electron2
@@ -73,6 +79,8 @@ def simulate(sample: SimulatedSample, generator: torch.Generator) -> Stack:
     drawn = {
         "sample": sample.model_dump(mode="json"),
         "scale": jitter.tolist(),
+        "f_prime": true[0].tolist(),
+        "f_double_prime": true[1].tolist(),
         "mad_residual": _mad_residual(scattering, sample, nominal, ideal, per_electron2),
     }
     truth = _truth(particle, scattering, sample, expected, per_electron2, q_bragg, drawn)
@@ -136,16 +144,23 @@ def number_densities(
     return wave * particle.resonant_fraction, wave * (1 - particle.resonant_fraction)
 
 
+def _resonant_dispersion(sample: SimulatedSample, energy: Float[Tensor, "energy"]) -> tuple[Tensor, Tensor]:
+    """f', f'' of the resonant element that the data are made with: Chantler's, or a measured spectrum's [electron]."""
+    if sample.spectrum is None:
+        return dispersion_correction(sample.element, energy)
+    columns = {name: torch.tensor(column) for name, column in read_columns(sample.spectrum).by_name.items()}
+    return dispersion_from_spectrum(*absorption_from_columns(columns), sample.element, sample.edge, energy)
+
+
 def _intensities(
-    scattering: _Scattering, sample: SimulatedSample, energy: Tensor, *, variation: bool
+    scattering: _Scattering, dispersion: tuple[Tensor, Tensor], *, variation: bool
 ) -> Float[Tensor, "energy *q"]:
     """Noise-free intensities [electron^2], with or without the slow variation of the partner's dispersion."""
-    f_prime, f_double_prime = dispersion_correction(sample.element, energy)
     total = scattering.resonant + scattering.normal
-    intensities = torch.empty(len(energy), *total.shape, dtype=torch.float64)
-    for k in range(len(energy)):
+    intensities = torch.empty(len(dispersion[0]), *total.shape, dtype=torch.float64)
+    for k, (f_prime, f_double_prime) in enumerate(zip(*dispersion, strict=True)):
         shift = scattering.partner_variation[k] * scattering.partner_atoms if variation else 0
-        ratio = dispersion_ratio(f_prime[k], f_double_prime[k], scattering.f0)
+        ratio = dispersion_ratio(f_prime, f_double_prime, scattering.f0)
         intensities[k] = mad_intensity(total + shift, scattering.resonant, ratio)
     return intensities
 
@@ -154,7 +169,8 @@ def _mad_residual(
     scattering: _Scattering, sample: SimulatedSample, nominal: Tensor, ideal: Tensor, per_electron2: float
 ) -> float:
     """R factor of the MAD equation with the nominal table and the truth against the noise-free intensities."""
-    calculated = _intensities(scattering, sample, nominal, variation=False) * per_electron2
+    tabulated = dispersion_correction(sample.element, nominal)
+    calculated = _intensities(scattering, tabulated, variation=False) * per_electron2
     return float((ideal - calculated).abs().sum() / ideal.sum())
 
 

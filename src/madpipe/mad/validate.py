@@ -11,8 +11,8 @@ import torch
 
 from madpipe.base import metrics
 from madpipe.mad.config import ValidateConfig
-from madpipe.mad.exact import fisher_information
-from madpipe.mad.fit import covariance, structure_factors
+from madpipe.mad.exact import covariance, fisher_information
+from madpipe.mad.fit import structure_factors
 from madpipe.mad.measurement import bijvoet_pairs, calculated_photons, condition_number, measurement_from_stack
 from madpipe.mad.records import Fit, RealSpace, Stack
 from madpipe.mad.verdicts import compare_routes
@@ -112,6 +112,12 @@ def _answer(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Gen
         answer["nuisance"] = {
             "gauge": fit.nuisance.gauge,
             "noise_scale": fit.nuisance.noise_scale,
+            "verdicts": (fit.nuisance.verdicts or "").splitlines(),
+            "f_resonant_relative_error": _finite(fit.nuisance.f_resonant_relative_error),
+            "scale": fit.nuisance.scale.tolist(),
+            "scale_errors": fit.nuisance.scale_errors.tolist(),
+            "energy_offset_ev": fit.nuisance.energy_offset,
+            "energy_offset_errors_ev": fit.nuisance.energy_offset_errors,
             "f_prime": fit.nuisance.f_prime.tolist(),
             "f_prime_errors": fit.nuisance.f_prime_errors.tolist(),
             "f_double_prime": fit.nuisance.f_double_prime.tolist(),
@@ -164,10 +170,8 @@ def truth_columns(stack: Stack) -> dict[str, np.ndarray]:
     measurement = measurement_from_stack(stack)
     turned = truth.f_total * np.exp(-1j * np.angle(truth.f_resonant))
     cosine_sine = np.abs(truth.f_resonant) * np.exp(1j * np.angle(turned))
-    parameters = torch.as_tensor(
-        np.stack([np.abs(truth.f_total), cosine_sine.real, cosine_sine.imag], axis=-1).reshape(-1, 3)
-    )
-    information = fisher_information(measurement, measurement.design(), parameters)
+    parameters = torch.as_tensor(np.stack([np.abs(truth.f_total), cosine_sine.real, cosine_sine.imag]).reshape(3, -1))
+    information = fisher_information(measurement, parameters)
     columns = structure_factors(parameters, covariance(information), exact=True)
     return {name: column.numpy().reshape(stack.shape) for name, column in columns.items()}
 
@@ -221,9 +225,9 @@ def _ratio(value: float, scale: float) -> float | None:
     return _finite(value / scale) if scale > 0 else None
 
 
-def _finite(value: float) -> float | None:
+def _finite(value: float | None) -> float | None:
     """A number that JSON can hold."""
-    return float(value) if math.isfinite(value) else None
+    return float(value) if value is not None and math.isfinite(value) else None
 
 
 def _agreement(stack: Stack, network: Fit, fit: Fit) -> dict[str, dict[str, float | None]]:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from madpipe.mad.figures.learning import training_curves
 from madpipe.mad.figures.maps import fit_maps
 from madpipe.mad.figures.normal import f_normal
+from madpipe.mad.figures.nuisances import nuisances
 from madpipe.mad.figures.picture import Picture
 from madpipe.mad.figures.quality import error_vs_counts, r_factor
 from madpipe.mad.figures.realspace import retrieved
@@ -23,6 +24,7 @@ FIGURES: dict[str, Callable[..., Picture]] = {
     "dispersion": dispersion,
     "particle": particle,
     "fit_maps": fit_maps,
+    "nuisances": nuisances,
     "network_maps": fit_maps,
     "f_normal": f_normal,
     "retrieved": retrieved,

@@ -1,6 +1,5 @@
 """Figure of an answer on a list of reflections: against the data, Friedel mate by mate, and against resolution."""
 
-import gemmi
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -9,6 +8,7 @@ from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, name_panels, ne
 from madpipe.mad.figures.picture import MODULUS_UNIT, Picture, seen
 from madpipe.mad.measurement import bijvoet_pairs, calculated_photons
 from madpipe.mad.records import Fit, Stack
+from madpipe.physics.crystal import momentum_transfer
 
 _SHELL_MEMBERS = 60  # reflections per resolution shell at least, so that a mean is known to about ten per cent
 _POINT = {"linestyle": "", "markersize": 2.0, "markeredgewidth": 0.5, "alpha": 0.7}
@@ -33,8 +33,8 @@ def resolution(stack: Stack) -> np.ndarray | None:
     """Lattice spacing d of every reflection [angstrom], None without a unit cell."""
     if stack.unit_cell is None or stack.miller_indices is None:
         return None
-    cell = gemmi.UnitCell(*(float(value) for value in stack.unit_cell))
-    return cell.calculate_d_array(np.asarray(stack.miller_indices, dtype=np.int32))
+    indices = np.asarray(stack.miller_indices, dtype=float)
+    return 2 * np.pi / np.linalg.norm(momentum_transfer(stack.unit_cell, indices), axis=1)
 
 
 def _looks(stack: Stack) -> list[dict[str, object]]:

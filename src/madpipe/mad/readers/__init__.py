@@ -5,6 +5,7 @@ from pathlib import Path
 
 from madpipe.base.errors import InputError
 from madpipe.mad.readers.arrays import Fields, read_hdf5, read_npz
+from madpipe.mad.readers.nanomad import SUFFIXES, is_nanomad, read_nanomad
 from madpipe.mad.readers.reflections import ReflectionList, read_mtz, read_scalepack
 
 READERS: dict[str, Callable[[Path], list[Fields] | list[ReflectionList]]] = {
@@ -15,11 +16,14 @@ READERS: dict[str, Callable[[Path], list[Fields] | list[ReflectionList]]] = {
     ".nxs": read_hdf5,
     ".sca": read_scalepack,
     ".mtz": read_mtz,
+    **dict.fromkeys(SUFFIXES, read_nanomad),
 }
 
 
 def read(path: str | Path) -> list[Fields] | list[ReflectionList]:
-    """Read one file by its extension: arrays of a Bragg peak, or lists of reflections, one per photon energy.
+    """Read one file: arrays of a Bragg peak, or lists of reflections, one per photon energy or with all of them.
+
+    Its extension says what it is; a text file of any other, such as .txt, may be NanoMAD's, told by its first keyword.
 
     Raises
     ------
@@ -29,7 +33,7 @@ def read(path: str | Path) -> list[Fields] | list[ReflectionList]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"{path}: needs an existing file; there is none; check the path.")
-    reader = READERS.get(path.suffix.lower())
+    reader = READERS.get(path.suffix.lower()) or (read_nanomad if is_nanomad(path) else None)
     if reader is None:
         raise InputError(
             f"{path}: needs one of the formats {', '.join(READERS)}; got {path.suffix or 'no extension'!r}; "

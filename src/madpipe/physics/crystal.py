@@ -1,0 +1,29 @@
+"""Reciprocal space of a unit cell, for real h k l: points of a diffraction volume are not integers."""
+
+import math
+
+import gemmi
+import numpy as np
+from jaxtyping import Float
+
+
+def momentum_transfer(
+    unit_cell: Float[np.ndarray, "6"], indices: Float[np.ndarray, "entry 3"]
+) -> Float[np.ndarray, "entry 3"]:
+    """Q of indices h k l in the cell's Cartesian frame, a along x and c* along z [1/angstrom].
+
+    Parameters
+    ----------
+    unit_cell:
+        a, b, c [angstrom], alpha, beta, gamma [degree].
+    indices:
+        Real h k l. gemmi's own functions take them for integers and cut them off.
+    """
+    fractional = np.array(gemmi.UnitCell(*np.asarray(unit_cell, dtype=float)).frac.mat.tolist())
+    return 2 * math.pi * indices @ fractional
+
+
+def real_indices(unit_cell: Float[np.ndarray, "6"], q: Float[np.ndarray, "entry 3"]) -> Float[np.ndarray, "entry 3"]:
+    """Indices h k l of Q, the inverse of :func:`momentum_transfer`."""
+    orthogonal = np.array(gemmi.UnitCell(*np.asarray(unit_cell, dtype=float)).orth.mat.tolist())
+    return q @ orthogonal / (2 * math.pi)
