@@ -61,7 +61,9 @@ def overlay(project, content, name="overlay.yaml"):
     return ("--configfile", name)
 
 
-NOTHING_ELSE = {"core_shell_2d": None, "core_shell_3d": None, "control_resonant": None, "control_no_resonant": None}
+NOTHING_ELSE = dict.fromkeys(
+    ("core_shell_2d", "core_shell_3d", "control_resonant", "control_no_resonant", "drifting"), None
+)
 
 
 def test_default_configuration_is_the_models_written_out():
@@ -79,9 +81,9 @@ def test_every_configuration_file_is_valid(file):
 def test_default_run_holds_every_step(project):
     jobs = planned(project)
     measured = 1 if SHARED.is_dir() else 0
-    assert jobs["mad_simulate"] == 4
+    assert jobs["mad_simulate"] == 5
     assert jobs["mad_convert"] == measured
-    assert jobs["mad_fit"] == jobs["mad_validate"] == 4 + measured
+    assert jobs["mad_fit"] == jobs["mad_validate"] == 5 + measured
     assert jobs["mad_train"] == 1
     assert jobs["mad_infer"] == 4
     assert jobs["mad_retrieve"] == 2
@@ -121,7 +123,7 @@ def test_an_optional_sample_without_its_files_is_left_out_with_a_line(project):
 def test_one_figure_regenerates_what_it_needs_only(project):
     jobs = planned(project, "results/mad/figures/error_vs_counts.pdf")
     assert jobs["mad_figures"] == 1
-    assert jobs["mad_validate"] == 4
+    assert jobs["mad_validate"] == 5
     assert jobs["mad_convert"] == jobs["mad_sample_figures"] == 0
 
 
