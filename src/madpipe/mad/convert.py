@@ -9,7 +9,6 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
-from madpipe.base.columns import read_columns
 from madpipe.base.errors import InputError
 from madpipe.mad.config import MeasuredSample
 from madpipe.mad.readers import read
@@ -17,11 +16,10 @@ from madpipe.mad.readers.arrays import AXES, Fields
 from madpipe.mad.readers.join import join_arrays, join_lists
 from madpipe.mad.readers.reflections import ReflectionList
 from madpipe.mad.records import Stack, sorted_by_energy
-from madpipe.physics.absorption import dispersion_from_spectrum
+from madpipe.mad.spectrum import dispersion_in
 from madpipe.physics.atoms import dispersion_correction, edge_energy, form_factor
 from madpipe.physics.crystal import momentum_transfer
 from madpipe.physics.fourier import grid
-from madpipe.physics.normalisation import absorption_from_columns
 
 CHANTLER = "Chantler (xraydb)"
 _OFFSETS = 10.0  # eV; how far a refined offset may move the energies along a measured spectrum
@@ -127,7 +125,8 @@ def _dispersion(sample: MeasuredSample, values: Fields) -> Fields:
         return _as_fields(pair, f"values given in the configuration{to_refine}")
     if sample.spectrum is not None:
         around = np.union1d(energy, np.arange(energy.min() - _OFFSETS, energy.max() + _OFFSETS, 0.25))
-        curve = _from_spectrum(sample.spectrum, values["element"], values["edge"], around)
+        pair = dispersion_in(sample.spectrum, values["element"], values["edge"], torch.as_tensor(around))
+        curve = [part.numpy() for part in pair]
         here = np.searchsorted(around, energy)
         origin = f"absorption spectrum {Path(sample.spectrum).name}, Kramers-Kronig{to_refine}"
         known = dict(zip(("spectrum_f_prime", "spectrum_f_double_prime"), curve, strict=True))
@@ -158,19 +157,6 @@ def _both(f_prime: Any, f_double_prime: Any, where: str, count: int) -> tuple[An
             "add what is missing, or leave both out to take a table's."
         )
     return f_prime, f_double_prime
-
-
-def _from_spectrum(
-    path: str, element: str, edge: str, energy: Float[np.ndarray, "energy"]
-) -> list[Float[np.ndarray, "energy"]]:
-    """f', f'' of the sample itself from its absorption spectrum."""
-    columns = {name: torch.as_tensor(column.copy()) for name, column in read_columns(path).by_name.items()}
-    try:
-        spectrum = absorption_from_columns(columns)
-        pair = dispersion_from_spectrum(*spectrum, element, edge, torch.as_tensor(energy))
-    except ValueError as error:
-        raise InputError(f"{path}: {error}.") from error
-    return [part.numpy() for part in pair]
 
 
 def _form_factor(values: Fields) -> Any:

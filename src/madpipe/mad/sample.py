@@ -9,16 +9,14 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from madpipe.base.columns import read_columns
 from madpipe.mad.config import PriorConfig, SimulatedSample
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
 from madpipe.mad.particle import Particle, make_particle
 from madpipe.mad.records import Stack, Truth
-from madpipe.physics.absorption import dispersion_from_spectrum
+from madpipe.mad.spectrum import dispersion_in
 from madpipe.physics.atoms import dispersion_correction, form_factor
 from madpipe.physics.fourier import diffract, grid, q_axis, real_axis
 from madpipe.physics.noise import beam_stop, gap, poisson, scale_jitter
-from madpipe.physics.normalisation import absorption_from_columns
 
 _ATOMS_PER_CELL = 4  # fcc
 _SHADOWED, _MISSING = 0x10, 0x200  # bits of the CXI pixel mask
@@ -60,9 +58,9 @@ def simulate(sample: SimulatedSample, generator: torch.Generator) -> Stack:
     Raises
     ------
     InputError
-        The spectrum's file cannot be read.
+        The spectrum's file cannot be read or does not fit element and energies.
     ValueError
-        Element or energies that the tables do not know; a spectrum that does not fit them.
+        Element or energies that the tables do not know.
     """
     q_bragg = bragg_vector(sample)
     particle = make_particle(sample, float(q_bragg.norm()), generator)
@@ -148,8 +146,7 @@ def _resonant_dispersion(sample: SimulatedSample, energy: Float[Tensor, "energy"
     """f', f'' of the resonant element that the data are made with: Chantler's, or a measured spectrum's [electron]."""
     if sample.spectrum is None:
         return dispersion_correction(sample.element, energy)
-    columns = {name: torch.tensor(column) for name, column in read_columns(sample.spectrum).by_name.items()}
-    return dispersion_from_spectrum(*absorption_from_columns(columns), sample.element, sample.edge, energy)
+    return dispersion_in(sample.spectrum, sample.element, sample.edge, energy)
 
 
 def _intensities(

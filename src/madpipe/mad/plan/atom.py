@@ -8,11 +8,10 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.base.columns import read_columns
 from madpipe.base.errors import InputError
+from madpipe.mad.spectrum import read_spectrum
 from madpipe.physics.absorption import dispersion_from_spectrum
 from madpipe.physics.atoms import dispersion_correction, edge_energy, form_factor
-from madpipe.physics.normalisation import absorption_from_columns
 
 NEAR_EDGE = 15.0  # eV within which a table of the free atom is least certain (PHYSICS.md, section 2)
 _TABLE_MOVES = (-2.0, 10.0)  # eV: calibration; chemical shift and the slow rise of a real edge above its nominal energy
@@ -96,12 +95,7 @@ def atom_of(element: str, edge: str, q: float, spectrum: str | Path | None = Non
         raise InputError(f"{error}.") from error
     if spectrum is None:
         return Atom(element, edge, edge_ev, f0, None, "Chantler's table")
-    columns = {name: torch.as_tensor(column.copy()) for name, column in read_columns(spectrum).by_name.items()}
-    try:
-        measured = absorption_from_columns(columns)
-    except ValueError as error:
-        raise InputError(f"{spectrum}: {error}.") from error
-    return Atom(element, edge, edge_ev, f0, measured, Path(spectrum).name)
+    return Atom(element, edge, edge_ev, f0, read_spectrum(spectrum), Path(spectrum).name)
 
 
 def doubts(atom: Atom, energy: Float[Tensor, "energy"]) -> tuple[Float[Tensor, "energy"], Float[Tensor, "energy"]]:
