@@ -254,6 +254,7 @@ def _end(
     theta = torch.where(theta[0] < 0, -theta, theta)
     slope = slope_at(problem, theta)
     rows = times(problem.products, slope.weight)
+    certified = _certificate(slope.linear, rows, theta)
     information = _information(problem, theta, rows)
     if slope.prior is not None:
         information[[3, 5]] += torch.where(moved, 2 * slope.prior / problem.measurement.f0.square(), 0.0)
@@ -266,7 +267,7 @@ def _end(
         problem.measurement.with_background(slope.photons),
         chi2,
         settled,
-        _certificate(slope.linear, rows, theta),
+        certified,
         torch.where(moved, 0.0, _prior_pull(slope.prior, theta, bound / problem.measurement.f0.square())),
         torch.full_like(settled, steps, dtype=torch.int64),
     )
@@ -304,7 +305,7 @@ def _prior_pull(
 def _information(
     problem: Problem, theta: Float[Tensor, "3 point"], rows: Float[Tensor, "10 point"]
 ) -> Float[Tensor, "6 point"]:
-    """Fisher information on (x, a, b) from H at x, p, q; see :func:`fisher_information`."""
+    """Fisher information on (x, a, b) from H at x, p, q, renewed where dim; see :func:`fisher_information`."""
     measurement = problem.measurement
     floor = 0.25 / measurement.total_exposure().clamp(min=1e-30)
     x, p, q = theta
