@@ -14,7 +14,7 @@ ENERGIES = np.arange(8313.0, 8349.0, 5.0)
 F_PRIME = (-5.794, -6.103, -6.552, -7.317, -9.047, -7.265, -6.549, -6.042)  # Chantler, Ni K
 F_DOUBLE_PRIME = (0.514, 0.530, 0.553, 0.634, 2.086, 3.769, 3.833, 3.848)
 FIT = """
-import json, resource, sys, time
+import json, sys, time
 import torch
 from madpipe.base import runtime
 from madpipe.mad import volume
@@ -24,7 +24,8 @@ torch.set_default_dtype(torch.float64)
 runtime.fix_threads(int(sys.argv[3]))
 start = time.monotonic()
 volume.fit_file(sys.argv[1], sys.argv[2], FitConfig())
-peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e3
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))  # ru_maxrss would count the parent too
+peak = int(status["VmHWM"].split()[0]) / 1e3
 print(json.dumps({"seconds": time.monotonic() - start, "peak_mb": peak}))
 """
 

@@ -131,7 +131,7 @@ class FitConfig(Model):
     method: Literal["exact", "nanomad"] = Field("exact", description="exact, or NanoMAD's grid search for comparison")
     max_iterations: int = Field(50, ge=1, description="steps at most, the weights renewed from the model in each")
     tolerance: float = Field(
-        1e-8, gt=0, description="stop this close to the maximum of the likelihood [standard error]"
+        1e-6, gt=0, description="stop this close to the maximum of the likelihood [standard error]"
     )
     prior_breadth: float = Field(
         10.0,

@@ -17,10 +17,10 @@ from torch import Tensor
 
 from madpipe.mad.columns import added, times
 from madpipe.mad.cone import CONE, constrained_least_squares, is_positive, parameters_on, unknowns
-from madpipe.mad.likelihood import PAIRS, TAIL, Problem, climb, curvature, problem_of, slope_at
+from madpipe.mad.likelihood import PAIRS, TAIL, Problem, Slope, climb, curvature, gradient_of, problem_of, slope_at
 from madpipe.mad.measurement import Measurement
 
-_TILE = 1 << 15  # points at once: a column fits the processor's cache, and is long enough for its threads
+_TILE = 1 << 16  # points at once: a column fits the processor's cache, and is long enough for its threads
 _TILE_ON_DEVICE = 1 << 20
 _FEW_STEPS = 5  # on a tile; what has not settled by then goes on together with the other tiles' stragglers
 _CERTIFICATE = 1e-12  # rounding allowed in H + lambda M >= 0, relative to the diagonal of H
@@ -43,7 +43,7 @@ class Solution:
 
 
 def solve(
-    measurement: Measurement, max_iterations: int = 50, tolerance: float = 1e-8, prior_breadth: float = 10.0
+    measurement: Measurement, max_iterations: int = 50, tolerance: float = 1e-6, prior_breadth: float = 10.0
 ) -> Solution:
     r"""Fit every point on its own: the most likely structure factors.
 
@@ -262,7 +262,7 @@ def _end(
     chi2 = added(slope.pull * (problem.net - slope.photons))
     return _End(
         start,
-        theta,
+        torch.where(settled, _polished(problem, slope, theta, bound, moved), theta),
         bound,
         problem.measurement.with_background(slope.photons),
         chi2,
@@ -271,6 +271,21 @@ def _end(
         torch.where(moved, 0.0, _prior_pull(slope.prior, theta, bound / problem.measurement.f0.square())),
         torch.full_like(settled, steps, dtype=torch.int64),
     )
+
+
+def _polished(
+    problem: Problem, slope: Slope, theta: Float[Tensor, "3 point"], bound: Float[Tensor, "6 point"], moved: Tensor
+) -> Float[Tensor, "3 point"]:
+    """One more step, of Fisher scoring, since all that it takes is there: it leaves a tenth of what Newton's left."""
+    linear = slope.linear
+    if slope.prior is not None:
+        linear = torch.cat([linear[:1], (linear[1] + torch.where(moved, 0.0, slope.prior))[None], linear[2:]])
+    by_x, by_p, by_q = gradient_of(linear, theta)
+    inverse = 1 / problem.measurement.f0
+    by_a, by_b = by_p * inverse, by_q * inverse
+    xx, xa, xb, aa, ab, bb = bound
+    step_p, step_q = (xa * by_x + aa * by_a + ab * by_b) * inverse, (xb * by_x + ab * by_a + bb * by_b) * inverse
+    return theta + torch.stack([xx * by_x + xa * by_a + xb * by_b, step_p, step_q])
 
 
 def _certificate(

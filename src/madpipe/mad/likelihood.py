@@ -88,7 +88,7 @@ def climb(
     count = 0
     while count < max_iterations and len(active):
         slope = slope_at(problem, theta)
-        gradient = _gradient(slope.linear, theta)
+        gradient = gradient_of(slope.linear, theta)
         ahead, concave = _step(problem, slope, gradient, theta)
         ahead = ahead.masked_fill(closed, 0.0)
         gain = added(gradient * ahead)
@@ -124,7 +124,7 @@ def slope_at(problem: Problem, theta: Float[Tensor, "3 point"]) -> Slope:
     return Slope(photons, weight, pull, expected, linear, prior)
 
 
-def _gradient(linear: Float[Tensor, "4 point"], theta: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
+def gradient_of(linear: Float[Tensor, "4 point"], theta: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
     """Derivatives by x, p, q from those by the linear unknowns."""
     x, p, q = theta
     total, resonant, cosine, sine = linear
