@@ -43,12 +43,14 @@ def nuisances(stack: Stack, fit: Fit) -> Picture:
     left, right = figure.subplots(1, 2, sharey=True, width_ratios=(3, 1))
     for place, row in enumerate(rows):
         _draw_row(left, right, place, row)
-    left.axvspan(-1, 1, color="0.9", zorder=0)
+    without = bool(rows) and not any(row.has_prior for row in rows)
+    if not without:
+        left.axvspan(-1, 1, color="0.9", zorder=0)
     left.axvline(0, **REFERENCE.dash())
     _set_scale(left, max((abs(row.value) + row.error for row in rows), default=1.0))
     left.set_yticks(range(len(rows)), [row.name for row in rows])
     left.invert_yaxis()
-    left.set_xlabel("less the prior's mean, over its standard deviation (1)")
+    left.set_xlabel(f"less the {'start, over its error' if without else 'prior, over its standard deviation'} (1)")
     left.set_ylabel("at photon energy (eV)")
     right.set(xlabel=r"correlation with $|F_\mathrm{A}|$ (1)", xlim=(-1, 1))
     right.axvline(0, color="0.6", linewidth=0.6)
@@ -81,22 +83,29 @@ def _draw_row(left: Axes, right: Axes, place: int, row: _Row) -> None:
 def _rows(stack: Stack, nuisance: Nuisance) -> list[_Row]:
     """Everything that was refined, energy by energy."""
     truth = _truth(stack)
+    start = {"f_prime": stack.f_prime, "f_double_prime": stack.f_double_prime}
     rows = []
-    if nuisance.energy_offset_prior is not None:
-        rows += _rows_of(nuisance, "energy_offset", ["offset of all"], truth)
+    if nuisance.energy_offset_correlation is not None:
+        rows += _rows_of(nuisance, "energy_offset", ["offset of all"], None, truth)
     for field, word in _PER_ENERGY.items():
-        if getattr(nuisance, f"{field}_prior") is not None:
-            rows += _rows_of(nuisance, field, [f"{word}, {energy:g}" for energy in stack.energy], truth)
+        if getattr(nuisance, f"{field}_correlation") is not None:
+            names = [f"{word}, {energy:g}" for energy in stack.energy]
+            rows += _rows_of(nuisance, field, names, start.get(field), truth)
     return rows
 
 
-def _rows_of(nuisance: Nuisance, field: str, names: list[str], truth: dict[str, np.ndarray]) -> list[_Row]:
-    """Numbers of one kind; those that were held as a gauge, without error, are left out."""
+def _rows_of(
+    nuisance: Nuisance, field: str, names: list[str], start: np.ndarray | None, truth: dict[str, np.ndarray]
+) -> list[_Row]:
+    """Numbers of one kind, from the prior's mean, else from the start; a gauge, which has no error, is left out."""
 
     def column(suffix: str) -> np.ndarray:
         return np.atleast_1d(np.asarray(getattr(nuisance, field + suffix), dtype=float))
 
-    value, error, prior, width = (column(suffix) for suffix in ("", "_errors", "_prior", "_prior_errors"))
+    value, error = column(""), column("_errors")
+    has_prior = getattr(nuisance, f"{field}_prior") is not None
+    prior = column("_prior") if has_prior else np.asarray(start, dtype=float)
+    width = column("_prior_errors") if has_prior else np.full(len(value), np.inf)
     unit = np.where(np.isfinite(width) & (width > 0), width, error)
     true = truth.get(field)
     return [
