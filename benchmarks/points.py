@@ -6,7 +6,7 @@ from dataclasses import replace
 import torch
 
 from madpipe.mad.exact import expected_photons
-from madpipe.mad.measurement import Measurement
+from madpipe.mad.measurement import Measurement, without_counts
 
 F_PRIME = (-5.794, -6.103, -6.552, -7.317, -9.047, -7.265, -6.549, -6.042)  # Chantler, Ni K, 8313 .. 8348 eV
 F_DOUBLE_PRIME = (0.514, 0.530, 0.553, 0.634, 2.086, 3.769, 3.833, 3.848)
@@ -16,19 +16,7 @@ F0 = 20.52
 def drawn(points: int, photons: float, seed: int = 1) -> tuple[Measurement, torch.Tensor]:
     """Poisson counts of so many photons per point and energy, and the truth x, a, b."""
     generator = torch.Generator().manual_seed(seed)
-    channels = len(F_PRIME)
-    empty = Measurement(
-        intensity=torch.zeros(channels, points),
-        background=None,
-        good=None,
-        exposure=torch.ones(channels),
-        f_prime=torch.tensor(F_PRIME),
-        f_double_prime=torch.tensor(F_DOUBLE_PRIME),
-        f0=torch.full((points,), F0),
-        variance=(0.0, 1.0, 0.0),
-        point_of_entry=torch.arange(points),
-        energy_of_channel=torch.arange(channels),
-    )
+    empty = without_counts(torch.tensor(F_PRIME), torch.tensor(F_DOUBLE_PRIME), F0, points)
     ratio = 0.6 + 0.5 * torch.rand(points, generator=generator)
     phase = (2 * torch.rand(points, generator=generator) - 1) * math.pi
     truth = torch.stack([torch.ones(points), ratio * phase.cos(), ratio * phase.sin()])

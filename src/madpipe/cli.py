@@ -46,7 +46,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"madpipe: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("madpipe: interrupted; the same command goes on with what is done", file=sys.stderr)
+        print("madpipe: interrupted; a fit in slabs, asked for again, goes on with what is done", file=sys.stderr)
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,7 @@ from madpipe.mad.cone import constrained_least_squares, is_positive, parameters_
 from madpipe.mad.exact import _end, covariance, expected_photons, fisher_information, solve
 from madpipe.mad.fit import structure_factors
 from madpipe.mad.likelihood import climb, problem_of
-from madpipe.mad.measurement import Measurement
+from madpipe.mad.measurement import without_counts
 from madpipe.physics.atoms import dispersion_correction, edge_energy, form_factor
 
 # Chantler, Ni K, 8313 .. 8348 eV in steps of 5 (xraydb 4.5)
@@ -23,19 +23,7 @@ QUANTITIES = ("f_total", "f_resonant", "delta_phi", "f_normal")
 
 
 def measurement(points, f_prime=F_PRIME, f_double_prime=F_DOUBLE_PRIME, f0=F0):
-    channels = len(f_prime)
-    return Measurement(
-        intensity=torch.zeros(channels, points),
-        background=None,
-        good=None,
-        exposure=torch.ones(channels),
-        f_prime=torch.tensor(f_prime),
-        f_double_prime=torch.tensor(f_double_prime),
-        f0=torch.full((points,), f0),
-        variance=(0.0, 1.0, 0.0),
-        point_of_entry=torch.arange(points),
-        energy_of_channel=torch.arange(channels),
-    )
+    return without_counts(torch.tensor(f_prime), torch.tensor(f_double_prime), f0, points)
 
 
 def drawn(points, photons, rng, noise=True, **atom):

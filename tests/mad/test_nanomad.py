@@ -12,7 +12,7 @@ from scipy.optimize import least_squares
 
 from madpipe.mad import nanomad
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
-from madpipe.mad.measurement import Measurement
+from madpipe.mad.measurement import without_counts
 
 # Chantler, Ni K, 8313 .. 8348 eV in steps of 5 (xraydb 4.5)
 F_PRIME = (-5.794, -6.103, -6.552, -7.317, -9.047, -7.265, -6.549, -6.042)
@@ -30,18 +30,9 @@ def expected(parameters, data):
 
 def measurement(intensity, f_prime=F_PRIME, f_double_prime=F_DOUBLE_PRIME):
     channels, points = intensity.shape
-    return Measurement(
-        intensity=intensity,
-        background=torch.zeros(channels, points),
-        good=torch.ones(channels, points, dtype=torch.bool),
-        exposure=torch.ones(channels),
-        f_prime=torch.tensor(f_prime),
-        f_double_prime=torch.tensor(f_double_prime),
-        f0=torch.full((points,), F0),
-        variance=(0.0, 1.0, 0.0),
-        point_of_entry=torch.arange(points),
-        energy_of_channel=torch.arange(channels),
-    )
+    empty = without_counts(torch.tensor(f_prime), torch.tensor(f_double_prime), F0, points)
+    good, background = torch.ones(channels, points, dtype=torch.bool), torch.zeros(channels, points)
+    return replace(empty, intensity=intensity, background=background, good=good)
 
 
 def drawn(points, photons, rng, noise=True, lowest=0.6, **dispersion):

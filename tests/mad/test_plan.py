@@ -18,7 +18,7 @@ from madpipe.base.errors import InputError
 from madpipe.mad.exact import covariance, expected_photons, fisher_information, solve
 from madpipe.mad.figures.planning import planning
 from madpipe.mad.forward import dispersion_ratio, in_resonant_gauge, mad_intensity
-from madpipe.mad.measurement import condition_number
+from madpipe.mad.measurement import condition_number, without_counts
 from madpipe.mad.plan import atom_of, best_energies, condition, plan
 from madpipe.mad.plan.atom import doubts, least_certain, table_error, uncertainty
 from madpipe.mad.plan.errors import (
@@ -26,7 +26,6 @@ from madpipe.mad.plan.errors import (
     errors_from,
     expected_errors,
     hand_distance,
-    measured_with,
     points_of_unit_brightness,
     prior_points,
 )
@@ -101,7 +100,7 @@ def test_the_points_of_the_prior():
 
 def test_energies_add_up_to_the_information_of_all(nickel, reference):
     energy, unit, parts = reference
-    every = measured_with(*nickel.dispersion(energy), nickel.f0, unit.shape[1])
+    every = without_counts(*nickel.dispersion(energy), nickel.f0, unit.shape[1])
     whole = fisher_information(every, unit * 1e3)
     # what rounds a dark point off, a quarter photon and a wide prior, is some 1e-6 of a million photons
     assert torch.allclose(parts.information.sum(1), whole, rtol=1e-5, atol=1e-5 * float(whole.abs().max()))
@@ -137,7 +136,7 @@ def test_fits_of_drawn_counts_scatter_as_expected(nickel, reference, rng):
     energy, unit, parts = reference
     photons, draws = 1e4, 100
     truth = (unit * photons**0.5).repeat(1, draws)
-    empty = measured_with(*nickel.dispersion(energy), nickel.f0, truth.shape[1])
+    empty = without_counts(*nickel.dispersion(energy), nickel.f0, truth.shape[1])
     counts = torch.poisson(expected_photons(empty, truth), generator=rng)
     error = deviations(solve(replace(empty, intensity=counts)).parameters, truth)
     expected = expected_errors(parts, photons)
@@ -214,8 +213,8 @@ def test_the_other_hand_is_as_near_as_a_fine_grid_finds_it(nickel, reference):
         here = unit[:, [point]]
         x, f_a, phase = torch.meshgrid(0.3 + 0.7 * size, size, -here[2].sign() * turn, indexing="ij")
         trial = torch.stack([x, f_a * phase.cos(), f_a * phase.sin()]).reshape(3, -1) * here[0]
-        photons = expected_photons(measured_with(*nickel.dispersion(energy), nickel.f0, 1), here)
-        there = expected_photons(measured_with(*nickel.dispersion(energy), nickel.f0, trial.shape[1]), trial)
+        photons = expected_photons(without_counts(*nickel.dispersion(energy), nickel.f0, 1), here)
+        there = expected_photons(without_counts(*nickel.dispersion(energy), nickel.f0, trial.shape[1]), trial)
         nearest = ((there - photons).square() / photons).sum(0).min().sqrt()
         # first order across Delta_phi = 0 against the curved truth, and the grid's spacing: 15 %
         assert 0.85 < found[point] / nearest < 1.15
@@ -268,8 +267,8 @@ def test_doubt_foretells_what_a_fit_with_the_table_makes_of_the_foil(name, nicke
     energy = nickel.edge_ev + floats(SETS[name])
     unit = points_of_unit_brightness(nickel, energy)
     truth = unit * 1e3
-    true = expected_photons(measured_with(*foil.dispersion(energy), foil.f0, unit.shape[1]), truth)
-    tabulated = measured_with(*nickel.dispersion(energy), nickel.f0, unit.shape[1])
+    true = expected_photons(without_counts(*foil.dispersion(energy), foil.f0, unit.shape[1]), truth)
+    tabulated = without_counts(*nickel.dispersion(energy), nickel.f0, unit.shape[1])
     error = deviations(solve(replace(tabulated, intensity=true)).parameters, truth)
     told = expected_errors(contributions(nickel, energy, unit), math.inf, 1.0)
     for quantity in ("f_resonant", "f_normal", "delta_phi"):
@@ -283,10 +282,10 @@ def test_small_doubt_is_what_fits_with_moved_edges_err_by(nickel, reference):
     energy = floats((8290, 8325, 8345, 8370))
     unit = points_of_unit_brightness(atom, energy)
     truth, size = unit * 1e3, unit.shape[1]
-    here = measured_with(*atom.dispersion(energy), atom.f0, size)
+    here = without_counts(*atom.dispersion(energy), atom.f0, size)
     squares = []
     for moved in zip(*atom.moved(energy), strict=True):
-        counts = expected_photons(measured_with(*moved, atom.f0, size), truth)
+        counts = expected_photons(without_counts(*moved, atom.f0, size), truth)
         squares.append(deviations(solve(replace(here, intensity=counts)).parameters, truth)["f_resonant"].square())
     told = expected_errors(contributions(atom, energy, unit), math.inf, 1.0)["f_resonant"]
     ratio = told / torch.stack(squares).mean(0).sqrt()
@@ -535,7 +534,7 @@ def test_covariance_scales_with_the_photons_as_the_plan_assumes(nickel, referenc
     """Everything is worked out at a million photons and scaled: so does the engine's own bound at ten thousand."""
     energy, unit, parts = reference
     bright = unit * 1e2
-    every = measured_with(*nickel.dispersion(energy), nickel.f0, unit.shape[1])
+    every = without_counts(*nickel.dispersion(energy), nickel.f0, unit.shape[1])
     direct = covariance(fisher_information(every, bright))
     scaled = covariance(parts.information.sum(1))
     assert torch.allclose(direct, scaled, rtol=1e-3, atol=1e-3 * float(direct.abs().median()))

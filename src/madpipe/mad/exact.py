@@ -2,7 +2,7 @@
 
 With weights in the ratio of the exposures the problem is solved globally in closed form (:mod:`madpipe.mad.cone`);
 two or three Newton steps on the likelihood lead from there to its maximum, where the certificate is checked. Points
-that fail it, or that the data hardly determine, start again with a weak prior on |F_A|.
+that fail it, or that the data hardly determine, climb with a weak prior on |F_A|.
 
 Inside, p + iq = |F_A/f0| exp(i Delta_phi): then the design matrix is the same for every point, and normal matrices are
 matrix products. All the rest is plain arithmetic on (component, point), no library call per point.
@@ -25,6 +25,7 @@ _TILE_ON_DEVICE = 1 << 20
 _FEW_STEPS = 5  # on a tile; what has not settled by then goes on together with the other tiles' stragglers
 _CERTIFICATE = 1e-12  # rounding allowed in H + lambda M >= 0, relative to the diagonal of H
 _PULL = 0.1  # standard errors by which the prior may move a point that does without it
+_USUAL_SHARE = 0.1  # of the prior's scale: a usual |F_A/f0|^2, where the start has less
 _TYPICAL_F0 = 20.0  # electron; where nothing depends on it but which way a point takes first
 _PLACE = {pair: place for place, (i, j) in enumerate(PAIRS) for pair in ((i, j), (j, i))}
 
@@ -81,9 +82,8 @@ def solve(
         rest = problem_of(measurement.part(some), prior_breadth)
         _put(ends, some, _second(rest, ends.start[:, some], max_iterations, tolerance))
     channels = measurement.channels()
-    scale = torch.stack([torch.ones_like(measurement.f0), measurement.f0, measurement.f0])
     return Solution(
-        ends.theta * scale,
+        ends.theta * measurement.reduction(),
         ends.covariance,
         ends.expected,
         ends.chi2,
@@ -119,14 +119,13 @@ def fisher_information(measurement: Measurement, parameters: Float[Tensor, "3 po
     information on a modulus, 4 tau per channel, does not vanish with it.
     """
     problem = problem_of(measurement, 0.0)
-    theta = torch.stack([parameters[0], parameters[1] / measurement.f0, parameters[2] / measurement.f0])
+    theta = parameters / measurement.reduction()
     return _information(problem, theta, times(problem.products, slope_at(problem, theta).weight))
 
 
 def expected_photons(measurement: Measurement, parameters: Float[Tensor, "3 point"]) -> Float[Tensor, "channel point"]:
     """Expected photons without background, from x, a, b."""
-    x, a, b = parameters
-    return times(measurement.design()[..., None], unknowns(torch.stack([x, a / measurement.f0, b / measurement.f0])))
+    return times(measurement.design()[..., None], unknowns(parameters / measurement.reduction()))
 
 
 @dataclass(frozen=True)
@@ -178,7 +177,7 @@ def _weak(problem: Problem, start: Float[Tensor, "3 point"]) -> Bool[Tensor, "po
     typical = torch.stack([_TYPICAL_F0 * torch.ones_like(phase), phase.cos(), phase.sin()]).to(start)
     rows = times(problem.products, 1 / times(problem.design, unknowns(typical)))
     error = covariance(torch.stack(curvature(rows, typical)))[3:].mean(-1)[[0, 2]].mean()
-    square = torch.maximum(start[1] * start[1] + start[2] * start[2], 0.1 * problem.prior_scale)
+    square = torch.maximum(start[1] * start[1] + start[2] * start[2], _USUAL_SHARE * problem.prior_scale)
     felt = 2 * TAIL / (problem.prior_scale + square)
     return felt * felt * square * error > _PULL**2
 

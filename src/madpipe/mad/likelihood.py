@@ -60,18 +60,9 @@ def problem_of(measurement: Measurement, prior_breadth: float) -> Problem:
     design = measurement.design()
     products = torch.stack([design[:, i] * design[:, j] for i, j in PAIRS])
     brightness = measurement.brightness()
-    scale = _prior_scale(measurement, brightness, prior_breadth) if prior_breadth else None
+    scale = prior_breadth * measurement.pure_resonant(brightness) if prior_breadth else None
     least = measurement.least(brightness)
     return Problem(measurement, design[..., None], products[..., None], measurement.net(), least, scale)
-
-
-def _prior_scale(
-    measurement: Measurement, brightness: Float[Tensor, "point"], breadth: float
-) -> Float[Tensor, "point"]:
-    """Some times |F_A/f0|^2 of a pure resonant element as bright as the point: I / |f0 + f' + if''|^2."""
-    f_prime, f_double_prime, f0 = measurement.f_prime, measurement.f_double_prime, measurement.f0
-    square = (f_prime.square() + f_double_prime.square()).mean()
-    return breadth * brightness / (f0 * f0 + 2 * f_prime.mean() * f0 + square)
 
 
 def climb(

@@ -60,6 +60,10 @@ class Measurement:
         """Expected photons of a channel, from those of the point alone."""
         return photons if self.background is None else photons + self.background
 
+    def reduction(self) -> Float[Tensor, "3 point"]:
+        """What x, a, b are divided by to give x, p, q, with p + iq = |F_A/f0| exp(i Delta_phi): 1, f0, f0."""
+        return torch.stack([torch.ones_like(self.f0), self.f0, self.f0])
+
     def variance_at(self, expected: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Variance of the observation where this many photons are expected [photon^2]."""
         constant, linear, quadratic = self.variance
@@ -70,6 +74,11 @@ class Measurement:
     def brightness(self) -> Float[Tensor, "point"]:
         """Mean photons of a channel at unit exposure, one photon more in all so that none is dark."""
         return (added(self.net()).clamp(min=0) + 1) / self.total_exposure().clamp(min=1e-30)
+
+    def pure_resonant(self, brightness: Float[Tensor, "point"]) -> Float[Tensor, "point"]:
+        """|F_A/f0|^2 of a pure resonant element as bright as the point: I / |f0 + f' + if''|^2, over the channels."""
+        square = (self.f_prime.square() + self.f_double_prime.square()).mean()
+        return brightness / (self.f0 * self.f0 + 2 * self.f_prime.mean() * self.f0 + square)
 
     def least(self, brightness: Float[Tensor, "point"]) -> Float[Tensor, "channel point"]:
         """Expected photons below which a channel weighs no more: one that the model darkens must not decide alone."""
@@ -84,6 +93,25 @@ class Measurement:
         names = ("intensity", "background", "good", "f0")
         kept = {name: getattr(self, name) for name in names if getattr(self, name) is not None}
         return replace(self, **{name: values[..., which] for name, values in kept.items()})
+
+
+def without_counts(
+    f_prime: Float[Tensor, "channel"], f_double_prime: Float[Tensor, "channel"], f0: float, points: int
+) -> Measurement:
+    """Points not measured yet, all alike: unit exposure, Poisson noise, no background."""
+    channels = len(f_prime)
+    return Measurement(
+        intensity=f_prime.new_zeros(channels, points),
+        background=None,
+        good=None,
+        exposure=torch.ones_like(f_prime),
+        f_prime=f_prime,
+        f_double_prime=f_double_prime,
+        f0=f_prime.new_full((points,), f0),
+        variance=(0.0, 1.0, 0.0),
+        point_of_entry=torch.arange(points),
+        energy_of_channel=torch.arange(channels),
+    )
 
 
 def measurement_from_stack(stack: Stack, device: torch.device | None = None) -> Measurement:

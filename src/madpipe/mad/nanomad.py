@@ -115,7 +115,7 @@ def _solve_part(
     scaled = torch.where((observed > 0).any(0), _cartesian(polar), 0.0)
     photons = _photons(problem, scaled)
     chi2 = (problem.weight * (problem.data - photons).square()).sum(0)
-    scale = torch.stack([torch.ones_like(noise), measurement.f0, measurement.f0])
+    scale = measurement.reduction()
     parameters, normal = scaled * scale, _normal(problem, _derivatives(scaled)) / (scale[:, None] * scale)
     bound = _PRIOR**2 * (parameters.square().sum(0) + noise.clamp(min=1e-30))
     row, column = torch.triu_indices(3, 3, device=bound.device)

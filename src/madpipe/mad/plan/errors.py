@@ -11,7 +11,7 @@ from madpipe.mad.columns import added
 from madpipe.mad.exact import covariance, expected_photons, fisher_information
 from madpipe.mad.fit import structure_factors
 from madpipe.mad.likelihood import climb, problem_of
-from madpipe.mad.measurement import Measurement
+from madpipe.mad.measurement import Measurement, without_counts
 from madpipe.mad.plan.atom import Atom
 
 QUANTITIES = ("f_total", "f_resonant", "delta_phi", "f_normal")
@@ -42,29 +42,10 @@ def prior_points() -> Float[Tensor, "3 point"]:
     return torch.stack([torch.ones_like(resonant.real), resonant.real, resonant.imag])
 
 
-def measured_with(
-    f_prime: Float[Tensor, "channel"], f_double_prime: Float[Tensor, "channel"], f0: float, points: int
-) -> Measurement:
-    """A measurement without counts yet: unit exposure, Poisson noise, no background."""
-    channels = len(f_prime)
-    return Measurement(
-        intensity=f_prime.new_zeros(channels, points),
-        background=None,
-        good=None,
-        exposure=torch.ones_like(f_prime),
-        f_prime=f_prime,
-        f_double_prime=f_double_prime,
-        f0=f_prime.new_full((points,), f0),
-        variance=(0.0, 1.0, 0.0),
-        point_of_entry=torch.arange(points),
-        energy_of_channel=torch.arange(channels),
-    )
-
-
 def points_of_unit_brightness(atom: Atom, energy: Float[Tensor, "energy"]) -> Float[Tensor, "3 point"]:
     """The prior's points, each scaled to one photon per energy on average over these energies."""
     points = prior_points()
-    photons = expected_photons(measured_with(*atom.dispersion(energy), atom.f0, points.shape[1]), points)
+    photons = expected_photons(without_counts(*atom.dispersion(energy), atom.f0, points.shape[1]), points)
     return points * photons.mean(0).rsqrt()
 
 
@@ -73,14 +54,14 @@ def contributions(atom: Atom, energy: Float[Tensor, "energy"], unit: Float[Tenso
     bright = unit * _BRIGHT**0.5
     f_prime, f_double_prime = atom.dispersion(energy)
     count = unit.shape[1]
-    every = measured_with(f_prime, f_double_prime, atom.f0, count)
+    every = without_counts(f_prime, f_double_prime, atom.f0, count)
     photons = expected_photons(every, bright)
     single = [
-        measured_with(*one, atom.f0, count) for one in zip(f_prime[:, None], f_double_prime[:, None], strict=True)
+        without_counts(*one, atom.f0, count) for one in zip(f_prime[:, None], f_double_prime[:, None], strict=True)
     ]
     information = torch.stack([fisher_information(one, bright) for one in single], dim=1)
     moved = zip(*atom.moved(energy), strict=True)
-    true = torch.stack([expected_photons(measured_with(*one, atom.f0, count), bright) for one in moved])
+    true = torch.stack([expected_photons(without_counts(*one, atom.f0, count), bright) for one in moved])
     weight = 1 / photons.clamp(min=1e-9 * _BRIGHT)
     pull = slopes(every, bright)[:, None] * ((true - photons) * weight)
     return Contributions(unit, information, pull / _BRIGHT**0.5)
@@ -154,7 +135,7 @@ def hand_distance(
     """
     bright = unit * _BRIGHT**0.5
     f0 = bright.new_tensor([1.0, atom.f0, atom.f0])[:, None]
-    measurement = measured_with(*atom.dispersion(energy), atom.f0, unit.shape[1])
+    measurement = without_counts(*atom.dispersion(energy), atom.f0, unit.shape[1])
     photons = expected_photons(measurement, bright)
     problem = problem_of(replace(measurement, intensity=photons), 0.0)
     end = climb(problem, bright / f0 * bright.new_tensor([1.0, 1.0, -1.0])[:, None], _CLIMB, 1e-8)[0] * f0

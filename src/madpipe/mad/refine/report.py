@@ -94,9 +94,7 @@ def _columns(
 def resonant_share(state: State) -> float:
     """Median of |F_A|^2 over that of a pure resonant element as bright as the point."""
     measurement, (_, a, b) = state.measurement, state.solution.parameters
-    f_prime, f_double_prime = measurement.f_prime[:, None], measurement.f_double_prime[:, None]
-    scattering = (measurement.f0 + f_prime).square() + f_double_prime.square()
-    pure = measurement.brightness() * measurement.f0.square() / scattering.mean(0)
+    pure = measurement.pure_resonant(measurement.brightness()) * measurement.f0.square()
     return float(((a * a + b * b) / pure).median())
 
 

@@ -169,7 +169,7 @@ def linearised(state: State) -> Sums:
 def _tile(measurement: Measurement, parameters: Float[Tensor, "3 point"]) -> tuple[Tensor, ...]:
     """The sums of one tile: information, gradient, response of sum |F_A|^2, that sum, its variance."""
     f0 = measurement.f0
-    theta = parameters / torch.stack([torch.ones_like(f0), f0, f0])
+    theta = parameters / measurement.reduction()
     photons = measurement.design() @ linear_unknowns(theta)
     weight = measurement.weights(measurement.with_background(photons))
     own, by = _by_own_unknowns(measurement, theta), _by_nuisances(measurement, theta, photons)
