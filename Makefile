@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all setup test smoke report bench lint lock clean help
+.PHONY: all setup test smoke testsuite ablation weights report bench lint lock clean help
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -44,6 +44,16 @@ test: setup  ## run all tests, the smoke workflow among them
 smoke: setup  ## run the whole workflow on tiny data into results/smoke
 	$(SNAKEMAKE) --configfile config/smoke.yaml
 
+testsuite: setup  ## compare fit, NanoMAD, reference U-Net and the shipped network on the whole test suite
+	$(SNAKEMAKE) --configfile config/suite.yaml
+
+ablation: setup  ## train every variant of the network with three seeds and draw the comparison
+	$(SNAKEMAKE) results/mad/figures/ablation.pdf
+
+weights: setup  ## train the weights that come with madpipe anew, and put them into the package
+	$(SNAKEMAKE) --configfile config/weights.yaml -- results/weights/mad/network/weights.safetensors
+	cp results/weights/mad/network/weights.safetensors src/madpipe/mad/weights.safetensors
+
 report: setup  ## write results/report.html from the finished results
 	$(SNAKEMAKE) --report $(REPORT)
 
@@ -70,4 +80,4 @@ clean:  ## remove results, logs and caches; .venv stays
 	rm -rf results logs .snakemake .pytest_cache .ruff_cache .hypothesis .benchmarks
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-7s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile

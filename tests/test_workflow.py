@@ -15,6 +15,7 @@ import yaml
 
 from madpipe import config as configuration
 from madpipe.base.config import dropped_nulls, merge, read_yaml, to_yaml, validate
+from madpipe.mad.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -87,7 +88,9 @@ def test_default_run_holds_every_step(project):
     assert jobs["mad_train"] == 1
     assert jobs["mad_infer"] == 4
     assert jobs["mad_retrieve"] == 2
-    assert jobs["mad_figures"] == 4
+    assert jobs["mad_testsuite"] == jobs["mad_comparison"] == 1
+    assert jobs["mad_compare"] == 3
+    assert jobs["mad_figures"] == 6
 
 
 @pytest.mark.parametrize(
@@ -100,9 +103,33 @@ def test_default_run_holds_every_step(project):
 )
 def test_a_step_adds_its_own_rules_only(project, steps, added):
     samples = {**NOTHING_ELSE, "p9": None, "alone": {"dimensions": 2, "grid": 32, "steps": steps}}
-    jobs = planned(project, *overlay(project, {"mad": {"samples": samples}}))
+    jobs = planned(project, *overlay(project, {"mad": {"samples": samples, "testsuite": {"sets": []}}}))
     frame = {"all", "resolved_config", "mad_figures", "mad_sample_figures"}
     assert set(jobs) - frame == added
+
+
+def test_the_test_suite_is_compared_where_the_network_runs(project):
+    samples = {**NOTHING_ELSE, "p9": None, "alone": {"dimensions": 2, "grid": 32, "steps": ["fit", "infer"]}}
+    words = overlay(project, {"mad": {"samples": samples, "testsuite": {"methods": ["exact", "unet_patches"]}}})
+    jobs = planned(project, *words)
+    assert (jobs["mad_testsuite"], jobs["mad_compare"], jobs["mad_comparison"]) == (1, 2, 1)
+    assert jobs["mad_train"] == 2  # the network, and the reference design for the comparison
+    samples["alone"]["steps"] = ["fit"]
+    jobs = planned(project, *overlay(project, {"mad": {"samples": samples}}))
+    assert jobs["mad_testsuite"] == jobs["mad_train"] == 0
+
+
+def test_shipped_weights_need_no_training(project):
+    jobs = planned(project, *overlay(project, {"mad": {"infer": {"weights": "shipped"}}}))
+    assert jobs["mad_train"] == 0
+    assert jobs["mad_infer"] == 4
+
+
+def test_the_ablation_runs_when_asked_for_only(project):
+    jobs = planned(project, "results/mad/figures/ablation.pdf")
+    assert jobs["mad_ablate"] == 3 * len(VARIANTS)
+    assert jobs["mad_ablation"] == jobs["mad_figures"] == 1
+    assert planned(project)["mad_ablate"] == 0
 
 
 def test_a_measured_stack_is_five_lines_of_yaml(project):
@@ -138,7 +165,8 @@ def test_a_section_is_seen_by_its_own_rule_only(project):
     text = (project / "workflow" / "rules" / "mad.smk").read_text()
     for rule, body in re.findall(r"^rule (\w+):(.*?)(?=^rule |\Z)", text, re.DOTALL | re.MULTILINE):
         sections = set(re.findall(r"parameters\(MAD\.(\w+)\)", body))
-        assert sections <= {rule.removeprefix("mad_"), rule.removeprefix("mad_") + "_"}, rule
+        shared = {"mad_ablate": {"ablation"}, "mad_compare": {"validate_"}}.get(rule, set())
+        assert sections <= {rule.removeprefix("mad_"), rule.removeprefix("mad_") + "_"} | shared, rule
 
 
 SMOKE = ("--configfile", "config/smoke.yaml")
@@ -193,6 +221,8 @@ def test_an_edit_of_the_loss_reruns_training_and_what_follows(smoke):
     assert jobs["mad_train"] == 1
     assert jobs["mad_infer"] == 2
     assert jobs["mad_validate"] == 2  # those that the network answered
+    assert jobs["mad_compare"] == 2
+    assert jobs["mad_testsuite"] == 0
     assert jobs["mad_simulate"] == jobs["mad_fit"] == jobs["mad_retrieve"] == jobs["mad_convert"] == 0
 
 

@@ -27,11 +27,10 @@ from madpipe.mad.readers.nanomad import SUFFIXES as NANOMAD
 from madpipe.mad.readers.nanomad import write_nanomad
 from madpipe.mad.records import Fit, RealSpace, Stack
 from madpipe.mad.retrieve import retrieve
+from madpipe.mad.shipped import shipped_weights
 from madpipe.mad.validate import score
 from madpipe.mad.volume import fit_file
 from madpipe.mad.weights import load_network
-
-_TRAINED = "results/mad/network/weights.pt"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -106,7 +105,9 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
     command = commands.add_parser("predict", help="stack.h5 -> inferred.h5, by the network")
     command.add_argument("stack")
     command.add_argument("-o", "--output", required=True)
-    command.add_argument("--weights", default=_TRAINED, help=f"trained weights (default: {_TRAINED})")
+    command.add_argument("--weights", help="trained weights (default: those that come with madpipe)")
+    help_only = "the network's prediction alone; by default the counts of each point correct it"
+    command.add_argument("--prediction-only", dest="refine", action="store_false", default=None, help=help_only)
     _add_config(command)
     command.set_defaults(run=_predict)
 
@@ -212,8 +213,11 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 def _predict(arguments: argparse.Namespace) -> None:
     stack = store.read(arguments.stack, Stack)
-    network = load_network(arguments.weights)
-    _save(arguments, infer(stack, network, _section(arguments, "infer", InferConfig)))
+    network = load_network(arguments.weights or shipped_weights())
+    config = _section(arguments, "infer", InferConfig)
+    if arguments.refine is not None:
+        config = config.model_copy(update={"refine": arguments.refine})
+    _save(arguments, infer(stack, network, config))
 
 
 def _retrieve(arguments: argparse.Namespace) -> None:
@@ -239,7 +243,7 @@ def _score(arguments: argparse.Namespace) -> None:
             objects[item.route] = item
         else:
             answer = store.read(file, Fit)
-            answers["network" if answer.method == "network" else "fit"] = answer
+            answers["network" if answer.method.startswith("network") else "fit"] = answer
     config = _section(arguments, "validate_", ValidateConfig)
     scores = score(stack, answers, objects, config, runtime.generator_for(arguments.seed, "score"))
     store.write_json(arguments.output, scores)

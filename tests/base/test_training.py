@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 
 from madpipe.base.errors import InputError
-from madpipe.base.training import History, Schedule, load_tensors, save_tensors, train
+from madpipe.base.training import History, Schedule, drawn_ahead, load_tensors, save_tensors, train
 
 TRUE = torch.tensor([1.0, -2.0, 0.5])
 
@@ -291,3 +292,95 @@ def test_files_do_not_know_their_name(tmp_path):
 def test_missing_file_is_named(tmp_path):
     with pytest.raises(InputError, match=r"none\.pt.*existing weights"):
         load_tensors(tmp_path / "none.pt", "weights", ())
+
+
+# workers, and the generator of each step
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+def test_workers_change_no_number(workers):
+    model, history, generator = run()
+    other, other_history, other_generator = run(plan=schedule(workers=workers))
+    assert same(weights_of(model), weights_of(other))
+    assert other_history == history
+    assert torch.equal(generator.get_state(), other_generator.get_state())
+
+
+def test_interrupted_training_with_workers_goes_on_to_the_same_bits(tmp_path):
+    path = tmp_path / "train.ckpt"
+
+    def pulled_plug(step, source):
+        if step == 23:
+            raise KeyboardInterrupt
+        return draw(step, source)
+
+    with pytest.raises(KeyboardInterrupt):
+        run(path, draw=pulled_plug, plan=schedule(workers=2))
+    resumed, resumed_history, _ = run(path, plan=schedule(workers=3), seed=12345)
+    model, history, _ = run()
+    assert same(weights_of(model), weights_of(resumed))
+    assert resumed_history == history
+
+
+def test_a_step_s_batch_does_not_depend_on_the_steps_before(tmp_path):
+    """Each step has a generator of its own: drawing more at one step leaves the next ones alone."""
+    seen = {}
+
+    def watching(greedy):
+        def drawn(step, source):
+            if greedy:
+                torch.randn(1000 * (step + 1), generator=source)
+            else:
+                seen[step] = torch.randn(3, generator=torch.Generator().manual_seed(source.initial_seed()))
+            return draw(step, source)
+
+        return drawn
+
+    run(draw=watching(greedy=False))
+    first = dict(seen)
+    run(draw=watching(greedy=True))
+    run(draw=watching(greedy=False))
+    assert all(torch.equal(first[step], seen[step]) for step in first)
+    assert len({tuple(values.tolist()) for values in first.values()}) == 40  # no two steps draw the same
+    run(draw=watching(greedy=False), seed=8)
+    assert not any(torch.equal(first[step], seen[step]) for step in first)
+
+
+@pytest.mark.parametrize("workers", [0, 1, 4])
+def test_batches_come_in_order_and_none_twice(workers):
+    lock, drawn = threading.Lock(), []
+
+    def slow_first(step):
+        time.sleep(0.02 if step % 4 == 0 else 0)
+        with lock:
+            drawn.append(step)
+        return step
+
+    assert list(drawn_ahead(slow_first, range(3, 20), workers)) == list(range(3, 20))
+    assert sorted(drawn) == list(range(3, 20))
+
+
+def test_workers_stay_a_bounded_way_ahead():
+    drawn = []
+
+    def note(step):
+        drawn.append(step)
+        return step
+
+    batches = drawn_ahead(note, range(100), 2)
+    assert next(batches) == 0
+    time.sleep(0.1)
+    assert len(drawn) <= 2 * 2 + 1
+    batches.close()
+    time.sleep(0.05)
+    assert len(drawn) <= 2 * 2 + 1  # closed early: what waited was called off
+
+
+def test_an_error_in_a_worker_reaches_the_training():
+    def broken(step, source):
+        if step == 7:
+            raise InputError("a batch needs particles; there are none; draw some")
+        return draw(step, source)
+
+    with pytest.raises(InputError, match="a batch needs particles"):
+        run(draw=broken, plan=schedule(workers=2))

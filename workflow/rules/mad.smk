@@ -60,21 +60,23 @@ rule mad_fit:
 
 
 rule mad_train:
-    """Train the network on simulated particles."""
+    """Train a network on simulated particles: this run's own, or the reference design."""
     output:
-        weights=f"{DATA}/network/weights.pt",
-        history=f"{DATA}/network/history.json",
+        weights=f"{DATA}/{{network}}/weights.safetensors",
+        history=f"{DATA}/{{network}}/history.json",
     log:
-        f"{MAD_LOGS}/network/train.log",
+        f"{MAD_LOGS}/{{network}}/train.log",
     benchmark:
-        f"{MAD_LOGS}/network/train.tsv"
+        f"{MAD_LOGS}/{{network}}/train.tsv"
+    wildcard_constraints:
+        network="network|unet_patches",
     conda:
         CONDA
     threads: MAD.train.threads
     params:
-        config=parameters(MAD.train),
+        config=training_of,
         seed=SETTINGS.seed,
-        checkpoint=f"{DATA}/network/train.ckpt",
+        checkpoint=lambda wildcards: f"{DATA}/{wildcards.network}/train.ckpt",
         code=fingerprint("madpipe.mad.train"),
     script:
         "../scripts/mad_train.py"
@@ -84,7 +86,7 @@ rule mad_infer:
     """Answer every Q point with the network."""
     input:
         stack=f"{DATA}/{{sample}}/stack.h5",
-        weights=f"{DATA}/network/weights.pt",
+        weights=WEIGHTS,
     output:
         f"{DATA}/{{sample}}/inferred.h5",
     log:
@@ -144,3 +146,119 @@ rule mad_validate:
         code=fingerprint("madpipe.mad.validate"),
     script:
         "../scripts/mad_validate.py"
+
+
+rule mad_testsuite:
+    """Simulate the stacks of the test suite, which no training sees."""
+    output:
+        SUITE_STACKS,
+    log:
+        f"{MAD_LOGS}/testsuite/testsuite.log",
+    benchmark:
+        f"{MAD_LOGS}/testsuite/testsuite.tsv"
+    conda:
+        CONDA
+    params:
+        config={
+            key: value
+            for key, value in parameters(MAD.testsuite).items()
+            if key != "methods"
+        },
+        code=fingerprint("madpipe.mad.suite.cases", "madpipe.mad.sample"),
+    script:
+        "../scripts/mad_testsuite.py"
+
+
+rule mad_compare:
+    """Let one method answer the test suite and score it against the truth."""
+    input:
+        unpack(suite_weights),
+        stacks=SUITE_STACKS,
+    output:
+        f"{SUITE}/{{method}}.json",
+    log:
+        f"{MAD_LOGS}/testsuite/{{method}}.log",
+    benchmark:
+        f"{MAD_LOGS}/testsuite/{{method}}.tsv"
+    wildcard_constraints:
+        method=one_of(MAD.testsuite.methods),
+    conda:
+        CONDA
+    threads: MAD.infer.threads
+    params:
+        method=lambda wildcards: wildcards.method,
+        fit=lambda wildcards: of_method(wildcards, "fit"),
+        infer=lambda wildcards: of_method(wildcards, "infer"),
+        validate=parameters(MAD.validate_),
+        code=lambda wildcards: method_fingerprint(wildcards.method),
+    script:
+        "../scripts/mad_compare.py"
+
+
+rule mad_comparison:
+    """Put the scores of all methods side by side, as a table."""
+    input:
+        SUITE_SCORES,
+    output:
+        f"{SUITE}/comparison.csv",
+    log:
+        f"{MAD_LOGS}/testsuite/comparison.log",
+    localrule: True
+    conda:
+        CONDA
+    params:
+        code=fingerprint("madpipe.mad.suite.scores"),
+    script:
+        "../scripts/mad_comparison.py"
+
+
+rule mad_ablate:
+    """Train one variant of the network, and compare it on the ablation's particles."""
+    output:
+        scores=f"{DATA}/ablation/{{number}}_{{training}}.json",
+        weights=f"{DATA}/ablation/{{number}}_{{training}}.safetensors",
+    log:
+        f"{MAD_LOGS}/ablation/{{number}}_{{training}}.log",
+    benchmark:
+        f"{MAD_LOGS}/ablation/{{number}}_{{training}}.tsv"
+    wildcard_constraints:
+        number=r"\d+",
+        training=r"\d+",
+    conda:
+        CONDA
+    params:
+        variant=lambda wildcards: list(VARIANTS)[int(wildcards.number)],
+        training=lambda wildcards: int(wildcards.training),
+        config=parameters(MAD.ablation),
+        seed=SETTINGS.seed,
+        code=fingerprint("madpipe.mad.ablation", "madpipe.mad.train"),
+    script:
+        "../scripts/mad_ablate.py"
+
+
+rule mad_ablation:
+    """Compare losses and designs, an ensemble and Monte-Carlo dropout among them."""
+    input:
+        scores=expand(
+            f"{DATA}/ablation/{{number}}_{{training}}.json",
+            number=range(len(VARIANTS)),
+            training=range(MAD.ablation.seeds),
+        ),
+        weights=expand(
+            f"{DATA}/ablation/{{number}}_{{training}}.safetensors",
+            number=COMMITTEE_OF,
+            training=range(MAD.ablation.seeds),
+        ),
+    output:
+        json=f"{DATA}/ablation/table.json",
+        csv=f"{DATA}/ablation/table.csv",
+    log:
+        f"{MAD_LOGS}/ablation/table.log",
+    conda:
+        CONDA
+    params:
+        config=parameters(MAD.ablation),
+        seed=SETTINGS.seed,
+        code=fingerprint("madpipe.mad.ablation"),
+    script:
+        "../scripts/mad_ablation.py"

@@ -61,6 +61,50 @@ def answers(wildcards):
 
 FIGURES = f"{DATA}/figures"
 NETWORK = f"{DATA}/network"
+WEIGHTS = (
+    f"{NETWORK}/weights.safetensors"
+    if MAD.infer.weights == "trained"
+    else str(shipped_weights())
+)
+
+
+def training_of(wildcards):
+    """Give the section of a training; the reference design differs in its design only."""
+    if wildcards.network == "network":
+        return parameters(MAD.train)
+    return parameters(MAD.train) | {"network": wildcards.network, "loss": "squared"}
+
+
+SUITE = f"{DATA}/testsuite"
+SUITE_STACKS = [
+    f"{SUITE}/{name}/{case}.h5"
+    for name, samples in outline(MAD.testsuite).items()
+    for case in samples
+]
+SUITE_SCORES = [f"{SUITE}/{method}.json" for method in MAD.testsuite.methods]
+IS_COMPARED = bool(
+    runs("infer") and SUITE_STACKS
+)  # who wants no network needs no suite
+
+
+def suite_weights(wildcards):
+    """Name the weights that a method of the comparison needs, if any."""
+    own = {"network": WEIGHTS, "network_refined": WEIGHTS}
+    weights = {**own, "unet_patches": f"{DATA}/unet_patches/weights.safetensors"}
+    method = wildcards.method
+    return {"weights": weights[method]} if method in weights else {}
+
+
+def of_method(wildcards, section):
+    """Give a section of the configuration to the methods that it is for."""
+    is_fit = wildcards.method in ("exact", "nanomad")
+    return parameters(getattr(MAD, section)) if is_fit == (section == "fit") else {}
+
+
+def method_fingerprint(method):
+    """Hash what a method of the comparison runs."""
+    runs_in = "fit" if method in ("exact", "nanomad") else "infer"
+    return fingerprint("madpipe.mad.suite.scores", f"madpipe.mad.{runs_in}")
 
 
 def files(name, samples):
@@ -79,7 +123,41 @@ if SAMPLES:
     SHARED["r_factor"] = {"scores": files("scores.json", SAMPLES)}
 if SIMULATED:
     SHARED["error_vs_counts"] = {"scores": files("scores.json", SIMULATED)}
-if runs("infer"):
+if IS_COMPARED:
+    SHARED["suite_errors"] = {"comparisons": SUITE_SCORES}
+if IS_COMPARED and "network_refined" in MAD.testsuite.methods:
+    SHARED["calibration"] = {"comparisons": SUITE_SCORES}
+    if len(MAD.testsuite.sets) > 1:
+        SHARED["generalisation"] = {"comparisons": SUITE_SCORES}
+
+
+def particle_of(name):
+    """Give all that a simulated sample's particle and measurement depend on, but for the photons."""
+    return SAMPLES[name].model_dump_json(exclude={"photons", "steps"})
+
+
+def by_photons(names):
+    """Sort samples by their photons."""
+    return sorted(names, key=lambda name: SAMPLES[name].photons)
+
+
+FRAMES = [
+    name
+    for name in runs("infer")
+    if name in SIMULATED and SAMPLES[name].dimensions == 2
+]
+ALIKE = [
+    [other for other in FRAMES if particle_of(other) == particle_of(name)]
+    for name in FRAMES
+]
+if max(map(len, ALIKE), default=0) >= 3:
+    BUDGETS = by_photons(max(ALIKE, key=len))[:3]
+    SHARED["budgets"] = {
+        "stacks": files("stack.h5", BUDGETS),
+        "fits": files("fit.h5", BUDGETS),
+        "networks": files("inferred.h5", BUDGETS),
+    }
+if runs("infer") and MAD.infer.weights == "trained":
     SHARED["training_curves"] = {"history": f"{NETWORK}/history.json"}
 
 
@@ -126,4 +204,14 @@ MAD_FIGURES = expand(f"{FIGURES}/{{figure}}.pdf", figure=SHARED) + [
 ]
 
 
-MAD_TARGETS = [*files("scores.json", SAMPLES), *MAD_FIGURES]
+NUMBERS = {variant: number for number, variant in enumerate(VARIANTS)}
+COMMITTEE_OF = [NUMBERS[BASE], NUMBERS[DROPPED]]
+# drawn when asked for only: its trainings take an hour
+SHARED["ablation"] = {"table": f"{DATA}/ablation/table.json"}
+
+
+MAD_TARGETS = [
+    *files("scores.json", SAMPLES),
+    *([f"{SUITE}/comparison.csv"] if IS_COMPARED else []),
+    *MAD_FIGURES,
+]

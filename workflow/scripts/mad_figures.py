@@ -12,7 +12,7 @@ RECORDS = {"stack": Stack, "fit": Fit, "network": Fit, "real_space": RealSpace}
 
 def load(name, files):
     """Read an input by its name; a plural name stands for several files."""
-    if name in ("stacks", "fits", "scores"):
+    if name in ("stacks", "fits", "networks", "scores", "comparisons"):
         return [load(name.removesuffix("s"), file) for file in ([files] if isinstance(files, str) else files)]
     return store.read(files, RECORDS[name]) if name in RECORDS else json.loads(Path(files).read_text())
 

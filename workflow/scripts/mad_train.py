@@ -11,7 +11,7 @@ from madpipe.mad.weights import save_network
 given = snakemake.params
 config = TrainConfig(**given.config)
 with runtime.job(snakemake.log[0], config.threads):
-    generator = runtime.generator_for(given.seed, "mad_train")
+    generator = runtime.generator_for(given.seed, "mad_train", config.network)
     trained, history = train(config, generator, checkpoint=Path(given.checkpoint), code=given.code)
     save_network(snakemake.output.weights, trained)
     store.write_json(snakemake.output.history, dataclasses.asdict(history))

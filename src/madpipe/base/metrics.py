@@ -1,5 +1,7 @@
 """Numbers that compare a prediction with a truth; arrays in, one number out, standard errors beside them."""
 
+import math
+
 import numpy as np
 
 _Array = np.ndarray
@@ -29,6 +31,42 @@ def root_mean_square(error: _Array) -> tuple[float, float]:
     return float(rms), float(squares.std() / np.sqrt(len(error)) / (2 * rms)) if rms > 0 else 0.0
 
 
+def pooled_ratio(numerator: _Array, denominator: _Array, *, root: bool = False) -> tuple[float, float]:
+    r"""Ratio of two sums over independent samples, or its root, with the jackknife's standard error [1].
+
+    .. math::
+        \hat\theta = \frac{\sum_i a_i}{\sum_i b_i},\qquad
+        s^2 = \frac{n - 1}{n} \sum_i (\hat\theta_{-i} - \bar\theta)^2
+
+    Parameters
+    ----------
+    numerator, denominator:
+        :math:`a_i`, which must be >= 0 for a root, and :math:`b_i \ge 0`: each sample's own sum over its points,
+        which need not be independent of one another.
+    root:
+        Take the square root of every ratio: with squared errors and numbers of points, their rms.
+
+    Returns
+    -------
+    :
+        nan where the denominators vanish; the error is nan unless they stay above 0 without any one sample.
+
+    References
+    ----------
+    Efron and Stein, Ann. Statist. 9, 586 (1981).
+    """
+    total, count = denominator.sum(), len(numerator)
+    if not total > 0:
+        return math.nan, math.nan
+    value, rest = numerator.sum() / total, total - denominator
+    if count < 2 or not (rest > 0).all():
+        return float(np.sqrt(value) if root else value), math.nan
+    without = (numerator.sum() - numerator) / rest
+    if root:  # a sum less its greatest part may be a rounding error below 0
+        value, without = np.sqrt(value), np.sqrt(without.clip(min=0))
+    return float(value), float(np.sqrt((count - 1) * without.var()))
+
+
 def coverage(error: _Array, sigma: _Array, deviations: float) -> float:
     """Share of points whose error is below this many stated standard deviations [1]."""
     return float((np.abs(error) < deviations * sigma).mean()) if len(error) else float("nan")
@@ -52,3 +90,8 @@ def correlation(first: _Array, second: _Array) -> float:
 def wrapped(angle: _Array) -> _Array:
     """Angle in [-pi, pi) [radian]."""
     return (angle + np.pi) % (2 * np.pi) - np.pi
+
+
+def finite(value: float | None) -> float | None:
+    """Give the number, or None in place of one that JSON cannot hold."""
+    return float(value) if value is not None and math.isfinite(value) else None

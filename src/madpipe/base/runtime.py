@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
 from typing import TypeVar
@@ -126,3 +126,8 @@ def job(log_file: str | Path, threads: int = 1) -> Iterator[None]:
     except Exception:
         log.exception("the job failed")
         raise
+
+
+def reproducible() -> AbstractContextManager[None]:
+    """Context in which CUDA convolves in full float32, not TF32, and with the same order of sums every time."""
+    return torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False, allow_tf32=False)

@@ -2,7 +2,9 @@
 
 import io
 import pickle
-from collections.abc import Callable, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +16,7 @@ from madpipe.base.errors import InputError
 from madpipe.base.runtime import log, progress
 from madpipe.base.store import whole_file
 
+_STRIDE = 0x9E3779B97F4A7C15  # between the seeds of successive steps
 Batch = TypeVar("Batch")
 Loss = Callable[[nn.Module, Batch], tuple[Tensor, Mapping[str, Tensor]]]
 
@@ -28,6 +31,7 @@ class Schedule:
     gradient_clip: float  # largest gradient norm
     validate_every: int  # steps between validations, each followed by a checkpoint
     patience: int  # validations without gain before the early stop
+    workers: int = 0  # threads that draw batches ahead of the steps; 0: none, each step draws its own
 
 
 @dataclass
@@ -69,7 +73,8 @@ def train(
     model:
         Altered in place.
     draw:
-        Gives the batch of a step (counted from 0); all its randomness comes from the generator it is handed.
+        Gives the batch of a step (counted from 0); all its randomness comes from the generator it is handed, which is
+        the step's own: batches can be drawn in any order, several at once.
     loss:
         (model, batch) -> (value to minimise, its terms by name).
     validation:
@@ -100,16 +105,37 @@ def train(
     run = _Run(model, schedule, generator, fingerprint)
     if checkpoint is not None and checkpoint.exists():
         run.resume(checkpoint)
-    for step in progress(range(run.history_length(), schedule.steps), label):
+    steps = range(run.history_length(), schedule.steps)
+    batches = drawn_ahead(lambda step: draw(step, run.generator_of(step)), steps, schedule.workers)
+    for step, batch in zip(progress(steps, label), batches, strict=True):
         if run.history.stopped:
             break
-        run.step(step, draw(step, generator), loss)
+        run.step(step, batch, loss)
         if (step + 1) % schedule.validate_every == 0 or step + 1 == schedule.steps:
             run.validate(step + 1, validation, loss)
             if checkpoint is not None:
                 run.save(checkpoint)
     model.load_state_dict(run.best)
     return run.history
+
+
+def drawn_ahead(draw: Callable[[int], Batch], steps: range, workers: int) -> Iterator[Batch]:
+    """Give the batch of each step in order, drawn by threads while the steps before it run."""
+    if not workers:
+        yield from map(draw, steps)
+        return
+    with ThreadPoolExecutor(workers, "batches") as pool:
+        waiting: deque[Future[Batch]] = deque()
+        try:
+            for step in steps:
+                waiting.append(pool.submit(draw, step))
+                if len(waiting) > 2 * workers:
+                    yield waiting.popleft().result()
+            while waiting:
+                yield waiting.popleft().result()
+        finally:
+            for one in waiting:
+                one.cancel()
 
 
 class _Run:
@@ -123,6 +149,11 @@ class _Run:
         self.rate = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, schedule.steps)
         self.history = History()
         self.best: dict[str, Tensor] = {}
+        self.seed = int(torch.randint(1 << 62, (), generator=generator))
+
+    def generator_of(self, step: int) -> torch.Generator:
+        """Make the generator of a step's batch."""
+        return torch.Generator().manual_seed((self.seed + step * _STRIDE) % (1 << 63))
 
     def history_length(self) -> int:
         """Steps done."""
@@ -180,13 +211,16 @@ class _Run:
                 "optimiser": self.optimiser.state_dict(),
                 "rate": self.rate.state_dict(),
                 "generator": self.generator.get_state(),
+                "seed": self.seed,
                 "history": self.history.as_dict(),
             },
         )
 
     def resume(self, path: Path) -> None:
         """Take everything back, if the checkpoint is of this very training."""
-        state = load_tensors(path, "training checkpoint", ("fingerprint", "model", "optimiser", "generator", "history"))
+        state = load_tensors(
+            path, "training checkpoint", ("fingerprint", "model", "optimiser", "generator", "seed", "history")
+        )
         if state["fingerprint"] != self.fingerprint:
             log.info("%s is of another configuration or code; training starts anew and replaces it", path)
             return
@@ -195,6 +229,7 @@ class _Run:
         self.optimiser.load_state_dict(state["optimiser"])
         self.rate.load_state_dict(state["rate"])
         self.generator.set_state(state["generator"])
+        self.seed = state["seed"]
         self.history = History(**state["history"])
         log.info("training goes on from step %d in %s", self.history_length(), path)
 

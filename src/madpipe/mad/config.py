@@ -144,78 +144,133 @@ class FitConfig(Model):
 
 
 class PriorConfig(Model):
-    """What training particles are drawn from; all else as in a simulated sample."""
+    """What training particles and their measurements are drawn from."""
 
-    grid: int = Field(64, ge=16, description="pixels along each axis of a training frame")
-    oversampling: tuple[float, float] = Field((2.0, 5.0), description="least and largest oversampling [1]")
-    volume_share: Fraction = Field(0.4, description="share of three-dimensional particles [1]")
-    slices: int = Field(16, ge=1, description="slices kept of each three-dimensional particle")
-    photons: tuple[float, float] = Field((1e4, 1e8), description="least and largest photon budget, drawn log-uniformly")
-    photons_per_point: tuple[float, float] = Field(
-        (0.02, 2e5), description="least and largest mean photons per point and energy of a patch, drawn log-uniformly"
-    )
-    energy_shift_ev: tuple[float, float] = Field(
-        (-1.0, 1.0), description="least and largest common shift of the energies, which f', f'' follow [eV]"
-    )
+    grid: int = Field(96, ge=16, description="points along each axis of a training frame")
+    volume_grid: int = Field(64, ge=16, description="points along each axis of a training volume")
+    oversampling: tuple[float, float] = Field((2.0, 6.0), description="least and largest oversampling [1]")
     misfit: tuple[float, float] = Field((-0.004, 0.004), description="least and largest misfit [1]")
-    strain_phase_rms: tuple[float, float] = Field((0.0, 3.0), description="least and largest random phase [radian]")
+    strain_phase_rms: tuple[float, float] = Field((0.0, 8.0), description="least and largest random phase [radian]")
     shapes: tuple[Shape, ...] = Field(("facetted", "smooth"), description="shapes to draw from")
     compositions: tuple[Composition, ...] = Field(Composition.__args__, description="compositions to draw from")
+    edges: tuple[tuple[str, str, str], ...] = Field(
+        (
+            ("Ni", "K", "Fe"),
+            ("Ni", "K", "Pt"),
+            ("Fe", "K", "Ni"),
+            ("Co", "K", "Ni"),
+            ("Cu", "K", "Au"),
+            ("Pt", "L3", "Ni"),
+            ("Au", "L3", "Cu"),
+        ),
+        description="resonant element, its edge and the other metal, to draw from",
+    )
+    energies: tuple[int, int] = Field((4, 12), description="fewest and most photon energies")
+    energy_range_ev: float = Field(80.0, gt=0, description="energies lie within this of the edge [eV]")
+    photons: tuple[float, float] = Field(
+        (1e3, 1e9),
+        description="least and largest photons of the brightest energy over a frame or slice, drawn log-uniformly",
+    )
+    monitor: float = Field(0.3, ge=0, lt=1, description="largest relative deviation of an energy's known exposure [1]")
+    scale_jitter: float = Field(0.003, ge=0, description="largest rms error of an energy's scale [1]")
+    energy_offset_ev: float = Field(0.5, ge=0, description="largest error of the photon energies' zero [eV]")
+    disturbed: Fraction = Field(
+        0.2, description="share of frames with each of those two errors, and with background [1]"
+    )
+    gap_share: Fraction = Field(0.15, description="share of frames with a detector gap, and of those with a beam stop")
 
 
 class TrainConfig(Model):
-    """The reference network on 16 x 16 patches and its training."""
+    """A network and its training."""
 
-    network: Literal["cnn_patches", "unet_patches"] = Field("cnn_patches", description="architecture")
-    energies_ev: tuple[float, ...] = Field(REFERENCE_ENERGIES, description="photon energies it is made for [eV]")
-    element: str = Field("Ni", description="resonant element of the training particles")
-    edge: str = Field("K", description="its absorption edge")
-    partner: str = Field("Fe", description="the other metal")
+    network: Literal["frames", "unet_patches"] = Field(
+        "frames", description="frames: any energies, errors, whole frames; unet_patches: the reference design"
+    )
+    energies_ev: tuple[float, ...] = Field(
+        REFERENCE_ENERGIES,
+        description="photon energies of the reference design, at the first of the prior's edges [eV]",
+    )
+    patch: int = Field(16, ge=8, description="edge of the reference design's patches [point]")
+    width: int = Field(48, ge=4, description="features of every layer of the network")
+    dilations: tuple[int, ...] = Field(
+        (1, 2, 4, 8, 4, 2, 1), description="dilation of each of its convolutions [point]"
+    )
+    passes: int = Field(1, ge=1, le=2, description="2: predict, refine, and predict again knowing all points' answers")
+    attention: bool = Field(False, description="attention over the frame; it forbids tiles")
+    dropout: float = Field(0.0, ge=0, lt=1, description="share of features dropped, for Monte-Carlo dropout [1]")
+    polar: bool = Field(False, description="answer |F_T|, |F_A|, sin, cos instead of |F_T|, |F_A| cos, |F_A| sin")
     prior: PriorConfig = Field(PriorConfig(), description="what training particles are drawn from")
-    f0_channel: bool = Field(False, description="give f0(Q) as an input channel")
-    particles: int = Field(160, ge=4, description="training particles")
-    validation_particles: int = Field(32, ge=1, description="validation particles, none of them trained on")
-    patch: int = Field(16, ge=8, description="edge of a patch [pixel]")
-    batch: int = Field(32, ge=1, description="patches per step")
-    steps: int = Field(700, ge=1, description="optimiser steps")
-    learning_rate: float = Field(3e-3, gt=0, description="peak learning rate of AdamW, cosine schedule [1]")
+    particles: int = Field(1200, ge=4, description="two-dimensional training particles")
+    volumes: int = Field(40, ge=0, description="three-dimensional training particles")
+    volume_share: Fraction = Field(0.25, description="share of steps on slices of volumes [1]")
+    validation_particles: int = Field(96, ge=4, description="validation particles, none of them trained on")
+    validation_volumes: int = Field(8, ge=0, description="validation volumes")
+    batch: int = Field(8, ge=1, description="frames per step")
+    steps: int = Field(450, ge=1, description="optimiser steps")
+    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW, cosine schedule [1]")
     weight_decay: float = Field(1e-4, ge=0, description="AdamW weight decay [1]")
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm [1]")
-    patience: int = Field(8, ge=1, description="validations without gain before the early stop")
+    patience: int = Field(20, ge=1, description="validations without gain before the early stop")
     validate_every: int = Field(50, ge=1, description="steps between validations and checkpoints")
-    curriculum_steps: int = Field(150, ge=0, description="steps over which the least photon budget is reached")
-    weighting: Literal["sqrt", "log", "uniform", "sigma"] = Field(
-        "sqrt", description="weight of a point: sqrt(I), log(1 + I), 1, or 1/sigma^2"
+    loss: Literal["likelihood", "squared"] = Field(
+        "likelihood", description="likelihood of the truth with predicted errors, or weighted squared errors"
     )
-    least_photons: float = Field(0.0, ge=0, description="points with fewer mean photons are left out of the loss")
-    circle: float = Field(0.1, ge=0, description="weight of the unit-circle term [1]")
-    resonant: float = Field(1.0, ge=0, description="weight of the |F_A| term [1]")
-    intensity: float = Field(
-        0.1, ge=0, description="weight of the intensity-reconstruction term (Poisson deviance) [1]"
+    corrected: float = Field(1.0, ge=0, description="weight of the answer once the counts have corrected it [1]")
+    predicted: float = Field(0.3, ge=0, description="weight of the prediction before that [1]")
+    weighting: Literal["uniform", "sqrt", "log", "sigma", "fisher"] = Field(
+        "uniform", description="weight of a point: 1, sqrt(I), log(1 + I), 1/sigma^2, or its Fisher information"
     )
-    total_below_resonant: float = Field(
-        0.0, ge=0, description="weight of relu(|F_A| - |F_T|); off, since |F_T| < |F_A| is physical [1]"
+    circle: float = Field(0.0, ge=0, description="weight of the unit-circle term, for answers |F|, sin, cos [1]")
+    resonant: float = Field(0.0, ge=0, description="weight of a further |F_A| term [1]")
+    intensity: float = Field(0.0, ge=0, description="weight of the intensity-reconstruction term [1]")
+    curriculum_steps: int = Field(0, ge=0, description="steps over which the least photon budget is reached")
+    sensitive_share: Fraction = Field(
+        0.0, description="share of particles drawn by how much their resonant atoms' scattering stands out [1]"
     )
-    threads: int = Field(1, ge=1, description="CPU threads; they change the last bits, hence they are fixed")
-
-    @model_validator(mode="after")
-    def _patches_can_be_drawn(self) -> "TrainConfig":
-        low, high = self.prior.photons_per_point
-        if not 0 < low <= high:
-            raise ValueError(f"photons_per_point must be 0 < least <= largest; {(low, high)} came; correct it")
-        if self.patch > self.prior.grid:
-            raise ValueError(
-                f"a patch must fit into a frame of {self.prior.grid} pixels (prior.grid); "
-                f"patch is {self.patch}; lower it"
-            )
-        return self
+    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the convolutions while training")
+    workers: int = Field(0, ge=0, description="threads that draw batches ahead, for a GPU; they change no number")
+    threads: int = Field(2, ge=1, description="CPU threads; they change the last bits, hence they are fixed")
 
 
 class InferConfig(Model):
     """The network's answer on whole frames or slices."""
 
-    batch: int = Field(16, ge=1, description="slices of a volume per pass")
+    weights: Literal["trained", "shipped"] = Field("trained", description="the network of this run, or madpipe's own")
+    refine: bool = Field(
+        True, description="let the counts of each point correct the prediction; false: prediction only"
+    )
+    points: int = Field(1 << 18, ge=1 << 12, description="points per pass; bounds the memory")
     threads: int = Field(2, ge=1, description="CPU threads")
+
+
+class AblationConfig(Model):
+    """Trainings that differ in one thing, on the same small budget."""
+
+    seeds: int = Field(3, ge=2, description="trainings of each variant")
+    grid: int = Field(64, ge=16, description="points along each axis of a frame")
+    particles: int = Field(240, ge=4, description="training particles, all two-dimensional")
+    steps: int = Field(80, ge=1, description="optimiser steps of each training")
+    compared: int = Field(48, ge=4, description="particles that all are compared on")
+    precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="of the convolutions while training")
+
+
+SuiteSet = Literal["reference", "volumes", "energies", "elements", "disturbed"]
+Method = Literal["exact", "nanomad", "unet_patches", "network", "network_refined"]
+
+
+class SuiteConfig(Model):
+    """The fixed test suite and what is compared on it."""
+
+    sets: tuple[SuiteSet, ...] = Field(("reference",), description="sets of cases")
+    methods: tuple[Method, ...] = Field(("exact", "network", "network_refined"), description="what is compared")
+    particles: int = Field(1, ge=1, description="particles of each composition and budget")
+    grid: int = Field(96, ge=16, description="points along each axis of a frame")
+    volume_grid: int = Field(48, ge=16, description="points along each axis of a volume")
+    photons: tuple[float, ...] = Field(
+        tuple(round(10 ** (4 + 5 * k / 6)) for k in range(7)),
+        description="photons of the brightest energy over a frame",
+    )
+    volume_photons: tuple[float, ...] = Field((1e6, 1e7, 1e8, 1e9), description="the same, over a volume")
 
 
 class ValidateConfig(Model):
@@ -272,4 +327,6 @@ class MadConfig(Model):
     infer: InferConfig = Field(InferConfig(), description="network on whole frames")
     validate_: ValidateConfig = Field(ValidateConfig(), alias="validate", description="scores")
     retrieve: RetrieveConfig = Field(RetrieveConfig(), description="phase retrieval")
+    ablation: AblationConfig = Field(AblationConfig(), description="losses and designs compared")
+    testsuite: SuiteConfig = Field(SuiteConfig(), description="test suite and comparison")
     figures: FiguresConfig = Field(FiguresConfig(), description="figures")

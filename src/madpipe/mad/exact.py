@@ -120,7 +120,7 @@ def fisher_information(measurement: Measurement, parameters: Float[Tensor, "3 po
     """
     problem = problem_of(measurement, 0.0)
     theta = parameters / measurement.reduction()
-    return _information(problem, theta, times(problem.products, slope_at(problem, theta).weight))
+    return information_at(problem, theta, times(problem.products, slope_at(problem, theta).weight))
 
 
 def expected_photons(measurement: Measurement, parameters: Float[Tensor, "3 point"]) -> Float[Tensor, "channel point"]:
@@ -156,7 +156,7 @@ def _put(ends: _End, which: Int[Tensor, "kept"], new: _End) -> None:
 
 def _first(problem: Problem, steps: int, tolerance: float) -> _End:
     """From the optimum with flat weights to the most likely answer, with the prior only where it will be felt."""
-    start = _flat_optimum(problem)
+    start = flat_optimum(problem)
     weak = _weak(problem, start)
     plain = replace(problem, prior_scale=None)
     if not bool(weak.any()):
@@ -194,7 +194,7 @@ def _second(problem: Problem, start: Float[Tensor, "3 point"], steps: int, toler
     return end
 
 
-def _flat_optimum(problem: Problem) -> Float[Tensor, "3 point"]:
+def flat_optimum(problem: Problem) -> Float[Tensor, "3 point"]:
     """Global optimum with weights in the ratio of the exposures: few normal matrices, one per pattern of the mask."""
     measurement = problem.measurement
     flat = 1 / measurement.exposure
@@ -254,7 +254,7 @@ def _end(
     slope = slope_at(problem, theta)
     rows = times(problem.products, slope.weight)
     certified = _certificate(slope.linear, rows, theta)
-    information = _information(problem, theta, rows)
+    information = information_at(problem, theta, rows)
     if slope.prior is not None:
         information[[3, 5]] += torch.where(moved, 2 * slope.prior / problem.measurement.f0.square(), 0.0)
     bound = covariance(information)
@@ -316,7 +316,7 @@ def _prior_pull(
     return p * p * bound[3] + 2 * p * q * bound[4] + q * q * bound[5]
 
 
-def _information(
+def information_at(
     problem: Problem, theta: Float[Tensor, "3 point"], rows: Float[Tensor, "10 point"]
 ) -> Float[Tensor, "6 point"]:
     """Fisher information on (x, a, b) from H at x, p, q, renewed where dim; see :func:`fisher_information`."""

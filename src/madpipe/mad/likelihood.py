@@ -14,6 +14,7 @@ from torch import Tensor
 from madpipe.mad.columns import added, times
 from madpipe.mad.cone import unknowns
 from madpipe.mad.measurement import Measurement
+from madpipe.mad.prediction import Prediction, product
 
 _OVERSHOOT = 0.9  # a step is taken back when the slope along it ends at less than minus this share of its start
 _LOADING = 1e-3  # of the Fisher information's diagonal, where the likelihood curves the wrong way
@@ -31,6 +32,7 @@ class Problem:
     net: Float[Tensor, "channel point"]  # counts less background
     least: Float[Tensor, "channel point"]  # expected photons that a weight is taken at
     prior_scale: Float[Tensor, "point"] | None  # s / f0^2; None: no prior
+    prediction: Prediction | None = None  # in x, p, q
 
     def part(self, which: slice | Int[Tensor, "kept"]) -> "Problem":
         """Give some of the points."""
@@ -40,6 +42,7 @@ class Problem:
             net=self.net[:, which],
             least=self.least[:, which],
             prior_scale=None if self.prior_scale is None else self.prior_scale[which],
+            prediction=None if self.prediction is None else self.prediction.part(which),
         )
 
 
@@ -79,7 +82,7 @@ def climb(
     count = 0
     while count < max_iterations and len(active):
         slope = slope_at(problem, theta)
-        gradient = gradient_of(slope.linear, theta)
+        gradient = gradient_at(problem, slope, theta)
         ahead, concave = _step(problem, slope, gradient, theta)
         ahead = ahead.masked_fill(closed, 0.0)
         gain = added(gradient * ahead)
@@ -115,6 +118,19 @@ def slope_at(problem: Problem, theta: Float[Tensor, "3 point"]) -> Slope:
     return Slope(photons, weight, pull, expected, linear, prior)
 
 
+def gradient_at(problem: Problem, slope: Slope, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
+    """Derivatives by x, p, q of likelihood, prior and prediction."""
+    gradient = gradient_of(slope.linear, theta)
+    if problem.prediction is None:
+        return gradient
+    return gradient - product(predicted_information(problem, theta), theta - problem.prediction.mean)
+
+
+def predicted_information(problem: Problem, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "6 point"]:
+    """What the prediction adds to the information: its precision, the less the farther from it the unknowns are."""
+    return problem.prediction.precision * problem.prediction.strength(theta)
+
+
 def gradient_of(linear: Float[Tensor, "4 point"], theta: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
     """Derivatives by x, p, q from those by the linear unknowns."""
     x, p, q = theta
@@ -138,13 +154,19 @@ def _step(
         turn = 4 / TAIL * slope.prior * slope.prior
         pp, pq, qq = pp - turn * theta[1] * theta[1], pq - turn * theta[1] * theta[2], qq - turn * theta[2] * theta[2]
     matrix = (xx - 2 * total, xp - cosine, xq - sine, pp - twice, pq, qq - twice)
-    step, concave = _solved(matrix, gradient)
+    known = None if problem.prediction is None else predicted_information(problem, theta)
+    if known is not None:
+        matrix = tuple(one + other for one, other in zip(matrix, known, strict=True))
+    step, concave = solved(matrix, gradient)
     if not bool(concave.all()):
         odd = (~concave).nonzero()[:, 0]
         xx, xp, xq, pp, pq, qq = curvature(times(problem.products, slope.weight[:, odd]), theta[:, odd])
         load = _LOADING * (xx + pp + qq) + 1e-300
         bend = load if slope.prior is None else load + 2 * slope.prior[odd]
-        step[:, odd] = _solved((xx + load, xp, xq, pp + bend, pq, qq + bend), gradient[:, odd])[0]
+        matrix = (xx + load, xp, xq, pp + bend, pq, qq + bend)
+        if known is not None:
+            matrix = tuple(one + other for one, other in zip(matrix, known[:, odd], strict=True))
+        step[:, odd] = solved(matrix, gradient[:, odd])[0]
     return step, concave
 
 
@@ -163,8 +185,8 @@ def curvature(normal: Float[Tensor, "10 point"], theta: Float[Tensor, "3 point"]
     return xx, xp, xq, pp, pq, torch.addcmul(q2 * q_1, x, q_3)
 
 
-def _solved(matrix: Sequence[Tensor], right: Float[Tensor, "3 point"]) -> tuple[Tensor, Bool[Tensor, "point"]]:
-    """Solve symmetric 3x3 systems; the flag says which matrices are positive definite."""
+def solved(matrix: Sequence[Tensor], right: Float[Tensor, "3 point"]) -> tuple[Tensor, Bool[Tensor, "point"]]:
+    """Solve symmetric 3x3 systems xx, xp, xq, pp, pq, qq; the flag says which matrices are positive definite."""
     xx, xp, xq, pp, pq, qq = matrix
     below, last = xp / xx, xq / xx
     pivot = pp - below * xp

@@ -1,128 +1,165 @@
-"""What the training of the reference network minimises. Moduli are in units of r, the network's photon scale."""
+"""What the training of a network minimises. Unknowns are in units of r, the network's scale of every point."""
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Complex, Float
 from torch import Tensor
 
+from madpipe.mad.cone import unknowns
 from madpipe.mad.config import TrainConfig
-from madpipe.mad.forward import dispersion_ratio, mad_intensity
-from madpipe.mad.network import Measured, Unknowns
+from madpipe.mad.likelihood import curvature
+from madpipe.mad.network.frames import corrected, normal_matrix
+from madpipe.mad.network.sums import Seen
+from madpipe.mad.prediction import DEGREES, Prediction, log_determinant, quadratic
 
 _DARK = 1e-3  # intensity added on both sides of the deviance, in units of r^2: an extinction has no logarithm
+_TAILS = 30.0  # degrees of freedom of the corrected answer's errors: one point must not decide a step
+_EARLIER = 0.3  # weight of a pass that another one follows
 
 
-class Target(NamedTuple):
-    """The truth at a batch's exposure."""
+@dataclass(frozen=True)
+class Target:
+    """The truth of a batch of frames."""
 
-    f_total: Float[Tensor, "batch y x"]  # |F_T| [sqrt(photon)]
-    f_resonant: Float[Tensor, "batch y x"]  # |F_A| [sqrt(photon)]
-    sine: Float[Tensor, "batch y x"]  # of Delta_phi
-    cosine: Float[Tensor, "batch y x"]
-    expected: Float[Tensor, "batch energy y x"]  # before noise [photon]
+    theta: Float[Tensor, "3 point"]  # x, a, b [sqrt(photon)]
+    expected: Float[Tensor, "batch energy y x"]  # at unit exposure, before noise and background [photon]
+    rows: Float[Tensor, "batch energy 4"]  # of the linear form
+
+    @classmethod
+    def of(
+        cls,
+        f_total: Complex[Tensor, "batch y x"],
+        f_resonant: Complex[Tensor, "batch y x"],
+        expected: Float[Tensor, "batch energy y x"],
+        rows: Float[Tensor, "batch energy 4"],
+    ) -> "Target":
+        """Take the truth from complex structure factors [sqrt(photon)]."""
+        modulus = f_total.abs()
+        turned = f_total * f_resonant.conj() / modulus.clamp(min=torch.finfo(modulus.dtype).tiny)
+        theta = torch.stack([modulus, turned.real, turned.imag]).flatten(1)
+        return cls(theta, expected, rows)
+
+    def to(self, device: torch.device) -> "Target":
+        """Move to a device."""
+        return Target(self.theta.to(device), self.expected.to(device), self.rows.to(device))
 
 
 WEIGHTINGS: Mapping[str, Callable[[Tensor], Tensor]] = {
+    "uniform": torch.ones_like,
     "sqrt": torch.sqrt,
     "log": torch.log1p,
-    "uniform": torch.ones_like,
     # a modulus has variance 1 / (4 energies) photon at any brightness: in units of r, 1 / sigma^2 goes as r^2
     "sigma": lambda mean: mean + 1,
+    "fisher": torch.ones_like,  # the errors themselves are weighted
 }
 
 
-def point_weights(
-    expected: Float[Tensor, "batch energy y x"],
-    good: Bool[Tensor, "batch y x"],
-    weighting: str,
-    least_photons: float,
-) -> Float[Tensor, "batch y x"]:
-    """Weight of each point, of sum 1 in each patch.
+def network_loss(
+    answers: Sequence[tuple[Prediction, Tensor]], seen: Seen, target: Target, config: TrainConfig
+) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
+    """Loss of a batch, over the passes of a network, and its terms, each before its factor.
 
     Parameters
     ----------
-    expected:
-        Photons before noise: weights from the counts themselves would favour points that came out high.
-    good:
-        Points that were measured; the others have no weight, as nothing near them may tell their brightness.
-    weighting:
-        Key of WEIGHTINGS: what the mean over the energies is worth.
-    least_photons:
-        Points whose mean is below have no weight; a patch that has no other points has none at all.
-
-    Notes
-    -----
-    Over a frame brightness spans eight decades, and a sum over all points would see the centre of the peak only.
-    The squared errors are therefore relative (moduli in units of r), and the weights choose among the points of one
-    patch, while all patches count alike.
+    answers:
+        Of each pass: prediction in units of r, and r^2 [photon].
+    seen, target:
+        What the network read, and the truth.
+    config:
+        Kind of loss and factors.
     """
-    mean = expected.mean(1)
-    weight = WEIGHTINGS[weighting](mean) * (good & (mean >= least_photons))
+    losses = []
+    for prediction, intensity in answers:
+        terms = _terms(prediction, intensity, seen, target, config)
+        factors = {
+            "corrected": config.corrected,
+            "predicted": config.predicted,
+            "circle": config.circle,
+            "resonant": config.resonant,
+            "intensity": config.intensity,
+        }
+        losses.append(torch.stack([factors.get(name, 1.0) * term for name, term in terms.items()]).sum())
+    return losses[-1] + _EARLIER * sum(losses[:-1]), terms
+
+
+def _terms(
+    prediction: Prediction, intensity: Tensor, seen: Seen, target: Target, config: TrainConfig
+) -> dict[str, Float[Tensor, ""]]:
+    """Terms of one pass."""
+    truth = target.theta / intensity.flatten().sqrt()
+    truth = _nearer(prediction, truth)
+    weight = frame_weights(target.expected, seen.sums[0][:, 4] > 0, config.weighting)
+
+    def mean(values: Tensor) -> Tensor:
+        return (weight * values.reshape(intensity.shape)).sum((1, 2)).mean()
+
+    terms = {}
+    if config.loss == "likelihood":
+        theta, information = corrected(prediction, seen, intensity)
+        terms["corrected"] = mean(surprise(theta, information, _nearer(Prediction(theta, information), truth), _TAILS))
+        terms["predicted"] = mean(surprise(prediction.mean, prediction.precision, truth, DEGREES))
+    else:
+        off = prediction.mean - truth
+        terms["squared"] = mean(_squares(off, truth, seen, intensity, config.weighting))
+        terms["errors"] = mean(surprise(prediction.mean.detach(), prediction.precision, truth, DEGREES))
+    if config.resonant:
+        modulus = [(each[1].square() + each[2].square() + 1e-12).sqrt() for each in (prediction.mean, truth)]
+        terms["resonant"] = mean((modulus[0] - modulus[1]).square())
+    if config.circle and prediction.circle is not None:
+        terms["circle"] = mean((prediction.circle - 1).square())
+    if config.intensity:
+        terms["intensity"] = mean(_deviance(prediction, intensity, target).mean(1))
+    return terms
+
+
+def surprise(
+    mean: Float[Tensor, "3 point"], precision: Float[Tensor, "6 point"], truth: Float[Tensor, "3 point"], degrees: float
+) -> Float[Tensor, "point"]:
+    r"""Negative logarithm of Student's t density of the truth, but for a constant.
+
+    .. math:: \tfrac{\nu + 3}{2} \ln(1 + e'Pe / \nu) - \tfrac12 \ln\det P
+    """
+    error = quadratic(precision, mean - truth)
+    return 0.5 * (degrees + 3) * torch.log1p(error / degrees) - 0.5 * log_determinant(precision)
+
+
+def frame_weights(
+    expected: Float[Tensor, "batch energy y x"], good: Tensor, weighting: str
+) -> Float[Tensor, "batch y x"]:
+    """Weight of each point, of sum 1 in each frame: where it was measured, by the photons expected there."""
+    weight = WEIGHTINGS[weighting](expected.mean(1)) * good
     return weight / weight.sum((1, 2), keepdim=True).clamp(min=torch.finfo(weight.dtype).tiny)
 
 
 def scaled_deviance(expected: Float[Tensor, "*shape"], predicted: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-    r"""Poisson deviance of predicted intensities, both in units of r^2.
-
-    .. math:: D = 2 \left(\nu \ln\frac{\nu}{m} - \nu + m\right)
-
-    Zero at m = nu, (m - nu)^2 / nu about it. With nu the expected, not the drawn photons, it is the deviance of
-    another measurement of the same particle less that measurement's own noise: the network is not asked to
-    reproduce the noise that it sees. Division by r^2 makes it an error relative to one photon's share, which no
-    bright centre drowns.
-    """
+    r"""Poisson deviance :math:`2 (\mu \ln(\mu / I) - \mu + I)` of intensities in units of r^2."""
     expected, predicted = expected + _DARK, predicted + _DARK
     return 2 * (torch.xlogy(expected, expected / predicted) - expected + predicted)
 
 
-def reconstructed(answer: Unknowns, measured: Measured) -> Float[Tensor, "batch energy y x"]:
-    """Intensities that follow from the network's answer by the MAD equation, in units of r^2."""
-    length = (answer.sine.square() + answer.cosine.square() + 1e-6).sqrt()
-    f_total = torch.complex(answer.f_total * answer.cosine / length, answer.f_total * answer.sine / length)
-    ratio = dispersion_ratio(
-        measured.f_prime[:, :, None, None], measured.f_double_prime[:, :, None, None], measured.f0[:, None]
-    )
-    return mad_intensity(f_total[:, None], answer.f_resonant[:, None].to(f_total.dtype), ratio)
+def _nearer(prediction: Prediction, truth: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
+    """The truth with the sign that is nearer: x, a, b and -x, -a, -b are the same structure factors."""
+    with torch.no_grad():
+        plus, minus = (quadratic(prediction.precision, prediction.mean - sign * truth) for sign in (1, -1))
+    return torch.where(minus < plus, -truth, truth)
 
 
-def patch_loss(
-    answer: Unknowns, measured: Measured, target: Target, config: TrainConfig
-) -> tuple[Float[Tensor, ""], dict[str, Float[Tensor, ""]]]:
-    r"""Loss of a batch and its terms, each before its factor.
+def _squares(
+    off: Float[Tensor, "3 point"], truth: Float[Tensor, "3 point"], seen: Seen, intensity: Tensor, weighting: str
+) -> Float[Tensor, "point"]:
+    """Squared errors; with Fisher's weights in the metric of the counts' information, over its mean in the frame."""
+    if weighting != "fisher":
+        return off.square().sum(0)
+    information = torch.stack(curvature(normal_matrix(seen, intensity), truth))
+    trace = (information[0] + information[3] + information[5]).reshape(intensity.shape)
+    scale = trace.mean((1, 2), keepdim=True).expand_as(trace).flatten()
+    return quadratic(information, off) / scale
 
-    .. math::
-        L = \langle\delta_T^2\rangle + \langle g\,(\delta_{\sin}^2 + \delta_{\cos}^2)\rangle
-            + c_A \langle\delta_A^2\rangle + c_\circ \langle(\sin^2 + \cos^2 - 1)^2\rangle + c_I \langle D\rangle
-            + c_< \langle\max(0, |F_A| - |F_T|)\rangle
 
-    Brackets are means with :func:`point_weights`; g = |F_T||F_A|/r^2 of the truth, since a phase matters as much as
-    the moduli it belongs to and means nothing where one of them vanishes; D is :func:`scaled_deviance`.
-    """
-    weight = point_weights(target.expected, measured.good, config.weighting, config.least_photons)
-
-    def mean(values: Tensor) -> Tensor:
-        return (weight * values).sum((1, 2)).mean()
-
-    scale = answer.scale
-    f_total, f_resonant = target.f_total / scale, target.f_resonant / scale
-    phase = (answer.sine - target.sine).square() + (answer.cosine - target.cosine).square()
-    expected = target.expected / scale.square()[:, None]
-    terms = {
-        "total": mean((answer.f_total - f_total).square()),
-        "phase": mean(f_total * f_resonant * phase),
-        "resonant": mean((answer.f_resonant - f_resonant).square()),
-        "circle": mean((answer.sine.square() + answer.cosine.square() - 1).square()),
-        "intensity": mean(scaled_deviance(expected, reconstructed(answer, measured)).mean(1)),
-        "total_below_resonant": mean((answer.f_resonant - answer.f_total).relu()),
-    }
-    factors = {
-        "total": 1.0,
-        "phase": 1.0,
-        "resonant": config.resonant,
-        "circle": config.circle,
-        "intensity": config.intensity,
-        "total_below_resonant": config.total_below_resonant,
-    }
-    return torch.stack([factors[name] * term for name, term in terms.items()]).sum(), terms
+def _deviance(prediction: Prediction, intensity: Tensor, target: Target) -> Float[Tensor, "batch energy y x"]:
+    """Deviance of the intensities that follow from a prediction by the MAD equation in its linear form."""
+    u = unknowns(prediction.mean).reshape(4, *intensity.shape)
+    predicted = torch.einsum("bki,ibyx->bkyx", target.rows.to(u), u)
+    return scaled_deviance(target.expected / intensity[:, None], predicted.clamp(min=0))

@@ -86,7 +86,7 @@ def simulate(sample: SimulatedSample, generator: torch.Generator) -> Stack:
 
 
 def draw_sample(prior: PriorConfig, like: SimulatedSample, generator: torch.Generator) -> SimulatedSample:
-    """Draw a sample from a prior; energies, element, size and lattice are those of ``like``."""
+    """Draw a sample from a prior; energies, element, photons, size and lattice are those of ``like``."""
 
     def between(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
@@ -94,9 +94,8 @@ def draw_sample(prior: PriorConfig, like: SimulatedSample, generator: torch.Gene
     def one_of(choices: tuple[str, ...]) -> str:
         return choices[int(torch.randint(len(choices), (), generator=generator))]
 
-    low, high = (math.log(value) for value in prior.photons)
     drawn = {
-        "grid": prior.grid,
+        "grid": prior.grid if like.dimensions == 2 else prior.volume_grid,
         "oversampling": between(*prior.oversampling),
         "shape": one_of(prior.shapes),
         "composition": one_of(prior.compositions),
@@ -105,7 +104,6 @@ def draw_sample(prior: PriorConfig, like: SimulatedSample, generator: torch.Gene
         "shell_thickness_angstrom": between(0.08, 0.3) * like.particle_size_angstrom,
         "misfit": between(*prior.misfit),
         "strain_phase_rms": between(*prior.strain_phase_rms),
-        "photons": math.exp(between(low, high)),
     }
     return SimulatedSample(**{**like.model_dump(), **drawn})
 

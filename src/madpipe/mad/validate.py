@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
@@ -25,9 +26,20 @@ QUANTITIES = {
     "F_N": "f_normal",
     "delta_phi_NA": "delta_phi_na",
 }
-_PHASES = ("delta_phi", "delta_phi_na")
-_NOTHING = 1e-9  # share of the largest |F_T| below which a true modulus is rounding
+PHASES = ("delta_phi", "delta_phi_na")
+NOTHING = 1e-9  # share of the largest |F_T| below which a true modulus is rounding
 Scores = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Deviations:
+    """One quantity of an answer beside its truth, in some points; sqrt(photon), or radian for a phase."""
+
+    value: np.ndarray
+    sigma: np.ndarray  # the standard error that the answer states
+    true: np.ndarray
+    bound: np.ndarray  # Cramer-Rao, at the truth
+    error: np.ndarray  # value - true, a phase's within half a turn
 
 
 def score(
@@ -56,7 +68,9 @@ def score(
         "sample": stack.name,
         "title": stack.title,
         "simulated": stack.truth is not None,
-        "condition_number": _finite(condition_number(stack, answers["fit"].nuisance if "fit" in answers else None)),
+        "condition_number": metrics.finite(
+            condition_number(stack, answers["fit"].nuisance if "fit" in answers else None)
+        ),
         "answers": {name: _answer(stack, fit, config, generator) for name, fit in answers.items()},
     }
     if stack.truth is not None:
@@ -81,13 +95,15 @@ def rows(scores: Scores) -> list[dict[str, Any]]:
 
 def _verdicts(item: RealSpace) -> dict[str, dict[str, Any]]:
     """An object's verdicts, with null for a value that is no number."""
-    return {name: {**check, "value": _finite(check["value"])} for name, check in json.loads(item.verdicts).items()}
+    return {
+        name: {**check, "value": metrics.finite(check["value"])} for name, check in json.loads(item.verdicts).items()
+    }
 
 
 def _answer(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Generator) -> Scores:
     """R factors and, where there is a truth, the shells of one answer."""
     calculated = calculated_photons(stack, fit)
-    floor = _noise_floor(stack, fit, calculated, config.noise_draws, generator)
+    floor = noise_floor(stack, fit, calculated, config.noise_draws, generator)
     good = stack.good
     observed = np.asarray(stack.data, dtype=float)
     answer = {
@@ -102,7 +118,7 @@ def _answer(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Gen
             metrics.r_factor(o[g], c[g]) for o, c, g in zip(observed, calculated, good, strict=True)
         ],
         "r_noise_per_energy": floor["each"].mean(axis=0).tolist(),
-        "certified_share": float(fit.certified[_measured(stack)].mean()),
+        "certified_share": float(fit.certified[measured_points(stack)].mean()),
         "chi2_per_dof": _chi2_per_dof(stack, fit),
         "shells": [] if stack.truth is None else _shells(stack, fit, config),
     }
@@ -113,7 +129,7 @@ def _answer(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Gen
             "gauge": fit.nuisance.gauge,
             "noise_scale": fit.nuisance.noise_scale,
             "verdicts": (fit.nuisance.verdicts or "").splitlines(),
-            "f_resonant_relative_error": _finite(fit.nuisance.f_resonant_relative_error),
+            "f_resonant_relative_error": metrics.finite(fit.nuisance.f_resonant_relative_error),
             "scale": fit.nuisance.scale.tolist(),
             "scale_errors": fit.nuisance.scale_errors.tolist(),
             "energy_offset_ev": fit.nuisance.energy_offset,
@@ -135,18 +151,18 @@ def bijvoet_correlations(stack: Stack, calculated: np.ndarray) -> list[float]:
     ]
 
 
-def _measured(stack: Stack) -> np.ndarray:
+def measured_points(stack: Stack) -> np.ndarray:
     """Points with at least three good energies."""
     return stack.good.sum(axis=0) >= min(3, len(stack.energy))
 
 
 def _chi2_per_dof(stack: Stack, fit: Fit) -> float:
     """Sum of chi2 over sum of degrees of freedom."""
-    points = _measured(stack)
+    points = measured_points(stack)
     return float(fit.chi2[points].sum() / max(fit.dof[points].sum(), 1))
 
 
-def _noise_floor(
+def noise_floor(
     stack: Stack, fit: Fit, calculated: np.ndarray, draws: int, generator: torch.Generator
 ) -> dict[str, np.ndarray]:
     """R of data drawn from the calculated intensities, over all energies and for each, one row per draw."""
@@ -183,62 +199,78 @@ def _shells(stack: Stack, fit: Fit, config: ValidateConfig) -> list[dict[str, An
     edges = [*config.shell_edges, math.inf]
     table = []
     for low, high in pairwise(edges):
-        points = _measured(stack) & (photons >= low) & (photons < high)
+        points = measured_points(stack) & (photons >= low) & (photons < high)
         for quantity, field in QUANTITIES.items():
             row = {"quantity": quantity, "shell_low": low, "shell_high": high if high < math.inf else None}
             table.append({**row, **_row(field, truth, fit, points)})
     return [row for row in table if row["points"] > 0]
 
 
+def deviations(field: str, truth: Mapping[str, np.ndarray], fit: Fit, points: np.ndarray) -> Deviations:
+    """Hold one field of an answer against the truth.
+
+    Parameters
+    ----------
+    field:
+        A value of ``QUANTITIES``.
+    truth:
+        From :func:`truth_columns`.
+    fit:
+        The answer, of the truth's shape.
+    points:
+        Where, bool, of the same shape.
+    """
+    value, true = getattr(fit, field)[points], truth[field][points]
+    error = metrics.wrapped(value - true) if field in PHASES else value - true
+    sigma, bound = getattr(fit, f"{field}_errors")[points], truth[f"{field}_errors"][points]
+    return Deviations(value, sigma, true, bound, error)
+
+
 def _row(field: str, truth: dict[str, np.ndarray], fit: Fit, points: np.ndarray) -> dict[str, Any]:
     """Error, bound and calibration of one quantity in one shell."""
-    true, bound = truth[field][points], truth[f"{field}_errors"][points]
-    value, sigma = getattr(fit, field)[points], getattr(fit, f"{field}_errors")[points]
-    phase = field in _PHASES
-    error = metrics.wrapped(value - true) if phase else value - true
+    found = deviations(field, truth, fit, points)
+    value, sigma, true, error = found.value, found.sigma, found.true, found.error
+    phase = field in PHASES
     rms, rms_error = metrics.root_mean_square(error)
     scale = 1.0 if phase else metrics.root_mean_square(true)[0]
-    if scale < _NOTHING * np.abs(truth["f_total"]).max():  # a control's absent atoms: no relative error
+    if scale < NOTHING * np.abs(truth["f_total"]).max():  # a control's absent atoms: no relative error
         scale, true = 0.0, np.zeros_like(true)
-    bound_rms = metrics.root_mean_square(bound)[0]
+    bound_rms = metrics.root_mean_square(found.bound)[0]
     l1, l1_error = metrics.relative_l1(error, true)
     return {
         "points": int(points.sum()),
-        "relative_l1": _finite(l1),
-        "relative_l1_standard_error": _finite(l1_error),
-        "rms_error": _finite(rms),
-        "rms_error_standard_error": _finite(rms_error),
-        "median_error": _finite(np.median(np.abs(error)) if len(error) else math.nan),
+        "relative_l1": metrics.finite(l1),
+        "relative_l1_standard_error": metrics.finite(l1_error),
+        "rms_error": metrics.finite(rms),
+        "rms_error_standard_error": metrics.finite(rms_error),
+        "median_error": metrics.finite(np.median(np.abs(error)) if len(error) else math.nan),
         "relative_rms": _ratio(rms, scale),
         "relative_rms_standard_error": _ratio(rms_error, scale),
         "relative_bound": _ratio(bound_rms, scale),
         "efficiency": _ratio(rms, bound_rms),
-        "bias_sigma": _finite((error / sigma).mean() if len(error) else math.nan),
-        "coverage_68": _finite(metrics.coverage(error, sigma, 1.0)),
-        "coverage_95": _finite(metrics.coverage(error, sigma, 1.96)),
-        "log_correlation": None if phase else _finite(metrics.log_correlation(value, true)),
+        "bias_sigma": metrics.finite((error / sigma).mean() if len(error) else math.nan),
+        "coverage_68": metrics.finite(metrics.coverage(error, sigma, 1.0)),
+        "coverage_95": metrics.finite(metrics.coverage(error, sigma, 1.96)),
+        "log_correlation": None if phase else metrics.finite(metrics.log_correlation(value, true)),
     }
 
 
 def _ratio(value: float, scale: float) -> float | None:
     """Value over scale, or None where that means nothing."""
-    return _finite(value / scale) if scale > 0 else None
-
-
-def _finite(value: float | None) -> float | None:
-    """A number that JSON can hold."""
-    return float(value) if value is not None and math.isfinite(value) else None
+    return metrics.finite(value / scale) if scale > 0 else None
 
 
 def _agreement(stack: Stack, network: Fit, fit: Fit) -> dict[str, dict[str, float | None]]:
     """Network against fit where there is no truth: relative L1 and correlation per quantity."""
-    points = _measured(stack)
+    points = measured_points(stack)
     table = {}
     for quantity, field in QUANTITIES.items():
         difference = getattr(network, field)[points] - getattr(fit, field)[points]
-        difference = metrics.wrapped(difference) if field in _PHASES else difference
+        difference = metrics.wrapped(difference) if field in PHASES else difference
         table[quantity] = {
-            "relative_l1": _finite(metrics.relative_l1(difference, getattr(fit, field)[points])[0]),
-            "rms_in_sigma": _finite(metrics.root_mean_square(difference / getattr(fit, f"{field}_errors")[points])[0]),
+            "relative_l1": metrics.finite(metrics.relative_l1(difference, getattr(fit, field)[points])[0]),
+            "rms_in_sigma": metrics.finite(
+                metrics.root_mean_square(difference / getattr(fit, f"{field}_errors")[points])[0]
+            ),
         }
     return table

@@ -1,61 +1,51 @@
 """A trained network with what it was trained for: one file, refused where it does not fit the data."""
 
-from dataclasses import dataclass
+import json
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from pydantic import ValidationError
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
 from torch import Tensor
 
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import log
-from madpipe.base.training import load_tensors, save_tensors
-from madpipe.mad.network import ARCHITECTURES, Network
+from madpipe.base.store import whole_file
+from madpipe.mad.config import TrainConfig
+from madpipe.mad.network import Network, build
 from madpipe.mad.records import Stack
+from madpipe.mad.sampling import oversampling_of
 
-_KIND = "madpipe network weights"
-_LAYOUT = 1
-_NAMES = (
-    "layout",
-    "architecture",
-    "energies_ev",
-    "energy_shift_ev",
-    "element",
-    "edge",
-    "f0_channel",
-    "state",
-    "error_photons",
-    "errors",
-    "dispersion",
-    "config",
-    "fingerprint",
-)
-_ROUNDING_EV = 0.05  # energies are written with this much rounding
-_DISPERSION_MARGIN = 0.1  # electron, beyond what the network has seen
+_LAYOUT = 2
+_KEY = "madpipe"  # of the metadata: one key, as their order in the file is not fixed
+_STATE = "network."
+_ROUNDING_EV = 1.05  # shift of the reference design's energies, and rounding
+_SAMPLING_MARGIN = 1.25  # of the oversampling, whose estimate is as rough
 
 
 @dataclass(frozen=True)
 class TrainedNetwork:
     """A network as it is kept."""
 
-    architecture: str
-    energies_ev: tuple[float, ...]
-    energy_shift_ev: tuple[float, float]  # common shifts of the energies that it was trained with
-    element: str
-    edge: str
-    f0_channel: bool
+    config: TrainConfig
     state: dict[str, Tensor]
-    error_photons: Float[Tensor, "bin"]  # |F_T|^2 as the network answers it, rising [photon]
-    errors: dict[str, Float[Tensor, "bin"]]  # rms error found on validation particles: moduli over r, phases in radian
-    dispersion: Float[Tensor, "bound two energy"]  # least and largest f', f'' trained with [electron]
-    config: dict[str, Any]  # of the training
+    calibration: dict[str, Tensor]  # see :mod:`madpipe.mad.calibration`
     fingerprint: str  # of the code that trained it
+    about: dict[str, Any]  # plain: scores it was validated with, training cost, versions
+
+    @classmethod
+    def of(cls, network: Network, config: TrainConfig, code: str) -> "TrainedNetwork":
+        """Take a network's weights, its errors not calibrated yet."""
+        state = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+        return cls(config, state, {}, code, {})
 
     def network(self) -> Network:
         """Build the network, ready to answer."""
-        network = Network(self.architecture, len(self.energies_ev), self.f0_channel, torch.Generator())
+        network = build(self.config, torch.Generator())
         network.load_state_dict(self.state)
         return network.eval()
 
@@ -65,53 +55,70 @@ class TrainedNetwork:
         Raises
         ------
         InputError
-            Another element, another number of energies, other energies, or a list of reflections.
+            A list of reflections, a dimension or a sampling that it was not trained on; for the reference design also
+            another element or other energies.
         """
         if stack.reflection is not None or len(stack.shape) not in (2, 3):
             raise InputError(
                 f"the network needs frames or volumes; {stack.title!r} is a list of reflections; use `madpipe fit`"
             )
-        if (stack.element, stack.edge) != (self.element, self.edge):
+        if len(stack.shape) == 3 and not (self.config.volumes and self.config.network == "frames"):
             raise InputError(
-                f"these weights are for the {self.element} {self.edge} edge; the stack is at the "
-                f"{stack.element} {stack.edge} edge; train on it (mad.train.element, .edge) or use `madpipe fit`"
+                "these weights were trained on frames only; the stack is a volume; train with mad.train.volumes > 0, "
+                "take the shipped weights, or use `madpipe fit`"
             )
-        trained, came = np.sort(self.energies_ev), np.sort(stack.energy)
-        if len(trained) != len(came):
-            raise InputError(
-                f"these weights need {len(trained)} energies, {_in_words(trained)}; the stack has {len(came)}, "
-                f"{_in_words(came)}; train on these (mad.train.energies_ev) or use `madpipe fit`"
-            )
-        low, high = self.energy_shift_ev
-        shift = came - trained
-        if shift.min() < low - _ROUNDING_EV or shift.max() > high + _ROUNDING_EV or np.ptp(shift) > _ROUNDING_EV:
-            raise InputError(
-                f"these weights need the energies {_in_words(trained)}, shifted by {low:g} to {high:g} eV together; "
-                f"the stack has {_in_words(came)}; train on these (mad.train.energies_ev) or use `madpipe fit`"
-            )
-        self._warn_of_dispersion(stack)
+        if self.config.network == "unet_patches":
+            self._check_energies(stack)
+        self._check_sampling(stack)
         if stack.data_errors is not None:
             log.warning("the network takes intensities as photon counts; the stack states other errors: trust the fit")
 
-    def _warn_of_dispersion(self, stack: Stack) -> None:
-        """Say so where the stack's f', f'' are outside what was trained with: the R factor would not show it."""
-        order = np.argsort(stack.energy)
-        came = np.stack([stack.f_prime[order], stack.f_double_prime[order]])
-        low, high = self.dispersion.numpy()
-        beyond = np.maximum(low - came, came - high).max()
-        if beyond > _DISPERSION_MARGIN:
-            log.warning(
-                "the stack's f', f'' (%s) lie up to %.2f electron outside those that the network was trained with; "
-                "its answer is an extrapolation: trust the fit",
-                stack.table,
-                beyond,
+    def _check_sampling(self, stack: Stack) -> None:
+        """Refuse speckles finer or coarser than any seen in training, where the counts tell."""
+        found = oversampling_of(stack)
+        if found is None:
+            return
+        low, high = self.config.prior.oversampling
+        if not low / _SAMPLING_MARGIN <= found <= high * _SAMPLING_MARGIN:
+            raise InputError(
+                f"these weights need an oversampling of {low:g} to {high:g}; the stack's speckles are sampled "
+                f"{found:.1f} times as finely as their size requires; bin or crop the data, train with "
+                "mad.train.prior.oversampling, or use `madpipe fit`"
             )
+
+    def _check_energies(self, stack: Stack) -> None:
+        """Refuse what the reference design has no channels for."""
+        element, edge, _ = self.config.prior.edges[0]
+        if (stack.element, stack.edge) != (element, edge):
+            raise InputError(
+                f"these weights are for the {element} {edge} edge; the stack is at the {stack.element} {stack.edge} "
+                "edge; train on it (mad.train.prior.edges), take `network: frames`, or use `madpipe fit`"
+            )
+        trained, came = np.sort(self.config.energies_ev), np.sort(stack.energy)
+        if len(trained) != len(came) or np.abs(came - trained).max() > _ROUNDING_EV:
+            raise InputError(
+                f"these weights need the energies {_in_words(trained)}; the stack has {_in_words(came)}; train on "
+                "these (mad.train.energies_ev), take `network: frames`, or use `madpipe fit`"
+            )
+
+    def with_about(self, **facts: Any) -> "TrainedNetwork":
+        """Add facts about the network."""
+        return replace(self, about={**self.about, **facts})
 
 
 def save_network(path: str | Path, trained: TrainedNetwork) -> None:
-    """Write a trained network, whole or not at all."""
-    content = {name: getattr(trained, name) for name in _NAMES if name != "layout"}
-    save_tensors(Path(path), {"layout": _LAYOUT, **content})
+    """Write a trained network, whole or not at all, the same bytes for the same network."""
+    tensors = {_STATE + name: tensor.contiguous() for name, tensor in trained.state.items()}
+    tensors |= {name: tensor.contiguous() for name, tensor in trained.calibration.items()}
+    about = {
+        "layout": _LAYOUT,
+        "config": trained.config.model_dump(mode="json"),
+        "fingerprint": trained.fingerprint,
+        "about": trained.about,
+    }
+    content = save(tensors, {_KEY: json.dumps(about, sort_keys=True)})
+    with whole_file(Path(path)) as temporary:
+        temporary.write_bytes(content)
 
 
 def load_network(path: str | Path) -> TrainedNetwork:
@@ -120,22 +127,34 @@ def load_network(path: str | Path) -> TrainedNetwork:
     Raises
     ------
     InputError
-        No such file, not weights of madpipe, of an architecture unknown here, or tensors that it does not have.
+        No such file, not weights of madpipe, of a design unknown here, or tensors that it does not have.
     """
-    content = load_tensors(Path(path), _KIND, _NAMES)
-    if content["layout"] != _LAYOUT:
-        raise InputError(f"{path}: needs layout {_LAYOUT}; it has {content['layout']}; train again")
-    if content["architecture"] not in ARCHITECTURES:
-        raise InputError(
-            f"{path}: needs one of the architectures {', '.join(ARCHITECTURES)}; "
-            f"it has {content['architecture']!r}; train one of these"
-        )
-    trained = TrainedNetwork(**{name: content[name] for name in _NAMES if name != "layout"})
+    path = Path(path)
+    if not path.is_file():
+        raise InputError(f"{path}: needs existing network weights; there are none; check the path, or train")
     try:
+        with safe_open(path, "pt") as opened:
+            about = json.loads((opened.metadata() or {}).get(_KEY, "{}"))
+            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise InputError(f"{path}: needs complete network weights (safetensors); got: {reason}; train again") from error
+    if about.get("layout") != _LAYOUT:
+        raise InputError(
+            f"{path}: needs madpipe weights of layout {_LAYOUT}; it has {about.get('layout')}; train again"
+        )
+    try:
+        trained = TrainedNetwork(
+            TrainConfig(**about["config"]),
+            {name.removeprefix(_STATE): one for name, one in tensors.items() if name.startswith(_STATE)},
+            {name: one for name, one in tensors.items() if not name.startswith(_STATE)},
+            about["fingerprint"],
+            about["about"],
+        )
         trained.network()
-    except RuntimeError as error:
+    except (RuntimeError, KeyError, ValidationError) as error:
         reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: needs the tensors of {trained.architecture}; got: {reason}; train again") from error
+        raise InputError(f"{path}: needs the tensors of its own design; got: {reason}; train again") from error
     return trained
 
 

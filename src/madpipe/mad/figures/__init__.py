@@ -1,13 +1,17 @@
 """Figures of the MAD study: one function per figure, records in, a figure and a caption with its numbers out.
 
 The parameters of a figure's function name the records that it takes: ``stack``, ``fit``, ``network`` and
-``real_space`` of one sample, or ``stacks``, ``fits`` and ``scores`` of several, or ``history`` of a training. Those
-without a default are required.
+``real_space`` of one sample; ``stacks``, ``fits``, ``networks`` and ``scores`` of several; ``comparisons``, the scores
+of each method on the test suite; ``history`` of a training; ``table`` of an ablation. Those without a default are
+required.
 """
 
 import inspect
 from collections.abc import Callable
 
+from madpipe.mad.figures.ablation import ablation
+from madpipe.mad.figures.budgets import budgets
+from madpipe.mad.figures.comparison import calibration, generalisation, suite_errors
 from madpipe.mad.figures.learning import training_curves
 from madpipe.mad.figures.maps import fit_maps
 from madpipe.mad.figures.normal import f_normal
@@ -31,6 +35,11 @@ FIGURES: dict[str, Callable[..., Picture]] = {
     "error_vs_counts": error_vs_counts,
     "r_factor": r_factor,
     "training_curves": training_curves,
+    "suite_errors": suite_errors,
+    "calibration": calibration,
+    "generalisation": generalisation,
+    "ablation": ablation,
+    "budgets": budgets,
 }
 
 

@@ -1,4 +1,4 @@
-"""Training of the reference network: particles of the prior, patches with fresh noise, one loop, measured errors."""
+"""Training of a network: particles of the prior, measured anew in every step, one loop, calibrated errors."""
 
 import hashlib
 import json
@@ -6,35 +6,67 @@ import math
 from pathlib import Path
 
 import torch
-from torch import nn
+from jaxtyping import Float
+from torch import Tensor, nn
 
 from madpipe.base import training
-from madpipe.base.runtime import device, log
+from madpipe.base.runtime import device, log, reproducible
 from madpipe.base.training import History, Schedule
+from madpipe.mad.cone import unknowns
 from madpipe.mad.config import TrainConfig
-from madpipe.mad.loss import Target, patch_loss
-from madpipe.mad.network import Measured, Network, reproducible
-from madpipe.mad.train.errors import ErrorTable, measure_errors
-from madpipe.mad.train.frames import Frames, draw_patches, simulate_frames
+from madpipe.mad.loss import Target, network_loss
+from madpipe.mad.network import Network, build
+from madpipe.mad.network.frames import Statistics
+from madpipe.mad.network.sums import Moments, Seen
+from madpipe.mad.train.calibrate import calibrate
+from madpipe.mad.train.exposures import draw_batch
+from madpipe.mad.train.scenes import Scenes, draw_frames, draw_slabs, draw_volumes
 from madpipe.mad.weights import TrainedNetwork
 
-_BRIGHT = 100.0  # least photons per point and energy of a patch at the first step
-_VALIDATION_BATCHES = 6
-_Batch = tuple[Measured, Target]
+_BRIGHT = 1e7  # least photons of a frame at the first step of a curriculum
+_VALIDATION_BATCHES = 8
+_STATISTICS_BATCHES = 40
+_LARGEST = (25.0, 5.0)  # of z / r^2 and theta / r in the statistics: extinctions have a long tail
+_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_Batch = tuple[Seen, Target]
+
+
+class Source:
+    """Batches of measured particles: frames, and now and then slices of volumes."""
+
+    def __init__(self, config: TrainConfig, frames: Scenes, slabs: Scenes) -> None:
+        self.config = config
+        self.kinds = [(frames, self._share(frames)), (slabs, self._share(slabs))]
+        self.volume_share = config.volume_share if len(slabs) and config.network == "frames" else 0.0
+
+    def _share(self, scenes: Scenes) -> Float[Tensor, "frame"]:
+        """How often each frame is drawn."""
+        even = torch.ones(len(scenes), dtype=torch.float64)
+        sensitive = self.config.sensitive_share
+        if not (sensitive and len(scenes)):
+            return even
+        standing_out = scenes.standing_out().double()
+        return (1 - sensitive) * even / len(scenes) + sensitive * standing_out / standing_out.sum()
+
+    def draw(self, step: int, generator: torch.Generator) -> _Batch:
+        """Draw the batch of a step."""
+        is_volume = float(torch.rand((), generator=generator, dtype=torch.float64)) < self.volume_share
+        scenes, share = self.kinds[int(is_volume)]
+        return draw_batch(scenes, self.config, least_photons(step, self.config), share, generator)
 
 
 def train(
     config: TrainConfig, generator: torch.Generator, *, checkpoint: Path | None = None, code: str = ""
 ) -> tuple[TrainedNetwork, History]:
-    """Simulate particles and train the network on them.
+    """Simulate particles and train a network on them.
 
     Parameters
     ----------
     config:
         Network, particles, loss, schedule.
     generator:
-        Draws particles, first weights, patches and noise: everything random here. The result is the same to the bit
-        on one machine with one number of threads.
+        Draws particles, first weights, measurements and noise: everything random here. The result is the same to the
+        bit on one machine with one number of threads.
     checkpoint:
         Where to keep the state, and to go on from; see :func:`madpipe.base.training.train`.
     code:
@@ -43,8 +75,8 @@ def train(
     Returns
     -------
     :
-        The network of the least validation loss, with the errors that it makes on validation particles, and the
-        history of the training.
+        The network of the least validation loss, its errors calibrated on particles that it never saw, and the history
+        of the training.
 
     Raises
     ------
@@ -52,25 +84,19 @@ def train(
         The prior names an impossible particle, the checkpoint is none, or the training diverges.
     """
     name = _fingerprint(config, generator, code)
-    count = config.particles
-    frames = simulate_frames(config, range(count), generator, "training particles")
-    held_out = range(count, count + config.validation_particles)
-    validation = simulate_frames(config, held_out, generator, "validation particles")
-    network = Network(config.network, len(config.energies_ev), config.f0_channel, generator).to(device())
-    log.info(
-        "%s: %d parameters, %d frames",
-        config.network,
-        sum(p.numel() for p in network.parameters()),
-        len(frames.particle),
+    source = _source(config, 0, config.particles, config.volumes, generator, "training")
+    held_out = _source(
+        config, config.particles, config.validation_particles, config.validation_volumes, generator, "validation"
     )
-    photons = config.prior.photons_per_point
-    batches = [
-        draw_patches(validation, config.batch, config.patch, photons, generator) for _ in range(_VALIDATION_BATCHES)
-    ]
+    network = build(config, generator)
+    network.describe(statistics(source, generator))
+    network.to(device())
+    log.info("%s: %d parameters", config.network, sum(p.numel() for p in network.parameters()))
+    batches = [held_out.draw(config.steps, generator) for _ in range(_VALIDATION_BATCHES)]
     with reproducible():
         history = training.train(
             network,
-            lambda step, source: draw_patches(frames, config.batch, config.patch, photons_at(step, config), source),
+            source.draw,
             lambda model, batch: _loss(model, batch, config),
             batches,
             _schedule(config),
@@ -79,23 +105,51 @@ def train(
             fingerprint=name,
             label="training",
         )
-        table = measure_errors(network, validation, photons, generator)
-    return _trained(network, config, frames, table, code), history
+    trained = TrainedNetwork.of(network.eval(), config, code)
+    frames = held_out.kinds[0][0]
+    volumes = draw_volumes(config.prior, range(config.validation_volumes), generator, "calibration volumes")
+    return calibrate(trained, config, frames, volumes, generator), history
 
 
-def photons_at(step: int, config: TrainConfig) -> tuple[float, float]:
-    """Least and largest mean photons of a patch at a step: bright ones first, the least after curriculum_steps."""
-    least, largest = config.prior.photons_per_point
+def statistics(source: Source, generator: torch.Generator) -> Statistics:
+    """Mean and covariance of z / r^2 and theta / r over bright measurements of the training particles."""
+    linear, theta = [], []
+    config = source.config.model_copy(update={"network": "frames"})
+    bright = Source(config, *(scenes for scenes, _ in source.kinds))
+    for _ in range(_STATISTICS_BATCHES):
+        _, target = bright.draw(config.steps, generator)
+        mean = target.expected.mean(1).flatten().double()
+        lit = mean > 1e-3 * mean.mean()
+        scaled = (target.theta.double() / mean.sqrt())[:, lit]
+        linear.append(unknowns(scaled).clamp(-_LARGEST[0], _LARGEST[0]))
+        theta.append(scaled.clamp(-_LARGEST[1], _LARGEST[1]))
+    first, second = torch.cat(linear, 1), torch.cat(theta, 1)
+    moments = [(each.mean(1), torch.linalg.cholesky(torch.cov(each))) for each in (first, second)]
+    return Statistics(Moments(*moments[0]), *moments[1])
+
+
+def least_photons(step: int, config: TrainConfig) -> float:
+    """Least photons of a frame at a step: bright ones first, the prior's least after curriculum_steps."""
+    least, largest = config.prior.photons
     done = min(1.0, step / config.curriculum_steps) if config.curriculum_steps else 1.0
     bright = min(max(_BRIGHT, least), largest)
-    return math.exp((1 - done) * math.log(bright) + done * math.log(least)), largest
+    return math.exp((1 - done) * math.log(bright) + done * math.log(least))
 
 
-def _loss(model: nn.Module, batch: _Batch, config: TrainConfig) -> tuple[torch.Tensor, dict[str, torch.Tensor]]:
+def _source(
+    config: TrainConfig, first: int, particles: int, volumes: int, generator: torch.Generator, label: str
+) -> Source:
+    """Draw the particles of a part of the data, numbered so that no two parts share one."""
+    frames = draw_frames(config.prior, range(first, first + particles), generator, f"{label} particles")
+    number = volumes if config.network == "frames" else 0
+    return Source(config, frames, draw_slabs(config.prior, range(number), generator, f"{label} volumes"))
+
+
+def _loss(model: nn.Module, batch: _Batch, config: TrainConfig) -> tuple[Tensor, dict[str, Tensor]]:
     """Loss of a batch, where the model is."""
     place = next(model.parameters()).device
-    measured, target = Measured(*(each.to(place) for each in batch[0])), Target(*(each.to(place) for each in batch[1]))
-    return patch_loss(model(measured), measured, target, config)
+    seen, target = batch[0].to(place), batch[1].to(place)
+    return network_loss(model(seen, _PRECISIONS[config.precision]), seen, target, config)
 
 
 def _schedule(config: TrainConfig) -> Schedule:
@@ -107,6 +161,7 @@ def _schedule(config: TrainConfig) -> Schedule:
         config.gradient_clip,
         config.validate_every,
         config.patience,
+        config.workers,
     )
 
 
@@ -117,21 +172,4 @@ def _fingerprint(config: TrainConfig, generator: torch.Generator, code: str) -> 
     return digest.hexdigest()
 
 
-def _trained(network: Network, config: TrainConfig, frames: Frames, table: ErrorTable, code: str) -> TrainedNetwork:
-    """The network with all that is needed to use it, and to refuse to."""
-    photons, errors = table
-    dispersion = torch.stack([frames.f_prime, frames.f_double_prime], dim=1)
-    return TrainedNetwork(
-        architecture=config.network,
-        energies_ev=tuple(sorted(config.energies_ev)),
-        energy_shift_ev=config.prior.energy_shift_ev,
-        element=config.element,
-        edge=config.edge,
-        f0_channel=config.f0_channel,
-        state={name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()},
-        error_photons=photons,
-        errors=errors,
-        dispersion=torch.stack([dispersion.amin(0), dispersion.amax(0)]),
-        config=config.model_dump(mode="json"),
-        fingerprint=code,
-    )
+__all__ = ["Network", "Source", "least_photons", "statistics", "train"]

@@ -1,0 +1,138 @@
+"""Run a network over a frame in one pass, or over a volume along its three axes; tiles only bound the memory."""
+
+from collections.abc import Iterator, Sequence
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from madpipe.base.runtime import progress, reproducible
+from madpipe.mad.columns import added
+from madpipe.mad.likelihood import solved
+from madpipe.mad.measurement import Measurement
+from madpipe.mad.network import Network
+from madpipe.mad.network.sums import Seen, design_rows, mean_normal, own_sums, windowed
+from madpipe.mad.prediction import Prediction, product
+
+_POOLED = 4  # rows that the reference design pools into one: its tiles must start where the whole frame's do
+
+
+def predict(
+    network: Network, measurement: Measurement, shape: tuple[int, ...], points: int
+) -> tuple[Prediction, Float[Tensor, "point"]]:
+    """Predict every point of a frame or volume.
+
+    A volume goes through as slices along each of its axes, whose sums reach across slices; the three predictions of a
+    point are averaged as information, so that no axis is special and none shows as stripes.
+
+    Parameters
+    ----------
+    network:
+        Trained, in evaluation mode, on the measurement's device.
+    measurement:
+        Points in the order of the shape; channels with energies rising.
+    shape:
+        (y, x) or (z, y, x).
+    points:
+        Of a frame, with what it is padded by, in one pass; bounds the memory, not the result.
+
+    Returns
+    -------
+    :
+        Prediction of x, p, q at unit exposure [sqrt(photon)], float64; and the photons of every point over all energies
+        that the errors are calibrated by.
+    """
+    f0 = float(measurement.f0.median())
+    own, normal, counts, dispersion = _read(measurement, shape, f0)
+    sums = windowed(own)
+    seen = Seen((), normal, len(shape) == 3, None, dispersion)
+    turns = range(1) if len(shape) == 2 else range(3)
+    precision = torch.zeros(6, *shape, dtype=torch.float32, device=own.device)
+    pull = torch.zeros(3, *shape, dtype=torch.float32, device=own.device)
+    intensity = torch.zeros(shape, dtype=torch.float32, device=own.device)
+    jobs = [(axis, where) for axis in turns for where in _tiles(shape, axis, network.reach, points)]
+    for axis, (slices, rows, inner) in progress(jobs, "network"):
+        frames = [_frames(one, axis, len(shape))[slices, :, rows] for one in sums]
+        patch = None if counts is None else counts[slices, :, rows]
+        found, level = _run(network, seen._replace(sums=tuple(frames), counts=patch))
+        kept = slice(inner.start - rows.start, inner.stop - rows.start)
+        for whole, part in ((precision, found.precision), (pull, product(found.precision, found.mean))):
+            target = _frames(whole[None], axis, len(shape))[slices, :, inner]
+            target += part.reshape(len(part), *level.shape).movedim(0, 1)[:, :, kept] / len(turns)
+        _frames(intensity[None, None], axis, len(shape))[slices, 0, inner] = level[:, kept]
+    known = precision.flatten(1).double()
+    mean = solved(known.unbind(0), pull.flatten(1).double())[0]
+    return _in_photons(mean, known, intensity.flatten().double(), f0, measurement)
+
+
+def contrast_of(network: Network, measurement: Measurement) -> float:
+    r"""How well energies tell what the brightness does not: a photon's information on it, 0 for the reference design.
+
+    Geometric mean of the three lesser eigenvalues of R'GR, G the mean of a a' over the exposures, R a root of the
+    covariance of z / r^2.
+    """
+    if not hasattr(network, "z_root"):
+        return 0.0
+    f0 = measurement.f0.median()[None]
+    rows = design_rows(measurement.f_prime[None], measurement.f_double_prime[None], f0)
+    normal = mean_normal(rows, measurement.exposure[None])[0]
+    values = torch.linalg.eigvalsh(network.z_root.T @ normal @ network.z_root)[:3]
+    return float(values.clamp(min=1e-12).log().mean().exp())
+
+
+@torch.no_grad()
+def _run(network: Network, seen: Seen) -> tuple[Prediction, Float[Tensor, "batch y x"]]:
+    """One pass: the last prediction, in units of r, and r^2."""
+    frames = len(seen.sums[0])
+    dispersion = None if seen.dispersion is None else seen.dispersion.expand(frames, -1)
+    with reproducible():
+        return network(seen._replace(normal=seen.normal.expand(frames, -1, -1), dispersion=dispersion))[-1]
+
+
+def _read(measurement: Measurement, shape: tuple[int, ...], f0: float) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+    """What networks read of a measurement: own sums, mean normal matrix, and counts and dispersion as they are."""
+    exposure = measurement.exposure[None]
+    f_prime, f_double_prime = measurement.f_prime[None], measurement.f_double_prime[None]
+    rows = design_rows(f_prime, f_double_prime, measurement.f0.new_tensor([f0]))
+    complete = measurement.channels() == len(measurement.exposure)
+    net = measurement.net().float().reshape(1, -1, *shape)
+    background = torch.zeros(shape) if measurement.background is None else added(measurement.background).reshape(shape)
+    good = complete.float().reshape(1, *shape)
+    own = own_sums(net, good, background.float().to(net)[None], exposure, rows)
+    counts = (net / exposure.float().reshape(1, -1, *[1] * len(shape))) if len(shape) == 2 else None
+    return own, mean_normal(rows, exposure), counts, torch.cat([f_prime, f_double_prime], 1).float()
+
+
+def _frames(array: Float[Tensor, "1 c *axes"], axis: int, ndim: int) -> Float[Tensor, "frame c y x"]:
+    """A view of a frame or volume as frames, its slices along one axis."""
+    return array if ndim == 2 else array[0].movedim(1 + axis, 0)
+
+
+def _tiles(shape: Sequence[int], axis: int, reach: int | None, points: int) -> Iterator[tuple[slice, slice, slice]]:
+    """Slices, rows read and rows kept of each pass: whole slices while they fit, else rows with what they depend on."""
+    rest = [size for other, size in enumerate(shape) if len(shape) == 2 or other != axis]
+    slices, (height, width) = 1 if len(shape) == 2 else shape[axis], rest
+    together = max(1, points // (height * width))
+    rows = height
+    if reach is not None and height * width > points:
+        rows = max(_POOLED, (points // width - 2 * reach) // _POOLED * _POOLED)
+    for first in range(0, slices, together):
+        for top in range(0, height, rows):
+            bottom = min(top + rows, height)
+            read = slice(max(0, top - (reach or 0)), min(height, bottom + (reach or 0)))
+            yield slice(first, min(first + together, slices)), read, slice(top, bottom)
+
+
+def _in_photons(
+    mean: Float[Tensor, "3 point"],
+    precision: Float[Tensor, "6 point"],
+    intensity: Float[Tensor, "point"],
+    f0: float,
+    measurement: Measurement,
+) -> tuple[Prediction, Float[Tensor, "point"]]:
+    """From x, a, b in units of r to x, p, q [sqrt(photon)]."""
+    root = intensity.sqrt()
+    units = torch.stack([root, root / f0, root / f0])
+    pairs = [(i, j) for i in range(3) for j in range(i, 3)]
+    scale = torch.stack([1 / (units[i] * units[j]) for i, j in pairs])
+    return Prediction(mean * units, precision * scale), intensity * float(measurement.exposure.sum())
