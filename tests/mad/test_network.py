@@ -118,6 +118,10 @@ def test_rows_make_the_equation_linear():
 def test_windows_are_slow_sums_with_nothing_beyond_the_rim(rng, shape):
     own = torch.randn(1, 6, *shape, generator=rng)
     sums = windowed(own)
+    widths = WINDOWS[len(shape)]
+    assert all(width % 2 for width in widths)
+    assert list(widths) == sorted(set(widths))  # each wider than the one before, the first the point itself
+    assert widths[0] == 1
     assert len(sums) == len(WINDOWS[len(shape)])
     for one, width in zip(sums, WINDOWS[len(shape)], strict=True):
         for point in [tuple(0 for _ in shape), tuple(size - 1 for size in shape), tuple(size // 2 for size in shape)]:

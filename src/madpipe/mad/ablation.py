@@ -24,6 +24,7 @@ def variant_config(config: AblationConfig, variant: str) -> TrainConfig:
     """Give the training of a variant: what all share, but for one thing."""
     shared = TrainConfig(
         prior=PriorConfig(grid=config.grid),
+        width=48,
         particles=config.particles,
         volumes=0,
         validation_particles=16,

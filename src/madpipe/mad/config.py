@@ -191,7 +191,7 @@ class TrainConfig(Model):
         description="photon energies of the reference design, at the first of the prior's edges [eV]",
     )
     patch: int = Field(16, ge=8, description="edge of the reference design's patches [point]")
-    width: int = Field(48, ge=4, description="features of every layer of the network")
+    width: int = Field(32, ge=4, description="features of every layer of the network")
     dilations: tuple[int, ...] = Field(
         (1, 2, 4, 8, 4, 2, 1), description="dilation of each of its convolutions [point]"
     )
@@ -200,13 +200,13 @@ class TrainConfig(Model):
     dropout: float = Field(0.0, ge=0, lt=1, description="share of features dropped, for Monte-Carlo dropout [1]")
     polar: bool = Field(False, description="answer |F_T|, |F_A|, sin, cos instead of |F_T|, |F_A| cos, |F_A| sin")
     prior: PriorConfig = Field(PriorConfig(), description="what training particles are drawn from")
-    particles: int = Field(1200, ge=4, description="two-dimensional training particles")
-    volumes: int = Field(40, ge=0, description="three-dimensional training particles")
+    particles: int = Field(800, ge=4, description="two-dimensional training particles")
+    volumes: int = Field(24, ge=0, description="three-dimensional training particles")
     volume_share: Fraction = Field(0.25, description="share of steps on slices of volumes [1]")
-    validation_particles: int = Field(96, ge=4, description="validation particles, none of them trained on")
-    validation_volumes: int = Field(8, ge=0, description="validation volumes")
+    validation_particles: int = Field(64, ge=4, description="validation particles, none of them trained on")
+    validation_volumes: int = Field(4, ge=0, description="validation volumes")
     batch: int = Field(8, ge=1, description="frames per step")
-    steps: int = Field(450, ge=1, description="optimiser steps")
+    steps: int = Field(400, ge=1, description="optimiser steps")
     learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW, cosine schedule [1]")
     weight_decay: float = Field(1e-4, ge=0, description="AdamW weight decay [1]")
     gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm [1]")

@@ -47,8 +47,8 @@ def predict(
     sums = windowed(own)
     seen = Seen((), normal, len(shape) == 3, None, dispersion)
     turns = range(1) if len(shape) == 2 else range(3)
-    precision = torch.zeros(6, *shape, dtype=torch.float32, device=own.device)
-    pull = torch.zeros(3, *shape, dtype=torch.float32, device=own.device)
+    precision = torch.zeros(6, *shape, dtype=torch.float64, device=own.device)
+    pull = torch.zeros(3, *shape, dtype=torch.float64, device=own.device)
     intensity = torch.zeros(shape, dtype=torch.float32, device=own.device)
     jobs = [(axis, where) for axis in turns for where in _tiles(shape, axis, network.reach, points)]
     for axis, (slices, rows, inner) in progress(jobs, "network"):
@@ -56,12 +56,13 @@ def predict(
         patch = None if counts is None else counts[slices, :, rows]
         found, level = _run(network, seen._replace(sums=tuple(frames), counts=patch))
         kept = slice(inner.start - rows.start, inner.stop - rows.start)
-        for whole, part in ((precision, found.precision), (pull, product(found.precision, found.mean))):
+        known, mean = found.precision.double(), found.mean.double()
+        for whole, part in ((precision, known), (pull, product(known, mean))):
             target = _frames(whole[None], axis, len(shape))[slices, :, inner]
             target += part.reshape(len(part), *level.shape).movedim(0, 1)[:, :, kept] / len(turns)
         _frames(intensity[None, None], axis, len(shape))[slices, 0, inner] = level[:, kept]
-    known = precision.flatten(1).double()
-    mean = solved(known.unbind(0), pull.flatten(1).double())[0]
+    known = precision.flatten(1)
+    mean = solved(known.unbind(0), pull.flatten(1))[0]
     return _in_photons(mean, known, intensity.flatten().double(), f0, measurement)
 
 

@@ -153,6 +153,8 @@ def _deviations(columns: _Columns, shares: _Columns, truth: _Columns) -> _Column
             off = torch.remainder(off + math.pi, 2 * math.pi) - math.pi
         else:
             found[f"{name}_squares"] = torch.stack([off.square(), truth[name].square()])
+            # a control's missing atoms: an answer that cannot be negative has no normal error there
+            off = torch.where(truth[name] > _ABSENT * truth["f_total"], off, torch.nan)
         found[name] = off / columns[f"{name}_errors"].clamp(min=1e-300)
     return found
 
