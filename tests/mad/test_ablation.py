@@ -80,10 +80,10 @@ def test_a_variant_changes_what_it_says_and_nothing_else(variant):
 
 
 def test_the_ablation_s_budget_is_every_variant_s():
-    config = AblationConfig(grid=32, particles=17, steps=9, precision="float32")
+    config = AblationConfig(grid=32, particles=17, steps=9, precision="full")
     for variant in VARIANTS:
         made = variant_config(config, variant)
-        assert (made.prior.grid, made.particles, made.steps, made.precision) == (32, 17, 9, "float32")
+        assert (made.prior.grid, made.particles, made.steps, made.precision) == (32, 17, 9, "full")
         assert made.volumes == made.validation_volumes == 0
 
 

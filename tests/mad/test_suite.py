@@ -30,7 +30,7 @@ from madpipe.mad.suite.scores import LEVELS, SHELL_EDGES, compare, score_suite
 from madpipe.mad.validate import QUANTITIES, truth_columns
 from madpipe.physics.atoms import edge_energy
 
-CONFIG = SuiteConfig()
+CONFIG = SuiteConfig(sets=SuiteSet.__args__)
 TINY = SuiteConfig(sets=("reference", "volumes"), grid=24, volume_grid=16, photons=(3e6,), volume_photons=(1e6,))
 SCORING = ValidateConfig(noise_draws=2)
 CONTROLS = ("pure_resonant", "no_resonant")

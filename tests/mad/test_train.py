@@ -355,7 +355,7 @@ def test_every_variant_trains(variant):
     assert set(made.calibration) == {"calibration.2.predicted.0", "calibration.2.refined.0"}
 
 
-@pytest.mark.parametrize("changes", [{"network": "unet_patches", "patch": 8}, {"precision": "bfloat16"}], ids=str)
+@pytest.mark.parametrize("changes", [{"network": "unet_patches", "patch": 8}, {"precision": "mixed"}], ids=str)
 def test_other_kinds_train(changes):
     made, history = train(config(steps=2, **changes), seeded())
     assert all(map(math.isfinite, history.training_loss + history.validation_loss))

@@ -177,7 +177,9 @@ class PriorConfig(Model):
     disturbed: Fraction = Field(
         0.2, description="share of frames with each of those two errors, and with background [1]"
     )
-    gap_share: Fraction = Field(0.15, description="share of frames with a detector gap, and of those with a beam stop")
+    gap_share: Fraction = Field(
+        0.15, description="share of frames with a detector gap, and of those with a beam stop [1]"
+    )
 
 
 class TrainConfig(Model):
@@ -227,7 +229,9 @@ class TrainConfig(Model):
     sensitive_share: Fraction = Field(
         0.0, description="share of particles drawn by how much their resonant atoms' scattering stands out [1]"
     )
-    precision: Literal["float32", "bfloat16"] = Field("float32", description="of the convolutions while training")
+    precision: Literal["full", "mixed"] = Field(
+        "full", description="full: single precision; mixed: convolutions in bfloat16 while training"
+    )
     workers: int = Field(0, ge=0, description="threads that draw batches ahead, for a GPU; they change no number")
     threads: int = Field(2, ge=1, description="CPU threads; they change the last bits, hence they are fixed")
 
@@ -251,7 +255,7 @@ class AblationConfig(Model):
     particles: int = Field(240, ge=4, description="training particles, all two-dimensional")
     steps: int = Field(80, ge=1, description="optimiser steps of each training")
     compared: int = Field(48, ge=4, description="particles that all are compared on")
-    precision: Literal["float32", "bfloat16"] = Field("bfloat16", description="of the convolutions while training")
+    precision: Literal["full", "mixed"] = Field("mixed", description="as in a training")
 
 
 SuiteSet = Literal["reference", "volumes", "energies", "elements", "disturbed"]

@@ -27,7 +27,7 @@ _BRIGHT = 1e7  # least photons of a frame at the first step of a curriculum
 _VALIDATION_BATCHES = 8
 _STATISTICS_BATCHES = 40
 _LARGEST = (25.0, 5.0)  # of z / r^2 and theta / r in the statistics: extinctions have a long tail
-_PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_PRECISIONS = {"full": torch.float32, "mixed": torch.bfloat16}
 _Batch = tuple[Seen, Target]
 
 
