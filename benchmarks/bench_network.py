@@ -1,11 +1,6 @@
 """Points per second and peak memory of a prediction from disk to disk, in a process of its own."""
 
-import json
-import subprocess
-import sys
-
 import pytest
-import torch
 from bench_volume import write_volume
 
 PREDICT = """
@@ -20,15 +15,6 @@ print(json.dumps({"seconds": time.monotonic() - start, "peak_mb": int(status["Vm
 
 
 @pytest.mark.parametrize("size", [48, 96, 128])
-def bench_network(record, benchmark, size, tmp_path):
+def bench_network(record_apart, size, tmp_path):
     write_volume(tmp_path / "stack.h5", size)
-    words = [sys.executable, "-c", PREDICT, "stack.h5", "inferred.h5", str(torch.get_num_threads())]
-    answers = []
-
-    def predict():
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-        answers.append(json.loads(done.stdout.splitlines()[-1]))
-
-    record(predict, size**3, "points of 8 energies, start of the process included,", rounds=1)
-    benchmark.extra_info["seconds"] = min(answer["seconds"] for answer in answers)
-    benchmark.extra_info["peak memory [MB]"] = max(answer["peak_mb"] for answer in answers)
+    record_apart(PREDICT, ["stack.h5", "inferred.h5"], tmp_path, size**3)

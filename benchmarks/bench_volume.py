@@ -1,14 +1,9 @@
 """Points per second and peak memory of the fit in slabs, in a process of its own: neither may depend on the size."""
 
-import json
-import subprocess
-import sys
-
 import h5py
 import hdf5plugin
 import numpy as np
 import pytest
-import torch
 
 ENERGIES = np.arange(8313.0, 8349.0, 5.0)
 F_PRIME = (-5.794, -6.103, -6.552, -7.317, -9.047, -7.265, -6.549, -6.042)  # Chantler, Ni K
@@ -52,16 +47,7 @@ def write_volume(path, size):
 
 
 @pytest.mark.parametrize("size", [48, 96, 160, 256])
-def bench_volume(record, benchmark, size, tmp_path):
+def bench_volume(record_apart, benchmark, size, tmp_path):
     write_volume(tmp_path / "stack.h5", size)
-    words = [sys.executable, "-c", FIT, "stack.h5", "fit.h5", str(torch.get_num_threads())]
-    answers = []
-
-    def fit():
-        done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=True)
-        answers.append(json.loads(done.stdout))
-
-    record(fit, size**3, "points, start of the process included,", rounds=1)
-    seconds = min(answer["seconds"] for answer in answers)
-    benchmark.extra_info["seconds"], benchmark.extra_info["points per second"] = seconds, size**3 / seconds
-    benchmark.extra_info["peak memory [MB]"] = max(answer["peak_mb"] for answer in answers)
+    record_apart(FIT, ["stack.h5", "fit.h5"], tmp_path, size**3)
+    benchmark.extra_info["points per second"] = size**3 / benchmark.extra_info["seconds"]

@@ -22,12 +22,12 @@ from madpipe.mad.config import (
     ValidateConfig,
 )
 from madpipe.mad.fit import fit_stack
-from madpipe.mad.records import Stack
+from madpipe.mad.records import QUANTITIES, Stack
 from madpipe.mad.sample import simulate
 from madpipe.mad.suite import outline
 from madpipe.mad.suite.cases import cases, suite_generator
 from madpipe.mad.suite.scores import LEVELS, SHELL_EDGES, compare, score_suite
-from madpipe.mad.validate import QUANTITIES, truth_columns
+from madpipe.mad.validate import truth_columns
 from madpipe.physics.atoms import edge_energy
 
 CONFIG = SuiteConfig(sets=SuiteSet.__args__)

@@ -82,9 +82,8 @@ SUITE_STACKS = [
     for case in samples
 ]
 SUITE_SCORES = [f"{SUITE}/{method}.json" for method in MAD.testsuite.methods]
-IS_COMPARED = bool(
-    runs("infer") and SUITE_STACKS
-)  # who wants no network needs no suite
+# who wants no network needs no suite
+IS_COMPARED = bool(runs("infer") and SUITE_STACKS)
 
 
 def suite_weights(wildcards):
@@ -136,11 +135,6 @@ def particle_of(name):
     return SAMPLES[name].model_dump_json(exclude={"photons", "steps"})
 
 
-def by_photons(names):
-    """Sort samples by their photons."""
-    return sorted(names, key=lambda name: SAMPLES[name].photons)
-
-
 FRAMES = [
     name
     for name in runs("infer")
@@ -151,7 +145,7 @@ ALIKE = [
     for name in FRAMES
 ]
 if max(map(len, ALIKE), default=0) >= 3:
-    BUDGETS = by_photons(max(ALIKE, key=len))[:3]
+    BUDGETS = sorted(max(ALIKE, key=len), key=lambda name: SAMPLES[name].photons)[:3]
     SHARED["budgets"] = {
         "stacks": files("stack.h5", BUDGETS),
         "fits": files("fit.h5", BUDGETS),
@@ -206,7 +200,7 @@ MAD_FIGURES = expand(f"{FIGURES}/{{figure}}.pdf", figure=SHARED) + [
 
 NUMBERS = {variant: number for number, variant in enumerate(VARIANTS)}
 COMMITTEE_OF = [NUMBERS[BASE], NUMBERS[DROPPED]]
-# drawn when asked for only: its trainings take an hour
+# drawn when asked for only: it takes many trainings
 SHARED["ablation"] = {"table": f"{DATA}/ablation/table.json"}
 
 

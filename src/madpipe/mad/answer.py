@@ -18,9 +18,7 @@ from madpipe.mad.prediction import DEGREES, Prediction, quadratic
 
 _STEPS = 40  # of the climb at most
 _TOLERANCE = 1e-4  # of a standard error
-_PRIOR_BREADTH = (
-    10.0  # of the classical fit's weak prior on |F_A|, which tells its two optima apart where photons are few
-)
+_PRIOR_BREADTH = 10.0  # of the fit's weak prior on |F_A|, which tells its two optima apart where photons are few
 _TILE = 1 << 16  # points at once
 Columns = dict[str, Float[Tensor, "point"]]
 
@@ -65,8 +63,11 @@ def _tile(measurement: Measurement, prediction: Prediction, refine: bool) -> tup
     reduction = measurement.reduction()
     known = information(problem, theta, slope.weight, refine)
     columns = moments(theta * reduction, covariance(known))
-    before = information(problem, prediction.mean, slope.weight, refine=False)
-    shares = share_of_counts(columns, moments(prediction.mean * reduction, covariance(before)))
+    before = columns
+    if refine:
+        alone = information(problem, prediction.mean, slope.weight, refine=False)
+        before = moments(prediction.mean * reduction, covariance(alone))
+    shares = share_of_counts(columns, before)
     chi2 = added(slope.pull * (problem.net - slope.photons))
     dof = (measurement.channels() - 3).clamp(min=0)
     return {**columns, "chi2": chi2, "dof": dof, "certified": torch.zeros_like(dof, dtype=torch.bool)}, shares
@@ -88,13 +89,7 @@ def _start(problem: Problem) -> Float[Tensor, "3 point"]:
     """The prediction's mean, or the counts' own optimum where that is the more likely one under both."""
     predicted, counted = problem.prediction.mean, flat_optimum(problem)
     better = _cost(problem, counted) < _cost(problem, predicted)
-    nearer = torch.where(
-        quadratic(problem.prediction.precision, counted - predicted)
-        <= quadratic(problem.prediction.precision, counted + predicted),
-        counted,
-        -counted,
-    )
-    return torch.where(better, nearer, predicted)
+    return torch.where(better, problem.prediction.nearer(counted), predicted)
 
 
 def _cost(problem: Problem, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "point"]:
@@ -103,10 +98,6 @@ def _cost(problem: Problem, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "p
     flat = measurement.with_background(measurement.brightness() * measurement.exposure[:, None])
     weight = measurement.measured(1 / measurement.variance_at(flat))
     misfit = problem.net - times(problem.design, unknowns(theta))
-    distance = torch.minimum(*(_distance(problem, sign * theta) for sign in (1, -1)))
+    prediction = problem.prediction
+    distance = quadratic(prediction.precision, prediction.nearer(theta) - prediction.mean)
     return 0.5 * added(weight * misfit * misfit) + 0.5 * (DEGREES + 3) * torch.log1p(distance / DEGREES)
-
-
-def _distance(problem: Problem, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "point"]:
-    """Squared distance from the prediction's mean, in its own metric."""
-    return quadratic(problem.prediction.precision, theta - problem.prediction.mean)

@@ -4,20 +4,20 @@ They depend on the contrast of the energies, on the brightness of a point and on
 counts say: a prediction may be too sure or not sure enough, while counts alone are understood.
 """
 
-import math
-
 import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.interpolate import RegularGridInterpolator
 from torch import Tensor
 
-PHASES = ("delta_phi", "delta_phi_na")
-QUANTITIES = ("f_total", "f_resonant", "delta_phi", "f_normal", "delta_phi_na")
+from madpipe.mad.fit import UNDETERMINED
+from madpipe.mad.records import PHASES
+from madpipe.mad.records import QUANTITIES as FIELDS
+
+QUANTITIES = tuple(FIELDS.values())
 SHARES = (0.05, 0.2, 0.5, 0.8, 0.95)  # of the information on a quantity that the counts give: edges of its bins
 CONTRAST = "calibration.contrast"  # name of the edges between groups of energies
 EDGES = tuple(10 ** (k / 2) for k in range(-2, 15))  # photons of a point over all energies; two bins per decade
-_UNDETERMINED = math.pi / math.sqrt(3)  # rms of a phase of which nothing is known [radian]
 _ONE_SIGMA = 0.6827
 _LEAST_POINTS = 300  # in a bin, for its factor to be worth keeping
 Columns = dict[str, Float[Tensor, "point"]]
@@ -59,7 +59,7 @@ def apply(
         found = RegularGridInterpolator((edges, centres), np.log(table))(np.stack([share, level], -1))
         scaled[f"{name}_errors"] = columns[f"{name}_errors"] * torch.as_tensor(np.exp(found))
         if name in PHASES:
-            scaled[f"{name}_errors"] = scaled[f"{name}_errors"].clamp(max=_UNDETERMINED)
+            scaled[f"{name}_errors"] = scaled[f"{name}_errors"].clamp(max=UNDETERMINED)
     return scaled
 
 

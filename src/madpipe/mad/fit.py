@@ -16,7 +16,7 @@ from madpipe.mad.measurement import Measurement, measurement_from_stack, with_nu
 from madpipe.mad.records import Fit, Nuisance, Stack, axis_fields
 from madpipe.mad.refine import refine_nuisances
 
-_UNDETERMINED = math.pi / math.sqrt(3)  # rms of a phase of which nothing is known [radian]
+UNDETERMINED = math.pi / math.sqrt(3)  # rms of a phase of which nothing is known [radian]
 _TINY = 1e-150
 _LEAST_SHARE = 0.01  # of the resonant atoms in the intensity that can still be measured, as of Se in a protein [1]
 METHODS: dict[str, Callable[[Measurement, FitConfig], Solution]] = {
@@ -147,7 +147,7 @@ def _significant(modulus: Tensor, error: Tensor, exact: bool) -> Tensor:
 def _phase_error(change: Tensor, modulus2: Tensor) -> Tensor:
     """Standard error of a phase: change / modulus2 where that is small, pi / sqrt(3) where nothing is known."""
     ratio = modulus2 / change.clamp(min=_TINY)
-    return (ratio * ratio + _UNDETERMINED**-2).rsqrt()
+    return (ratio * ratio + UNDETERMINED**-2).rsqrt()
 
 
 def _columns(solution: Solution) -> dict[str, Tensor]:

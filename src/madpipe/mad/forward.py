@@ -81,6 +81,15 @@ def linear_unknowns(
     return torch.stack(parts, dim=-1)
 
 
+def real_parameters(
+    f_total: Complex[Tensor, "*shape"], f_resonant: Complex[Tensor, "*shape"]
+) -> Float[Tensor, "3 *shape"]:
+    r"""The three numbers that intensities depend on: x = \|F_T\| and a + ib = :math:`|F_A| e^{i\Delta\phi}`."""
+    modulus = f_total.abs()
+    turned = f_total * f_resonant.conj() / modulus.clamp(min=torch.finfo(modulus.dtype).tiny)
+    return torch.stack([modulus, turned.real, turned.imag])
+
+
 def in_resonant_gauge(
     f_total: Float[Tensor, "*#shape"], delta_phi: Float[Tensor, "*#shape"]
 ) -> Complex[Tensor, "*shape"]:

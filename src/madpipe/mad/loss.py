@@ -9,6 +9,7 @@ from torch import Tensor
 
 from madpipe.mad.cone import unknowns
 from madpipe.mad.config import TrainConfig
+from madpipe.mad.forward import real_parameters
 from madpipe.mad.likelihood import curvature
 from madpipe.mad.network.frames import corrected, normal_matrix
 from madpipe.mad.network.sums import Seen
@@ -36,10 +37,7 @@ class Target:
         rows: Float[Tensor, "batch energy 4"],
     ) -> "Target":
         """Take the truth from complex structure factors [sqrt(photon)]."""
-        modulus = f_total.abs()
-        turned = f_total * f_resonant.conj() / modulus.clamp(min=torch.finfo(modulus.dtype).tiny)
-        theta = torch.stack([modulus, turned.real, turned.imag]).flatten(1)
-        return cls(theta, expected, rows)
+        return cls(real_parameters(f_total, f_resonant).flatten(1), expected, rows)
 
     def to(self, device: torch.device) -> "Target":
         """Move to a device."""
@@ -89,7 +87,7 @@ def _terms(
 ) -> dict[str, Float[Tensor, ""]]:
     """Terms of one pass."""
     truth = target.theta / intensity.flatten().sqrt()
-    truth = _nearer(prediction, truth)
+    truth = prediction.nearer(truth)
     weight = frame_weights(target.expected, seen.sums[0][:, 4] > 0, config.weighting)
 
     def mean(values: Tensor) -> Tensor:
@@ -98,7 +96,7 @@ def _terms(
     terms = {}
     if config.loss == "likelihood":
         theta, information = corrected(prediction, seen, intensity)
-        terms["corrected"] = mean(surprise(theta, information, _nearer(Prediction(theta, information), truth), _TAILS))
+        terms["corrected"] = mean(surprise(theta, information, Prediction(theta, information).nearer(truth), _TAILS))
         terms["predicted"] = mean(surprise(prediction.mean, prediction.precision, truth, DEGREES))
     else:
         off = prediction.mean - truth
@@ -137,13 +135,6 @@ def scaled_deviance(expected: Float[Tensor, "*shape"], predicted: Float[Tensor, 
     r"""Poisson deviance :math:`2 (\mu \ln(\mu / I) - \mu + I)` of intensities in units of r^2."""
     expected, predicted = expected + _DARK, predicted + _DARK
     return 2 * (torch.xlogy(expected, expected / predicted) - expected + predicted)
-
-
-def _nearer(prediction: Prediction, truth: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
-    """The truth with the sign that is nearer: x, a, b and -x, -a, -b are the same structure factors."""
-    with torch.no_grad():
-        plus, minus = (quadratic(prediction.precision, prediction.mean - sign * truth) for sign in (1, -1))
-    return torch.where(minus < plus, -truth, truth)
 
 
 def _squares(

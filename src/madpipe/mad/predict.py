@@ -42,8 +42,7 @@ def predict(
         Prediction of x, p, q at unit exposure [sqrt(photon)], float64; and the photons of every point over all energies
         that the errors are calibrated by.
     """
-    f0 = float(measurement.f0.median())
-    own, normal, counts, dispersion = _read(measurement, shape, f0)
+    own, normal, counts, dispersion = _read(measurement, shape)
     sums = windowed(own)
     seen = Seen((), normal, len(shape) == 3, None, dispersion)
     turns = range(1) if len(shape) == 2 else range(3)
@@ -63,7 +62,7 @@ def predict(
         _frames(intensity[None, None], axis, len(shape))[slices, 0, inner] = level[:, kept]
     known = precision.flatten(1)
     mean = solved(known.unbind(0), pull.flatten(1))[0]
-    return _in_photons(mean, known, intensity.flatten().double(), f0, measurement)
+    return _in_photons(mean, known, intensity.flatten().double(), measurement)
 
 
 def contrast_of(network: Network, measurement: Measurement) -> float:
@@ -74,9 +73,7 @@ def contrast_of(network: Network, measurement: Measurement) -> float:
     """
     if not hasattr(network, "z_root"):
         return 0.0
-    f0 = measurement.f0.median()[None]
-    rows = design_rows(measurement.f_prime[None], measurement.f_double_prime[None], f0)
-    normal = mean_normal(rows, measurement.exposure[None])[0]
+    normal = _linear_form(measurement)[1][0]
     values = torch.linalg.eigvalsh(network.z_root.T @ normal @ network.z_root)[:3]
     return float(values.clamp(min=1e-12).log().mean().exp())
 
@@ -90,18 +87,25 @@ def _run(network: Network, seen: Seen) -> tuple[Prediction, Float[Tensor, "batch
         return network(seen._replace(normal=seen.normal.expand(frames, -1, -1), dispersion=dispersion))[-1]
 
 
-def _read(measurement: Measurement, shape: tuple[int, ...], f0: float) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+def _linear_form(
+    measurement: Measurement,
+) -> tuple[Float[Tensor, "1 energy 4"], Float[Tensor, "1 4 4"]]:
+    """Rows of the linear form at the median f0, and the mean of their products over the exposures."""
+    rows = design_rows(measurement.f_prime[None], measurement.f_double_prime[None], measurement.f0.median()[None])
+    return rows, mean_normal(rows, measurement.exposure[None])
+
+
+def _read(measurement: Measurement, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """What networks read of a measurement: own sums, mean normal matrix, and counts and dispersion as they are."""
     exposure = measurement.exposure[None]
-    f_prime, f_double_prime = measurement.f_prime[None], measurement.f_double_prime[None]
-    rows = design_rows(f_prime, f_double_prime, measurement.f0.new_tensor([f0]))
+    rows, normal = _linear_form(measurement)
     complete = measurement.channels() == len(measurement.exposure)
     net = measurement.net().float().reshape(1, -1, *shape)
     background = torch.zeros(shape) if measurement.background is None else added(measurement.background).reshape(shape)
     good = complete.float().reshape(1, *shape)
     own = own_sums(net, good, background.float().to(net)[None], exposure, rows)
     counts = (net / exposure.float().reshape(1, -1, *[1] * len(shape))) if len(shape) == 2 else None
-    return own, mean_normal(rows, exposure), counts, torch.cat([f_prime, f_double_prime], 1).float()
+    return own, normal, counts, torch.cat([measurement.f_prime, measurement.f_double_prime])[None].float()
 
 
 def _frames(array: Float[Tensor, "1 c *axes"], axis: int, ndim: int) -> Float[Tensor, "frame c y x"]:
@@ -128,11 +132,10 @@ def _in_photons(
     mean: Float[Tensor, "3 point"],
     precision: Float[Tensor, "6 point"],
     intensity: Float[Tensor, "point"],
-    f0: float,
     measurement: Measurement,
 ) -> tuple[Prediction, Float[Tensor, "point"]]:
     """From x, a, b in units of r to x, p, q [sqrt(photon)]."""
-    root = intensity.sqrt()
+    root, f0 = intensity.sqrt(), measurement.f0.median()
     units = torch.stack([root, root / f0, root / f0])
     pairs = [(i, j) for i in range(3) for j in range(i, 3)]
     scale = torch.stack([1 / (units[i] * units[j]) for i, j in pairs])

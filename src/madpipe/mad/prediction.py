@@ -28,6 +28,12 @@ class Prediction(NamedTuple):
         """What the precision counts for at some unknowns: 1 + 3/DEGREES at the mean, ever less far from it."""
         return (DEGREES + 3) / (DEGREES + quadratic(self.precision, theta - self.mean))
 
+    @torch.no_grad()
+    def nearer(self, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
+        """Give unknowns the sign that is nearer the mean: x, a, b and -x, -a, -b are the same structure factors."""
+        plus, minus = (quadratic(self.precision, self.mean - sign * theta) for sign in (1, -1))
+        return torch.where(minus < plus, -theta, theta)
+
 
 def quadratic(matrix: Float[Tensor, "6 point"], vector: Float[Tensor, "3 point"]) -> Float[Tensor, "point"]:
     """Give v'Mv."""

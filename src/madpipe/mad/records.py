@@ -148,6 +148,17 @@ class PointAxes:
     qx: _Array | None = entry("entry_1/data_1/qx", "1/angstrom", optional=True)
 
 
+# quantities of a fit: name in the file and in tables, and field of the record
+QUANTITIES = {
+    "F_T": "f_total",
+    "F_A": "f_resonant",
+    "delta_phi": "delta_phi",
+    "F_N": "f_normal",
+    "delta_phi_NA": "delta_phi_na",
+}
+PHASES = ("delta_phi", "delta_phi_na")
+
+
 @dataclass(frozen=True)
 class Fit:
     """Structure factors per point with standard errors; a network's answer has the same layout.

@@ -15,18 +15,10 @@ from madpipe.mad.config import ValidateConfig
 from madpipe.mad.exact import covariance, fisher_information
 from madpipe.mad.fit import structure_factors
 from madpipe.mad.measurement import bijvoet_pairs, calculated_photons, condition_number, measurement_from_stack
-from madpipe.mad.records import Fit, RealSpace, Stack
+from madpipe.mad.records import PHASES, QUANTITIES, Fit, RealSpace, Stack
 from madpipe.mad.verdicts import compare_routes
 from madpipe.physics.noise import poisson
 
-QUANTITIES = {
-    "F_T": "f_total",
-    "F_A": "f_resonant",
-    "delta_phi": "delta_phi",
-    "F_N": "f_normal",
-    "delta_phi_NA": "delta_phi_na",
-}
-PHASES = ("delta_phi", "delta_phi_na")
 NOTHING = 1e-9  # share of the largest |F_T| below which a true modulus is rounding
 Scores = dict[str, Any]
 

@@ -35,7 +35,7 @@ class TrainedNetwork:
     state: dict[str, Tensor]
     calibration: dict[str, Tensor]  # see :mod:`madpipe.mad.calibration`
     fingerprint: str  # of the code that trained it
-    about: dict[str, Any]  # plain: scores it was validated with, training cost, versions
+    about: dict[str, Any]  # plain: scores it was validated with
 
     @classmethod
     def of(cls, network: Network, config: TrainConfig, code: str) -> "TrainedNetwork":

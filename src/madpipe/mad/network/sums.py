@@ -16,7 +16,6 @@ from torch.nn import functional
 from madpipe.mad.forward import design_matrix, dispersion_ratio
 
 WINDOWS = {2: (1, 3, 7, 15), 3: (1, 3, 5, 7)}  # points along each axis; the last is for the brightness only
-SUMS = 6  # channels of a sum: four of the linear form, exposure, background
 CHANNELS = 10 * 3 + 2  # of what the network reads
 _PSEUDO_PHOTONS = 4.0  # that a wider window's brightness counts for in a narrower one
 _LEAST = 0.5  # photon in the widest window: the brightness of the dark

@@ -20,11 +20,9 @@ from madpipe.base.errors import InputError
 from madpipe.base.runtime import generator_for, log, progress, without_progress
 from madpipe.mad.config import ValidateConfig
 from madpipe.mad.measurement import calculated_photons
-from madpipe.mad.records import Fit, Stack
+from madpipe.mad.records import PHASES, QUANTITIES, Fit, Stack
 from madpipe.mad.validate import (
     NOTHING,
-    PHASES,
-    QUANTITIES,
     Deviations,
     deviations,
     measured_points,

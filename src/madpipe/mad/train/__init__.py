@@ -15,7 +15,7 @@ from madpipe.base.training import History, Schedule
 from madpipe.mad.cone import unknowns
 from madpipe.mad.config import TrainConfig
 from madpipe.mad.loss import Target, network_loss
-from madpipe.mad.network import Network, build
+from madpipe.mad.network import build
 from madpipe.mad.network.frames import Statistics
 from madpipe.mad.network.sums import Moments, Seen
 from madpipe.mad.train.calibrate import calibrate
@@ -170,6 +170,3 @@ def _fingerprint(config: TrainConfig, generator: torch.Generator, code: str) -> 
     digest = hashlib.sha256(json.dumps([config.model_dump(mode="json"), code, device().type]).encode())
     digest.update(generator.get_state().numpy().tobytes())
     return digest.hexdigest()
-
-
-__all__ = ["Network", "Source", "least_photons", "statistics", "train"]

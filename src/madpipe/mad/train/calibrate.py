@@ -11,12 +11,14 @@ from torch import Tensor
 
 from madpipe.base.runtime import device, progress
 from madpipe.mad.answer import answer
-from madpipe.mad.calibration import CONTRAST, PHASES, QUANTITIES, factors_of, group_of, key
+from madpipe.mad.calibration import CONTRAST, QUANTITIES, factors_of, group_of, key
 from madpipe.mad.config import TrainConfig
 from madpipe.mad.fit import structure_factors
+from madpipe.mad.forward import real_parameters
 from madpipe.mad.measurement import Measurement, without_counts
 from madpipe.mad.network import Network
 from madpipe.mad.predict import contrast_of, predict
+from madpipe.mad.records import PHASES
 from madpipe.mad.train.exposures import Conditions, Draw, draw_conditions, scattered
 from madpipe.mad.train.scenes import Scenes
 from madpipe.mad.weights import TrainedNetwork
@@ -133,9 +135,7 @@ def measured(
 
 def _truth(f_total: Tensor, f_resonant: Tensor) -> _Columns:
     """True quantities of every point; NaN where a phase has no meaning."""
-    modulus = f_total.abs()
-    turned = (f_total * f_resonant.conj() / modulus.clamp(min=torch.finfo(modulus.dtype).tiny)).flatten()
-    theta = torch.stack([modulus.flatten(), turned.real, turned.imag]).double()
+    theta = real_parameters(f_total, f_resonant).flatten(1).double()
     columns = structure_factors(theta, torch.ones(6, theta.shape[1], dtype=torch.float64), exact=True)
     truth = {name: columns[name] for name in QUANTITIES}
     for name, other in zip(PHASES, ("f_resonant", "f_normal"), strict=True):
