@@ -224,6 +224,15 @@ def test_mean_signal_is_the_root_of_the_mean_rate(measured):
     torch.testing.assert_close(mean_signal(stack).modulus.square(), torch.as_tensor(stack.data.astype(float).mean(0)))
 
 
+def test_error_of_the_mean_signal_is_half_a_photon_s_root_down_to_no_counts(measured):
+    energies = len(measured[0].energy)
+    data = measured[0].data.copy()
+    data[:, :5] = 0
+    data[0, 0] = 1
+    signal = mean_signal(replace(measured[0], data=data))
+    torch.testing.assert_close(signal.error, torch.full_like(signal.error, 0.5 / math.sqrt(energies)))
+
+
 def test_phase_is_unwrapped_into_displacement():
     x = np.mgrid[:20, :20][1]
     support = (x > 3) & (x < 16)

@@ -294,12 +294,20 @@ class RetrieveConfig(Model):
     )
     seeds: int = Field(8, ge=1, description="random starts, retrieved side by side")
     keep: int = Field(4, ge=1, description="starts of least Fourier error that go on to the shrink-wrap")
-    iterations: int = Field(150, ge=1, description="RAAR or HIO iterations on the autocorrelation's support")
+    iterations: int = Field(150, ge=1, description="iterations of the algorithm on the autocorrelation's support")
     cycles: int = Field(8, ge=1, description="shrink-wraps")
-    shrink_every: int = Field(20, ge=1, description="RAAR or HIO iterations after each shrink-wrap")
+    shrink_every: int = Field(20, ge=1, description="iterations of the algorithm after each shrink-wrap")
     refine_iterations: int = Field(40, ge=1, description="error-reduction iterations at the end")
-    algorithm: Literal["raar", "hio"] = Field("hio", description="what runs before the error reduction")
-    beta: float = Field(0.9, gt=0, le=1, description="feedback of RAAR or HIO [1]")
+    algorithm: Literal["hio", "raar", "dm", "er"] = Field(
+        "hio", description="what runs before the error reduction: HIO, RAAR, difference map, or no more than that"
+    )
+    beta: float = Field(0.9, gt=0, le=1, description="feedback of HIO, RAAR or difference map [1]")
+    held_out: float = Field(
+        0.04,
+        ge=0,
+        lt=0.5,
+        description="share of points that float and then select the best starts; at 0 all points do [1]",
+    )
     ceiling: float = Field(
         1.25, gt=1, description="modulus over its rms in the support at most, until the last two cycles [1]"
     )

@@ -19,12 +19,13 @@ from madpipe.mad.records import Fit, RealSpace, Stack
 from madpipe.mad.verdicts import Verdict, check_object, verdict
 from madpipe.physics import phasing
 from madpipe.physics.alignment import align, average, twin
-from madpipe.physics.fourier import diffract, image
+from madpipe.physics.fourier import centred, cornered, diffract, image, image_cornered
 
 _FREE_CYCLES = 2  # last cycles, which run without the ceiling so that it leaves no mark
 _CLEANING = 5  # error-reduction steps before each shrink-wrap
 _SIMILAR_ERROR = 1.25  # solutions within this factor of the least Fourier error may be averaged
 _FOURIER_LIMIT = 0.1
+_FREE_LIMIT = 0.3
 _TRANSFER_LIMIT = 0.5
 _HAND_LIMIT = 1.02
 
@@ -44,7 +45,8 @@ class Solution:
 
     density: Complex[Tensor, "*space"]  # [sqrt(photon)]
     support: Bool[Tensor, "*space"]
-    fourier_error: float
+    fourier_error: float  # of all known points
+    free_error: float  # of the points held out of the iterations; of all known points where none was
     transfer: Float[Tensor, "*q"]
 
 
@@ -90,7 +92,11 @@ def retrieve(
 
 
 def mean_signal(stack: Stack) -> Signal:
-    """Root of the mean intensity over the energies at unit exposure; a point masked at any energy floats."""
+    """Root of the mean intensity over the energies at unit exposure; a point masked at any energy floats.
+
+    Its variance is at least that of one photon, and its error that of a root: 1/2 over the root of the number of
+    energies for counts, down to none.
+    """
     shape = (-1, *[1] * len(stack.shape))
     exposure = np.ones(len(stack.energy)) if stack.monitor is None else stack.monitor / stack.monitor.mean()
     background = 0.0 if stack.background is None else stack.background
@@ -99,8 +105,9 @@ def mean_signal(stack: Stack) -> Signal:
     spread = counts if stack.data_errors is None else np.where(good, stack.data_errors, 0) ** 2
     mean = ((counts - background) / exposure.reshape(shape)).mean(0)
     variance = (spread / exposure.reshape(shape) ** 2).mean(0) / len(stack.energy)
+    deviation = np.sqrt(np.maximum(variance, 1 / len(stack.energy) ** 2))
     modulus = np.sqrt(np.clip(np.where(good, mean, 0), 0, None))
-    error = np.sqrt(variance) / np.maximum(2 * modulus, 0.5)
+    error = deviation / (2 * np.sqrt(np.maximum(mean, deviation)))
     return Signal(torch.as_tensor(modulus), torch.as_tensor(error), torch.as_tensor(good))
 
 
@@ -132,43 +139,52 @@ def retrieve_signal(signal: Signal, config: RetrieveConfig, generator: torch.Gen
             f"phase retrieval of {label} needs an autocorrelation above its noise over some voxels; it has "
             f"{int(half.sum())}; measure longer, or retrieve another signal."
         )
-    modulus, known = clean.float(), signal.known
-    density, support = _iterate(modulus, known, half, config, generator, label)
-    for _ in range(config.refine_iterations):
-        density = phasing.error_reduction(density, modulus, known, support)
-    return _best(density, support, modulus, known, config)
+    held_out = phasing.draw_held_out(signal.known, config.held_out, _speckle(half), generator)
+    density, support = _iterate(signal, half, held_out, config, generator, label)
+    return _best(_finished(density, support, signal, held_out, config), config)
+
+
+def _speckle(body: Bool[Tensor, "*space"]) -> float:
+    """Radius of the central speckle [point]: the grid's size over the body's width, where they are nearest."""
+    places = torch.nonzero(body)
+    widths = places.amax(0) - places.amin(0) + 1
+    return max(size / int(width) for size, width in zip(body.shape, widths, strict=True))
 
 
 def _iterate(
-    modulus: Tensor,
-    known: Tensor,
-    half: Tensor,
-    config: RetrieveConfig,
-    generator: torch.Generator,
-    label: str,
+    signal: Signal, half: Tensor, held_out: Tensor, config: RetrieveConfig, generator: torch.Generator, label: str
 ) -> tuple[Tensor, Tensor]:
-    """Iterations on the autocorrelation's support, then cycles of shrink-wrap and iterations; the kept seeds."""
-    ndim, step = modulus.ndim, phasing.STEPS[config.algorithm]
-    envelope, volume = phasing.dilate(half, 3), int(half.sum())
+    """Iterations on the autocorrelation's support, then cycles of shrink-wrap and iterations; the kept seeds, cornered.
+
+    Held-out points float.
+    """
+    ndim, step = half.ndim, phasing.STEPS[config.algorithm]
+    modulus, error = signal.modulus.float(), signal.error.float()
+    moduli = phasing.impose(modulus, signal.known & ~held_out, error)
     phases = 2 * math.pi * torch.rand(config.seeds, *modulus.shape, generator=generator, dtype=torch.float32)
-    support = phasing.dilate(half, 1).expand(config.seeds, *modulus.shape)
-    density = image(torch.polar(modulus.expand_as(phases), phases), ndim) * support
+    modulus, held_out, body = (cornered(array, ndim) for array in (modulus, held_out, half))
+    envelope, volume = phasing.dilate(body, 3), int(half.sum())
+    support = phasing.dilate(body, 1).expand(config.seeds, *modulus.shape)
+    density = image_cornered(torch.polar(modulus.expand_as(phases), phases), ndim) * support
     for _ in progress(range(config.iterations), f"{label}: start"):
-        density = step(density, modulus, known, support, config.beta, config.ceiling)
-    density = phasing.error_reduction(density, modulus, known, support)
-    kept = phasing.fourier_error(density, modulus, known).argsort()[: config.keep]
+        density = step(density, moduli, support, config.beta, config.ceiling)
+    density = phasing.error_reduction(density, moduli, support)
+    kept = phasing.fourier_error(density, modulus, held_out).argsort()[: config.keep]
     density, support = density[kept], support[kept]
     for cycle in progress(range(config.cycles), f"{label}: shrink-wrap"):
         for _ in range(_CLEANING):
-            density = phasing.error_reduction(density, modulus, known, support)
+            density = phasing.error_reduction(density, moduli, support)
         share = cycle / max(config.cycles - 1, 1)
         target = min(round(volume * _between(config.shrink_volume, share)), int(envelope.sum()))
         support = phasing.shrink_to_volume(density, _between(config.shrink_sigma, share), target, envelope)
         ceiling = config.ceiling if cycle < config.cycles - _FREE_CYCLES else math.inf
         density = density * support
         for _ in range(config.shrink_every):
-            density = step(density, modulus, known, support, config.beta, ceiling)
-    return density * support, support
+            density = step(density, moduli, support, config.beta, ceiling)
+    density = density * support
+    for _ in range(config.refine_iterations):
+        density = phasing.error_reduction(density, moduli, support)
+    return density, support
 
 
 def _between(ends: tuple[float, float], share: float) -> float:
@@ -176,20 +192,42 @@ def _between(ends: tuple[float, float], share: float) -> float:
     return ends[0] + (ends[1] - ends[0]) * share
 
 
-def _best(density: Tensor, support: Tensor, modulus: Tensor, known: Tensor, config: RetrieveConfig) -> Solution:
-    """Average the solutions of nearly the least Fourier error, centre it, and take the last support from it."""
-    ndim = modulus.ndim
+@dataclass(frozen=True)
+class _Finished:
+    """Seeds after the last iteration, best first."""
+
+    densities: Complex[Tensor, "seed *space"]
+    supports: Bool[Tensor, "seed *space"]
+    free_errors: Float[Tensor, "seed"]
+    fourier_errors: Float[Tensor, "seed"]
+
+
+def _finished(density: Tensor, support: Tensor, signal: Signal, held_out: Tensor, config: RetrieveConfig) -> _Finished:
+    """Order the seeds by the Fourier error of the held-out points, then impose these too for some error reductions."""
+    ndim = held_out.ndim
+    modulus, known, free = (cornered(array, ndim) for array in (signal.modulus.float(), signal.known, held_out))
+    free_errors = phasing.fourier_error(density, modulus, free if free.any() else known)
+    order = free_errors.argsort()
+    order = order[free_errors[order] <= _SIMILAR_ERROR * free_errors[order[0]]][: config.average]
+    density, support = density[order], support[order]
+    moduli = phasing.impose(signal.modulus.float(), signal.known, signal.error.float())
+    for _ in range(config.refine_iterations):
+        density = phasing.error_reduction(density, moduli, support)
     errors = phasing.fourier_error(density, modulus, known)
-    order = errors.argsort()
-    order = order[errors[order] <= _SIMILAR_ERROR * errors[order[0]]][: config.average]
-    mean, aligned = average(density[order].to(torch.complex128))
-    support = support[order[0]]
-    last = support & phasing.shrink_to_threshold(mean, config.shrink_sigma[1], config.shrink_threshold, ndim)
+    return _Finished(centred(density, ndim), centred(support, ndim), free_errors[order], errors)
+
+
+def _best(found: _Finished, config: RetrieveConfig) -> Solution:
+    """Average the solutions, centre the mean, and take the last support from it."""
+    mean, aligned = average(found.densities.to(torch.complex128))
+    ndim = mean.ndim
+    last = phasing.shrink_to_threshold(mean, config.shrink_sigma[1], config.shrink_threshold, ndim)
+    last = found.supports[0] & last
     move = _to_centre(last)
     space = tuple(range(-ndim, 0))
     mean, last, aligned = mean.roll(move, space), last.roll(move, space), aligned.roll(move, space)
-    transfer = phasing.transfer_function(aligned, modulus.double())
-    return Solution(mean, last, float(errors[order[0]]), transfer)
+    transfer = phasing.transfer_function(aligned)
+    return Solution(mean, last, float(found.fourier_errors[0]), float(found.free_errors[0]), transfer)
 
 
 def _to_centre(support: Tensor) -> list[int]:
@@ -245,9 +283,9 @@ def _separate(
     ]
     errors = tuple(torch.where(part.known, part.error, 0) for part in (signal_a, signal_n))
     separation = Separation(corrected[0], corrected[1], factors, errors[0], errors[1])
-    error = max(resonant.fourier_error, normal.fourier_error)
+    misfits = (max(resonant.fourier_error, normal.fourier_error), max(resonant.free_error, normal.free_error))
     transfer = torch.minimum(resonant.transfer, normal.transfer)
-    return separation, Solution(corrected[0] + corrected[1], support, error, transfer), math.nan
+    return separation, Solution(corrected[0] + corrected[1], support, *misfits, transfer), math.nan
 
 
 def _voxel_size(stack: Stack) -> np.ndarray:
@@ -271,13 +309,14 @@ def _voxel_size(stack: Stack) -> np.ndarray:
 
 def _engine_checks(solution: Solution, hand: float) -> dict[str, Verdict]:
     """Checks that only the retrieval itself can make."""
-    profile = phasing.shell_mean(solution.transfer, torch.ones_like(solution.transfer))
-    half = min(solution.transfer.shape) // 2
-    below = torch.nonzero(profile[: half + 1] < _TRANSFER_LIMIT)
-    resolution = float(below[0]) / half if len(below) else 1.0
+    everywhere = torch.ones_like(solution.transfer, dtype=torch.bool)
+    resolution = phasing.resolution(solution.transfer, everywhere, _TRANSFER_LIMIT)
     checks = {
         "fourier_error": verdict(
             solution.fourier_error, _FOURIER_LIMIT, True, "relative misfit of the image to the measured moduli"
+        ),
+        "free_error": verdict(
+            solution.free_error, _FREE_LIMIT, True, "the same for the points held out of the iterations"
         ),
         "transfer_resolution": verdict(
             resolution,

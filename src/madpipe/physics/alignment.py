@@ -1,12 +1,14 @@
 """Bring images that differ by what a modulus cannot tell (shift, twin, global phase) onto one reference."""
 
+import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
-from madpipe.physics.fourier import diffract, fourier_shift, grid, image, q_axis
+from madpipe.physics.fourier import diffract, fourier_shift, grid, image, q_axis, real_axis
 
 _NEWTON_STEPS = 12  # quadratic convergence from within half a voxel; 5 are enough in practice
 
@@ -50,21 +52,43 @@ def register(
     indices = torch.stack(torch.unravel_index(start, density.shape))
     centre = torch.tensor([size // 2 for size in density.shape], device=indices.device)
     shift = (indices - centre).to(density.real.dtype)
-    q = grid([q_axis(size, 1.0) for size in density.shape]).to(density.real).flatten(1)
-    flat = cross.flatten()
-    if not flat.any():  # one of the two is empty: nothing to register
-        return torch.zeros_like(shift), flat[0]
+    axes = [q_axis(size, 1.0) for size in density.shape]
+    shift, overlap = _climb(cross, axes, shift, torch.full_like(shift, 0.5), -1)
+    return shift, overlap / cross.numel()
+
+
+def _climb(
+    values: Complex[Tensor, "*grid"],
+    axes: Sequence[Float[Tensor, "_"]],
+    start: Float[Tensor, "axis"],
+    largest: Float[Tensor, "axis"],
+    sign: int,
+) -> tuple[Float[Tensor, "axis"], Complex[Tensor, ""]]:
+    r"""Maximise :math:`|S|^2, S(x) = \sum_c v(c) e^{\pm i x c}` by Newton's method in steps up to largest; x and S."""
+    x = start
+    if not values.any():  # nothing to maximise
+        return torch.zeros_like(x), values.flatten()[0]
+    unit = torch.eye(len(axes), dtype=torch.long)
     for _ in range(_NEWTON_STEPS):
-        wave = flat * torch.exp(-1j * (shift @ q))
-        overlap = wave.sum()
-        slope = -1j * (q * wave).sum(1)
-        bend = -torch.einsum("aq,bq->ab", (q * wave), q.to(wave.dtype))
-        gradient = (overlap.conj() * slope).real
-        hessian = (slope.conj()[:, None] * slope[None, :] + overlap.conj() * bend).real
-        step = torch.linalg.solve(hessian, gradient).clamp(-0.5, 0.5)
-        shift = shift - step
-    overlap = (flat * torch.exp(-1j * (shift @ q))).sum() / flat.numel()
-    return shift, overlap
+        moments = _moments(values, axes, x, sign)
+        total = moments[(0,) * len(axes)]
+        slope = sign * 1j * torch.stack([moments[tuple(one)] for one in unit])
+        bend = -torch.stack([torch.stack([moments[tuple(one + two)] for two in unit]) for one in unit])
+        gradient = (total.conj() * slope).real
+        hessian = (slope.conj()[:, None] * slope[None, :] + total.conj() * bend).real
+        step = torch.linalg.solve(hessian, gradient)
+        x = x - torch.minimum(torch.maximum(step, -largest), largest)
+    return x, _moments(values, axes, x, sign)[(0,) * len(axes)]
+
+
+def _moments(values: Tensor, axes: Sequence[Tensor], x: Tensor, sign: int) -> Tensor:
+    r"""Sums :math:`\sum v\, c_1^j c_2^k .. e^{\pm i x c}` for powers 0, 1, 2 of each axis, one axis at a time."""
+    for axis, place in zip(axes, x, strict=True):
+        coordinate = axis.to(place)
+        wave = torch.exp(sign * 1j * place * coordinate)
+        columns = torch.stack([wave, wave * coordinate, wave * coordinate.square()])
+        values = torch.tensordot(values, columns, dims=([0], [1]))
+    return values
 
 
 def align(
@@ -103,3 +127,29 @@ def average(densities: Complex[Tensor, "solution *space"]) -> tuple[Complex[Tens
     """Mean of solutions after aligning all of them to the first; also the aligned solutions themselves."""
     aligned = torch.stack([densities[0], *[align(other, densities[0]).density for other in densities[1:]]])
     return aligned.mean(0), aligned
+
+
+class Flattened(NamedTuple):
+    """A density without its linear phase ramp, and the ramp."""
+
+    density: Complex[Tensor, "*space"]
+    ramp: Float[Tensor, "axis"]  # q of the brightest point before [radian / voxel]
+
+
+def remove_ramp(density: Complex[Tensor, "*space"]) -> Flattened:
+    r"""Move the brightest point of the structure factor to q = 0, below the grid's steps.
+
+    .. math:: \rho(r) \to \rho(r) e^{i q_0 r},\quad q_0 = \arg\max_q |F(q)|^2
+
+    A ramp is a Bragg peak off the grid's middle: a uniform strain, or a reference lattice that is not the mean one.
+    The best grid point, then Newton's method; exact to rounding.
+    """
+    ndim = density.ndim
+    factor = diffract(density, ndim).abs()
+    start = torch.stack(torch.unravel_index(factor.flatten().argmax(), density.shape))
+    spacing = torch.tensor([2 * math.pi / size for size in density.shape]).to(density.real)
+    q0 = (start - torch.tensor([size // 2 for size in density.shape])).to(spacing) * spacing
+    positions = [real_axis(size, 1.0) for size in density.shape]
+    ramp, _ = _climb(density, positions, q0, spacing / 2, 1)
+    wave = torch.exp(1j * torch.tensordot(ramp, grid(positions).to(ramp), dims=1))
+    return Flattened(density * wave, ramp)

@@ -1,10 +1,14 @@
-"""Centred Fourier pair with the crystallographer's sign, and its grids; the only file that calls torch.fft."""
+"""Fourier pair with the crystallographer's sign, and its grids; the only file that calls torch.fft.
+
+Arrays are centred, origin at index n // 2 of each axis. Loops over many transforms keep theirs "cornered" instead,
+origin at index 0, and move it at their two ends only: centring costs as much as the transform.
+"""
 
 import math
 from collections.abc import Sequence
 
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Shaped
 from torch import Tensor
 
 
@@ -30,9 +34,7 @@ def diffract(density: Complex[Tensor, "*shape"], ndim: int) -> Complex[Tensor, "
     :
         [electron], q = 0 at index n // 2 of each axis, on :func:`q_axis`.
     """
-    axes = _axes(ndim)
-    shifted = torch.fft.ifftshift(density, dim=axes)
-    return torch.fft.fftshift(torch.fft.ifftn(shifted, dim=axes, norm="forward"), dim=axes)
+    return centred(diffract_cornered(cornered(density, ndim), ndim), ndim)
 
 
 def image(structure_factor: Complex[Tensor, "*shape"], ndim: int) -> Complex[Tensor, "*shape"]:
@@ -40,9 +42,58 @@ def image(structure_factor: Complex[Tensor, "*shape"], ndim: int) -> Complex[Ten
 
     .. math:: \rho(r) = \frac{1}{N} \sum_q F(q) \exp(-i q \cdot r)
     """
-    axes = _axes(ndim)
-    shifted = torch.fft.ifftshift(structure_factor, dim=axes)
-    return torch.fft.fftshift(torch.fft.fftn(shifted, dim=axes, norm="forward"), dim=axes)
+    return centred(image_cornered(cornered(structure_factor, ndim), ndim), ndim)
+
+
+def cornered(array: Shaped[Tensor, "*shape"], ndim: int) -> Shaped[Tensor, "*shape"]:
+    """Move the origin from index n // 2 of the last ndim axes to index 0."""
+    return torch.fft.ifftshift(array, dim=_axes(ndim))
+
+
+def centred(array: Shaped[Tensor, "*shape"], ndim: int) -> Shaped[Tensor, "*shape"]:
+    """Move the origin from index 0 of the last ndim axes to index n // 2; the inverse of :func:`cornered`."""
+    return torch.fft.fftshift(array, dim=_axes(ndim))
+
+
+def diffract_cornered(density: Complex[Tensor, "*shape"], ndim: int) -> Complex[Tensor, "*shape"]:
+    """:func:`diffract` with the origin at index 0 on either side."""
+    return torch.fft.ifftn(density, dim=_axes(ndim), norm="forward")
+
+
+def image_cornered(structure_factor: Complex[Tensor, "*shape"], ndim: int) -> Complex[Tensor, "*shape"]:
+    """:func:`image` with the origin at index 0 on either side."""
+    return torch.fft.fftn(structure_factor, dim=_axes(ndim), norm="forward")
+
+
+def gaussian_filter(values: Float[Tensor, "*shape"], damping: Float[Tensor, "*kept"]) -> Float[Tensor, "*shape"]:
+    """Multiply the transform of real values by :func:`gaussian_damping`; commutes with moving the origin."""
+    axes = _axes(damping.ndim)
+    spectrum = torch.fft.rfftn(values, dim=axes) * damping
+    return torch.fft.irfftn(spectrum, s=[values.shape[axis] for axis in axes], dim=axes)
+
+
+def gaussian_damping(shape: Sequence[int], widths: Sequence[float], like: Tensor) -> Float[Tensor, "*kept"]:
+    r"""Transform of a Gaussian of unit sum, for :func:`gaussian_filter`.
+
+    .. math:: \exp(-\tfrac12 \sum_i (2\pi k_i w_i / n_i)^2)
+
+    Parameters
+    ----------
+    shape:
+        Of the array to be filtered, n.
+    widths:
+        Standard deviation w of the Gaussian along each axis [point].
+    like:
+        Tensor whose dtype and device are taken.
+    """
+    kept = [*shape[:-1], shape[-1] // 2 + 1]
+    damping = torch.ones(kept, dtype=like.dtype, device=like.device)
+    for axis, (size, width) in enumerate(zip(shape, widths, strict=True)):
+        k = torch.arange(kept[axis], dtype=torch.float64)
+        turn = 2 * math.pi * torch.minimum(k, size - k) / size
+        profile = torch.exp(-((turn * width) ** 2) / 2).to(damping)
+        damping = damping * profile.reshape([-1 if other == axis else 1 for other in range(len(shape))])
+    return damping
 
 
 def real_axis(size: int, voxel_size: float) -> Float[Tensor, "size"]:
