@@ -20,6 +20,7 @@ from madpipe.base.config import AnyModel, dropped_nulls, read_yaml, to_yaml, val
 from madpipe.base.errors import InputError
 from madpipe.mad.config import FitConfig, InferConfig, MeasuredSample, RetrieveConfig, ValidateConfig
 from madpipe.mad.convert import convert
+from madpipe.mad.export import export_vtk
 from madpipe.mad.fit import METHODS
 from madpipe.mad.infer import infer
 from madpipe.mad.plan.run import run_plan
@@ -61,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands)
     _add_predict(commands)
     _add_retrieve(commands)
+    _add_export(commands)
     _add_score(commands)
     _add_plan(commands)
     info = commands.add_parser("info", help="what a file holds, who made it and how")
@@ -122,6 +124,14 @@ def _add_retrieve(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--seed", type=int, default=0, help="seed of the random starts")
     _add_config(command)
     command.set_defaults(run=_retrieve)
+
+
+def _add_export(commands: argparse._SubParsersAction) -> None:
+    """Options of export."""
+    command = commands.add_parser("export", help="object.h5 -> object.vti, a volume for ParaView")
+    command.add_argument("object")
+    command.add_argument("-o", "--output", required=True)
+    command.set_defaults(run=_export)
 
 
 def _add_score(commands: argparse._SubParsersAction) -> None:
@@ -225,6 +235,10 @@ def _retrieve(arguments: argparse.Namespace) -> None:
     config = _section(arguments, "retrieve", RetrieveConfig)
     generator = runtime.generator_for(arguments.seed, "retrieve", arguments.route)
     _save(arguments, retrieve(fit, stack, config, generator, arguments.route))
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    export_vtk(store.read(arguments.object, RealSpace), arguments.output)
 
 
 def _plan(arguments: argparse.Namespace) -> None:

@@ -219,6 +219,7 @@ class RealSpace:
     phase_resonant: _Array = entry("entry_1/image_1/phase/data", "radian")
     amplitude_normal: _Array = entry("entry_1/image_2/amplitude/data", _MODULUS)
     phase_normal: _Array = entry("entry_1/image_2/phase/data", "radian")
+    q_bragg: _Array | None = entry("entry_1/object_1/q_bragg", "1/angstrom", optional=True)
 
     def nexus_groups(self) -> dict[str, dict[str, Any]]:
         """Attributes of the groups."""

@@ -375,4 +375,5 @@ def _record(
         phase_resonant=np.angle(resonant),
         amplitude_normal=np.abs(normal),
         phase_normal=np.angle(normal),
+        q_bragg=stack.q_bragg,
     )
