@@ -57,8 +57,17 @@ def mad_intensity(
     ----------
     Karle, Int. J. Quantum Chem. Symp. 7, 357 (1980); Hendrickson, Science 254, 51 (1991).
     """
-    amplitude = f_total + ratio * f_resonant
+    amplitude = mad_amplitude(f_total, f_resonant, ratio)
     return amplitude.real.square() + amplitude.imag.square()
+
+
+def mad_amplitude(
+    f_total: Complex[Tensor, "*#shape"],
+    f_resonant: Complex[Tensor, "*#shape"],
+    ratio: Complex[Tensor, "*#shape"],
+) -> Complex[Tensor, "*shape"]:
+    r"""Scattered amplitude :math:`F_T + \rho_E F_A` whose square is :func:`mad_intensity`, in its arguments."""
+    return f_total + ratio * f_resonant
 
 
 def design_matrix(ratio: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape 4"]:

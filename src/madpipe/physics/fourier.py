@@ -117,3 +117,35 @@ def fourier_shift(density: Complex[Tensor, "*shape"], shift: Float[Tensor, "axis
     coordinates = grid([q_axis(size, 1.0) for size in density.shape[-ndim:]]).to(shift)
     phase = torch.tensordot(shift, coordinates, dims=1)
     return image(diffract(density, ndim) * torch.exp(1j * phase), ndim)
+
+
+def to_fft_layout(array: Float[Tensor, "*shape"], ndim: int) -> Float[Tensor, "*shape"]:
+    """Bring q = 0, or r = 0, from index n // 2 of each of the last axes to index 0."""
+    return torch.fft.ifftshift(array, dim=_axes(ndim))
+
+
+def diffract_box(box: Complex[Tensor, "*batch_box"], shape: Sequence[int]) -> Complex[Tensor, "*batch_q"]:
+    r"""Structure factor of a density that fills a box of the grid and is zero elsewhere, in the layout of the FFT.
+
+    .. math:: F(q) = \sum_r \rho(r) \exp(+i q \cdot r)
+
+    The box stands at the origin, r >= 0, and q = 0 at index 0 of each axis: no array is shifted, and rows that hold
+    nothing are not transformed. Against :func:`diffract` of the same density elsewhere only phases differ, by a ramp.
+
+    Parameters
+    ----------
+    box:
+        Scattering amplitude per voxel [electron]; the last len(shape) axes are space.
+    shape:
+        Of the whole grid, at least the box's.
+    """
+    for axis, size in zip(range(-1, -len(shape) - 1, -1), reversed(shape), strict=True):
+        box = torch.fft.ifft(box, n=size, dim=axis, norm="forward")
+    return box
+
+
+def onto_box(structure_factor: Complex[Tensor, "*batch_q"], box: Sequence[int]) -> Complex[Tensor, "*batch_box"]:
+    r"""Adjoint of :func:`diffract_box`: :math:`\sum_q F(q) \exp(-i q \cdot r)` for the voxels of the box."""
+    for axis, size in zip(range(-len(box), 0), box, strict=True):
+        structure_factor = torch.fft.fft(structure_factor, dim=axis).narrow(axis, 0, size)
+    return structure_factor

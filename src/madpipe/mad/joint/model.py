@@ -1,0 +1,208 @@
+r"""Counts of all energies as a function of the two densities: likelihood, gradient and curvature.
+
+The unknowns are the complex numbers n_A, n_N of resonant and of other atoms in every voxel of a box of the grid
+[sqrt(photon) / electron]. With a the transform of n_A, which is F_A / f0,
+
+.. math:: F_E = F_T + (f'_E + i f''_E)\, a,\quad F_T = f^0 a + f_N \hat n_N,\quad
+          \mu_E = \tau_E |F_E|^2 + b_E
+
+The box stands at the origin of the grid: intensities do not tell where a particle is. Arrays over q are in the FFT's
+layout and in float32 (rounding is far below counting noise); sums of the likelihood are float64.
+"""
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from madpipe.mad.elements import Factors
+from madpipe.mad.forward import dispersion_ratio, mad_amplitude
+from madpipe.mad.measurement import measurement_from_stack
+from madpipe.mad.records import Stack
+from madpipe.physics.fourier import diffract_box, onto_box, to_fft_layout
+
+CL = 0.0
+_DARK = 1e-4  # photon: an expectation below it counts as it
+_Pair = Complex[Tensor, "2 *q"]  # F_T and a, or what multiplies them
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What was counted, and how atoms scatter."""
+
+    counts: Float[Tensor, "energy *q"]  # [photon], 0 where not measured
+    good: Float[Tensor, "energy *q"] | None  # 1 where measured; None is everywhere
+    background: Float[Tensor, "energy *q"] | None  # expected [photon]
+    exposure: Float[Tensor, "energy"]  # tau, relative
+    f_prime: Float[Tensor, "energy"]  # [electron]
+    f_double_prime: Float[Tensor, "energy"]
+    f_resonant: Float[Tensor, "*q"]  # f0 of a resonant atom [electron]
+    f_normal: Complex[Tensor, "*q"]  # of another atom, its mean dispersion correction in it [electron]
+    variance: tuple[float, float, float]  # of the counts by the expectation, as in a Measurement
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Of the grid."""
+        return tuple(self.f_resonant.shape)
+
+    def ratio(self, energy: int) -> Complex[Tensor, ""]:
+        """What a is multiplied by at one energy [electron]."""
+        one = torch.ones_like(self.f_prime[energy])
+        return dispersion_ratio(self.f_prime[energy], self.f_double_prime[energy], one).to(torch.complex64)
+
+    def transformed(self, atoms: Complex[Tensor, "2 *box"]) -> _Pair:
+        """F_T and a of densities of both kinds of atoms [sqrt(photon)], [sqrt(photon) / electron]."""
+        resonant, normal = diffract_box(atoms, self.shape)
+        return torch.stack([self.f_resonant * resonant + self.f_normal * normal, resonant])
+
+    def back(self, pair: _Pair, box: tuple[int, ...]) -> Complex[Tensor, "2 *box"]:
+        """Adjoint of :meth:`transformed`."""
+        total, reduced = pair
+        both = torch.stack([self.f_resonant * total + reduced, self.f_normal.conj() * total])
+        return onto_box(both, box)
+
+    def whitening(self) -> Complex[Tensor, "2 2"]:
+        r"""W such that n = W y makes the expected information on y one, were all phases random.
+
+        .. math:: W^{-\dagger} W^{-1} = 2 N \sum_E \tau_E v_E^* v_E^T,\quad v_E = (f^0 + f'_E + i f''_E,\ f_N)
+
+        with N points of the grid and the factors at the Bragg peak: a step of one in y is about a standard error.
+        """
+        origin = (0,) * len(self.shape)
+        resonant, normal = complex(self.f_resonant[origin]), complex(self.f_normal[origin])
+        rows = torch.stack(
+            [torch.complex(self.f_prime, self.f_double_prime) + resonant, torch.full_like(self.f_prime, 1) * normal], 1
+        ).to(torch.complex128)
+        information = torch.einsum("ei,e,ej->ij", rows.conj(), self.exposure.to(rows), rows) * 2 * self.f_normal.numel()
+        root = torch.linalg.cholesky(information)  # information = root root^H
+        return torch.linalg.inv(root.mH).to(torch.complex64)
+
+
+def experiment_of(stack: Stack, factors: Factors, device: torch.device | None = None) -> Experiment:
+    """Arrange a frame or volume for the joint retrieval."""
+    ndim, shape = len(stack.shape), (-1, *stack.shape)
+    measurement = measurement_from_stack(stack)
+
+    def laid(array: Tensor | None) -> Tensor | None:
+        return None if array is None else to_fft_layout(array.reshape(shape), ndim).float().to(device)
+
+    slopes = (factors.resonant * factors.resonant_slope, factors.normal * factors.normal_slope)
+    resonant, normal = (to_fft_layout(each, ndim).to(device) for each in slopes)
+    return Experiment(
+        counts=laid(measurement.intensity),
+        good=laid(measurement.good),
+        background=laid(measurement.background),
+        exposure=measurement.exposure.float().to(device),
+        f_prime=measurement.f_prime.float().to(device),
+        f_double_prime=measurement.f_double_prime.float().to(device),
+        f_resonant=resonant.float(),
+        f_normal=normal.to(torch.complex64),
+        variance=measurement.variance,
+    )
+
+
+@dataclass(frozen=True)
+class Curvature:
+    r"""Second derivatives by F_T and a in every point: :math:`\delta \mapsto P \delta + Q \bar\delta`."""
+
+    hermitian: tuple[Tensor, Tensor, Tensor]  # P_TT, P_Ta, P_aa
+    symmetric: tuple[Tensor, Tensor, Tensor]  # Q_TT, Q_Ta, Q_aa
+
+    def times(self, pair: _Pair) -> _Pair:
+        """Multiply."""
+        total, reduced = pair
+        (ptt, pta, paa), (qtt, qta, qaa) = self.hermitian, self.symmetric
+        mirrored = pair.conj()
+        return torch.stack(
+            [
+                ptt * total + pta * reduced + qtt * mirrored[0] + qta * mirrored[1],
+                pta.conj() * total + paa * reduced + qta * mirrored[0] + qaa * mirrored[1],
+            ]
+        )
+
+
+def minus_log_likelihood(experiment: Experiment, pair: _Pair) -> float:
+    r"""Half the deviance, :math:`\sum \mu - n + n \ln(n / \mu)` for Poisson counts, else half of chi-square."""
+    total = 0.0
+    for energy in range(len(experiment.counts)):
+        counts, expected = experiment.counts[energy], _expected(experiment, pair, energy)[1]
+        if _is_poisson(experiment):
+            each = torch.xlogy(counts, counts / expected) - counts + expected
+        else:
+            each = 0.5 * (counts - expected).square() / _variance(experiment, expected)
+        total += float(_measured(experiment, energy, each).sum(dtype=torch.float64))
+    return total
+
+
+def linearise(experiment: Experiment, pair: _Pair, *, expected_information: bool = False) -> tuple[_Pair, Curvature]:
+    r"""Downhill gradient of minus the log-likelihood by F_T and a, and its curvature, positive semidefinite.
+
+    With r = |F_E| the derivatives along and across F_E are, for Poisson counts n,
+
+    .. math:: \ell' = 2 \tau r (1 - n/\mu),\quad \ell''_\parallel = 2\tau(1 - n/\mu) + 4 \tau^2 r^2 n / \mu^2,\quad
+              \ell''_\perp = 2 \tau (1 - n / \mu)
+
+    Those below zero are taken as zero. The curvature along F stays finite where F vanishes and photons came, where a
+    Gauss-Newton step would go far beyond.
+
+    Parameters
+    ----------
+    experiment, pair:
+        Counts; F_T and a.
+    expected_information:
+        Fisher's instead, :math:`4 \tau^2 r^2 / v` along F and nothing across: what error bars are made of.
+    """
+    gradient = torch.zeros_like(pair)
+    hermitian = [torch.zeros_like(pair[0].real), torch.zeros_like(pair[0]), torch.zeros_like(pair[0].real)]
+    symmetric = [torch.zeros_like(pair[0]) for _ in range(3)]
+    observed = _is_poisson(experiment) and not expected_information
+    for energy in range(len(experiment.counts)):
+        amplitude, expected = _expected(experiment, pair, energy)
+        counts, tau = experiment.counts[energy], experiment.exposure[energy]
+        square = amplitude.real.square() + amplitude.imag.square()
+        weight = _measured(experiment, energy, 1 / _variance(experiment, expected))
+        pull = 2 * tau * weight * (counts - expected)
+        if observed:
+            across = (-pull).clamp(min=CL * 2 * tau)
+            along = (4 * tau * tau * square * counts / expected.square() * (weight > 0) - pull).clamp(min=0)
+        else:
+            across, along = torch.zeros_like(pull), 4 * tau * tau * square * weight
+        even = (along + across) / 2
+        odd = (along - across) / 2 / square.clamp(min=1e-30) * amplitude.square()
+        ratio = experiment.ratio(energy)
+        gradient[0] += pull * amplitude
+        gradient[1] += ratio.conj() * (pull * amplitude)
+        hermitian[0] += even
+        hermitian[1] += even * ratio
+        hermitian[2] += even * (ratio.real**2 + ratio.imag**2)
+        symmetric[0] += odd
+        symmetric[1] += odd * ratio.conj()
+        symmetric[2] += odd * ratio.conj() ** 2
+    return gradient, Curvature(tuple(hermitian), tuple(symmetric))
+
+
+def _expected(experiment: Experiment, pair: _Pair, energy: int) -> tuple[Tensor, Tensor]:
+    """Amplitude and expected photons at one energy."""
+    amplitude = mad_amplitude(pair[0], pair[1], experiment.ratio(energy))
+    photons = experiment.exposure[energy] * (amplitude.real.square() + amplitude.imag.square())
+    if experiment.background is not None:
+        photons = photons + experiment.background[energy]
+    return amplitude, photons.clamp(min=_DARK)
+
+
+def _measured(experiment: Experiment, energy: int, values: Tensor) -> Tensor:
+    """Values where the energy was measured, 0 elsewhere."""
+    return values if experiment.good is None else values * experiment.good[energy]
+
+
+def _is_poisson(experiment: Experiment) -> bool:
+    """Whether the variance is the expectation."""
+    return experiment.variance == (0.0, 1.0, 0.0)
+
+
+def _variance(experiment: Experiment, expected: Tensor) -> Tensor:
+    """Variance of the counts by their expectation."""
+    constant, linear, quadratic = experiment.variance
+    return expected if _is_poisson(experiment) else constant + linear * expected + quadratic * expected.square()
