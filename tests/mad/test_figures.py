@@ -20,6 +20,7 @@ from madpipe.mad.figures.learning import running_mean
 from madpipe.mad.figures.maps import fit_maps
 from madpipe.mad.figures.normal import f_normal, photon_shells
 from madpipe.mad.figures.picture import central_slice, mean_photons, q_extent, true_values, voxel_nm
+from madpipe.mad.figures.profiles import depths_of, object_maps
 from madpipe.mad.figures.quality import error_vs_counts, r_factor, shell_centre, shell_rows
 from madpipe.mad.figures.realspace import Body, body_from_object, body_on_truth, composition_profile, retrieved
 from madpipe.mad.figures.reflections import resolution
@@ -28,6 +29,7 @@ from madpipe.mad.figures.spectrum import dispersion
 from madpipe.mad.fit import fit_stack
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
 from madpipe.mad.measurement import bijvoet_pairs, calculated_photons
+from madpipe.mad.profiles import strain_along
 from madpipe.mad.records import Nuisance, RealSpace, Stack
 from madpipe.mad.sample import simulate
 from madpipe.mad.validate import score
@@ -290,7 +292,7 @@ def test_figures_fit_a_journal_page(pictures, name, case):
     assert height <= 9.0
 
 
-@pytest.mark.parametrize("name", ["fit_maps", "retrieved"])
+@pytest.mark.parametrize("name", ["fit_maps", "retrieved", "object_maps"])
 def test_drawing_and_saving_twice_gives_the_same_bytes(world, name, tmp_path):
     for folder in ("first", "second"):
         picture = FIGURES[name](**arguments(name, world, "volume"))
@@ -669,13 +671,56 @@ def test_the_caption_repeats_the_verdicts(world):
     assert "overlap of the supports 1.000" in caption
 
 
+# strain, errors and profiles of an object
+
+
+def test_object_maps_show_the_object_s_own_arrays(world):
+    stack, found = world["volume"]["stack"], world["volume"]["real_space"]
+    moved = replace(found, displacement=np.random.default_rng(1).normal(size=stack.shape))
+    axes = panels(object_maps(stack, moved).figure)
+    inside = central_slice(found.support, 3) > 0
+    window = real_window(inside)
+    for one, values in zip((axes[0], axes[2]), (moved.displacement, moved.composition_errors), strict=True):
+        assert_allclose(image_of(one)[inside[window]], central_slice(values, 3)[window][inside[window]])
+    strain = strain_along(found.rho_resonant + found.rho_normal, inside_of(found), found.voxel_size, stack.q_bragg)
+    assert_allclose(
+        image_of(axes[1]).filled(np.nan), 1e3 * np.where(inside, central_slice(strain, 3), np.nan)[window], atol=1e-9
+    )
+
+
+def inside_of(found):
+    return found.support > 0
+
+
+def test_the_caption_of_object_maps_names_the_shell_found_and_the_true_one(world):
+    stack, found = world["frame"]["stack"], world["frame"]["real_space"]
+    sharp = replace(found, composition=stack.truth.composition * found.support)
+    caption = object_maps(stack, sharp).caption
+    depths = depths_of(inside_of(found), sharp.composition, np.full(stack.shape, np.nan), found.voxel_size)
+    words = f"shell of {depths.shell.thickness / 10:.1f} +- {depths.shell.thickness_error / 10:.1f} nm"
+    assert caption.count(words) == 2  # the retrieved one is the true one
+    assert depths.shell.found
+    assert caption.count("strain of the core less that of the shell") == 2
+    assert "projection" in caption
+    noise = object_maps(stack, found).caption  # composition without a shell
+    assert "Retrieved: no shell" in noise
+
+
+def test_an_object_that_does_not_know_its_bragg_vector_has_no_strain(world):
+    found = world["measured"]["real_space"]
+    stack = replace(world["measured"]["stack"], q_bragg=None)
+    axes = panels(object_maps(stack, found).figure)
+    assert np.ma.getmaskarray(image_of(axes[1])).all()
+
+
+@pytest.mark.parametrize("draw", [retrieved, object_maps])
 @pytest.mark.parametrize("case", ["frame", "volume", "measured"])
 @pytest.mark.parametrize("voxels", [0, 1])
-def test_a_failed_retrieval_is_drawn_too(world, case, voxels):
+def test_a_failed_retrieval_is_drawn_too(world, draw, case, voxels):
     stack, found = world[case]["stack"], world[case]["real_space"]
     support = np.zeros(found.support.shape, dtype=np.uint8)
     support.flat[support.size // 2 : support.size // 2 + voxels] = 1
-    picture = retrieved(stack, replace(found, support=support))
+    picture = draw(stack, replace(found, support=support))
     texts_on_canvas(picture.figure)
     assert f"{voxels} voxels" in picture.caption
     assert "nan" not in picture.caption

@@ -157,6 +157,7 @@ def test_a_shell_is_found_within_its_errors():
         assert abs(pulls.mean()) < 4 / math.sqrt(200) + 0.1
         assert 0.7 < pulls.std() < 1.15
     assert all(one.found for one in found)
+    assert np.mean([one.width for one in found]) == pytest.approx(8.0, rel=0.05)
 
 
 def test_no_shell_is_found_where_there_is_none():

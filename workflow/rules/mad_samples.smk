@@ -159,6 +159,9 @@ def drawn_from(figure, sample):
     """Name what a figure of one sample is drawn from; none where the sample does not run the step."""
     steps = SAMPLES[sample].steps
     network = {"network": "inferred.h5"} if "infer" in steps else {}
+    found = (
+        {"stack": "stack.h5", "real_space": "object.h5"} if "retrieve" in steps else {}
+    )
     needs = {
         "particle": {} if sample in MEASURED else {"stack": "stack.h5"},
         "fit_maps": {"stack": "stack.h5", "fit": "fit.h5"} if "fit" in steps else {},
@@ -173,11 +176,8 @@ def drawn_from(figure, sample):
         "f_normal": (
             {"stack": "stack.h5", "fit": "fit.h5", **network} if "fit" in steps else {}
         ),
-        "retrieved": (
-            {"stack": "stack.h5", "real_space": "object.h5"}
-            if "retrieve" in steps
-            else {}
-        ),
+        "retrieved": found,
+        "object_maps": found,
     }
     return {name: f"{DATA}/{sample}/{file}" for name, file in needs[figure].items()}
 
@@ -189,6 +189,7 @@ OF_ONE_SAMPLE = [
     "network_maps",
     "f_normal",
     "retrieved",
+    "object_maps",
 ]
 MAD_FIGURES = expand(f"{FIGURES}/{{figure}}.pdf", figure=SHARED) + [
     f"{FIGURES}/{sample}/{figure}.pdf"

@@ -17,6 +17,7 @@ _LEVEL = 0.5  # of a support of 0 and 1
 _LEAST_VOXELS = 3  # in a layer, below which its scatter says nothing
 _SHARPEST = 1 / math.sqrt(12)  # voxel; standard deviation of a voxel's own width
 _BROADEST = 4.0  # voxel
+_INTERFACE, _RIM = 0.75, 0.5  # voxel; mixed voxels, and those with neighbours on one side only
 _CONTRAST = 3.0  # standard errors by which core and shell must differ for a shell to be found
 
 
@@ -91,9 +92,7 @@ def _edge(voxel_size: np.ndarray) -> float:
     return float(np.prod(voxel_size) ** (1 / len(voxel_size)))
 
 
-def strain_along(
-    density: np.ndarray, support: np.ndarray, voxel_size: np.ndarray, q_bragg: np.ndarray
-) -> np.ndarray:
+def strain_along(density: np.ndarray, support: np.ndarray, voxel_size: np.ndarray, q_bragg: np.ndarray) -> np.ndarray:
     r"""Component of the lattice strain along the Bragg vector.
 
     .. math::
@@ -250,7 +249,7 @@ def strain_difference(
 ) -> tuple[float, float]:
     """Mean lattice strain along Q of the core less that of the shell, and its standard error [1].
 
-    Voxels within one voxel of the interface, and those of the surface, are left out. The misfit of the two lattices
+    Voxels within 3/4 voxel of the interface and 1/2 voxel of the surface are left out. The misfit of the two lattices
     without stress is larger: in a sphere of Poisson's ratio 0.3, an infinite shell about it, 1.6 times.
 
     Parameters
@@ -263,8 +262,8 @@ def strain_difference(
         Edge of a voxel [angstrom].
     """
     used = (np.asarray(support) > 0) & np.isfinite(strain)
-    core = strain[used & (depth > thickness + voxel)]
-    shell = strain[used & (depth < thickness - voxel) & (depth > voxel)]
+    core = strain[used & (depth > thickness + _INTERFACE * voxel)]
+    shell = strain[used & (depth < thickness - _INTERFACE * voxel) & (depth > _RIM * voxel)]
     if min(len(core), len(shell)) < _LEAST_VOXELS:
         return math.nan, math.nan
     error = math.hypot(*(part.std(ddof=1) / math.sqrt(len(part)) for part in (core, shell)))

@@ -17,6 +17,7 @@ from madpipe.mad.figures.maps import fit_maps
 from madpipe.mad.figures.normal import f_normal
 from madpipe.mad.figures.nuisances import nuisances
 from madpipe.mad.figures.picture import Picture
+from madpipe.mad.figures.profiles import object_maps
 from madpipe.mad.figures.quality import error_vs_counts, r_factor
 from madpipe.mad.figures.realspace import retrieved
 from madpipe.mad.figures.specimen import particle
@@ -32,6 +33,7 @@ FIGURES: dict[str, Callable[..., Picture]] = {
     "network_maps": fit_maps,
     "f_normal": f_normal,
     "retrieved": retrieved,
+    "object_maps": object_maps,
     "error_vs_counts": error_vs_counts,
     "r_factor": r_factor,
     "training_curves": training_curves,

@@ -68,7 +68,7 @@ def retrieved(stack: Stack, real_space: RealSpace) -> Picture:
     volume = real_space.support.ndim == 3
     last = figure.add_subplot(places[-1, 2], **({"projection": "3d"} if volume else {}))
     if volume:
-        _draw_body(last, bodies["retrieved"])
+        draw_body(last, bodies["retrieved"], Normalize(0, 1), cut=True)
     else:
         _draw_distribution(last, bodies, stack.element)
     titles = [f"{kind}, {name}" for name in bodies for kind in ("density", "phase", "composition")]
@@ -177,10 +177,11 @@ def _draw_distribution(axes: Axes, bodies: dict[str, Body], element: str) -> Non
     axes.legend(loc="upper left")
 
 
-def _draw_body(axes: Axes3D, body: Body) -> None:
-    """Surface of the half behind the plane y = 0, coloured by the composition just below it."""
+def draw_body(axes: Axes3D, body: Body, norm: Normalize, *, cut: bool) -> None:
+    """Surface of the body, or of its half behind the plane y = 0, coloured by the composition just below it."""
     solid = gaussian_filter(body.inside.astype(float), _SMOOTHING)
-    solid[:, : solid.shape[1] // 2, :] = 0.0  # the cut faces the viewer
+    if cut:
+        solid[:, : solid.shape[1] // 2, :] = 0.0  # the cut faces the viewer
     axes.set_axis_off()
     if solid.max() <= _LEVEL:
         return
@@ -189,7 +190,7 @@ def _draw_body(axes: Axes3D, body: Body) -> None:
     share = _composition_at(body, corners.mean(axis=1))
     surface = Poly3DCollection(
         corners[:, :, ::-1],
-        facecolors=colour_map(SHARE)(Normalize(0, 1)(share)),
+        facecolors=colour_map(SHARE)(norm(share)),
         linewidths=0.2,
         shade=True,
         lightsource=LightSource(azdeg=195, altdeg=40),

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import wraps
 
 import torch
 from jaxtyping import Bool, Complex, Float
@@ -70,6 +71,22 @@ def within_ceiling(
     return density * _support_factor(density, support, ceiling, ndim)
 
 
+def _seed_by_seed(step: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    """Take the seeds one after the other on a CPU: one fits its caches, and into memory that is used again."""
+
+    @wraps(step)
+    def taken(density: Tensor, moduli: Moduli, support: Tensor, *settings: float, **named: float) -> Tensor:
+        if density.is_cuda or density.ndim == moduli.ndim:
+            return step(density, moduli, support, *settings, **named)
+        moved, supports = torch.empty_like(density), support.expand(density.shape)
+        for seed in range(len(density)):
+            moved[seed] = taken(density[seed], moduli, supports[seed], *settings, **named)
+        return moved
+
+    return taken
+
+
+@_seed_by_seed
 def error_reduction(
     density: Complex[Tensor, "*batch_space"],
     moduli: Moduli,
@@ -87,6 +104,7 @@ def error_reduction(
     return projected.mul_(_support_factor(projected, support, ceiling, moduli.ndim))
 
 
+@_seed_by_seed
 def hybrid_input_output(
     density: Complex[Tensor, "*batch_space"],
     moduli: Moduli,
@@ -106,6 +124,7 @@ def hybrid_input_output(
     return (density * outside).add_(projected.mul_(inside.sub_(beta * outside)))
 
 
+@_seed_by_seed
 def relaxed_reflections(
     density: Complex[Tensor, "*batch_space"],
     moduli: Moduli,
@@ -125,6 +144,7 @@ def relaxed_reflections(
     return (density * (beta * outside)).add_(projected.mul_(inside.add_((1 - 2 * beta) * outside)))
 
 
+@_seed_by_seed
 def difference_map(
     density: Complex[Tensor, "*batch_space"],
     moduli: Moduli,
