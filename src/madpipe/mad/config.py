@@ -286,6 +286,29 @@ class ValidateConfig(Model):
     noise_draws: int = Field(8, ge=1, description="redraws for the noise floor of R")
 
 
+class JointConfig(Model):
+    """Joint retrieval: both kinds of atoms from the counts of all energies at once."""
+
+    kicks: int = Field(4, ge=0, description="rounds of phase retrieval on the tight support at most, in the cold start")
+    kick_gain: float = Field(
+        0.002, ge=0, lt=1, description="relative gain in the deviance of the cold start below which rounds end [1]"
+    )
+    steps: int = Field(30, ge=1, description="Newton steps of the last search at most")
+    tolerance: float = Field(0.05, gt=0, description="rms step, in standard errors, at which a search ends")
+    smoothness: float = Field(
+        0.0, ge=0, description="believed rms difference of neighbouring voxels' composition; 0: no such belief [1]"
+    )
+    common_phase: float = Field(
+        0.0,
+        ge=0,
+        description="believed rms part of the resonant atoms out of phase with all atoms; 0: no such belief [1]",
+    )
+    bounds: float = Field(
+        0.0, ge=0, description="how far the composition is believed to stray beyond 0 and 1; 0: no such belief [1]"
+    )
+    draws: int = Field(16, ge=4, description="draws of noise that the composition's error is made of")
+
+
 class RetrieveConfig(Model):
     """Phase retrieval."""
 
@@ -321,6 +344,7 @@ class RetrieveConfig(Model):
     )
     average: int = Field(3, ge=1, description="best solutions averaged")
     draws: int = Field(8, ge=2, description="redraws of F_A from its errors, for the composition's error")
+    joint: JointConfig = Field(JointConfig(), description="joint route")
     threads: int = Field(2, ge=1, description="CPU threads")
 
 

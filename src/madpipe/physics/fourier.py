@@ -119,13 +119,8 @@ def fourier_shift(density: Complex[Tensor, "*shape"], shift: Float[Tensor, "axis
     return image(diffract(density, ndim) * torch.exp(1j * phase), ndim)
 
 
-def to_fft_layout(array: Float[Tensor, "*shape"], ndim: int) -> Float[Tensor, "*shape"]:
-    """Bring q = 0, or r = 0, from index n // 2 of each of the last axes to index 0."""
-    return torch.fft.ifftshift(array, dim=_axes(ndim))
-
-
 def diffract_box(box: Complex[Tensor, "*batch_box"], shape: Sequence[int]) -> Complex[Tensor, "*batch_q"]:
-    r"""Structure factor of a density that fills a box of the grid and is zero elsewhere, in the layout of the FFT.
+    r"""Structure factor of a density that fills a box of the grid and is zero elsewhere, cornered.
 
     .. math:: F(q) = \sum_r \rho(r) \exp(+i q \cdot r)
 

@@ -21,9 +21,8 @@ from madpipe.mad.elements import Factors
 from madpipe.mad.forward import dispersion_ratio, mad_amplitude
 from madpipe.mad.measurement import measurement_from_stack
 from madpipe.mad.records import Stack
-from madpipe.physics.fourier import diffract_box, onto_box, to_fft_layout
+from madpipe.physics.fourier import diffract_box, onto_box, cornered
 
-CL = 0.0
 _DARK = 1e-4  # photon: an expectation below it counts as it
 _Pair = Complex[Tensor, "2 *q"]  # F_T and a, or what multiplies them
 
@@ -63,21 +62,47 @@ class Experiment:
         both = torch.stack([self.f_resonant * total + reduced, self.f_normal.conj() * total])
         return onto_box(both, box)
 
-    def whitening(self) -> Complex[Tensor, "2 2"]:
+    def whitening(self, mixture: Complex[Tensor, "2 unknown"]) -> Complex[Tensor, "2 unknown"]:
         r"""W such that n = W y makes the expected information on y one, were all phases random.
 
-        .. math:: W^{-\dagger} W^{-1} = 2 N \sum_E \tau_E v_E^* v_E^T,\quad v_E = (f^0 + f'_E + i f''_E,\ f_N)
+        .. math:: W = V L^{-\dagger},\quad L L^\dagger = 2 N \sum_E \tau_E (v_E V)^\dagger (v_E V),\quad
+                  v_E = (f^0 + f'_E + i f''_E,\ f_N)
 
         with N points of the grid and the factors at the Bragg peak: a step of one in y is about a standard error.
+
+        Parameters
+        ----------
+        mixture:
+            V, what mixtures of resonant and other atoms are free: the unit matrix for both, one column for an even
+            composition.
         """
+        rows = self.atoms_at_peak().to(torch.complex128) @ mixture.to(torch.complex128)
+        information = torch.einsum("ei,e,ej->ij", rows.conj(), self.exposure.to(rows), rows)
+        root = torch.linalg.cholesky(2 * self.f_normal.numel() * information)
+        return (mixture.to(torch.complex128) @ torch.linalg.inv(root.mH)).to(torch.complex64)
+
+    def atoms_at_peak(self) -> Complex[Tensor, "energy 2"]:
+        """Scattering factors of a resonant and of another atom at the Bragg peak, at every energy [electron]."""
         origin = (0,) * len(self.shape)
-        resonant, normal = complex(self.f_resonant[origin]), complex(self.f_normal[origin])
-        rows = torch.stack(
-            [torch.complex(self.f_prime, self.f_double_prime) + resonant, torch.full_like(self.f_prime, 1) * normal], 1
-        ).to(torch.complex128)
-        information = torch.einsum("ei,e,ej->ij", rows.conj(), self.exposure.to(rows), rows) * 2 * self.f_normal.numel()
-        root = torch.linalg.cholesky(information)  # information = root root^H
-        return torch.linalg.inv(root.mH).to(torch.complex64)
+        resonant = torch.complex(self.f_prime + self.f_resonant[origin], self.f_double_prime)
+        return torch.stack([resonant, self.f_normal[origin].expand(len(resonant))], 1)
+
+
+def summed(experiment: Experiment) -> Experiment:
+    """All energies as one, at their mean dispersion correction: what a particle of even composition would give."""
+    weight = experiment.exposure / experiment.exposure.sum()
+    good = None if experiment.good is None else experiment.good.amin(0, keepdim=True)
+    counts = experiment.counts.sum(0, keepdim=True)
+    background = experiment.background
+    return replace(
+        experiment,
+        counts=counts if good is None else counts * good,
+        good=good,
+        background=None if background is None else background.sum(0, keepdim=True),
+        exposure=experiment.exposure.sum(0, keepdim=True),
+        f_prime=(weight * experiment.f_prime).sum(0, keepdim=True),
+        f_double_prime=(weight * experiment.f_double_prime).sum(0, keepdim=True),
+    )
 
 
 def experiment_of(stack: Stack, factors: Factors, device: torch.device | None = None) -> Experiment:
@@ -86,10 +111,10 @@ def experiment_of(stack: Stack, factors: Factors, device: torch.device | None = 
     measurement = measurement_from_stack(stack)
 
     def laid(array: Tensor | None) -> Tensor | None:
-        return None if array is None else to_fft_layout(array.reshape(shape), ndim).float().to(device)
+        return None if array is None else cornered(array.reshape(shape), ndim).float().to(device)
 
     slopes = (factors.resonant * factors.resonant_slope, factors.normal * factors.normal_slope)
-    resonant, normal = (to_fft_layout(each, ndim).to(device) for each in slopes)
+    resonant, normal = (cornered(each, ndim).to(device) for each in slopes)
     return Experiment(
         counts=laid(measurement.intensity),
         good=laid(measurement.good),
@@ -127,11 +152,11 @@ def minus_log_likelihood(experiment: Experiment, pair: _Pair) -> float:
     r"""Half the deviance, :math:`\sum \mu - n + n \ln(n / \mu)` for Poisson counts, else half of chi-square."""
     total = 0.0
     for energy in range(len(experiment.counts)):
-        counts, expected = experiment.counts[energy], _expected(experiment, pair, energy)[1]
+        counts, expected = experiment.counts[energy], expected_photons(experiment, pair, energy)[1]
         if _is_poisson(experiment):
             each = torch.xlogy(counts, counts / expected) - counts + expected
         else:
-            each = 0.5 * (counts - expected).square() / _variance(experiment, expected)
+            each = 0.5 * (counts - expected).square() / variance_of(experiment, expected)
         total += float(_measured(experiment, energy, each).sum(dtype=torch.float64))
     return total
 
@@ -159,13 +184,13 @@ def linearise(experiment: Experiment, pair: _Pair, *, expected_information: bool
     symmetric = [torch.zeros_like(pair[0]) for _ in range(3)]
     observed = _is_poisson(experiment) and not expected_information
     for energy in range(len(experiment.counts)):
-        amplitude, expected = _expected(experiment, pair, energy)
+        amplitude, expected = expected_photons(experiment, pair, energy)
         counts, tau = experiment.counts[energy], experiment.exposure[energy]
         square = amplitude.real.square() + amplitude.imag.square()
-        weight = _measured(experiment, energy, 1 / _variance(experiment, expected))
+        weight = _measured(experiment, energy, 1 / variance_of(experiment, expected))
         pull = 2 * tau * weight * (counts - expected)
         if observed:
-            across = (-pull).clamp(min=CL * 2 * tau)
+            across = (-pull).clamp(min=0)
             along = (4 * tau * tau * square * counts / expected.square() * (weight > 0) - pull).clamp(min=0)
         else:
             across, along = torch.zeros_like(pull), 4 * tau * tau * square * weight
@@ -183,7 +208,7 @@ def linearise(experiment: Experiment, pair: _Pair, *, expected_information: bool
     return gradient, Curvature(tuple(hermitian), tuple(symmetric))
 
 
-def _expected(experiment: Experiment, pair: _Pair, energy: int) -> tuple[Tensor, Tensor]:
+def expected_photons(experiment: Experiment, pair: _Pair, energy: int) -> tuple[Tensor, Tensor]:
     """Amplitude and expected photons at one energy."""
     amplitude = mad_amplitude(pair[0], pair[1], experiment.ratio(energy))
     photons = experiment.exposure[energy] * (amplitude.real.square() + amplitude.imag.square())
@@ -202,7 +227,7 @@ def _is_poisson(experiment: Experiment) -> bool:
     return experiment.variance == (0.0, 1.0, 0.0)
 
 
-def _variance(experiment: Experiment, expected: Tensor) -> Tensor:
+def variance_of(experiment: Experiment, expected: Tensor) -> Tensor:
     """Variance of the counts by their expectation."""
     constant, linear, quadratic = experiment.variance
     return expected if _is_poisson(experiment) else constant + linear * expected + quadratic * expected.square()

@@ -1,104 +1,247 @@
-"""Gauss and Newton's method with conjugate gradients: from a start to the most likely densities on a domain."""
+r"""Newton's method with conjugate gradients: from a start to the most likely densities on a domain, and nuisances.
+
+The unknowns are scaled so that one is about a standard error (:meth:`Experiment.whitening`); a few products of the
+curvature with a vector, two Fourier transforms each way, make a step, however many energies there are.
+"""
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from madpipe.mad.joint.model import Curvature, Experiment, linearise, minus_log_likelihood
+from madpipe.mad.joint.nuisances import Border, Nuisances, border_of
+from madpipe.mad.joint.priors import Atoms, Linear, Prior
 
-_DAMPING = 1e-2
-Atoms = Complex[Tensor, "2 *box"]
+_DAMPING, _LEAST_DAMPING = 1e-2, 1e-4  # of the expected information
+_FORCING = 0.1  # residual of the conjugate gradients over the gradient
+_MOST_PRODUCTS = 60
+_STRETCH = 3.0  # longest way along a step
+_GOOD, _POOR = 0.75, 0.25  # gain over the gain promised
+_GIVE_UP = 1e6  # damping beyond which no step helps
+
+
+class Vector(NamedTuple):
+    """Unknowns of the search: scaled densities, and nuisances."""
+
+    densities: Complex[Tensor, "unknown *box"]
+    nuisances: Float[Tensor, "free"]
+
+    def plus(self, factor: float, other: "Vector") -> "Vector":
+        """Add a multiple of another."""
+        return Vector(self.densities + factor * other.densities, self.nuisances + factor * other.nuisances)
+
+    def dot(self, other: "Vector") -> float:
+        """Real inner product, in float64."""
+        a, b = self.densities, other.densities
+        both = (a.real * b.real + a.imag * b.imag).sum(dtype=torch.float64)
+        return float(both) + float(self.nuisances @ other.nuisances)
 
 
 @dataclass(frozen=True)
 class Found:
-    atoms: Atoms
-    loss: float
+    """Where a search ended."""
+
+    atoms: Atoms  # [sqrt(photon) / electron]
+    theta: Float[Tensor, "nuisance"]
+    loss: float  # half the deviance, priors included
     steps: int
-    products: int
-    norm: float  # rms of the last step
+    last_step: float  # rms, in standard errors
+    converged: bool
 
 
-def inner(a: Tensor, b: Tensor) -> float:
-    return float((a.real * b.real + a.imag * b.imag).sum(dtype=torch.float64))
+def search(
+    experiment: Experiment,
+    atoms: Atoms,
+    domain: Bool[Tensor, "*box"],
+    mixture: Complex[Tensor, "2 unknown"],
+    *,
+    most: int,
+    tolerance: float,
+    prior: Prior | None = None,
+    nuisances: Nuisances | None = None,
+) -> Found:
+    """Search the most likely densities from a start.
+
+    Steps are those of Newton's method, the curvature made positive (:func:`linearise`), damped where they promise too
+    much (Levenberg and Marquardt), and stretched along their way where a parabola says that they fall short.
+
+    Parameters
+    ----------
+    experiment, atoms, domain:
+        Counts, start, and the voxels that may hold atoms.
+    mixture:
+        Which mixtures of both kinds of atoms are free (:meth:`Experiment.whitening`).
+    most:
+        Steps at most.
+    tolerance:
+        The search ends with a step of this rms, in standard errors of an unknown.
+    prior:
+        Further terms.
+    nuisances:
+        Refined with the densities, from where they are.
+
+    References
+    ----------
+    Nocedal and Wright, Numerical Optimization (2006), sections 7.1 and 10.3.
+    """
+    place = Place(experiment, domain, experiment.whitening(mixture), prior, nuisances)
+    state = place.at(atoms * domain, None if nuisances is None else nuisances.theta)
+    damping, size = _DAMPING, 2 * mixture.shape[1] * max(int(domain.sum()), 1)
+    system, step, converged, number = None, math.inf, False, 0
+    while number < most and damping < _GIVE_UP and not converged:
+        number += 1
+        system = system or place.system(state)
+        change = solve(system, damping)
+        along = system.right.dot(change)
+        promised = along - 0.5 * change.dot(system.apply(change))
+        trial, change = _stretched(place, state, change, along)
+        gain = (state.loss - trial.loss) / max(promised, 1e-30)
+        step = math.sqrt(change.dot(Vector(change.densities, torch.zeros_like(change.nuisances))) / size)
+        if trial.loss < state.loss:
+            state, system = trial, None
+            converged = step < tolerance
+        elif step < 0.1 * tolerance:  # float32 tells no more
+            converged = True
+        damping = max(damping * (0.2 if gain > _GOOD else 1 if gain > _POOR else 4), _LEAST_DAMPING)
+    theta = torch.zeros(0, dtype=torch.float64) if state.theta is None else state.theta
+    return Found(state.atoms, theta, state.loss, number, step, converged)
 
 
-def mixed(matrix: Tensor, pair: Tensor) -> Tensor:
-    return torch.einsum("ij,j...->i...", matrix, pair)
+@dataclass(frozen=True)
+class _State:
+    """Densities, their transforms, and how likely they are."""
+
+    atoms: Atoms
+    theta: Float[Tensor, "nuisance"] | None
+    experiment: Experiment  # with the nuisances applied
+    pair: Complex[Tensor, "2 *q"]
+    loss: float
+    belief: Linear | None
 
 
-def operator(experiment: Experiment, curvature: Curvature, domain: Tensor, whitening: Tensor):
-    box = tuple(domain.shape)
+@dataclass(frozen=True)
+class System:
+    """Linear equations for a step."""
 
-    def apply(y: Tensor) -> Tensor:
-        pair = experiment.transformed(mixed(whitening, y))
-        return mixed(whitening.mH, experiment.back(curvature.times(pair), box)) * domain
+    right: Vector
+    apply: Callable[[Vector], Vector]
+    border: Border | None
 
-    return apply
+    def preconditioned(self, vector: Vector) -> Vector:
+        """Divide the nuisances' part by their own information."""
+        return vector if self.border is None else Vector(vector.densities, self.border.inverse @ vector.nuisances)
 
 
-def conjugate_gradients(apply, right, damping, tolerance, most):
-    x = torch.zeros_like(right)
-    r = right.clone()
-    p = r.clone()
-    rr = r0 = inner(r, r)
-    n = 0
-    while n < most and rr > tolerance**2 * r0:
-        hp = apply(p) + damping * p
-        php = inner(p, hp)
-        if php <= 0:
+@dataclass(frozen=True)
+class Place:
+    """What stays the same in a search."""
+
+    experiment: Experiment
+    domain: Bool[Tensor, "*box"]
+    whitening: Complex[Tensor, "2 unknown"]
+    prior: Prior | None
+    nuisances: Nuisances | None
+
+    def at(self, atoms: Atoms, theta: Tensor | None) -> _State:
+        """Evaluate."""
+        experiment = self.experiment if self.nuisances is None else self.nuisances.applied(self.experiment, theta)
+        pair = experiment.transformed(atoms)
+        loss = minus_log_likelihood(experiment, pair)
+        belief = None if self.prior is None else self.prior(atoms)
+        loss += 0.0 if belief is None else belief.value
+        loss += 0.0 if self.nuisances is None else self.nuisances.value(theta)
+        return _State(atoms, theta, experiment, pair, loss, belief)
+
+    def moved(self, state: _State, change: Vector) -> _State:
+        """Go a step."""
+        theta = None if self.nuisances is None else self.nuisances.moved(state.theta, change.nuisances)
+        return self.at(state.atoms + mixed(self.whitening, change.densities), theta)
+
+    def system(self, state: _State, *, expected_information: bool = False) -> System:
+        """Linearise."""
+        gradient, curvature = linearise(state.experiment, state.pair, expected_information=expected_information)
+        down = state.experiment.back(gradient, tuple(self.domain.shape))
+        if state.belief is not None:
+            down = down + state.belief.downhill
+        border = None
+        slope = torch.zeros(0, dtype=torch.float64)
+        if self.nuisances is not None:
+            border = border_of(self.nuisances, state.experiment, state.pair, state.theta, self.onto_unknowns)
+            slope = border.slope
+        right = Vector(self.gathered(down), slope)
+        return System(right, lambda vector: self._times(state, curvature, border, vector), border)
+
+    def onto_unknowns(self, pair: Complex[Tensor, "2 *q"]) -> Complex[Tensor, "unknown *box"]:
+        """Gradient by the unknowns from that by F_T and a."""
+        return self.gathered(self.experiment.back(pair, tuple(self.domain.shape)))
+
+    def gathered(self, down: Atoms) -> Complex[Tensor, "unknown *box"]:
+        """Gradient by the unknowns from that by the densities."""
+        return mixed(self.whitening.mH, down) * self.domain
+
+    def _times(self, state: _State, curvature: Curvature, border: Border | None, vector: Vector) -> Vector:
+        """Multiply by the curvature of everything."""
+        atoms = mixed(self.whitening, vector.densities)
+        back = state.experiment.back(curvature.times(state.experiment.transformed(atoms)), tuple(self.domain.shape))
+        if state.belief is not None:
+            back = back + state.belief.curvature(atoms)
+        result = Vector(self.gathered(back), vector.nuisances)
+        return result if border is None else border.added_to(result, vector)
+
+
+def mixed(matrix: Complex[Tensor, "i j"], values: Complex[Tensor, "j *box"]) -> Complex[Tensor, "i *box"]:
+    """Multiply a small matrix with what is in every voxel."""
+    return torch.einsum("ij,j...->i...", matrix, values)
+
+
+def _stretched(place: Place, state: _State, change: Vector, along: float) -> tuple[_State, Vector]:
+    """Go a step, and on to the least of the parabola through what is known along it, where that is much farther."""
+    trial = place.moved(state, change)
+    bend = 2 * (trial.loss - state.loss + along)
+    stretch = min(along / bend, _STRETCH) if bend > 0 else _STRETCH
+    if trial.loss < state.loss and stretch > 1.2:
+        farther = Vector(stretch * change.densities, stretch * change.nuisances)
+        beyond = place.moved(state, farther)
+        if beyond.loss < trial.loss:
+            return beyond, farther
+    return trial, change
+
+
+def solve(
+    system: System,
+    damping: float,
+    forcing: float = _FORCING,
+    right: Vector | None = None,
+) -> Vector:
+    """Preconditioned conjugate gradients, damped; ends where the curvature is not positive."""
+    right = right or system.right
+    solution = Vector(torch.zeros_like(right.densities), torch.zeros_like(right.nuisances))
+    rest = right
+    ready = system.preconditioned(rest)
+    direction, power = ready, rest.dot(ready)
+    first = power
+    for _ in range(_MOST_PRODUCTS):
+        if not power > forcing**2 * first:
             break
-        alpha = rr / php
-        x = x + alpha * p
-        r = r - alpha * hp
-        new = inner(r, r)
-        p = r + (new / rr) * p
-        rr = new
-        n += 1
-    return x, n
-
-
-def search(experiment, atoms, domain, *, most=60, tolerance=0.03, verbose=False, basis=None):
-    whitening = experiment.whitening() if basis is None else basis
-    domain = domain.to(torch.float32)
-    atoms = atoms * domain
-    pair = experiment.transformed(atoms)
-    loss = minus_log_likelihood(experiment, pair)
-    damping, products = _DAMPING, 0
-    size = 2 * whitening.shape[1] * float(domain.sum())
-    box = tuple(domain.shape)
-    fresh = True
-    for step in range(most):
-        if fresh:
-            gradient, curvature = linearise(experiment, pair)
-            right = mixed(whitening.mH, experiment.back(gradient, box)) * domain
-            apply = operator(experiment, curvature, domain, whitening)
-        y, n = conjugate_gradients(apply, right, damping, 0.1, 100)
-        products += n
-        predicted = inner(right, y) - 0.5 * inner(y, apply(y))
-        trial = atoms + mixed(whitening, y)
-        tpair = experiment.transformed(trial)
-        tloss = minus_log_likelihood(experiment, tpair)
-        gain = (loss - tloss) / max(predicted, 1e-30)
-        along = inner(right, y)
-        stretch = min(along / max(2 * (tloss - loss + along), 1e-30), 3.0)
-        if tloss < loss and stretch > 1.2:
-            far = experiment.transformed(atoms + stretch * mixed(whitening, y))
-            floss = minus_log_likelihood(experiment, far)
-            if floss < tloss:
-                y, trial, tpair, tloss = stretch * y, atoms + stretch * mixed(whitening, y), far, floss
-        norm = math.sqrt(inner(y, y) / size)
-        if verbose:
-            print(step, f"loss {loss:.1f} -> {tloss:.1f} gain {gain:.2f} step {norm:.3g} damping {damping:.2g} cg {n}")
-        fresh = tloss < loss
-        if fresh:
-            atoms, pair, loss = trial, tpair, tloss
-        damping = damping * (0.2 if gain > 0.75 else 1 if gain > 0.25 else 4)
-        damping = max(damping, 1e-4)
-        if fresh and norm < tolerance and gain > 0.25:
+        product = system.apply(direction).plus(damping, _damped(system, direction))
+        bend = direction.dot(product)
+        if not bend > 0:
             break
-    return Found(atoms, loss, step + 1, products, norm)
+        solution = solution.plus(power / bend, direction)
+        rest = rest.plus(-power / bend, product)
+        ready = system.preconditioned(rest)
+        power, before = rest.dot(ready), power
+        direction = ready.plus(power / before, direction)
+    return solution
+
+
+def _damped(system: System, vector: Vector) -> Vector:
+    """What damping is in units of: one for the densities, their own information for the nuisances."""
+    if system.border is None:
+        return vector
+    return Vector(vector.densities, system.border.information @ vector.nuisances)

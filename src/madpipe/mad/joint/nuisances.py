@@ -1,0 +1,140 @@
+"""Scales, energy offset, f', f'' and background beside the densities: the border of the equations for a step.
+
+The vector of nuisances, its prior and its meaning are those of the per-point refinement
+(:mod:`madpipe.mad.refine.unknowns`).
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import torch
+from jaxtyping import Complex, Float
+from torch import Tensor
+
+from madpipe.mad.forward import mad_amplitude
+from madpipe.mad.joint.model import Experiment, expected_photons, variance_of
+from madpipe.mad.measurement import Measurement
+from madpipe.mad.refine.unknowns import Unknowns
+
+if TYPE_CHECKING:
+    from madpipe.mad.joint.search import Vector
+
+_KINDS = 4  # ln G, f', f'', ln beta
+
+
+@dataclass(frozen=True)
+class Nuisances:
+    """What is refined, and where it stands."""
+
+    unknowns: Unknowns
+    measurement: Measurement  # without nuisances; only its channels are looked at
+    theta: Float[Tensor, "nuisance"]
+
+    @property
+    def free(self) -> Tensor:
+        """Places of what is free."""
+        return self.unknowns.free.nonzero()[:, 0]
+
+    def applied(self, experiment: Experiment, theta: Float[Tensor, "nuisance"]) -> Experiment:
+        """Put nuisances into an experiment made with none."""
+        f_prime, f_double_prime = self.unknowns.dispersion(theta).to(experiment.exposure)
+        scale, beta = (theta[self.unknowns.slice_of(name)].exp().to(experiment.exposure) for name in ("scale", "background"))
+        background = experiment.background
+        column = (-1, *[1] * len(experiment.shape))
+        return replace(
+            experiment,
+            exposure=experiment.exposure * scale,
+            background=None if background is None else background * beta.reshape(column),
+            f_prime=f_prime,
+            f_double_prime=f_double_prime,
+        )
+
+    def at(self, theta: Float[Tensor, "nuisance"]) -> "Nuisances":
+        """Give the same nuisances, elsewhere."""
+        return replace(self, theta=theta)
+
+    def prior_noise(self, theta: Float[Tensor, "nuisance"], generator: torch.Generator) -> Float[Tensor, "free"]:
+        """Noise with the prior's precision as covariance, and the slope of the prior taken back."""
+        precision = self.unknowns.precision[self.free[:, None], self.free]
+        values, vectors = torch.linalg.eigh(precision)
+        drawn = torch.randn(len(values), generator=generator, dtype=torch.float64)
+        return vectors @ (values.clamp(min=0).sqrt() * drawn) + (self.unknowns.precision @ theta)[self.free]
+
+    def value(self, theta: Float[Tensor, "nuisance"]) -> float:
+        """Minus the logarithm of the prior."""
+        return 0.5 * float(theta @ self.unknowns.precision @ theta)
+
+    def moved(self, theta: Float[Tensor, "nuisance"], change: Float[Tensor, "free"]) -> Float[Tensor, "nuisance"]:
+        """Go a step, f'' kept above its least value."""
+        moved = theta.clone()
+        moved[self.free] += change
+        return self.unknowns.allowed(moved)
+
+
+@dataclass(frozen=True)
+class Border:
+    """Rows and columns of the nuisances in the equations for a step."""
+
+    information: Float[Tensor, "free free"]  # prior included
+    inverse: Float[Tensor, "free free"]
+    slope: Float[Tensor, "free"]  # downhill
+    columns: Complex[Tensor, "free unknown *box"]  # their coupling to the scaled densities
+
+    def added_to(self, result: "Vector", vector: "Vector") -> "Vector":
+        """Add the border's part of a product."""
+        flat, own = self.columns.flatten(1), vector.densities.flatten()
+        densities = (vector.nuisances.to(flat) @ flat).reshape(vector.densities.shape)
+        coupled = (flat.real @ own.real + flat.imag @ own.imag).to(vector.nuisances)
+        return result._replace(
+            densities=result.densities + densities, nuisances=self.information @ vector.nuisances + coupled
+        )
+
+
+def border_of(
+    nuisances: Nuisances,
+    experiment: Experiment,
+    pair: Complex[Tensor, "2 *q"],
+    theta: Float[Tensor, "nuisance"],
+    onto_unknowns: Callable[[Tensor], Tensor],
+) -> Border:
+    r"""Fisher information of the nuisances, and with the densities.
+
+    .. math:: M_{kl} = \sum w N_k N_l,\quad C_k = \sum w N_k \partial\mu/\partial y,\quad w = 1/v(\mu)
+
+    with N the derivatives of the expected photons by :math:`\ln G`, f', f'' and :math:`\ln\beta` of each energy.
+    """
+    by = nuisances.unknowns.on_channels(nuisances.measurement, theta)[:, :, nuisances.free]  # (kind, energy, free)
+    information = nuisances.unknowns.precision[nuisances.free[:, None], nuisances.free].clone()
+    slope = -(nuisances.unknowns.precision @ theta)[nuisances.free]
+    columns = [torch.zeros_like(pair) for _ in nuisances.free]
+    for energy in range(len(experiment.counts)):
+        amplitude, expected = expected_photons(experiment, pair, energy)
+        weight = 1 / variance_of(experiment, expected)
+        if experiment.good is not None:
+            weight = weight * experiment.good[energy]
+        kinds = _derivatives(experiment, pair, amplitude, energy)
+        flat = torch.stack(kinds).flatten(1)
+        weighted = flat * weight.flatten()
+        mine = by[:, energy]
+        information += mine.T @ (weighted @ flat.T).double().cpu() @ mine
+        slope += mine.T @ (weighted @ (experiment.counts[energy] - expected).flatten()).double().cpu()
+        pull = 2 * experiment.exposure[energy] * weight * amplitude
+        ratio = experiment.ratio(energy).conj()
+        for column, of_kind in zip(columns, mine.T, strict=True):
+            if bool(of_kind.any()):
+                change = pull * sum(float(factor) * kind for factor, kind in zip(of_kind, kinds, strict=True))
+                column[0] += change
+                column[1] += ratio * change
+    gathered = torch.stack([onto_unknowns(column) for column in columns])
+    return Border(information, torch.linalg.inv(information), slope, gathered)
+
+
+def _derivatives(experiment: Experiment, pair: Tensor, amplitude: Tensor, energy: int) -> list[Tensor]:
+    """Derivatives of the expected photons of one energy by ln G, f', f'' and ln beta."""
+    tau = experiment.exposure[energy]
+    by_prime = mad_amplitude(torch.zeros_like(pair[1]), pair[1], torch.ones_like(experiment.ratio(energy)))
+    along = amplitude.conj() * by_prime
+    photons = tau * (amplitude.real.square() + amplitude.imag.square())
+    background = torch.zeros_like(photons) if experiment.background is None else experiment.background[energy]
+    return [photons, 2 * tau * along.real, -2 * tau * along.imag, background]

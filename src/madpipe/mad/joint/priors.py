@@ -1,0 +1,157 @@
+r"""Terms beside the likelihood: what is believed of a particle, each weak, each switchable.
+
+A term gives, for densities of both kinds of atoms in a box, its value (half a chi-square), its downhill gradient, the
+product of its curvature with a change, and a draw of noise with that curvature as covariance.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+Atoms = Complex[Tensor, "2 *box"]
+_TINY = 1e-20
+
+
+class Linear(NamedTuple):
+    """A term about some densities."""
+
+    value: float
+    downhill: Atoms
+    curvature: Callable[[Atoms], Atoms]
+    noise: Callable[[torch.Generator], Atoms]
+
+
+Prior = Callable[[Atoms], Linear]
+
+
+def even_density(inside: Bool[Tensor, "*box"], level: float, width: float) -> Prior:
+    r"""The modulus of all atoms' density is the same in every full voxel, as in a crystal.
+
+    .. math:: \tfrac12 \sum_{r \in inside} (|n_A + n_N| - n_0)^2 / w^2
+
+    Wrong images of one diffraction pattern are uneven: with this term the search finds its way past them.
+
+    Parameters
+    ----------
+    inside:
+        Full voxels.
+    level, width:
+        :math:`n_0` and w [unit of the densities].
+    """
+    weight = inside / width**2
+
+    def prior(atoms: Atoms) -> Linear:
+        total = atoms.sum(0)
+        modulus = total.abs().clamp(min=_TINY)
+        direction, off = total / modulus, modulus - level
+
+        def curvature(change: Atoms) -> Atoms:
+            return _both(weight * (direction.conj() * change.sum(0)).real * direction)
+
+        def noise(generator: torch.Generator) -> Atoms:
+            return _both(weight.sqrt() * _normal(weight, generator) * direction)
+
+        return Linear(0.5 * float((weight * off * off).sum()), _both(-weight * off * direction), curvature, noise)
+
+    return prior
+
+
+def composition_prior(inside: Bool[Tensor, "*box"], smoothness: float, common_phase: float, bounds: float) -> Prior:
+    r"""Weak beliefs about the composition x = Re(n_A t*) / |t|^2, t = n_A + n_N, and about the part out of phase.
+
+    .. math:: \frac{1}{2 s^2} \sum_{\langle r r' \rangle} (x_r - x_{r'})^2 + \frac{1}{2 p^2} \sum_r y_r^2
+              + \frac{1}{2 b^2} \sum_r [x_r < 0]\, x_r^2 + [x_r > 1]\, (x_r - 1)^2,\quad x + iy = n_A / t
+
+    Curvature is Gauss and Newton's. Each width may be 0: then the term is left out.
+
+    Parameters
+    ----------
+    inside:
+        Voxels that the terms are about.
+    smoothness:
+        s, rms difference of neighbours' composition [1].
+    common_phase:
+        p, rms of y: both kinds of atoms share one displacement [1].
+    bounds:
+        b, how far shares beyond 0 and 1 may lie [1].
+    """
+    pairs = [(inside & inside.roll(-1, axis)).float() for axis in range(inside.ndim)]
+    neighbours = _inverse_square(smoothness)
+
+    def prior(atoms: Atoms) -> Linear:
+        total = atoms.sum(0)
+        share = torch.where(inside, atoms[0] / torch.where(inside, total, 1), 0)
+        beyond = inside & ((share.real < 0) | (share.real > 1))
+        diagonal = torch.complex(
+            beyond * _inverse_square(bounds), inside.float() * _inverse_square(common_phase)
+        )  # of the real and of the imaginary part
+        off = torch.complex(torch.where(beyond, share.real - share.real.clamp(0, 1), 0), share.imag)
+        slope = torch.where(inside, 1 / torch.where(inside, total, 1), 0)
+        by = torch.stack([slope * (1 - share), -slope * share])  # d share / d n_A, d n_N
+
+        def weighted(change: Tensor) -> Tensor:
+            real = diagonal.real * change.real + neighbours * _laplacian(change.real, pairs)
+            return torch.complex(real, diagonal.imag * change.imag)
+
+        def curvature(change: Atoms) -> Atoms:
+            return by.conj() * weighted((by * change).sum(0))
+
+        def noise(generator: torch.Generator) -> Atoms:
+            real = diagonal.real.sqrt() * _normal(diagonal.real, generator)
+            for axis, pair in enumerate(pairs):
+                drawn = neighbours**0.5 * pair * _normal(pair, generator)
+                real = real + drawn - drawn.roll(1, axis)
+            return by.conj() * torch.complex(real, diagonal.imag.sqrt() * _normal(real, generator))
+
+        pull = torch.complex(
+            diagonal.real * off.real + neighbours * _laplacian(share.real, pairs), diagonal.imag * off.imag
+        )
+        value = (diagonal.real * off.real**2 + diagonal.imag * off.imag**2).sum()
+        value = value + neighbours * (share.real * _laplacian(share.real, pairs)).sum()
+        return Linear(0.5 * float(value), -by.conj() * pull, curvature, noise)
+
+    return prior
+
+
+def together(priors: Sequence[Prior]) -> Prior | None:
+    """Several terms as one; None where there is none."""
+    if not priors:
+        return None
+
+    def prior(atoms: Atoms) -> Linear:
+        terms = [one(atoms) for one in priors]
+        return Linear(
+            sum(term.value for term in terms),
+            torch.stack([term.downhill for term in terms]).sum(0),
+            lambda change: torch.stack([term.curvature(change) for term in terms]).sum(0),
+            lambda generator: torch.stack([term.noise(generator) for term in terms]).sum(0),
+        )
+
+    return prior
+
+
+def _both(change: Tensor) -> Atoms:
+    """What acts on all atoms alike."""
+    return change[None].expand(2, *change.shape)
+
+
+def _laplacian(values: Float[Tensor, "*box"], pairs: Sequence[Float[Tensor, "*box"]]) -> Float[Tensor, "*box"]:
+    """Sum over a voxel's neighbours of its value less theirs."""
+    found = torch.zeros_like(values)
+    for axis, pair in enumerate(pairs):
+        step = pair * (values - values.roll(-1, axis))
+        found = found + step - step.roll(1, axis)
+    return found
+
+
+def _inverse_square(width: float) -> float:
+    """Weight of a width; 0 where the term is left out."""
+    return 1 / width**2 if width > 0 else 0.0
+
+
+def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+    """Standard normal numbers, drawn on the generator's device."""
+    return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)

@@ -1,0 +1,135 @@
+"""Cold start: from a first image to densities and support, all energies taken as one and the composition as even.
+
+Two moves in turn lead out of wrong images: a search of the likelihood in which full voxels are believed to be equally
+dense, and iterations of phase retrieval on the tight support that it leaves. Either alone stays in stripes.
+"""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+from madpipe.base.runtime import log
+from madpipe.mad.config import JointConfig
+from madpipe.mad.joint.domain import box_of, core_of, cut, full_density, pasted
+from madpipe.mad.joint.model import Experiment, minus_log_likelihood, summed
+from madpipe.mad.joint.priors import Atoms, even_density
+from madpipe.mad.joint.search import mixed, search
+from madpipe.physics.alignment import twin
+from madpipe.physics.fourier import centred, cornered
+from madpipe.physics.phasing import STEPS, Moduli, dilate, interior
+
+_LOOSE = (0.5, 0.5, 1.0)  # width of the belief in an even density, in standard errors; domain two voxels wide
+_TIGHT = (0.5, 0.5, 1.0)  # after a kick; domain one voxel wide
+_RELEASE = (2.0, 0.0)  # 0: without it
+_STEPS = 8  # of each search
+_TOLERANCE = 0.05
+_KICK = 80  # iterations of RAAR
+_CLEANING = 10  # of error reduction after it
+_BETA, _CEILING = 0.9, 1.25  # of RAAR
+
+
+@dataclass(frozen=True)
+class Guess:
+    """Densities of both kinds of atoms on the centred grid, and where they may be."""
+
+    atoms: Complex[Tensor, "2 *grid"]  # [sqrt(photon) / electron]
+    domain: Bool[Tensor, "*grid"]
+    loss: float  # half the deviance of the sum of all energies, nothing else
+
+
+def resonant_share(experiment: Experiment) -> float:
+    """Resonant atoms' share of a particle of even composition whose brightness changes like that of the data."""
+    counts = experiment.counts if experiment.background is None else experiment.counts - experiment.background
+    total = (counts if experiment.good is None else counts * experiment.good.amin(0)).flatten(1).double().sum(1)
+    total = total / experiment.exposure
+    rows = experiment.atoms_at_peak().to(torch.complex128)
+    shares = torch.linspace(0.02, 0.98, 49, dtype=torch.float64, device=rows.device)
+    model = (rows[:, :1] * shares + rows[:, 1:] * (1 - shares)).abs().square()
+    weight = 1 / total.clamp(min=1)[:, None]
+    scale = (weight * total[:, None] * model).sum(0) / (weight * model * model).sum(0)
+    return float(shares[(weight * (total[:, None] - scale * model).square()).sum(0).argmin()])
+
+
+def cold_start(
+    experiment: Experiment,
+    density: Complex[Tensor, "*grid"],
+    support: Bool[Tensor, "*grid"],
+    moduli: Moduli,
+    config: JointConfig,
+) -> Guess:
+    """Find the densities that the sum of all energies makes most likely.
+
+    Parameters
+    ----------
+    experiment:
+        All energies.
+    density, support:
+        A first image of the mean intensity, centred [sqrt(photon)].
+    moduli:
+        Of the mean intensity, for the iterations.
+    config:
+        Kicks at most.
+    """
+    one = summed(experiment)
+    share = resonant_share(experiment)
+    mixture = torch.tensor([[share], [1 - share]], dtype=torch.complex64, device=density.device)
+    scale = complex((one.atoms_at_peak() @ mixture)[0, 0])
+    start = mixture.reshape(2, *[1] * density.ndim) * (density / scale).to(torch.complex64)
+    guess = Guess(start, dilate(support, 2), math.inf)
+    for width in _LOOSE:
+        guess = _polished(one, guess, mixture, width, 2)
+    best = None
+    for kick in range(config.kicks + 1):
+        if kick:
+            guess = _kicked(guess, moduli, mixture, scale)
+        for width in (*_TIGHT, *_RELEASE):
+            guess = _polished(one, guess, mixture, width, 1)
+        log.info("start: half the deviance %.6g after %d kicks", guess.loss, kick)
+        if best is not None and guess.loss > best.loss * (1 - config.kick_gain):
+            return min(best, guess, key=lambda found: found.loss)
+        best = guess
+    return best
+
+
+def _polished(one: Experiment, guess: Guess, mixture: Tensor, width: float, margin: int) -> Guess:
+    """Search with the belief in an even density, on a domain as wide about the core as the margin."""
+    shape = guess.domain.shape
+    noise = _relative_noise(one, guess, mixture)
+    core = core_of(guess.atoms, guess.domain, noise)
+    domain = dilate(core, margin)
+    box = box_of(domain)
+    level = full_density(guess.atoms.sum(0).abs(), core)
+    inside = interior(core, core.ndim)
+    prior = even_density(cut(inside, box), level, width * noise * level) if width else None
+    found = search(
+        one, cut(guess.atoms, box), cut(domain, box), mixture, most=_STEPS, tolerance=_TOLERANCE, prior=prior
+    )
+    loss = minus_log_likelihood(one, one.transformed(found.atoms))
+    return Guess(pasted(found.atoms, box, shape), domain, loss)
+
+
+def _relative_noise(one: Experiment, guess: Guess, mixture: Tensor) -> float:
+    """About the relative error of a full voxel's density."""
+    return float(one.whitening(mixture).sum(0).abs()) / full_density(guess.atoms.sum(0).abs(), guess.domain)
+
+
+def _kicked(guess: Guess, moduli: Moduli, mixture: Tensor, scale: complex) -> Guess:
+    """Iterate phase retrieval on the domain."""
+    ndim = guess.domain.ndim
+    density, support = cornered(guess.atoms.sum(0) * scale, ndim), cornered(guess.domain, ndim)
+    for name, iterations in (("raar", _KICK), ("er", _CLEANING)):
+        for _ in range(iterations):
+            density = STEPS[name](density, moduli, support, _BETA, _CEILING)
+    total = centred(density * support, ndim) / scale
+    atoms = mixed(mixture, total[None])
+    return Guess(atoms, guess.domain, math.inf)
+
+
+def both_hands(guess: Guess) -> tuple[Guess, Guess]:
+    """A guess and its twin, which the sum of all energies cannot tell apart."""
+    ndim = guess.domain.ndim
+    turned = twin(guess.atoms, ndim)
+    return guess, Guess(turned, twin(guess.domain, ndim), guess.loss)
