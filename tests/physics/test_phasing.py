@@ -376,6 +376,26 @@ def test_shrink_to_threshold_halves_at_a_smoothed_edge():
     assert torch.equal(phasing.shrink_to_threshold(body, 0.7, 0.4, 2), body.real > 0)
 
 
+@pytest.mark.parametrize("level", [0.3, 0.5, 0.7])
+def test_shrink_to_level_puts_an_edge_where_the_smoothed_step_has_that_level(level):
+    """A half-space smoothed by s voxels: erfc(x / (s sqrt 2)) / 2 is the level; a bright spot moves it little."""
+    size, sigma = 64, 2.0
+    place = real_axis(size, 1.0)[:, None].expand(size, size)
+    body = (place.abs() < 16).to(torch.complex128)
+    loose = place.abs() < 22
+    found = phasing.shrink_to_level(body, sigma, level, loose)
+    smooth = phasing.smoothed_modulus(body, sigma, 2)
+    rms = float(smooth[loose].square().mean().sqrt())
+    outward = (place[:, 0] - 15.5).clamp(min=-8)  # the edge of the voxels inside lies at 15.5
+    expected = 0.5 * torch.erfc(outward / (sigma * math.sqrt(2))) > level * rms
+    upper = place[:, 0] > 8
+    assert torch.equal(found[upper, 0], expected[upper])
+    kept = phasing.shrink_to_threshold(body, sigma, level, 2).sum()
+    body[32, 32] = 100.0
+    lost = found.sum() - phasing.shrink_to_level(body, sigma, level, loose).sum()
+    assert lost < (kept - phasing.shrink_to_threshold(body, sigma, level, 2).sum()) / 3
+
+
 def test_shrink_to_volume_keeps_the_body_where_a_bright_spot_defeats_the_threshold():
     body = box((32, 32), 6)
     density = body.to(torch.complex128)

@@ -338,7 +338,9 @@ class RetrieveConfig(Model):
         (1.3, 1.05), description="first and last support volume over half the autocorrelation's [1]"
     )
     shrink_sigma: tuple[float, float] = Field((1.0, 0.7), description="first and last width of the smoothing [voxel]")
-    shrink_threshold: float = Field(0.3, gt=0, lt=1, description="last support threshold over the smoothed maximum [1]")
+    shrink_level: float = Field(
+        0.5, gt=0, lt=1, description="least smoothed modulus of the last support over its rms in it [1]"
+    )
     float_above: float = Field(
         0.5, gt=0, description="points with sigma/|F| above this float in the projection of a fitted modulus [1]"
     )

@@ -221,8 +221,7 @@ def _best(found: _Finished, config: RetrieveConfig) -> Solution:
     """Average the solutions, centre the mean, and take the last support from it."""
     mean, aligned = average(found.densities.to(torch.complex128))
     ndim = mean.ndim
-    last = phasing.shrink_to_threshold(mean, config.shrink_sigma[1], config.shrink_threshold, ndim)
-    last = found.supports[0] & last
+    last = phasing.shrink_to_level(mean, config.shrink_sigma[1], config.shrink_level, found.supports[0])
     move = _to_centre(last)
     space = tuple(range(-ndim, 0))
     mean, last, aligned = mean.roll(move, space), last.roll(move, space), aligned.roll(move, space)
@@ -257,7 +256,8 @@ def _linked(
         phased = diffract(hand.density, ndim)
         factor = torch.where(signal.known, signal.modulus * phased.sgn(), phased)
         separation = linked_separation(fit, stack, factor, signal.error, hand.support, mean, partner)
-        tried.append((separation.inconsistency(hand.support), separation, hand))
+        around = phasing.dilate(hand.support, 1)  # a rim cut off either hand would blur their difference
+        tried.append((separation.inconsistency(around), separation, hand))
     (best, separation, hand), (worst, _, _) = sorted(tried, key=lambda item: item[0])
     return separation, hand, worst / max(best, 1e-12)
 

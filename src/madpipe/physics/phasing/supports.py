@@ -80,6 +80,19 @@ def shrink_to_threshold(
     return smooth > threshold * smooth.amax(tuple(range(-ndim, 0)), keepdim=True)
 
 
+def shrink_to_level(
+    density: Complex[Tensor, "*space"], sigma: float, level: float, within: Bool[Tensor, "*space"]
+) -> Bool[Tensor, "*space"]:
+    """Shrink-wrap of the last image: where the smoothed modulus exceeds level times its rms within a support.
+
+    At a sharp edge of a body of even density a smoothed modulus is half of what it is inside, hence a level of 0.5
+    puts the edge where it is, and a bright spot moves it far less than it moves a share of the maximum.
+    """
+    smooth = smoothed_modulus(density, sigma, within.ndim)
+    rms = (smooth.square() * within).sum().div(within.sum().clamp(min=1)).sqrt()
+    return (smooth > level * rms) & within
+
+
 def shrink_to_volume(
     density: Complex[Tensor, "batch *space"], sigma: float, volume: int, within: Bool[Tensor, "*space"]
 ) -> Bool[Tensor, "batch *space"]:
