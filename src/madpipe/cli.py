@@ -116,11 +116,13 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
 
 def _add_retrieve(commands: argparse._SubParsersAction) -> None:
     """Options of retrieve."""
-    command = commands.add_parser("retrieve", help="fit.h5 and stack.h5 -> object.h5, in real space")
-    command.add_argument("fit")
-    command.add_argument("stack")
+    command = commands.add_parser("retrieve", help="stack.h5, and fit.h5 before it -> object.h5, in real space")
+    command.add_argument("files", nargs="+", metavar="[fit.h5] stack.h5", help="the joint route needs no fit")
     command.add_argument("-o", "--output", required=True)
-    command.add_argument("--route", choices=["linked", "separate"], default="linked")
+    command.add_argument("--route", choices=["joint", "linked", "separate"], default="joint")
+    command.add_argument(
+        "--refine", type=_words, default=(), help="joint route: any of scale,offset,dispersion,background"
+    )
     command.add_argument("--seed", type=int, default=0, help="seed of the random starts")
     _add_config(command)
     command.set_defaults(run=_retrieve)
@@ -231,10 +233,13 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _retrieve(arguments: argparse.Namespace) -> None:
-    fit, stack = store.read(arguments.fit, Fit), store.read(arguments.stack, Stack)
+    if len(arguments.files) > 2:
+        raise InputError(f"retrieve takes stack.h5, or fit.h5 and stack.h5; {len(arguments.files)} files came.")
+    stack = store.read(arguments.files[-1], Stack)
+    fit = store.read(arguments.files[0], Fit) if len(arguments.files) == 2 else None
     config = _section(arguments, "retrieve", RetrieveConfig)
     generator = runtime.generator_for(arguments.seed, "retrieve", arguments.route)
-    _save(arguments, retrieve(fit, stack, config, generator, arguments.route))
+    _save(arguments, retrieve(fit, stack, config, generator, arguments.route, refine=arguments.refine))
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -12,7 +12,8 @@ from madpipe.base.errors import InputError
 from madpipe.mad.config import FitConfig, RetrieveConfig, SimulatedSample
 from madpipe.mad.elements import composition_from_atoms, linked_separation, scattering_factors
 from madpipe.mad.fit import fit_stack
-from madpipe.mad.retrieve import displacement_from_phase, fitted_signal, mean_signal, retrieve
+from madpipe.mad.imaging import fitted_signal, mean_signal
+from madpipe.mad.retrieve import displacement_from_phase, retrieve
 from madpipe.mad.sample import simulate
 from madpipe.mad.verdicts import check_object, compare_routes, verdict
 from madpipe.physics.alignment import twin
@@ -35,7 +36,7 @@ def measured():
 @pytest.fixture(scope="module")
 def linked(measured):
     stack, fit = measured
-    return retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(4))
+    return retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(4), route="linked")
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +179,7 @@ def test_routes_agree(linked, separate):
 
 def test_same_generator_same_object(linked, measured):
     stack, fit = measured
-    again = retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(4))
+    again = retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(4), route="linked")
     np.testing.assert_array_equal(again.rho_resonant, linked.rho_resonant)
     np.testing.assert_array_equal(again.composition_errors, linked.composition_errors)
 
@@ -187,7 +188,7 @@ def test_three_dimensions():
     sample = SimulatedSample(grid=24, shape="smooth", misfit=0.001, strain_phase_rms=0.5, seed=5)
     stack, fit = simulated(sample)
     config = RetrieveConfig(seeds=4, keep=2, iterations=80, cycles=5)
-    checks = json.loads(retrieve(fit, stack, config, torch.Generator().manual_seed(1)).verdicts)
+    checks = json.loads(retrieve(fit, stack, config, torch.Generator().manual_seed(1), route="linked").verdicts)
     # eight voxels across: half of them touch the surface, so overlap and volume are coarse here
     assert checks["correlation"]["value"] > 0.95
     assert checks["core_composition"]["value"] < 0.08
@@ -196,7 +197,7 @@ def test_three_dimensions():
 @pytest.mark.parametrize(("kind", "expected"), [("pure_resonant", 1.0), ("no_resonant", 0.0)])
 def test_controls(kind, expected):
     stack, fit = simulated(SMALL.model_copy(update={"composition": kind}))
-    found = retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(1))
+    found = retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(1), route="linked")
     assert np.mean(found.composition[found.support > 0]) == pytest.approx(expected, abs=0.03)
     checks = json.loads(found.verdicts)
     assert not checks["hand"]["passed"]  # one kind of atom: no Delta_phi to tell the twins apart
@@ -287,17 +288,17 @@ def test_a_list_of_reflections_is_refused(measured):
     flat = stack.data.reshape(len(stack.energy), -1)
     listed = replace(stack, data=flat, reflection=np.arange(flat.shape[1]), f0=np.ravel(stack.f0), truth=None)
     with pytest.raises(InputError, match="list of reflections"):
-        retrieve(fit, listed, RetrieveConfig(), torch.Generator())
+        retrieve(fit, listed, RetrieveConfig(), torch.Generator(), route="linked")
 
 
 def test_irregular_axes_are_refused(measured):
     stack, fit = measured
     with pytest.raises(InputError, match="regular q axes"):
-        retrieve(fit, replace(stack, qx=stack.qx**3), RetrieveConfig(), torch.Generator())
+        retrieve(fit, replace(stack, qx=stack.qx**3), RetrieveConfig(), torch.Generator(), route="linked")
 
 
 def test_a_signal_below_the_noise_is_refused(measured):
     stack, fit = measured
     nothing = replace(fit, f_total=np.zeros(stack.shape))
     with pytest.raises(InputError, match="autocorrelation above its noise"):
-        retrieve(nothing, stack, RetrieveConfig(signal="total"), torch.Generator())
+        retrieve(nothing, stack, RetrieveConfig(signal="total"), torch.Generator(), route="linked")

@@ -104,13 +104,11 @@ rule mad_infer:
 
 
 rule mad_retrieve:
-    """Retrieve the phase, with common phases and separately, and check the object."""
+    """Retrieve both kinds of atoms from the counts of all energies at once, and check the object."""
     input:
         stack=f"{DATA}/{{sample}}/stack.h5",
-        fit=f"{DATA}/{{sample}}/fit.h5",
     output:
-        linked=f"{DATA}/{{sample}}/object.h5",
-        separate=f"{DATA}/{{sample}}/object_separate.h5",
+        joint=f"{DATA}/{{sample}}/object.h5",
     log:
         f"{MAD_LOGS}/{{sample}}/retrieve.log",
     benchmark:
@@ -120,6 +118,31 @@ rule mad_retrieve:
     threads: MAD.retrieve.threads
     params:
         config=parameters(MAD.retrieve),
+        refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
+        seed=SETTINGS.seed,
+        code=fingerprint("madpipe.mad.retrieve"),
+    script:
+        "../scripts/mad_retrieve.py"
+
+
+rule mad_retrieve_apart:
+    """Retrieve from an answer point by point, with common phases and separately: what the joint route is compared with."""
+    input:
+        stack=f"{DATA}/{{sample}}/stack.h5",
+        fit=f"{DATA}/{{sample}}/fit.h5",
+    output:
+        linked=f"{DATA}/{{sample}}/object_linked.h5",
+        separate=f"{DATA}/{{sample}}/object_separate.h5",
+    log:
+        f"{MAD_LOGS}/{{sample}}/retrieve_apart.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/retrieve_apart.tsv"
+    conda:
+        CONDA
+    threads: MAD.retrieve.threads
+    params:
+        config=parameters(MAD.retrieve),
+        refine=[],
         seed=SETTINGS.seed,
         code=fingerprint("madpipe.mad.retrieve"),
     script:

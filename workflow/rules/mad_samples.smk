@@ -54,7 +54,9 @@ def answers(wildcards):
     made = {
         "fit": f"{folder}/fit.h5",
         "infer": f"{folder}/inferred.h5",
-        "retrieve": [f"{folder}/object.h5", f"{folder}/object_separate.h5"],
+        "retrieve": [
+            f"{folder}/object{route}.h5" for route in ("", "_linked", "_separate")
+        ],
     }
     return {step: made[step] for step in steps}
 

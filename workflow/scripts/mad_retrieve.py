@@ -1,14 +1,16 @@
-"""mad_retrieve: Fit -> RealSpace, by the linked and by the separate route."""
+"""mad_retrieve: Stack, and Fit where a route needs it -> RealSpace, by the routes that outputs are named after."""
 
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import RetrieveConfig
 from madpipe.mad.records import Fit, Stack
 from madpipe.mad.retrieve import retrieve
 
-config = RetrieveConfig(**snakemake.params.config)
+given = snakemake.params
+config = RetrieveConfig(**given.config)
 with runtime.job(snakemake.log[0], config.threads):
-    stack, fit = store.read(snakemake.input.stack, Stack), store.read(snakemake.input.fit, Fit)
-    for route in ("linked", "separate"):
-        generator = runtime.generator_for(snakemake.params.seed, "mad_retrieve", route, stack.name)
-        found = retrieve(fit, stack, config, generator, route)
-        store.write(snakemake.output[route], found, process=provenance.process(dict(snakemake.params)))
+    stack = store.read(snakemake.input.stack, Stack)
+    fit = store.read(snakemake.input.fit, Fit) if snakemake.input.get("fit") else None
+    for route, path in snakemake.output.items():
+        generator = runtime.generator_for(given.seed, "mad_retrieve", route, stack.name)
+        found = retrieve(fit, stack, config, generator, route, refine=given.refine)
+        store.write(path, found, process=provenance.process(dict(given)))

@@ -289,10 +289,14 @@ class ValidateConfig(Model):
 class JointConfig(Model):
     """Joint retrieval: both kinds of atoms from the counts of all energies at once."""
 
-    kicks: int = Field(4, ge=0, description="rounds of phase retrieval on the tight support at most, in the cold start")
+    attempts: int = Field(4, ge=1, description="random starts at most, where noise does not explain what is left")
+    kicks: int = Field(
+        12, ge=0, description="rounds of phase retrieval on the tight support at most, in the cold start"
+    )
     kick_gain: float = Field(
         0.002, ge=0, lt=1, description="relative gain in the deviance of the cold start below which rounds end [1]"
     )
+    patience: int = Field(3, ge=1, description="such rounds in a row that end the cold start where noise explains less")
     steps: int = Field(30, ge=1, description="Newton steps of the last search at most")
     tolerance: float = Field(0.05, gt=0, description="rms step, in standard errors, at which a search ends")
     smoothness: float = Field(

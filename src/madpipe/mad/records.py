@@ -220,6 +220,7 @@ class RealSpace:
     amplitude_normal: _Array = entry("entry_1/image_2/amplitude/data", _MODULUS)
     phase_normal: _Array = entry("entry_1/image_2/phase/data", "radian")
     q_bragg: _Array | None = entry("entry_1/object_1/q_bragg", "1/angstrom", optional=True)
+    nuisance: Nuisance | None = part("entry_1/object_1/nuisance", Nuisance)
 
     def nexus_groups(self) -> dict[str, dict[str, Any]]:
         """Attributes of the groups."""

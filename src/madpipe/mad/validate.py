@@ -16,7 +16,7 @@ from madpipe.mad.exact import covariance, fisher_information
 from madpipe.mad.fit import structure_factors
 from madpipe.mad.measurement import bijvoet_pairs, calculated_photons, condition_number, measurement_from_stack
 from madpipe.mad.records import PHASES, QUANTITIES, Fit, RealSpace, Stack
-from madpipe.mad.verdicts import compare_routes
+from madpipe.mad.verdicts import compare_routes, on_truth
 from madpipe.physics.noise import poisson
 
 NOTHING = 1e-9  # share of the largest |F_T| below which a true modulus is rounding
@@ -71,8 +71,11 @@ def score(
         scores["network_against_fit"] = _agreement(stack, answers["network"], answers["fit"])
     if objects:
         scores["retrieve"] = {route: _verdicts(item) for route, item in objects.items()}
-    if {"linked", "separate"} <= set(objects):
-        scores["retrieve"]["linked"]["routes"] = compare_routes(objects["linked"], objects["separate"])
+        scores["retrieved"] = {route: _retrieved(item, stack) for route, item in objects.items()}
+    first = next(iter(objects), None)
+    for route, item in objects.items():
+        if route != first:
+            scores["retrieve"][route]["routes"] = compare_routes(objects[first], item)
     return scores
 
 
@@ -89,6 +92,29 @@ def _verdicts(item: RealSpace) -> dict[str, dict[str, Any]]:
     """An object's verdicts, with null for a value that is no number."""
     return {
         name: {**check, "value": metrics.finite(check["value"])} for name, check in json.loads(item.verdicts).items()
+    }
+
+
+def _retrieved(item: RealSpace, stack: Stack) -> Scores:
+    """Composition of an object: its mean and stated error inside, and, where there is a truth, how far off it is."""
+    inside, sigma = item.support > 0, item.composition_errors
+    found = {
+        "voxels": int(inside.sum()),
+        "mean": metrics.finite(float(item.composition[inside].mean())) if inside.any() else None,
+        "stated_rms": metrics.finite(float(np.sqrt(np.mean(sigma[inside] ** 2)))) if inside.any() else None,
+    }
+    if stack.truth is None:
+        return found
+    placed, composition, sigma = on_truth(item, stack)
+    both = placed.support.numpy() & (stack.truth.support > 0)
+    off = (composition - stack.truth.composition)[both]
+    rms, error = metrics.root_mean_square(off)
+    return found | {
+        "rms_error": metrics.finite(rms),
+        "rms_error_standard_error": metrics.finite(error),
+        "bias": metrics.finite(float(off.mean())) if len(off) else None,
+        "coverage_68": metrics.finite(metrics.coverage(off, sigma[both], 1.0)),
+        "coverage_95": metrics.finite(metrics.coverage(off, sigma[both], 1.96)),
     }
 
 

@@ -12,6 +12,7 @@ from madpipe.mad.records import RealSpace, Stack
 from madpipe.physics.alignment import Alignment, align, twin
 from madpipe.physics.phasing import count_vortices, interior
 
+_CONTROL_LIMIT = 1.5
 _DEEP = 5.0  # voxels below the surface at which the core-shell profile ends
 
 
@@ -65,10 +66,10 @@ def compare_routes(first: RealSpace, second: RealSpace) -> Verdict:
     return verdict(align(two, one).correlation, 0.8, False, "correlation of the densities by the two routes")
 
 
-def on_truth(found: RealSpace, stack: Stack) -> tuple[Alignment, np.ndarray]:
-    """Move an object onto its stack's truth, which no intensity fixes: density and support, and the composition.
+def on_truth(found: RealSpace, stack: Stack) -> tuple[Alignment, np.ndarray, np.ndarray]:
+    """Move an object onto its stack's truth, which no intensity fixes: density and support, composition and its error.
 
-    The support and the composition move by whole voxels. The twin is taken where it fits better, but only if the
+    Support, composition and error move by whole voxels. The twin is taken where it fits better, but only if the
     retrieval could not tell the hand.
     """
     truth, support = stack.truth, torch.as_tensor(found.support > 0)
@@ -76,16 +77,17 @@ def on_truth(found: RealSpace, stack: Stack) -> tuple[Alignment, np.ndarray]:
     density = torch.as_tensor(found.rho_resonant + found.rho_normal) * support
     hand_known = json.loads(found.verdicts).get("hand", {"passed": True})["passed"]
     placed = align(density, reference, support, allow_twin=not hand_known)
-    image = torch.as_tensor(found.composition)
-    image = twin(image, image.ndim) if placed.twinned else image
     move = [int(value) for value in placed.shift.round()]
-    return placed, image.roll(move, tuple(range(image.ndim))).numpy()
+    images = (torch.as_tensor(array) for array in (found.composition, found.composition_errors))
+    turned = (twin(image, image.ndim) if placed.twinned else image for image in images)
+    composition, errors = (image.roll(move, tuple(range(image.ndim))).numpy() for image in turned)
+    return placed, composition, errors
 
 
 def _against_truth(found: RealSpace, stack: Stack) -> dict[str, Verdict]:
     """Checks that need the truth, with the image moved onto it."""
     truth = stack.truth
-    placed, composition = on_truth(found, stack)
+    placed, composition, errors = on_truth(found, stack)
     inside, true = placed.support.numpy(), truth.support > 0
     both = inside & true
     depth = distance_transform_edt(true)
@@ -105,6 +107,7 @@ def _against_truth(found: RealSpace, stack: Stack) -> dict[str, Verdict]:
             True,
             "rms difference of the composition from the truth, averaged at equal depth below the surface",
         )
+        checks |= _control(composition[both], errors[both], truth.composition[both])
         core = both & (depth >= min(_DEEP, 0.7 * float(depth.max())))
         expected, came = truth.composition[core].mean(), composition[core].mean()
         checks["core_composition"] = verdict(
@@ -114,6 +117,14 @@ def _against_truth(found: RealSpace, stack: Stack) -> dict[str, Verdict]:
             f"core: {came:.3f} resonant atoms where {expected:.3f} are expected; difference",
         )
     return checks
+
+
+def _control(found: np.ndarray, errors: np.ndarray, true: np.ndarray) -> dict[str, Verdict]:
+    """A particle of one kind of atoms: the other kind is nowhere, within its errors."""
+    if not (np.all(true == 1) or np.all(true == 0)):
+        return {}
+    deviation = float(np.sqrt(np.mean(((found - true) / np.maximum(errors, 1e-30)) ** 2)))
+    return {"control": verdict(deviation, _CONTROL_LIMIT, True, "rms share of absent atoms over its stated error")}
 
 
 def _profile_difference(found: np.ndarray, truth: np.ndarray, depth: np.ndarray, both: np.ndarray) -> float:

@@ -91,7 +91,7 @@ def body_from_object(real_space: RealSpace) -> Body:
 
 def body_on_truth(real_space: RealSpace, stack: Stack) -> Body:
     """The retrieved object moved onto the truth."""
-    placed, composition = on_truth(real_space, stack)
+    placed, composition, _ = on_truth(real_space, stack)
     return _body(placed.density.numpy(), composition, placed.support.numpy())
 
 

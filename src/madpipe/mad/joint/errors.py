@@ -9,12 +9,15 @@ from torch import Tensor
 
 from madpipe.base.runtime import progress
 from madpipe.mad.elements import composition_from_atoms
-from madpipe.mad.joint.model import Experiment, expected_photons, variance_of
+from madpipe.mad.joint.model import Experiment, expected_photons, with_noise
 from madpipe.mad.joint.priors import Atoms
-from madpipe.mad.joint.search import Place, Vector, mixed, solve
+from madpipe.mad.joint.search import Place, System, Vector, mixed, solve
+from madpipe.mad.refine.search import Sums
 
 _FORCING = 0.03  # residual of the equations over their right-hand side
 _LEAST_NOISE = 1e-3  # of damping: the global phase has no information
+# a scale common to all energies has none either once the densities follow: it must not get any from what is not solved
+_LEAST_DAMPING, _FINE_FORCING = 1e-6, 1e-4
 
 
 def draws(
@@ -33,7 +36,7 @@ def draws(
     state = place.at(atoms, theta)
     system = place.system(state, expected_information=True)
     for _ in progress(range(number), "errors"):
-        noisy = replace(state, experiment=_with_noise(state.experiment, state.pair, generator), belief=None)
+        noisy = replace(state, experiment=with_noise(state.experiment, state.pair, generator, normal=True), belief=None)
         right = replace(place, prior=None).system(noisy, expected_information=True).right
         if state.belief is not None:
             densities = right.densities + place.gathered(state.belief.noise(generator))
@@ -41,6 +44,44 @@ def draws(
         if place.nuisances is not None:
             right = right._replace(nuisances=right.nuisances + place.nuisances.prior_noise(theta, generator))
         yield solve(system, _LEAST_NOISE, _FORCING, right)
+
+
+def marginal_sums(place: Place, atoms: Atoms, theta: Float[Tensor, "nuisance"]) -> Sums:
+    r"""What the counts say of the nuisances once the densities may follow, and how the resonant atoms follow.
+
+    .. math:: S = M - C' H^{-1} C,\quad \partial n / \partial\theta = -H^{-1} C
+
+    One solution of the equations for each nuisance.
+    """
+    system = place.system(place.at(atoms, theta), expected_information=True)
+    border, size = system.border, len(theta)
+    none = torch.zeros(0, dtype=torch.float64)
+
+    def held(vector: Vector) -> Vector:
+        whole = Vector(vector.densities, torch.zeros_like(border.slope))
+        return Vector(system.apply(whole).densities, none)
+
+    def solved(right: Tensor) -> Tensor:
+        return solve(System(Vector(right, none), held, None), _LEAST_DAMPING, _FINE_FORCING).densities
+
+    follow = torch.stack([solved(column) for column in progress(list(border.columns), "nuisances")])
+    free = place.nuisances.free
+    flat = [each.flatten(1) for each in (border.columns, follow)]
+    coupled = (flat[0].real @ flat[1].real.T + flat[0].imag @ flat[1].imag.T).double().cpu()
+    prior = place.nuisances.unknowns.precision[free[:, None], free]
+    resonant = torch.stack([atoms[0], torch.zeros_like(atoms[0])])
+    slope = 2 * place.gathered(resonant)  # of sum |n_A|^2
+    toward = solved(slope)
+    information, response = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
+    information[free[:, None], free] = border.information - prior - (coupled + coupled.T) / 2
+    response[free] = torch.tensor([-_dot(slope, each) for each in follow], dtype=torch.float64)
+    total = float(atoms[0].abs().square().sum())
+    return Sums(information, torch.zeros_like(response), response, total, _dot(slope, toward))
+
+
+def _dot(one: Tensor, other: Tensor) -> float:
+    """Real inner product."""
+    return float((one.real * other.real + one.imag * other.imag).sum(dtype=torch.float64))
 
 
 def composition_errors(
@@ -62,20 +103,22 @@ def composition_errors(
     return (_around(square * weight) / _around(weight).clamp(min=1) / total.clamp(min=1e-30)).sqrt() * core
 
 
+def r_over_noise(experiment: Experiment, pair: Complex[Tensor, "2 *q"], generator: torch.Generator) -> float:
+    """R of the calculated intensities over the R of one draw of noise about them."""
+    noisy = with_noise(experiment, pair, generator).counts
+    found, floor = 0.0, 0.0
+    for energy in range(len(noisy)):
+        expected = expected_photons(experiment, pair, energy)[1]
+        good = torch.ones_like(expected) if experiment.good is None else experiment.good[energy]
+        counts = (experiment.counts[energy], noisy[energy])
+        missed, drawn = (float(((each - expected).abs() * good).sum(dtype=torch.float64)) for each in counts)
+        found, floor = found + missed, floor + drawn
+    return found / max(floor, 1e-30)
+
+
 def _around(values: Float[Tensor, "*box"]) -> Float[Tensor, "*box"]:
     """Sum over a voxel and its neighbours, three along each axis."""
     for axis in range(values.ndim):
         padded = torch.nn.functional.pad(values.movedim(axis, -1), (1, 1))
         values = (padded[..., :-2] + padded[..., 1:-1] + padded[..., 2:]).movedim(-1, axis)
     return values
-
-
-def _with_noise(experiment: Experiment, pair: Complex[Tensor, "2 *q"], generator: torch.Generator) -> Experiment:
-    """Counts that are off their expectation by normal noise of the expected variance."""
-    counts = torch.empty_like(experiment.counts)
-    for energy in range(len(counts)):
-        expected = expected_photons(experiment, pair, energy)[1]
-        noise = torch.randn(expected.shape, generator=generator, dtype=expected.dtype, device=generator.device)
-        counts[energy] = expected + variance_of(experiment, expected).sqrt() * noise.to(expected.device)
-    return replace(experiment, counts=counts)
-

@@ -12,7 +12,6 @@ layout and in float32 (rounding is far below counting noise); sums of the likeli
 
 from dataclasses import dataclass, replace
 
-import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -21,7 +20,7 @@ from madpipe.mad.elements import Factors
 from madpipe.mad.forward import dispersion_ratio, mad_amplitude
 from madpipe.mad.measurement import measurement_from_stack
 from madpipe.mad.records import Stack
-from madpipe.physics.fourier import diffract_box, onto_box, cornered
+from madpipe.physics.fourier import cornered, diffract_box, onto_box
 
 _DARK = 1e-4  # photon: an expectation below it counts as it
 _Pair = Complex[Tensor, "2 *q"]  # F_T and a, or what multiplies them
@@ -153,7 +152,7 @@ def minus_log_likelihood(experiment: Experiment, pair: _Pair) -> float:
     total = 0.0
     for energy in range(len(experiment.counts)):
         counts, expected = experiment.counts[energy], expected_photons(experiment, pair, energy)[1]
-        if _is_poisson(experiment):
+        if is_poisson(experiment):
             each = torch.xlogy(counts, counts / expected) - counts + expected
         else:
             each = 0.5 * (counts - expected).square() / variance_of(experiment, expected)
@@ -182,7 +181,7 @@ def linearise(experiment: Experiment, pair: _Pair, *, expected_information: bool
     gradient = torch.zeros_like(pair)
     hermitian = [torch.zeros_like(pair[0].real), torch.zeros_like(pair[0]), torch.zeros_like(pair[0].real)]
     symmetric = [torch.zeros_like(pair[0]) for _ in range(3)]
-    observed = _is_poisson(experiment) and not expected_information
+    observed = is_poisson(experiment) and not expected_information
     for energy in range(len(experiment.counts)):
         amplitude, expected = expected_photons(experiment, pair, energy)
         counts, tau = experiment.counts[energy], experiment.exposure[energy]
@@ -222,7 +221,7 @@ def _measured(experiment: Experiment, energy: int, values: Tensor) -> Tensor:
     return values if experiment.good is None else values * experiment.good[energy]
 
 
-def _is_poisson(experiment: Experiment) -> bool:
+def is_poisson(experiment: Experiment) -> bool:
     """Whether the variance is the expectation."""
     return experiment.variance == (0.0, 1.0, 0.0)
 
@@ -230,4 +229,24 @@ def _is_poisson(experiment: Experiment) -> bool:
 def variance_of(experiment: Experiment, expected: Tensor) -> Tensor:
     """Variance of the counts by their expectation."""
     constant, linear, quadratic = experiment.variance
-    return expected if _is_poisson(experiment) else constant + linear * expected + quadratic * expected.square()
+    return expected if is_poisson(experiment) else constant + linear * expected + quadratic * expected.square()
+
+
+def with_noise(experiment: Experiment, pair: _Pair, generator: torch.Generator, *, normal: bool = False) -> Experiment:
+    """The experiment with counts drawn anew: photons, where they are counted, else of normal noise.
+
+    Parameters
+    ----------
+    normal:
+        Normal noise of the expected variance in any case.
+    """
+    counts = torch.empty_like(experiment.counts)
+    for energy in range(len(counts)):
+        expected = expected_photons(experiment, pair, energy)[1]
+        if is_poisson(experiment) and not normal:
+            drawn = torch.poisson(expected.cpu(), generator=generator).to(expected.device)
+        else:
+            noise = torch.randn(expected.shape, generator=generator, dtype=expected.dtype, device=generator.device)
+            drawn = expected + variance_of(experiment, expected).sqrt() * noise.to(expected.device)
+        counts[energy] = _measured(experiment, energy, drawn)
+    return replace(experiment, counts=counts)

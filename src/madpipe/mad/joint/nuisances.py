@@ -4,7 +4,7 @@ The vector of nuisances, its prior and its meaning are those of the per-point re
 (:mod:`madpipe.mad.refine.unknowns`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -12,10 +12,15 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
+from madpipe.mad.config import NuisanceConfig
 from madpipe.mad.forward import mad_amplitude
 from madpipe.mad.joint.model import Experiment, expected_photons, variance_of
-from madpipe.mad.measurement import Measurement
-from madpipe.mad.refine.unknowns import Unknowns
+from madpipe.mad.measurement import Measurement, measurement_from_stack
+from madpipe.mad.records import Nuisance, Stack
+from madpipe.mad.refine import UNDETERMINED
+from madpipe.mad.refine.report import nuisance_record
+from madpipe.mad.refine.search import Sums, free_covariance
+from madpipe.mad.refine.unknowns import Unknowns, unknowns_of
 
 if TYPE_CHECKING:
     from madpipe.mad.joint.search import Vector
@@ -31,6 +36,12 @@ class Nuisances:
     measurement: Measurement  # without nuisances; only its channels are looked at
     theta: Float[Tensor, "nuisance"]
 
+    def record(self, stack: Stack, sums: Sums) -> Nuisance:
+        """Values, errors, priors and correlations with the resonant atoms, as the per-point refinement gives them."""
+        spread = free_covariance(self.unknowns, sums).diagonal().clamp(min=0).sqrt()
+        kept = self.unknowns.less(self.unknowns.free & (spread > UNDETERMINED * self.unknowns.width))
+        return nuisance_record(stack, self.unknowns, kept, self.theta, sums, 1.0, None)
+
     @property
     def free(self) -> Tensor:
         """Places of what is free."""
@@ -39,7 +50,9 @@ class Nuisances:
     def applied(self, experiment: Experiment, theta: Float[Tensor, "nuisance"]) -> Experiment:
         """Put nuisances into an experiment made with none."""
         f_prime, f_double_prime = self.unknowns.dispersion(theta).to(experiment.exposure)
-        scale, beta = (theta[self.unknowns.slice_of(name)].exp().to(experiment.exposure) for name in ("scale", "background"))
+        scale, beta = (
+            theta[self.unknowns.slice_of(name)].exp().to(experiment.exposure) for name in ("scale", "background")
+        )
         background = experiment.background
         column = (-1, *[1] * len(experiment.shape))
         return replace(
@@ -70,6 +83,18 @@ class Nuisances:
         moved = theta.clone()
         moved[self.free] += change
         return self.unknowns.allowed(moved)
+
+
+def nuisances_of(stack: Stack, refine: Collection[str], config: NuisanceConfig) -> Nuisances:
+    """Set up what is to be refined, at the stack's own values.
+
+    Raises
+    ------
+    InputError
+        What :func:`madpipe.mad.refine.unknowns.unknowns_of` refuses.
+    """
+    unknowns = unknowns_of(stack, refine, config)
+    return Nuisances(unknowns, measurement_from_stack(stack), torch.zeros_like(unknowns.width))
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def even_density(inside: Bool[Tensor, "*box"], level: float, width: float) -> Pr
     level, width:
         :math:`n_0` and w [unit of the densities].
     """
-    weight = inside / width**2
+    weight = inside.float() / width**2
 
     def prior(atoms: Atoms) -> Linear:
         total = atoms.sum(0)
@@ -85,9 +85,8 @@ def composition_prior(inside: Bool[Tensor, "*box"], smoothness: float, common_ph
         total = atoms.sum(0)
         share = torch.where(inside, atoms[0] / torch.where(inside, total, 1), 0)
         beyond = inside & ((share.real < 0) | (share.real > 1))
-        diagonal = torch.complex(
-            beyond * _inverse_square(bounds), inside.float() * _inverse_square(common_phase)
-        )  # of the real and of the imaginary part
+        widths = ((beyond, bounds), (inside, common_phase))  # of the real and of the imaginary part
+        diagonal = torch.complex(*(where.to(share.real) * _inverse_square(width) for where, width in widths))
         off = torch.complex(torch.where(beyond, share.real - share.real.clamp(0, 1), 0), share.imag)
         slope = torch.where(inside, 1 / torch.where(inside, total, 1), 0)
         by = torch.stack([slope * (1 - share), -slope * share])  # d share / d n_A, d n_N

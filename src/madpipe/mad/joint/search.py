@@ -19,7 +19,7 @@ from madpipe.mad.joint.priors import Atoms, Linear, Prior
 
 _DAMPING, _LEAST_DAMPING = 1e-2, 1e-4  # of the expected information
 _FORCING = 0.1  # residual of the conjugate gradients over the gradient
-_MOST_PRODUCTS = 60
+_MOST_PRODUCTS = 100
 _STRETCH = 3.0  # longest way along a step
 _GOOD, _POOR = 0.75, 0.25  # gain over the gain promised
 _GIVE_UP = 1e6  # damping beyond which no step helps

@@ -5,17 +5,18 @@ dense, and iterations of phase retrieval on the tight support that it leaves. Ei
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Complex
 from torch import Tensor
 
 from madpipe.base.runtime import log
 from madpipe.mad.config import JointConfig
 from madpipe.mad.joint.domain import box_of, core_of, cut, full_density, pasted
-from madpipe.mad.joint.model import Experiment, minus_log_likelihood, summed
-from madpipe.mad.joint.priors import Atoms, even_density
+from madpipe.mad.joint.model import Experiment, minus_log_likelihood, summed, with_noise
+from madpipe.mad.joint.priors import even_density
 from madpipe.mad.joint.search import mixed, search
 from madpipe.physics.alignment import twin
 from madpipe.physics.fourier import centred, cornered
@@ -26,9 +27,10 @@ _TIGHT = (0.5, 0.5, 1.0)  # after a kick; domain one voxel wide
 _RELEASE = (2.0, 0.0)  # 0: without it
 _STEPS = 8  # of each search
 _TOLERANCE = 0.05
-_KICK = 80  # iterations of RAAR
-_CLEANING = 10  # of error reduction after it
-_BETA, _CEILING = 0.9, 1.25  # of RAAR
+# iterations of phase retrieval in one kick and the next
+_KICKS = ((("raar", 80), ("er", 10)), (("hio", 40), ("er", 10)), (("raar", 160), ("er", 20)))
+_BETA, _CEILING = 0.9, 1.25  # of those iterations
+_EXPLAINED = 1.1  # of the deviance of noise
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ def cold_start(
     support: Bool[Tensor, "*grid"],
     moduli: Moduli,
     config: JointConfig,
+    generator: torch.Generator,
 ) -> Guess:
     """Find the densities that the sum of all energies makes most likely.
 
@@ -72,26 +75,43 @@ def cold_start(
         Of the mean intensity, for the iterations.
     config:
         Kicks at most.
+    generator:
+        Draws noise to compare the deviance with.
     """
     one = summed(experiment)
-    share = resonant_share(experiment)
-    mixture = torch.tensor([[share], [1 - share]], dtype=torch.complex64, device=density.device)
-    scale = complex((one.atoms_at_peak() @ mixture)[0, 0])
+    mixture, scale = even_atoms(experiment)
     start = mixture.reshape(2, *[1] * density.ndim) * (density / scale).to(torch.complex64)
     guess = Guess(start, dilate(support, 2), math.inf)
     for width in _LOOSE:
         guess = _polished(one, guess, mixture, width, 2)
-    best = None
+    best, idle = guess, 0
     for kick in range(config.kicks + 1):
         if kick:
-            guess = _kicked(guess, moduli, mixture, scale)
+            guess = _kicked(guess, moduli, mixture, scale, _KICKS[kick % len(_KICKS)])
         for width in (*_TIGHT, *_RELEASE):
             guess = _polished(one, guess, mixture, width, 1)
         log.info("start: half the deviance %.6g after %d kicks", guess.loss, kick)
-        if best is not None and guess.loss > best.loss * (1 - config.kick_gain):
-            return min(best, guess, key=lambda found: found.loss)
-        best = guess
+        idle = 0 if guess.loss < best.loss * (1 - config.kick_gain) else idle + 1
+        best = min(best, guess, key=lambda found: found.loss)
+        if idle >= (1 if is_explained(experiment, best, generator) else config.patience):
+            break
     return best
+
+
+def even_atoms(experiment: Experiment) -> tuple[Complex[Tensor, "2 1"], complex]:
+    """Shares of both kinds of atoms in a particle of even composition, and their mean scattering factor [electron]."""
+    share = resonant_share(experiment)
+    mixture = torch.tensor([[share], [1 - share]], dtype=torch.complex64, device=experiment.f_normal.device)
+    return mixture, complex((summed(experiment).atoms_at_peak() @ mixture)[0, 0])
+
+
+def is_explained(experiment: Experiment, guess: Guess, generator: torch.Generator) -> bool:
+    """Whether noise alone leaves about as much deviance; what an uneven composition adds is small."""
+    one = summed(experiment)
+    box = box_of(guess.domain)
+    pair = one.transformed(cut(guess.atoms, box))
+    drawn = minus_log_likelihood(with_noise(one, pair, generator), pair)
+    return guess.loss < _EXPLAINED * drawn
 
 
 def _polished(one: Experiment, guess: Guess, mixture: Tensor, width: float, margin: int) -> Guess:
@@ -116,11 +136,11 @@ def _relative_noise(one: Experiment, guess: Guess, mixture: Tensor) -> float:
     return float(one.whitening(mixture).sum(0).abs()) / full_density(guess.atoms.sum(0).abs(), guess.domain)
 
 
-def _kicked(guess: Guess, moduli: Moduli, mixture: Tensor, scale: complex) -> Guess:
+def _kicked(guess: Guess, moduli: Moduli, mixture: Tensor, scale: complex, kick: Sequence[tuple[str, int]]) -> Guess:
     """Iterate phase retrieval on the domain."""
     ndim = guess.domain.ndim
     density, support = cornered(guess.atoms.sum(0) * scale, ndim), cornered(guess.domain, ndim)
-    for name, iterations in (("raar", _KICK), ("er", _CLEANING)):
+    for name, iterations in kick:
         for _ in range(iterations):
             density = STEPS[name](density, moduli, support, _BETA, _CEILING)
     total = centred(density * support, ndim) / scale

@@ -1,0 +1,110 @@
+"""From the middle of a frame to the whole: first images are sought at half the resolution, where fewer are wrong."""
+
+from dataclasses import fields, replace
+
+import torch
+from jaxtyping import Complex, Shaped
+from torch import Tensor
+
+from madpipe.base.runtime import log
+from madpipe.mad.config import RetrieveConfig
+from madpipe.mad.imaging import Signal, retrieve_signal
+from madpipe.mad.joint.model import Experiment
+from madpipe.mad.joint.start import Guess, cold_start, even_atoms, is_explained
+from madpipe.physics.fourier import centred, cornered, diffract, image
+from madpipe.physics.phasing import Moduli, impose
+
+_FACTOR = 2  # between the resolutions
+_LEAST = 28  # points along an axis of the coarse frame
+_FIRST_IMAGE = {"seeds": 4, "keep": 3, "iterations": 100, "average": 1}  # at most
+_HALF = 0.5  # of the brightest voxels' median
+
+
+def first_guess(experiment: Experiment, signal: Signal, config: RetrieveConfig, generator: torch.Generator) -> Guess:
+    """Find an image of all atoms that explains the sum of all energies, from one random start after the other.
+
+    Parameters
+    ----------
+    experiment:
+        All energies.
+    signal:
+        Root of their mean intensity.
+    config, generator:
+        How phases are retrieved; starts at most.
+
+    Raises
+    ------
+    InputError
+        No autocorrelation above the noise.
+    """
+    best = None
+    for attempt in range(config.joint.attempts):
+        guess = _one_start(experiment, signal, config, generator)
+        best = guess if best is None or guess.loss < best.loss else best
+        if is_explained(experiment, best, generator):
+            break
+        log.info("start %d: counts are not explained by noise alone", attempt + 1)
+    return best
+
+
+def _one_start(experiment: Experiment, signal: Signal, config: RetrieveConfig, generator: torch.Generator) -> Guess:
+    """A first image at half the resolution, if there are points enough, polished there and at the whole."""
+    coarse = [size // _FACTOR for size in experiment.shape]
+    if min(coarse) < _LEAST:
+        return _imaged(experiment, signal, config, generator)
+    middle = Signal(*(cropped(getattr(signal, field.name), coarse) for field in fields(Signal)))
+    guess = _imaged(cropped_experiment(experiment, coarse), middle, config, generator)
+    density = resampled(guess.atoms.sum(0), experiment.shape)
+    modulus = density.abs()
+    bright = modulus[modulus > _HALF * modulus.max()].median()
+    scale = even_atoms(experiment)[1]
+    moduli = _moduli(experiment, signal)
+    return cold_start(experiment, density * scale, modulus > _HALF * bright, moduli, config.joint, generator)
+
+
+def _imaged(experiment: Experiment, signal: Signal, config: RetrieveConfig, generator: torch.Generator) -> Guess:
+    """An image by phase retrieval, polished."""
+    place = experiment.f_normal.device
+    few = {name: min(most, getattr(config, name)) for name, most in _FIRST_IMAGE.items()}
+    found = retrieve_signal(signal, config.model_copy(update=few), generator, "mean intensity")
+    density, support = found.density.to(place), found.support.to(place)
+    return cold_start(experiment, density, support, _moduli(experiment, signal), config.joint, generator)
+
+
+def _moduli(experiment: Experiment, signal: Signal) -> Moduli:
+    """What the iterations impose."""
+    parts = (signal.modulus.float(), signal.known, signal.error.float())
+    return impose(*(part.to(experiment.f_normal.device) for part in parts))
+
+
+def cropped(array: Shaped[Tensor, "*any"], size: list[int]) -> Shaped[Tensor, "*less"]:
+    """Middle of the last axes of a centred array; its origin stays at index n // 2."""
+    starts = [old // 2 - new // 2 for old, new in zip(array.shape[-len(size) :], size, strict=True)]
+    return array[(..., *(slice(start, start + new) for start, new in zip(starts, size, strict=True)))].contiguous()
+
+
+def cropped_experiment(experiment: Experiment, size: list[int]) -> Experiment:
+    """The same with the middle of the frame only."""
+    ndim = len(size)
+    names = ("counts", "good", "background", "f_resonant", "f_normal")
+    arrays = {name: getattr(experiment, name) for name in names}
+    return replace(
+        experiment,
+        **{
+            name: cornered(cropped(centred(array, ndim), size), ndim)
+            for name, array in arrays.items()
+            if array is not None
+        },
+    )
+
+
+def resampled(density: Complex[Tensor, "*coarse"], shape: tuple[int, ...]) -> Complex[Tensor, "*fine"]:
+    """Density on a finer grid over the same field of view; its structure factor is kept, and 0 beyond."""
+    ndim = len(shape)
+    factor = diffract(density, ndim)
+    whole = factor.new_zeros(shape)
+    cropped_view = [
+        slice(new // 2 - old // 2, new // 2 - old // 2 + old) for old, new in zip(factor.shape, shape, strict=True)
+    ]
+    whole[tuple(cropped_view)] = factor
+    return image(whole, ndim)
