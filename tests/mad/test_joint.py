@@ -15,9 +15,9 @@ from madpipe.mad.forward import mad_intensity
 from madpipe.mad.joint.domain import box_of, core_of, cut, pasted
 from madpipe.mad.joint.errors import composition_errors, draws, marginal_sums
 from madpipe.mad.joint.model import Experiment, experiment_of, linearise, minus_log_likelihood, summed
-from madpipe.mad.joint.nuisances import border_of, nuisances_of
+from madpipe.mad.joint.nuisances import Vector, border_of, nuisances_of
 from madpipe.mad.joint.priors import composition_prior, even_density, together
-from madpipe.mad.joint.search import Place, Vector, search
+from madpipe.mad.joint.search import Place, search
 from madpipe.mad.joint.start import Guess, both_hands, resonant_share
 from madpipe.mad.retrieve import retrieve
 from madpipe.mad.sample import simulate

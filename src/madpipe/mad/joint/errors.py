@@ -10,8 +10,9 @@ from torch import Tensor
 from madpipe.base.runtime import progress
 from madpipe.mad.elements import composition_from_atoms
 from madpipe.mad.joint.model import Experiment, expected_photons, with_noise
+from madpipe.mad.joint.nuisances import Vector
 from madpipe.mad.joint.priors import Atoms
-from madpipe.mad.joint.search import Place, System, Vector, mixed, solve
+from madpipe.mad.joint.search import Place, System, mixed, solve
 from madpipe.mad.refine.search import Sums
 
 _FORCING = 0.03  # residual of the equations over their right-hand side

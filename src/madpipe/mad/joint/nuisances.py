@@ -6,7 +6,7 @@ The vector of nuisances, its prior and its meaning are those of the per-point re
 
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Complex, Float
@@ -22,10 +22,22 @@ from madpipe.mad.refine.report import nuisance_record
 from madpipe.mad.refine.search import Sums, free_covariance
 from madpipe.mad.refine.unknowns import Unknowns, unknowns_of
 
-if TYPE_CHECKING:
-    from madpipe.mad.joint.search import Vector
 
-_KINDS = 4  # ln G, f', f'', ln beta
+class Vector(NamedTuple):
+    """Unknowns of the search: scaled densities, and nuisances."""
+
+    densities: Complex[Tensor, "unknown *box"]
+    nuisances: Float[Tensor, "free"]
+
+    def plus(self, factor: float, other: "Vector") -> "Vector":
+        """Add a multiple of another."""
+        return Vector(self.densities + factor * other.densities, self.nuisances + factor * other.nuisances)
+
+    def dot(self, other: "Vector") -> float:
+        """Real inner product, in float64."""
+        a, b = self.densities, other.densities
+        both = (a.real * b.real + a.imag * b.imag).sum(dtype=torch.float64)
+        return float(both) + float(self.nuisances @ other.nuisances)
 
 
 @dataclass(frozen=True)
@@ -106,7 +118,7 @@ class Border:
     slope: Float[Tensor, "free"]  # downhill
     columns: Complex[Tensor, "free unknown *box"]  # their coupling to the scaled densities
 
-    def added_to(self, result: "Vector", vector: "Vector") -> "Vector":
+    def added_to(self, result: Vector, vector: Vector) -> Vector:
         """Add the border's part of a product."""
         flat, own = self.columns.flatten(1), vector.densities.flatten()
         densities = (vector.nuisances.to(flat) @ flat).reshape(vector.densities.shape)

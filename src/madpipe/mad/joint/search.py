@@ -7,14 +7,13 @@ curvature with a vector, two Fourier transforms each way, make a step, however m
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
 
 import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from madpipe.mad.joint.model import Curvature, Experiment, linearise, minus_log_likelihood
-from madpipe.mad.joint.nuisances import Border, Nuisances, border_of
+from madpipe.mad.joint.nuisances import Border, Nuisances, Vector, border_of
 from madpipe.mad.joint.priors import Atoms, Linear, Prior
 
 _DAMPING, _LEAST_DAMPING = 1e-2, 1e-4  # of the expected information
@@ -23,23 +22,6 @@ _MOST_PRODUCTS = 100
 _STRETCH = 3.0  # longest way along a step
 _GOOD, _POOR = 0.75, 0.25  # gain over the gain promised
 _GIVE_UP = 1e6  # damping beyond which no step helps
-
-
-class Vector(NamedTuple):
-    """Unknowns of the search: scaled densities, and nuisances."""
-
-    densities: Complex[Tensor, "unknown *box"]
-    nuisances: Float[Tensor, "free"]
-
-    def plus(self, factor: float, other: "Vector") -> "Vector":
-        """Add a multiple of another."""
-        return Vector(self.densities + factor * other.densities, self.nuisances + factor * other.nuisances)
-
-    def dot(self, other: "Vector") -> float:
-        """Real inner product, in float64."""
-        a, b = self.densities, other.densities
-        both = (a.real * b.real + a.imag * b.imag).sum(dtype=torch.float64)
-        return float(both) + float(self.nuisances @ other.nuisances)
 
 
 @dataclass(frozen=True)
