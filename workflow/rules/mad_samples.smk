@@ -51,12 +51,12 @@ def answers(wildcards):
     """Name the files that a sample's scores are made from."""
     steps = SAMPLES[wildcards.sample].steps
     folder = f"{DATA}/{wildcards.sample}"
+    # the joint route needs no fit; the two that start from one are run where there is one
+    apart = ("_linked", "_separate") if "fit" in steps else ()
     made = {
         "fit": f"{folder}/fit.h5",
         "infer": f"{folder}/inferred.h5",
-        "retrieve": [
-            f"{folder}/object{route}.h5" for route in ("", "_linked", "_separate")
-        ],
+        "retrieve": [f"{folder}/object{route}.h5" for route in ("", *apart)],
     }
     return {step: made[step] for step in steps}
 
