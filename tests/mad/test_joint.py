@@ -25,7 +25,6 @@ from madpipe.mad.validate import score
 from madpipe.physics.alignment import twin
 from madpipe.physics.fourier import cornered, diffract, diffract_box, onto_box
 
-BOTH = torch.eye(2, dtype=torch.complex64)
 SMALL = SimulatedSample(dimensions=2, grid=48, photons=1e7, strain_phase_rms=0.5, nonresonant_dispersion="mean", seed=3)
 
 
@@ -163,9 +162,9 @@ def test_priors_add_up(rng):
 def test_search_ends_at_the_limit_from_the_truth(measured):
     _, experiment, atoms = measured
     inside, domain, _ = boxed(atoms)
-    found = search(experiment, inside, domain, BOTH, most=40, tolerance=0.01)
+    found = search(experiment, inside, domain, most=40, tolerance=0.01)
     assert found.converged
-    place = Place(experiment, domain, experiment.whitening(BOTH), None, None)
+    place = Place(experiment, domain, experiment.whitening(), None, None)
     system = place.system(place.at(found.atoms, None))
     start = place.system(place.at(inside, None))
     assert system.right.dot(system.right) < 1e-3 * start.right.dot(start.right)
@@ -175,7 +174,7 @@ def test_search_ends_at_the_limit_from_the_truth(measured):
 def test_whitened_unknowns_have_unit_information(measured):
     _, experiment, atoms = measured
     inside, domain, _ = boxed(atoms)
-    place = Place(experiment, domain, experiment.whitening(BOTH), None, None)
+    place = Place(experiment, domain, experiment.whitening(), None, None)
     system = place.system(place.at(inside, None), expected_information=True)
     generator = torch.Generator().manual_seed(1)
     none = torch.zeros(0, dtype=torch.float64)
@@ -198,7 +197,7 @@ def test_the_true_hand_is_likelier(measured):
     losses = []
     for guess in both_hands(Guess(atoms, domain, 0.0)):
         inside, kept, _ = boxed(guess.atoms)
-        losses.append(search(experiment, inside, kept, BOTH, most=20, tolerance=0.02).loss)
+        losses.append(search(experiment, inside, kept, most=20, tolerance=0.02).loss)
     assert losses[0] < losses[1] - 100
 
 
@@ -214,8 +213,8 @@ def test_errors_cover():
         experiment = experiment_of(stack, factors)
         atoms = case(SMALL)[2]
         box_atoms, domain, box = boxed(atoms)
-        found = search(experiment, box_atoms, domain, BOTH, most=30, tolerance=0.02)
-        place = Place(experiment, domain, experiment.whitening(BOTH), None, None)
+        found = search(experiment, box_atoms, domain, most=30, tolerance=0.02)
+        place = Place(experiment, domain, experiment.whitening(), None, None)
         core = cut(torch.as_tensor(stack.truth.support > 0), box)
         changes = list(draws(place, found.atoms, None, 16, torch.Generator().manual_seed(seed + 10)))
         errors = composition_errors(place, found.atoms, core, changes)
@@ -235,7 +234,7 @@ def test_nuisances_border_is_the_likelihood_s_slope():
     inside, domain, _ = boxed(atoms.to(torch.complex128))
     theta = nuisances.theta
     pair = experiment.transformed(inside)
-    whitening = experiment.whitening(BOTH).to(torch.complex128)
+    whitening = experiment.whitening().to(torch.complex128)
     place = Place(experiment, domain, whitening, None, nuisances)
     border = border_of(nuisances, nuisances.applied(experiment, theta), pair, theta, place.onto_unknowns)
     free = nuisances.free
@@ -259,11 +258,11 @@ def test_refined_scales_are_found():
     stack, experiment, atoms = case(sample)
     nuisances = nuisances_of(stack, ("scale",), NuisanceConfig())
     inside, domain, _ = boxed(atoms)
-    found = search(experiment, inside, domain, BOTH, most=40, tolerance=0.01, nuisances=nuisances)
+    found = search(experiment, inside, domain, most=40, tolerance=0.01, nuisances=nuisances)
     true = np.log(json.loads(stack.truth.drawn)["scale"])
     got = found.theta[: len(true)].numpy()
     off = (got - got.mean()) - (true - true.mean())
-    place = Place(experiment, domain, experiment.whitening(BOTH), None, nuisances)
+    place = Place(experiment, domain, experiment.whitening(), None, nuisances)
     sums = marginal_sums(place, found.atoms, found.theta)
     record = nuisances.at(found.theta).record(stack, sums)
     assert np.abs(off).max() < 4 * record.scale_errors.max()
@@ -281,7 +280,7 @@ def test_cold_start_reaches_the_limit(photons):
     scores = score(stack, {}, {"joint": found}, ValidateConfig(), torch.Generator())
     ours = scores["retrieved"]["joint"]["rms_error"]
     inside, domain, box = boxed(atoms)
-    best = search(experiment, inside, domain, BOTH, most=40, tolerance=0.02)
+    best = search(experiment, inside, domain, most=40, tolerance=0.02)
     core = stack.truth.support[box] > 0
     off = (composition_from_atoms(*best.atoms).numpy() - stack.truth.composition[box])[core]
     assert ours < 1.25 * float(np.sqrt(np.mean(off**2)))

@@ -115,18 +115,12 @@ def _searched(
         experiment,
         cut(guess.atoms, box),
         cut(guess.domain, box),
-        _both_kinds(guess),
         most=most,
         tolerance=config.tolerance,
         prior=None if inside is None else _beliefs(config, cut(inside, box)),
         nuisances=nuisances,
     )
     return found, Guess(pasted(found.atoms, box, shape), guess.domain, found.loss)
-
-
-def _both_kinds(guess: Guess) -> Complex[Tensor, "2 2"]:
-    """Both kinds of atoms are free."""
-    return torch.eye(2, dtype=torch.complex64, device=guess.atoms.device)
 
 
 def _beliefs(config: JointConfig, inside: Bool[Tensor, "*box"]) -> Prior | None:
@@ -149,8 +143,7 @@ def _with_errors(
     support = core_of(guess.atoms, guess.domain)
     inside, atoms = cut(support, box), cut(guess.atoms, box)
     theta = None if nuisances is None else nuisances.theta
-    whitening = experiment.whitening(_both_kinds(guess))
-    place = Place(experiment, cut(guess.domain, box), whitening, _beliefs(config, inside), nuisances)
+    place = Place(experiment, cut(guess.domain, box), experiment.whitening(), _beliefs(config, inside), nuisances)
     changes = list(draws(place, atoms, theta, config.draws, generator))
     state = place.at(atoms, theta)
     return Joint(

@@ -9,8 +9,8 @@ from torch import Tensor
 from madpipe.base.runtime import log
 from madpipe.mad.config import RetrieveConfig
 from madpipe.mad.imaging import Signal, retrieve_signal
-from madpipe.mad.joint.model import Experiment
-from madpipe.mad.joint.start import Guess, cold_start, even_atoms, is_explained
+from madpipe.mad.joint.model import Experiment, evened
+from madpipe.mad.joint.start import Guess, cold_start, is_explained, of_both_kinds, resonant_share
 from madpipe.physics.fourier import centred, cornered, diffract, image
 from madpipe.physics.phasing import Moduli, impose
 
@@ -37,14 +37,14 @@ def first_guess(experiment: Experiment, signal: Signal, config: RetrieveConfig, 
     InputError
         No autocorrelation above the noise.
     """
-    best = None
+    best, share = None, resonant_share(experiment)
     for attempt in range(config.joint.attempts):
         guess = _one_start(experiment, signal, config, generator)
         best = guess if best is None or guess.loss < best.loss else best
-        if is_explained(experiment, best, generator):
+        if is_explained(evened(experiment, share), best, generator):
             break
         log.info("start %d: counts are not explained by noise alone", attempt + 1)
-    return best
+    return of_both_kinds(best, share)
 
 
 def _one_start(experiment: Experiment, signal: Signal, config: RetrieveConfig, generator: torch.Generator) -> Guess:
@@ -54,10 +54,10 @@ def _one_start(experiment: Experiment, signal: Signal, config: RetrieveConfig, g
         return _imaged(experiment, signal, config, generator)
     middle = Signal(*(cropped(getattr(signal, field.name), coarse) for field in fields(Signal)))
     guess = _imaged(cropped_experiment(experiment, coarse), middle, config, generator)
-    density = resampled(guess.atoms.sum(0), experiment.shape)
+    density = resampled(guess.atoms[0], experiment.shape)
     modulus = density.abs()
     bright = modulus[modulus > _HALF * modulus.max()].median()
-    scale = even_atoms(experiment)[1]
+    scale = complex(evened(experiment, resonant_share(experiment)).f_normal.flatten()[0])
     moduli = _moduli(experiment, signal)
     return cold_start(experiment, density * scale, modulus > _HALF * bright, moduli, config.joint, generator)
 

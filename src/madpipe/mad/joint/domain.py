@@ -18,14 +18,14 @@ def full_density(modulus: Float[Tensor, "*grid"], domain: Bool[Tensor, "*grid"])
 
 
 def core_of(
-    atoms: Complex[Tensor, "2 *grid"], domain: Bool[Tensor, "*grid"], noise: float = 0.0
+    atoms: Complex[Tensor, "kind *grid"], domain: Bool[Tensor, "*grid"], noise: float = 0.0
 ) -> Bool[Tensor, "*grid"]:
     """Voxels that are more than half full.
 
     Parameters
     ----------
     atoms:
-        Densities of both kinds of atoms, in units of atoms.
+        Densities, in units of atoms.
     domain:
         Where they may be.
     noise:

@@ -23,7 +23,7 @@ from madpipe.mad.records import Stack
 from madpipe.physics.fourier import cornered, diffract_box, onto_box
 
 _DARK = 1e-4  # photon: an expectation below it counts as it
-_Pair = Complex[Tensor, "2 *q"]  # F_T and a, or what multiplies them
+_Pair = Complex[Tensor, "kind *q"]  # F_T and a, or what multiplies them
 
 
 @dataclass(frozen=True)
@@ -50,35 +50,41 @@ class Experiment:
         one = torch.ones_like(self.f_prime[energy])
         return dispersion_ratio(self.f_prime[energy], self.f_double_prime[energy], one).to(torch.complex64)
 
-    def transformed(self, atoms: Complex[Tensor, "2 *box"]) -> _Pair:
-        """F_T and a of densities of both kinds of atoms [sqrt(photon)], [sqrt(photon) / electron]."""
+    def transformed(self, atoms: Complex[Tensor, "kind *box"]) -> _Pair:
+        """F_T and a of densities of both kinds of atoms [sqrt(photon)], [sqrt(photon) / electron].
+
+        Of normal atoms alone, F_T alone.
+        """
+        if len(atoms) == 1:
+            return self.f_normal * diffract_box(atoms, self.shape)
         resonant, normal = diffract_box(atoms, self.shape)
         return torch.stack([self.f_resonant * resonant + self.f_normal * normal, resonant])
 
-    def back(self, pair: _Pair, box: tuple[int, ...]) -> Complex[Tensor, "2 *box"]:
+    def back(self, pair: _Pair, box: tuple[int, ...]) -> Complex[Tensor, "kind *box"]:
         """Adjoint of :meth:`transformed`."""
+        if len(pair) == 1:
+            return onto_box(self.f_normal.conj() * pair, box)
         total, reduced = pair
         both = torch.stack([self.f_resonant * total + reduced, self.f_normal.conj() * total])
         return onto_box(both, box)
 
-    def whitening(self, mixture: Complex[Tensor, "2 unknown"]) -> Complex[Tensor, "2 unknown"]:
+    def whitening(self, kinds: int = 2) -> Complex[Tensor, "kind kind"]:
         r"""W such that n = W y makes the expected information on y one, were all phases random.
 
-        .. math:: W = V L^{-\dagger},\quad L L^\dagger = 2 N \sum_E \tau_E (v_E V)^\dagger (v_E V),\quad
+        .. math:: W = L^{-\dagger},\quad L L^\dagger = 2 N \sum_E \tau_E v_E^* v_E^T,\quad
                   v_E = (f^0 + f'_E + i f''_E,\ f_N)
 
         with N points of the grid and the factors at the Bragg peak: a step of one in y is about a standard error.
 
         Parameters
         ----------
-        mixture:
-            V, what mixtures of resonant and other atoms are free: the unit matrix for both, one column for an even
-            composition.
+        kinds:
+            2, or 1 for normal atoms alone.
         """
-        rows = self.atoms_at_peak().to(torch.complex128) @ mixture.to(torch.complex128)
+        rows = self.atoms_at_peak()[:, 2 - kinds :].to(torch.complex128)
         information = torch.einsum("ei,e,ej->ij", rows.conj(), self.exposure.to(rows), rows)
         root = torch.linalg.cholesky(2 * self.f_normal.numel() * information)
-        return (mixture.to(torch.complex128) @ torch.linalg.inv(root.mH)).to(torch.complex64)
+        return torch.linalg.inv(root.mH).to(torch.complex64)
 
     def atoms_at_peak(self) -> Complex[Tensor, "energy 2"]:
         """Scattering factors of a resonant and of another atom at the Bragg peak, at every energy [electron]."""
@@ -87,8 +93,21 @@ class Experiment:
         return torch.stack([resonant, self.f_normal[origin].expand(len(resonant))], 1)
 
 
+def evened(experiment: Experiment, share: float) -> Experiment:
+    """All energies as one, and all atoms as normal ones of the mean scattering factor of an even composition.
+
+    Parameters
+    ----------
+    share:
+        Of resonant atoms in the composition.
+    """
+    one = summed(experiment)
+    factor = share * (one.f_resonant + one.ratio(0)) + (1 - share) * one.f_normal
+    return replace(one, f_normal=factor.to(torch.complex64))
+
+
 def summed(experiment: Experiment) -> Experiment:
-    """All energies as one, at their mean dispersion correction: what a particle of even composition would give."""
+    """All energies as one, at their mean dispersion correction."""
     weight = experiment.exposure / experiment.exposure.sum()
     good = None if experiment.good is None else experiment.good.amin(0, keepdim=True)
     counts = experiment.counts.sum(0, keepdim=True)
@@ -129,13 +148,18 @@ def experiment_of(stack: Stack, factors: Factors, device: torch.device | None = 
 
 @dataclass(frozen=True)
 class Curvature:
-    r"""Second derivatives by F_T and a in every point: :math:`\delta \mapsto P \delta + Q \bar\delta`."""
+    r"""Second derivatives by F_T and a in every point: :math:`\delta \mapsto P \delta + Q \bar\delta`.
 
-    hermitian: tuple[Tensor, Tensor, Tensor]  # P_TT, P_Ta, P_aa
-    symmetric: tuple[Tensor, Tensor, Tensor]  # Q_TT, Q_Ta, Q_aa
+    For F_T alone there are P_TT and Q_TT alone.
+    """
+
+    hermitian: tuple[Tensor, ...]  # P_TT, P_Ta, P_aa
+    symmetric: tuple[Tensor, ...]  # Q_TT, Q_Ta, Q_aa
 
     def times(self, pair: _Pair) -> _Pair:
         """Multiply."""
+        if len(pair) == 1:
+            return self.hermitian[0] * pair + self.symmetric[0] * pair.conj()
         total, reduced = pair
         (ptt, pta, paa), (qtt, qta, qaa) = self.hermitian, self.symmetric
         mirrored = pair.conj()
@@ -179,8 +203,9 @@ def linearise(experiment: Experiment, pair: _Pair, *, expected_information: bool
         Fisher's instead, :math:`4 \tau^2 r^2 / v` along F and nothing across: what error bars are made of.
     """
     gradient = torch.zeros_like(pair)
-    hermitian = [torch.zeros_like(pair[0].real), torch.zeros_like(pair[0]), torch.zeros_like(pair[0].real)]
-    symmetric = [torch.zeros_like(pair[0]) for _ in range(3)]
+    terms = 1 if len(pair) == 1 else 3
+    hermitian = [torch.zeros_like(part) for part in (pair[0].real, pair[0], pair[0].real)[:terms]]
+    symmetric = [torch.zeros_like(pair[0]) for _ in range(terms)]
     observed = is_poisson(experiment) and not expected_information
     for energy in range(len(experiment.counts)):
         amplitude, expected = expected_photons(experiment, pair, energy)
@@ -195,13 +220,15 @@ def linearise(experiment: Experiment, pair: _Pair, *, expected_information: bool
             across, along = torch.zeros_like(pull), 4 * tau * tau * square * weight
         even = (along + across) / 2
         odd = (along - across) / 2 / square.clamp(min=1e-30) * amplitude.square()
-        ratio = experiment.ratio(energy)
         gradient[0] += pull * amplitude
-        gradient[1] += ratio.conj() * (pull * amplitude)
         hermitian[0] += even
+        symmetric[0] += odd
+        if terms == 1:
+            continue
+        ratio = experiment.ratio(energy)
+        gradient[1] += ratio.conj() * (pull * amplitude)
         hermitian[1] += even * ratio
         hermitian[2] += even * (ratio.real**2 + ratio.imag**2)
-        symmetric[0] += odd
         symmetric[1] += odd * ratio.conj()
         symmetric[2] += odd * ratio.conj() ** 2
     return gradient, Curvature(tuple(hermitian), tuple(symmetric))
@@ -209,7 +236,7 @@ def linearise(experiment: Experiment, pair: _Pair, *, expected_information: bool
 
 def expected_photons(experiment: Experiment, pair: _Pair, energy: int) -> tuple[Tensor, Tensor]:
     """Amplitude and expected photons at one energy."""
-    amplitude = mad_amplitude(pair[0], pair[1], experiment.ratio(energy))
+    amplitude = pair[0] if len(pair) == 1 else mad_amplitude(pair[0], pair[1], experiment.ratio(energy))
     photons = experiment.exposure[energy] * (amplitude.real.square() + amplitude.imag.square())
     if experiment.background is not None:
         photons = photons + experiment.background[energy]

@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
-Atoms = Complex[Tensor, "2 *box"]
+Atoms = Complex[Tensor, "kind *box"]
 _TINY = 1e-20
 
 
@@ -49,12 +49,14 @@ def even_density(inside: Bool[Tensor, "*box"], level: float, width: float) -> Pr
         direction, off = total / modulus, modulus - level
 
         def curvature(change: Atoms) -> Atoms:
-            return _both(weight * (direction.conj() * change.sum(0)).real * direction)
+            return _alike(weight * (direction.conj() * change.sum(0)).real * direction, atoms)
 
         def noise(generator: torch.Generator) -> Atoms:
-            return _both(weight.sqrt() * _normal(weight, generator) * direction)
+            return _alike(weight.sqrt() * _normal(weight, generator) * direction, atoms)
 
-        return Linear(0.5 * float((weight * off * off).sum()), _both(-weight * off * direction), curvature, noise)
+        return Linear(
+            0.5 * float((weight * off * off).sum()), _alike(-weight * off * direction, atoms), curvature, noise
+        )
 
     return prior
 
@@ -132,9 +134,9 @@ def together(priors: Sequence[Prior]) -> Prior | None:
     return prior
 
 
-def _both(change: Tensor) -> Atoms:
-    """What acts on all atoms alike."""
-    return change[None].expand(2, *change.shape)
+def _alike(change: Tensor, atoms: Atoms) -> Atoms:
+    """What acts on all kinds of atoms alike."""
+    return change[None].expand_as(atoms)
 
 
 def _laplacian(values: Float[Tensor, "*box"], pairs: Sequence[Float[Tensor, "*box"]]) -> Float[Tensor, "*box"]:

@@ -40,7 +40,6 @@ def search(
     experiment: Experiment,
     atoms: Atoms,
     domain: Bool[Tensor, "*box"],
-    mixture: Complex[Tensor, "2 unknown"],
     *,
     most: int,
     tolerance: float,
@@ -55,9 +54,7 @@ def search(
     Parameters
     ----------
     experiment, atoms, domain:
-        Counts, start, and the voxels that may hold atoms.
-    mixture:
-        Which mixtures of both kinds of atoms are free (:meth:`Experiment.whitening`).
+        Counts, start (both kinds of atoms, or normal ones alone), and the voxels that may hold atoms.
     most:
         Steps at most.
     tolerance:
@@ -71,9 +68,9 @@ def search(
     ----------
     Nocedal and Wright, Numerical Optimization (2006), sections 7.1 and 10.3.
     """
-    place = Place(experiment, domain, experiment.whitening(mixture), prior, nuisances)
+    place = Place(experiment, domain, experiment.whitening(len(atoms)), prior, nuisances)
     state = place.at(atoms * domain, None if nuisances is None else nuisances.theta)
-    damping, size = _DAMPING, 2 * mixture.shape[1] * max(int(domain.sum()), 1)
+    damping, size = _DAMPING, 2 * len(atoms) * max(int(domain.sum()), 1)
     system, step, converged, number = None, math.inf, False, 0
     while number < most and damping < _GIVE_UP and not converged:
         number += 1
@@ -101,7 +98,7 @@ class _State:
     atoms: Atoms
     theta: Float[Tensor, "nuisance"] | None
     experiment: Experiment  # with the nuisances applied
-    pair: Complex[Tensor, "2 *q"]
+    pair: Complex[Tensor, "kind *q"]
     loss: float
     belief: Linear | None
 
@@ -125,7 +122,7 @@ class Place:
 
     experiment: Experiment
     domain: Bool[Tensor, "*box"]
-    whitening: Complex[Tensor, "2 unknown"]
+    whitening: Complex[Tensor, "kind kind"]
     prior: Prior | None
     nuisances: Nuisances | None
 
@@ -158,7 +155,7 @@ class Place:
         right = Vector(self.gathered(down), slope)
         return System(right, lambda vector: self._times(state, curvature, border, vector), border)
 
-    def onto_unknowns(self, pair: Complex[Tensor, "2 *q"]) -> Complex[Tensor, "unknown *box"]:
+    def onto_unknowns(self, pair: Complex[Tensor, "kind *q"]) -> Complex[Tensor, "unknown *box"]:
         """Gradient by the unknowns from that by F_T and a."""
         return self.gathered(self.experiment.back(pair, tuple(self.domain.shape)))
 

@@ -6,7 +6,7 @@ dense, and iterations of phase retrieval on the tight support that it leaves. Ei
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Complex
@@ -15,16 +15,15 @@ from torch import Tensor
 from madpipe.base.runtime import log
 from madpipe.mad.config import JointConfig
 from madpipe.mad.joint.domain import box_of, core_of, cut, full_density, pasted
-from madpipe.mad.joint.model import Experiment, minus_log_likelihood, summed, with_noise
+from madpipe.mad.joint.model import Experiment, evened, minus_log_likelihood, with_noise
 from madpipe.mad.joint.priors import even_density
-from madpipe.mad.joint.search import mixed, search
+from madpipe.mad.joint.search import search
 from madpipe.physics.alignment import twin
 from madpipe.physics.fourier import centred, cornered
 from madpipe.physics.phasing import STEPS, Moduli, dilate, interior
 
 _LOOSE = (0.5, 0.5, 1.0)  # width of the belief in an even density, in standard errors; domain two voxels wide
-_TIGHT = (0.5, 0.5, 1.0)  # after a kick; domain one voxel wide
-_RELEASE = (2.0, 0.0)  # 0: without it
+_TIGHT = (0.5, 0.5, 1.0, 2.0)  # after a kick; domain one voxel wide
 _STEPS = 8  # of each search
 _TOLERANCE = 0.05
 # iterations of phase retrieval in one kick and the next
@@ -35,9 +34,9 @@ _EXPLAINED = 1.1  # of the deviance of noise
 
 @dataclass(frozen=True)
 class Guess:
-    """Densities of both kinds of atoms on the centred grid, and where they may be."""
+    """Densities of both kinds of atoms, or of all atoms as one kind, on the centred grid, and where they may be."""
 
-    atoms: Complex[Tensor, "2 *grid"]  # [sqrt(photon) / electron]
+    atoms: Complex[Tensor, "kind *grid"]  # [sqrt(photon) / electron]
     domain: Bool[Tensor, "*grid"]
     loss: float  # half the deviance of the sum of all energies, nothing else
 
@@ -63,7 +62,7 @@ def cold_start(
     config: JointConfig,
     generator: torch.Generator,
 ) -> Guess:
-    """Find the densities that the sum of all energies makes most likely.
+    """Find the density of all atoms that the sum of all energies makes most likely, their composition taken as even.
 
     Parameters
     ----------
@@ -78,74 +77,67 @@ def cold_start(
     generator:
         Draws noise to compare the deviance with.
     """
-    one = summed(experiment)
-    mixture, scale = even_atoms(experiment)
-    start = mixture.reshape(2, *[1] * density.ndim) * (density / scale).to(torch.complex64)
-    guess = Guess(start, dilate(support, 2), math.inf)
+    one = evened(experiment, resonant_share(experiment))
+    scale = complex(one.f_normal.flatten()[0])
+    guess = Guess((density / scale).to(torch.complex64)[None], dilate(support, 2), math.inf)
     for width in _LOOSE:
-        guess = _polished(one, guess, mixture, width, 2)
+        guess = _polished(one, guess, width, 2)
     best, idle = guess, 0
     for kick in range(config.kicks + 1):
         if kick:
-            guess = _kicked(guess, moduli, mixture, scale, _KICKS[kick % len(_KICKS)])
-        for width in (*_TIGHT, *_RELEASE):
-            guess = _polished(one, guess, mixture, width, 1)
+            guess = _kicked(guess, moduli, scale, _KICKS[kick % len(_KICKS)])
+        for width in _TIGHT:
+            guess = _polished(one, guess, width, 1)
         log.info("start: half the deviance %.6g after %d kicks", guess.loss, kick)
         idle = 0 if guess.loss < best.loss * (1 - config.kick_gain) else idle + 1
         best = min(best, guess, key=lambda found: found.loss)
-        if idle >= (1 if is_explained(experiment, best, generator) else config.patience):
+        if idle >= (1 if is_explained(one, best, generator) else config.patience):
             break
-    return best
+    return _polished(one, best, 0.0, 1)
 
 
-def even_atoms(experiment: Experiment) -> tuple[Complex[Tensor, "2 1"], complex]:
-    """Shares of both kinds of atoms in a particle of even composition, and their mean scattering factor [electron]."""
-    share = resonant_share(experiment)
-    mixture = torch.tensor([[share], [1 - share]], dtype=torch.complex64, device=experiment.f_normal.device)
-    return mixture, complex((summed(experiment).atoms_at_peak() @ mixture)[0, 0])
+def is_explained(one: Experiment, guess: Guess, generator: torch.Generator) -> bool:
+    """Whether noise alone leaves about as much deviance; what an uneven composition adds is small.
 
-
-def is_explained(experiment: Experiment, guess: Guess, generator: torch.Generator) -> bool:
-    """Whether noise alone leaves about as much deviance; what an uneven composition adds is small."""
-    one = summed(experiment)
-    box = box_of(guess.domain)
-    pair = one.transformed(cut(guess.atoms, box))
+    Parameters
+    ----------
+    one:
+        From :func:`evened`.
+    """
+    pair = one.transformed(cut(guess.atoms, box_of(guess.domain)))
     drawn = minus_log_likelihood(with_noise(one, pair, generator), pair)
     return guess.loss < _EXPLAINED * drawn
 
 
-def _polished(one: Experiment, guess: Guess, mixture: Tensor, width: float, margin: int) -> Guess:
+def of_both_kinds(guess: Guess, share: float) -> Guess:
+    """A guess of all atoms as one of both kinds, of even composition."""
+    mixture = torch.tensor([share, 1 - share], dtype=guess.atoms.dtype, device=guess.atoms.device)
+    return replace(guess, atoms=mixture.reshape(2, *[1] * guess.domain.ndim) * guess.atoms)
+
+
+def _polished(one: Experiment, guess: Guess, width: float, margin: int) -> Guess:
     """Search with the belief in an even density, on a domain as wide about the core as the margin."""
-    shape = guess.domain.shape
-    noise = _relative_noise(one, guess, mixture)
+    shape, modulus = guess.domain.shape, guess.atoms[0].abs()
+    # about the relative error of a full voxel's density
+    noise = float(one.whitening(1).abs()) / full_density(modulus, guess.domain)
     core = core_of(guess.atoms, guess.domain, noise)
     domain = dilate(core, margin)
     box = box_of(domain)
-    level = full_density(guess.atoms.sum(0).abs(), core)
-    inside = interior(core, core.ndim)
-    prior = even_density(cut(inside, box), level, width * noise * level) if width else None
-    found = search(
-        one, cut(guess.atoms, box), cut(domain, box), mixture, most=_STEPS, tolerance=_TOLERANCE, prior=prior
-    )
+    level = full_density(modulus, core)
+    prior = even_density(cut(interior(core, core.ndim), box), level, width * noise * level) if width else None
+    found = search(one, cut(guess.atoms, box), cut(domain, box), most=_STEPS, tolerance=_TOLERANCE, prior=prior)
     loss = minus_log_likelihood(one, one.transformed(found.atoms))
     return Guess(pasted(found.atoms, box, shape), domain, loss)
 
 
-def _relative_noise(one: Experiment, guess: Guess, mixture: Tensor) -> float:
-    """About the relative error of a full voxel's density."""
-    return float(one.whitening(mixture).sum(0).abs()) / full_density(guess.atoms.sum(0).abs(), guess.domain)
-
-
-def _kicked(guess: Guess, moduli: Moduli, mixture: Tensor, scale: complex, kick: Sequence[tuple[str, int]]) -> Guess:
+def _kicked(guess: Guess, moduli: Moduli, scale: complex, kick: Sequence[tuple[str, int]]) -> Guess:
     """Iterate phase retrieval on the domain."""
     ndim = guess.domain.ndim
-    density, support = cornered(guess.atoms.sum(0) * scale, ndim), cornered(guess.domain, ndim)
+    density, support = cornered(guess.atoms[0] * scale, ndim), cornered(guess.domain, ndim)
     for name, iterations in kick:
         for _ in range(iterations):
             density = STEPS[name](density, moduli, support, _BETA, _CEILING)
-    total = centred(density * support, ndim) / scale
-    atoms = mixed(mixture, total[None])
-    return Guess(atoms, guess.domain, math.inf)
+    return Guess((centred(density * support, ndim) / scale)[None], guess.domain, math.inf)
 
 
 def both_hands(guess: Guess) -> tuple[Guess, Guess]:
