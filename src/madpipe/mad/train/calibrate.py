@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.base.runtime import device, progress
+from madpipe.base.runtime import progress
 from madpipe.mad.answer import answer
 from madpipe.mad.calibration import QUANTITIES, Setting, circumstances, learnt, needed, packed
 from madpipe.mad.config import TrainConfig
@@ -72,7 +72,7 @@ def calibrate(
         The network with its factors, and the relative rms errors of |F_A| and |F_N| that it made, by photons per point
         and energy.
     """
-    network = trained.network().to(device())
+    network = trained.network()  # where the measurements are drawn: on the CPU
     scores: dict[str, dict[str, dict[str, float]]] = {}
     known: dict[bool, list[tuple[Tensor, Tensor]]] = {False: [], True: []}
     for name, scenes, draws in (("frames", frames, config.calibration_draws), ("volumes", volumes, 1)):
