@@ -10,10 +10,11 @@ from torch.testing import assert_close
 from madpipe.base.provenance import closure
 from madpipe.mad.cone import unknowns
 from madpipe.mad.config import PriorConfig, TrainConfig
+from madpipe.mad.network import build
 from madpipe.mad.network.sums import brightness
 from madpipe.mad.train import Source, least_photons, statistics, train
 from madpipe.mad.train import exposures as exposures_module
-from madpipe.mad.train.calibrate import scores_of
+from madpipe.mad.train.calibrate import Answered, measured_particle, scores_of
 from madpipe.mad.train.exposures import (
     Draw,
     draw_batch,
@@ -366,20 +367,41 @@ def test_other_kinds_train(changes):
 def test_a_short_training_learns():
     """Forty steps on bright frames lower the loss of the same validation batches."""
     prior = CLEAN.model_copy(update={"photons": (1e6, 1e7)})
-    longer = config(steps=40, batch=4, validate_every=4, prior=prior, volumes=0, validation_volumes=0, volume_share=0.0)
+    longer = config(steps=40, batch=4, validate_every=4, prior=prior, particles=24, volumes=0, validation_volumes=0)
     _, history = train(longer.model_copy(update={"learning_rate": 5e-3, "corrected": 0.0, "curriculum": 0.0}), seeded())
     assert history.validation_loss[-1] < history.validation_loss[0] - 0.1  # of some 4; the batches are the same
     assert history.best_step > 20
 
 
 def test_scores_are_relative_rms_errors_by_shell():
-    squares = {"f_resonant_squares": torch.tensor([[1.0, 4.0, 9.0], [4.0, 4.0, 9.0]])}
-    found = squares | {"f_normal_squares": torch.tensor([[0.0, 0.0, 1.0], [1.0, 1.0, 4.0]])}
+    squares = {"f_resonant": torch.tensor([[1.0, 4.0, 9.0], [4.0, 4.0, 9.0]])}
+    squares["f_normal"] = torch.tensor([[0.0, 0.0, 1.0], [1.0, 1.0, 4.0]])
+    found = Answered({}, squares, torch.zeros(5, 10, 3), torch.zeros(5, 2, 3))
     scores = scores_of([found], [torch.tensor([2.0, 5.0, 50.0])])
     assert scores == {
         "1-10": {"f_resonant": pytest.approx(math.sqrt(5 / 8)), "f_normal": 0.0},
         "10-100": {"f_resonant": pytest.approx(1.0), "f_normal": pytest.approx(0.5)},
     }
+
+
+@pytest.mark.parametrize(("composition", "missing"), [("pure_resonant", 3), ("no_resonant", 1), ("janus", None)])
+def test_what_is_missing_is_calibrated_to_95_per_cent_alone(composition, missing):
+    """Quantities in order F_T, F_A, Delta_phi, F_N and the other phase, which has no truth where either is missing."""
+    prior = CLEAN.model_copy(update={"compositions": (composition,)})
+    scenes = draw_frames(prior, range(1), seeded(), "particles")
+    network = build(config(), seeded())
+    network.describe(statistics(Source(config(prior=prior), scenes, scenes), seeded()))
+    sample = measured_particle(network.eval(), config(prior=prior), scenes, 0, seeded(), kept=40)
+    for answered in sample.answers:
+        assert answered.circumstances.shape == (5, 10, 40)
+        known = torch.isfinite(answered.needed)
+        assert bool((known.all(2) | ~known.any(2)).all())  # all points or none
+        moduli = known[[0, 1, 3], :, 0].tolist()
+        expected = [[row != missing, True] for row in (0, 1, 3)]
+        assert moduli == expected
+        assert bool(known[4].any()) == (missing is None)
+        off = answered.deviations["f_normal" if missing == 3 else "f_resonant"]
+        assert bool(off.isfinite().any()) == (missing is None)
 
 
 def test_brightness_of_a_batch_is_near_the_mean_intensity(frames):

@@ -60,7 +60,7 @@ def calibrate(
     trained:
         Network whose errors are as it claims them.
     config:
-        The training's: edges, energies, photons and disturbances are drawn as there, but for gaps.
+        The training's: edges, energies and photons are drawn as there, without disturbances.
     frames, volumes:
         Particles that it was not trained on; a frame is measured ``calibration_draws`` times, a volume once.
     generator:
@@ -73,6 +73,7 @@ def calibrate(
         and energy.
     """
     network = trained.network()  # where the measurements are drawn: on the CPU
+    clean = config.model_copy(update={"prior": config.prior.model_copy(update={"disturbed": 0.0})})
     scores: dict[str, dict[str, dict[str, float]]] = {}
     known: dict[bool, list[tuple[Tensor, Tensor]]] = {False: [], True: []}
     for name, scenes, draws in (("frames", frames, config.calibration_draws), ("volumes", volumes, 1)):
@@ -80,7 +81,7 @@ def calibrate(
             continue
         numbers = list(range(len(scenes))) * draws
         samples = [
-            measured_particle(network, config, scenes, number, generator, _KEPT // len(numbers))
+            measured_particle(network, clean, scenes, number, generator, _KEPT // len(numbers))
             for number in progress(numbers, f"calibration on {name}")
         ]
         for refine, word in ((False, "predicted"), (True, "refined")):
@@ -120,14 +121,11 @@ def measured_particle(
 def measured(
     intensity: Float[Tensor, "energy *axes"], conditions: Conditions, generator: torch.Generator
 ) -> Measurement:
-    """Draw counts of intensities at unit exposure [photon], background and drift included."""
+    """Draw counts of intensities at unit exposure [photon]."""
     flat = intensity.flatten(1).double()
     blank = without_counts(conditions.f_prime, conditions.f_double_prime, conditions.f0, flat.shape[1])
-    exposure = conditions.exposure[:, None]
-    background = (conditions.background * flat.mean() * exposure).expand_as(flat)
-    counts = poisson(flat * exposure * conditions.scale[:, None] + background, generator)
-    level = background if conditions.background else None
-    return replace(blank, intensity=counts, exposure=conditions.exposure, background=level)
+    expected = flat * conditions.exposure[:, None]
+    return replace(blank, intensity=poisson(expected, generator), exposure=conditions.exposure)
 
 
 def _truth(f_total: Tensor, f_resonant: Tensor) -> _Columns:
@@ -142,20 +140,25 @@ def _truth(f_total: Tensor, f_resonant: Tensor) -> _Columns:
 
 
 def _answered(columns: _Columns, shares: _Columns, setting: Setting, truth: _Columns, some: Tensor) -> Answered:
-    """Compare an answer with the truth."""
-    deviations, squares, misses = {}, {}, {}
+    """Compare an answer with the truth.
+
+    Of a control's missing atoms an answer cannot be negative: it has no normal error, but is to be within 1.96 errors.
+    """
+    deviations, squares, misses, absent = {}, {}, {}, []
     for name in QUANTITIES:
         off = columns[name] - truth[name]
+        nothing = torch.zeros_like(off, dtype=torch.bool)
         if name in PHASES:
             off = torch.remainder(off + math.pi, 2 * math.pi) - math.pi
         else:
             squares[name] = torch.stack([off.square(), truth[name].square()]).float()
-            # a control's missing atoms: an answer that cannot be negative has no normal error there
-            off = torch.where(truth[name] > _ABSENT * truth["f_total"], off, torch.nan)
+            nothing = truth[name] <= _ABSENT * truth["f_total"]
         misses[name] = off
-        deviations[name] = (off / columns[f"{name}_errors"].clamp(min=1e-300)).float()
-    found = circumstances(columns, shares, setting)
-    return Answered(deviations, squares, found[:, :, some], needed(columns, misses)[:, :, some])
+        absent.append(nothing)
+        deviations[name] = (off / columns[f"{name}_errors"].clamp(min=1e-300)).where(~nothing, torch.nan).float()
+    need = needed(columns, misses)
+    need[:, 0] = need[:, 0].where(~torch.stack(absent), torch.nan)
+    return Answered(deviations, squares, circumstances(columns, shares, setting)[:, :, some], need[:, :, some])
 
 
 def scores_of(found: Sequence[Answered], means: Sequence[Tensor]) -> dict[str, dict[str, float]]:
