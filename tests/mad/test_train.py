@@ -385,12 +385,12 @@ def test_scores_are_relative_rms_errors_by_shell():
 
 
 @pytest.mark.parametrize(("composition", "missing"), [("pure_resonant", 3), ("no_resonant", 1), ("janus", None)])
-def test_what_is_missing_is_calibrated_to_95_per_cent_alone(composition, missing):
+def test_what_is_missing_is_calibrated_to_95_per_cent_alone(frames, composition, missing):
     """Quantities in order F_T, F_A, Delta_phi, F_N and the other phase, which has no truth where either is missing."""
     prior = CLEAN.model_copy(update={"compositions": (composition,)})
     scenes = draw_frames(prior, range(1), seeded(), "particles")
     network = build(config(), seeded())
-    network.describe(statistics(Source(config(prior=prior), scenes, scenes), seeded()))
+    network.describe(statistics(Source(config(volume_share=0.0), frames, frames), seeded()))
     sample = measured_particle(network.eval(), config(prior=prior), scenes, 0, seeded(), kept=40)
     for answered in sample.answers:
         assert answered.circumstances.shape == (5, 10, 40)

@@ -38,8 +38,8 @@ class Answered:
 
     deviations: _Columns  # over errors, by quantity; NaN where there is no truth
     squares: dict[str, Float[Tensor, "two point"]]  # of a modulus: of its error, and of itself
-    circumstances: Float[Tensor, "quantity circumstance point"]
-    needed: Float[Tensor, "quantity level point"]
+    circumstances: Float[Tensor, "quantity circumstance kept"]
+    needed: Float[Tensor, "quantity level kept"]
 
 
 @dataclass(frozen=True)
