@@ -24,6 +24,7 @@ _FARTHEST = 3.0  # standard deviations of a circumstance: beyond, nothing is ext
 _STEPS = (50, 1500)  # fewest and most, each point being visited thirty times in between
 _VISITS, _BATCH, _RATE, _DECAY = 30, 4096, 1e-2, 1e-3
 _SMALL = 1e-9
+_TILE = 1 << 16  # points at once
 Columns = dict[str, Float[Tensor, "point"]]
 Layers = Sequence[Tensor]  # mean and deviation of the circumstances, then three layers, each bias in the last column
 
@@ -68,13 +69,14 @@ def circumstances(columns: Columns, shares: Columns, setting: Setting) -> Float[
     ]
     alike = [math.log(max(setting.contrast, _SMALL)), math.log(setting.energies), float(setting.volume)]
     alike += [float((value + 1e-4).log()) for value in of_particle]
-    rest = [photons.new_full(photons.shape, value) for value in alike]
-    found = []
-    for name in QUANTITIES:
+    found = torch.empty(len(QUANTITIES), _CIRCUMSTANCES, len(photons), dtype=torch.float32, device=photons.device)
+    for row, name in zip(found, QUANTITIES, strict=True):
         error = columns[f"{name}_errors"]
         relative = unbounded(error) if name in PHASES else error / columns[name].clamp(min=_SMALL)
-        found.append(torch.stack([photons.clamp(min=1e-3).log(), shares[name], relative.clamp(1e-5, 1e3).log(), *rest]))
-    return torch.stack(found).float()
+        row[0], row[1], row[2] = photons.clamp(min=1e-3).log(), shares[name], relative.clamp(1e-5, 1e3).log()
+        for place, value in enumerate(alike, 3):
+            row[place] = value
+    return found
 
 
 def unbounded(error: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -94,7 +96,8 @@ def apply(
     if layers is None:
         return columns
     scaled = dict(columns)
-    factors = _logarithms(circumstance, layers).exp().double()
+    # in parts, or the hidden layers of a large volume would fill the memory
+    factors = torch.cat([_logarithms(part, layers).exp() for part in circumstance.split(_TILE, 2)], 1).double()
     for name, factor in zip(QUANTITIES, factors, strict=True):
         error = columns[f"{name}_errors"]
         scaled[f"{name}_errors"] = saturated(factor * unbounded(error)) if name in PHASES else factor * error
