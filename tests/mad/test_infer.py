@@ -1,5 +1,6 @@
 """Stacks through a network: the layout of a fit, refinement, masks, order of energies, volumes."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 
 from madpipe.base.provenance import closure
 from madpipe.base.store import read, write
+from madpipe.mad.calibration import packed
 from madpipe.mad.config import InferConfig, PriorConfig, SimulatedSample, TrainConfig
 from madpipe.mad.infer import infer
 from madpipe.mad.network import build
@@ -140,22 +142,28 @@ def test_points_per_pass_bound_the_memory_alone():
 
 
 @pytest.mark.parametrize("refine", [True, False])
-def test_calibration_is_that_of_the_kind_of_answer(refine):
-    stack, plain = stack_of(2, 16), untrained()
-    factors = {f"calibration.2.{name}.0": torch.full((5, 6, 18), value) for name, value in _FACTORS.items()}
-    fit, scaled = (
-        infer(stack, each, InferConfig(refine=refine)) for each in (plain, replace(plain, calibration=factors))
-    )
-    factor = _FACTORS["refined" if refine else "predicted"]
-    np.testing.assert_allclose(scaled.f_normal_errors, factor * fit.f_normal_errors, rtol=1e-9)
-    volume = stack_of(3, 16, 1e7)
-    fit, scaled = (
-        infer(volume, each, InferConfig(refine=refine)) for each in (plain, replace(plain, calibration=factors))
-    )
-    assert np.array_equal(scaled.f_normal_errors, fit.f_normal_errors)  # none for volumes: as claimed
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_calibration_is_that_of_the_kind_of_answer(refine, dimensions):
+    """Factors of 2 and 3 of everything, but for frames; in volumes their squares, as only layers that see it can."""
+    stack, plain = stack_of(dimensions, 16, 1e7), untrained()
+    kept = packed(layers_of(2.0), refine=True) | packed(layers_of(3.0), refine=False)
+    fit, scaled = (infer(stack, each, InferConfig(refine=refine)) for each in (plain, replace(plain, calibration=kept)))
+    factor = (2.0 if refine else 3.0) ** (dimensions - 1)
+    for name in MODULI:
+        claimed = getattr(fit, f"{name}_errors")
+        np.testing.assert_allclose(getattr(scaled, f"{name}_errors"), factor * claimed, rtol=1e-5)
+        assert np.array_equal(getattr(scaled, name), getattr(fit, name))
 
 
-_FACTORS = {"refined": 2.0, "predicted": 3.0}
+def layers_of(factor):
+    """Layers that give a factor in frames, and its square in volumes."""
+    hidden = torch.zeros(5, 16, 11)
+    hidden[:, 0, 5] = 1.0  # tanh(1) in a volume
+    between = torch.zeros(5, 16, 17)
+    between[:, 0, 0] = 1.0  # tanh(tanh(1)) there
+    out = torch.zeros(5, 1, 17)
+    out[:, 0, 0], out[:, 0, -1] = math.log(factor) / math.tanh(math.tanh(1.0)), math.log(factor)
+    return [torch.stack([torch.zeros(5, 10), torch.ones(5, 10)]), hidden, between, out]
 
 
 def test_reference_design_answers_frames():

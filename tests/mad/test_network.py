@@ -12,10 +12,13 @@ from madpipe.mad.config import TrainConfig
 from madpipe.mad.network import build
 from madpipe.mad.network.frames import Statistics, from_polar
 from madpipe.mad.network.sums import (
+    BESIDE,
     CHANNELS,
     WINDOWS,
     Moments,
     Seen,
+    beside_each,
+    beside_middle,
     brightness,
     channels,
     design_rows,
@@ -64,6 +67,8 @@ def seen_of(counts, f_prime=F_PRIME, f_double_prime=F_DOUBLE_PRIME, f0=F0, expos
 
 
 def in_float32(seen):
+    beside = None if seen.beside is None else seen.beside.float()
+    seen = seen._replace(beside=beside)
     return seen._replace(
         sums=tuple(one.float() for one in seen.sums), counts=seen.counts.float(), dispersion=seen.dispersion.float()
     )
@@ -103,6 +108,45 @@ def test_own_sums_are_a_plain_loop(rng):
         linear = sum(rows[frame, k] * counts[(frame, k, *point)] for k in range(8))
         rest = torch.stack([exposure[frame].sum(), background[at]])
         assert_close(found[(frame, slice(None), *point)], good[at] * torch.cat([linear, rest]), **ROUNDING)
+
+
+@pytest.mark.parametrize("slices", [slice(0, 7), slice(0, 1), slice(1, 4), slice(5, 7), slice(3, 4)], ids=str)
+def test_slices_beside_are_a_volume_s_own_and_nothing_beyond_it(rng, slices):
+    own = torch.rand(7, 6, 3, 4, generator=rng)
+    found = beside_each(own, slices)
+    assert found.shape == (slices.stop - slices.start, len(BESIDE), 6, 3, 4)
+    for number in range(slices.start, slices.stop):
+        for place, step in enumerate(BESIDE):
+            expected = own[number + step] if 0 <= number + step < 7 else torch.zeros(6, 3, 4)
+            assert torch.equal(found[number - slices.start, place], expected)
+
+
+def test_slices_beside_the_middle_of_a_slab_are_those_of_the_volume(rng):
+    own = torch.rand(2, 6, 7, 5, 4, generator=rng)
+    found = beside_middle(own)
+    for slab, expected in zip(own, found, strict=True):
+        assert torch.equal(beside_each(slab.movedim(1, 0), slice(3, 4))[0], expected)
+
+
+def test_a_slice_beside_that_is_alike_reads_alike_and_a_frame_has_none(rng):
+    seen = in_float32(seen_of(draw_counts(rng)))
+    frame, _ = channels(seen, PRIOR)
+    volume, _ = channels(seen._replace(beside=torch.stack([seen.sums[0]] * len(BESIDE), 1), volume=True), PRIOR)
+    beside = slice(30, 30 + 5 * len(BESIDE))
+    assert not bool(frame[:, beside].any())
+    assert_close(volume[:, beside], volume[:, :5].repeat(1, len(BESIDE), 1, 1), **FLOAT32)
+    assert torch.equal(volume[:, :30], frame[:, :30])
+
+
+def test_a_slice_beside_is_read_as_what_it_is_over_its_own_brightness(rng):
+    """Many photons of z: R^-1 (z / r^2 - mean), and the brightness of the point over its own."""
+    counts = draw_counts(rng, photons=1e9)
+    bright = counts[:, :1].expand_as(counts) * torch.linspace(0.9, 1.1, 8)[:, None, None]
+    seen, other = (in_float32(seen_of(each)) for each in (counts, bright))
+    found, intensity = channels(seen._replace(beside=torch.stack([other.sums[0]] * 4, 1), volume=True), PRIOR)
+    alone, level = channels(other, PRIOR)
+    assert_close(found[:, 30:34], alone[:, :4], rtol=1e-2, atol=1e-2)
+    assert_close(found[:, 34], (intensity / level).log() / 2, rtol=1e-3, atol=1e-3)
 
 
 def test_rows_make_the_equation_linear():
@@ -222,7 +266,7 @@ def test_estimates_tend_to_the_truth_as_photons_grow():
     for photons in (1e5, 1e7, 1e9):
         found = channels(seen_of((photons * rate).reshape(1, 8, 1, 1).expand(1, 8, 9, 9)), PRIOR)[0]
         misses.append(float((found[0, :4, 4, 4] - zeta).abs().max()))
-        variance = ((found[0, 4:8, 4, 4] - 1) * 6).exp()
+        variance = ((found[0, 5:9, 4, 4] - 1) * 6).exp()
         assert float(variance.min()) > 0.99e-7
         assert float(variance.max()) <= 1 + 1e-9
     assert misses[2] < 1e-2 * misses[1] * 1.5  # the prior's pull goes as one over the photons
@@ -241,14 +285,14 @@ def test_estimate_is_the_mean_of_the_posterior(rng):
     expected = torch.linalg.solve(torch.eye(4) + photons * matrix, residual)
     assert_close(found[0, :4, 2, 2], expected.clamp(-8, 8), rtol=1e-8, atol=1e-8)
     variance = torch.linalg.inv(torch.eye(4) + photons * matrix).diagonal()
-    assert_close(((found[0, 4:8, 2, 2] - 1) * 6).exp(), variance, rtol=1e-8, atol=1e-12)
+    assert_close(((found[0, 5:9, 2, 2] - 1) * 6).exp(), variance, rtol=1e-8, atol=1e-12)
 
 
 def test_background_dilutes_what_counts_say(rng):
     counts = draw_counts(rng, photons=1000.0)
     clean, drowned = (channels(seen_of(counts, background=level), PRIOR)[0] for level in (0.0, 1e7))
     assert float(drowned[:, :4].abs().max()) < 0.1 * float(clean[:, :4].abs().max())
-    assert bool((drowned[:, 4:8] > clean[:, 4:8]).all())
+    assert bool((drowned[:, 5:9] > clean[:, 5:9]).all())
 
 
 # layers

@@ -176,12 +176,36 @@ def test_moments_of_moduli_agree_with_draws(rng):
     noise = torch.randn(points, DRAWS, 3, generator=rng) @ torch.linalg.cholesky(covariance).mT
     x, a, b = (theta.T[:, None] + noise).movedim(-1, 0)
     columns = moments(theta, entries(covariance))
-    for name, modulus in (("f_resonant", torch.hypot(a, b)), ("f_normal", torch.hypot(x - a, b))):
+    xx, xa, xb, aa, ab, bb = entries(covariance)
+    resonant, normal = (*theta[1:], aa, ab, bb), (theta[0] - theta[1], -theta[2], xx - 2 * xa + aa, ab - xb, bb)
+    for name, modulus, parts in (
+        ("f_resonant", torch.hypot(a, b), resonant),
+        ("f_normal", torch.hypot(x - a, b), normal),
+    ):
         sigma = modulus.std(1)
+        deviation = modulus_moments(*parts)[1]
         # the quadrature's 3 % of the larger axis, and four errors of the draws
         largest = (covariance.diagonal(dim1=1, dim2=2).sum(1) * 3).sqrt()
         assert bool(((columns[name] - modulus.mean(1)).abs() < 0.03 * largest + 4 * sigma / DRAWS**0.5).all())
-        assert bool(((columns[f"{name}_errors"] - sigma).abs() < 0.09 * largest + 4 * sigma / DRAWS**0.5).all())
+        assert bool(((deviation - sigma).abs() < 0.09 * largest + 4 * sigma / DRAWS**0.5).all())
+        square, both = parts[0] ** 2 + parts[1] ** 2, parts[2] + parts[4]
+        weight = torch.exp(-square / (2 * both))
+        assert_close(columns[f"{name}_errors"].square(), (1 - weight) * deviation**2 + weight * both, **ALGEBRA)
+
+
+@pytest.mark.parametrize("sigma", [0.01, 1.0])
+def test_what_is_absent_is_within_its_error_of_zero(rng, sigma):
+    """No resonant, or no other atoms: a prediction that knows as much as the counts leaves half of their noise."""
+    points = 4000
+    x, noise = torch.ones(points), sigma * math.sqrt(0.5) * torch.randn(2, points, generator=rng)
+    one, zero = torch.full((points,), sigma**2), torch.zeros(points)
+    without_resonant = moments(torch.stack([x, *noise]), torch.stack([one, zero, zero, one, zero, one]))
+    # x - a and b vary by sigma: x and a have half of the variance each
+    shared = torch.stack([one / 2, zero, zero, one / 2, zero, one])
+    without_other = moments(torch.stack([x, 1 + noise[0], noise[1]]), shared)
+    for columns, name in ((without_resonant, "f_resonant"), (without_other, "f_normal")):
+        # a standard deviation of a modulus is at most 1 / 1.91 of its mean: with that as the error none would be
+        assert float((columns[name] < 1.9 * columns[f"{name}_errors"]).double().mean()) > 0.95
 
 
 def test_sharp_moments_are_those_of_first_order(rng):

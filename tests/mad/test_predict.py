@@ -12,7 +12,7 @@ from madpipe.mad.likelihood import solved
 from madpipe.mad.measurement import without_counts
 from madpipe.mad.network import build
 from madpipe.mad.network.frames import Statistics
-from madpipe.mad.network.sums import Moments, Seen, design_rows, mean_normal, own_sums, windowed
+from madpipe.mad.network.sums import BESIDE, Moments, Seen, design_rows, mean_normal, own_sums, windowed
 from madpipe.mad.predict import predict
 from madpipe.mad.prediction import product, quadratic
 
@@ -125,13 +125,20 @@ def test_a_volume_is_the_mean_of_its_slices_as_information(rng):
     data = measured(counts)
     rows = design_rows(data.f_prime[None], data.f_double_prime[None], torch.tensor([F0]))
     blank, exposure = torch.zeros(1, *shape), data.exposure[None]
-    sums = windowed(own_sums(counts[None].float(), blank.float() + 1, blank.float(), exposure, rows))
+    own = own_sums(counts[None].float(), blank.float() + 1, blank.float(), exposure, rows)
+    sums = windowed(own)
     known, pull = torch.zeros(6, *shape), torch.zeros(3, *shape)
     for axis in range(3):
         for number in range(shape[axis]):
             slices = tuple(one.select(2 + axis, number) for one in sums)
+            places = [number + step for step in BESIDE]
+            beside = [
+                own.select(2 + axis, place) if 0 <= place < shape[axis] else 0 * own.select(2 + axis, 0)
+                for place in places
+            ]
+            seen = Seen(slices, mean_normal(rows, exposure), volume=True, beside=torch.stack(beside, 1))
             with torch.no_grad():
-                found, level = net(Seen(slices, mean_normal(rows, exposure), volume=True))[-1]
+                found, level = net(seen)[-1]
             units = torch.tensor([1, 1 / F0, 1 / F0])[:, None] * level.flatten().double().sqrt()
             pairs = torch.stack([units[i] * units[j] for i in range(3) for j in range(i, 3)])
             precision, mean = found.precision.double() / pairs / 3, found.mean.double() * units
@@ -146,7 +153,7 @@ def test_a_volume_is_the_mean_of_its_slices_as_information(rng):
 def test_a_volume_that_does_not_vary_along_z_has_no_stripes_there(rng):
     counts = draw(rng, (1, 10, 11)).expand(-1, 22, -1, -1).contiguous()
     mean, known, photons = answers(network(), counts)
-    inner = slice(7, 15)  # half the widest window and the reach away from the ends
+    inner = slice(7, 15)  # half the widest window, the slices beside and the reach away from the ends
     slices = [each.reshape(-1, 22, 110)[:, inner] for each in (mean, known, photons)]
     for number in range(1, 8):
         first, other = ([each[:, place] for each in slices] for place in (0, number))

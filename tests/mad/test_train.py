@@ -10,10 +10,11 @@ from torch.testing import assert_close
 from madpipe.base.provenance import closure
 from madpipe.mad.cone import unknowns
 from madpipe.mad.config import PriorConfig, TrainConfig
+from madpipe.mad.network import build
 from madpipe.mad.network.sums import brightness
 from madpipe.mad.train import Source, least_photons, statistics, train
 from madpipe.mad.train import exposures as exposures_module
-from madpipe.mad.train.calibrate import scores_of
+from madpipe.mad.train.calibrate import Answered, measured_particle, scores_of
 from madpipe.mad.train.exposures import (
     Draw,
     draw_batch,
@@ -42,6 +43,8 @@ TINY = TrainConfig(
     steps=4,
     validate_every=2,
 )
+
+LAYERS = {f"calibration.{kind}.{number}" for kind in ("predicted", "refined") for number in range(4)}
 
 
 def seeded(seed=1):
@@ -269,13 +272,13 @@ def test_statistics_are_the_moments_of_the_truth(frames, slabs):
 
 
 def test_curriculum_starts_bright_and_ends_at_the_prior_s_least():
-    plain, slow = config(), config(curriculum_steps=10)
+    plain, slow = config(curriculum=0), config(steps=20, curriculum=0.5)
     assert least_photons(0, plain) == pytest.approx(1e3)
     found = [least_photons(step, slow) for step in range(0, 14)]
     assert found[0] == pytest.approx(1e7)
     assert found[5] == pytest.approx(math.sqrt(1e7 * 1e3))
     assert found[10] == found[13] == pytest.approx(1e3)
-    dim = config(curriculum_steps=10, prior=PRIOR.model_copy(update={"photons": (10.0, 1e4)}))
+    dim = config(steps=20, curriculum=0.5, prior=PRIOR.model_copy(update={"photons": (10.0, 1e4)}))
     assert least_photons(0, dim) == pytest.approx(1e4)
 
 
@@ -337,12 +340,10 @@ def test_history_is_finite_and_weights_are_calibrated(trained):
     for losses in (history.training_loss, history.validation_loss, *history.terms.values()):
         assert all(map(math.isfinite, losses))
     assert history.step == [1, 2, 3, 4]
-    names = {f"calibration.{ndim}.{kind}.0" for ndim in (2, 3) for kind in ("predicted", "refined")}
-    assert set(made.calibration) == names
-    for factors in made.calibration.values():
-        assert factors.shape[0] == 5
-        assert bool((factors > 0).all())
-    assert set(made.about["validation"]) == names
+    assert set(made.calibration) == LAYERS
+    assert all(bool(layer.isfinite().all()) for layer in made.calibration.values())
+    kinds = {f"{scenes}, {kind}" for scenes in ("frames", "volumes") for kind in ("predicted", "refined")}
+    assert set(made.about["validation"]) == kinds
     assert all(tensor.isfinite().all() for tensor in made.state.values())
 
 
@@ -352,7 +353,8 @@ def test_every_variant_trains(variant):
     changes = {name: value for name, value in VARIANTS[variant].items() if name != "width"}
     made, history = train(tiny.model_copy(update=changes), seeded())
     assert all(map(math.isfinite, history.training_loss + history.validation_loss))
-    assert set(made.calibration) == {"calibration.2.predicted.0", "calibration.2.refined.0"}
+    assert set(made.calibration) == LAYERS
+    assert set(made.about["validation"]) == {"frames, predicted", "frames, refined"}
 
 
 @pytest.mark.parametrize("changes", [{"network": "unet_patches", "patch": 8}, {"precision": "mixed"}], ids=str)
@@ -365,20 +367,41 @@ def test_other_kinds_train(changes):
 def test_a_short_training_learns():
     """Forty steps on bright frames lower the loss of the same validation batches."""
     prior = CLEAN.model_copy(update={"photons": (1e6, 1e7)})
-    longer = config(steps=40, batch=4, validate_every=4, prior=prior, volumes=0, validation_volumes=0, volume_share=0.0)
-    _, history = train(longer.model_copy(update={"learning_rate": 5e-3, "corrected": 0.0, "predicted": 1.0}), seeded())
+    longer = config(steps=40, batch=4, validate_every=4, prior=prior, particles=24, volumes=0, validation_volumes=0)
+    _, history = train(longer.model_copy(update={"learning_rate": 5e-3, "corrected": 0.0, "curriculum": 0.0}), seeded())
     assert history.validation_loss[-1] < history.validation_loss[0] - 0.1  # of some 4; the batches are the same
     assert history.best_step > 20
 
 
 def test_scores_are_relative_rms_errors_by_shell():
-    squares = {"f_resonant_squares": torch.tensor([[1.0, 4.0, 9.0], [4.0, 4.0, 9.0]])}
-    found = squares | {"f_normal_squares": torch.tensor([[0.0, 0.0, 1.0], [1.0, 1.0, 4.0]])}
+    squares = {"f_resonant": torch.tensor([[1.0, 4.0, 9.0], [4.0, 4.0, 9.0]])}
+    squares["f_normal"] = torch.tensor([[0.0, 0.0, 1.0], [1.0, 1.0, 4.0]])
+    found = Answered({}, squares, torch.zeros(5, 10, 3), torch.zeros(5, 2, 3))
     scores = scores_of([found], [torch.tensor([2.0, 5.0, 50.0])])
     assert scores == {
         "1-10": {"f_resonant": pytest.approx(math.sqrt(5 / 8)), "f_normal": 0.0},
         "10-100": {"f_resonant": pytest.approx(1.0), "f_normal": pytest.approx(0.5)},
     }
+
+
+@pytest.mark.parametrize(("composition", "missing"), [("pure_resonant", 3), ("no_resonant", 1), ("janus", None)])
+def test_what_is_missing_is_calibrated_to_95_per_cent_alone(frames, composition, missing):
+    """Quantities in order F_T, F_A, Delta_phi, F_N and the other phase, which has no truth where either is missing."""
+    prior = CLEAN.model_copy(update={"compositions": (composition,)})
+    scenes = draw_frames(prior, range(1), seeded(), "particles")
+    network = build(config(), seeded())
+    network.describe(statistics(Source(config(volume_share=0.0), frames, frames), seeded()))
+    sample = measured_particle(network.eval(), config(prior=prior), scenes, 0, seeded(), kept=40)
+    for answered in sample.answers:
+        assert answered.circumstances.shape == (5, 10, 40)
+        known = torch.isfinite(answered.needed)
+        assert bool((known.all(2) | ~known.any(2)).all())  # all points or none
+        moduli = known[[0, 1, 3], :, 0].tolist()
+        expected = [[row != missing, True] for row in (0, 1, 3)]
+        assert moduli == expected
+        assert bool(known[4].any()) == (missing is None)
+        off = answered.deviations["f_normal" if missing == 3 else "f_resonant"]
+        assert bool(off.isfinite().any()) == (missing is None)
 
 
 def test_brightness_of_a_batch_is_near_the_mean_intensity(frames):

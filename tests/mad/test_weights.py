@@ -23,7 +23,7 @@ def trained(**changes):
     config = CONFIG.model_copy(update=changes)
     network = build(config, torch.Generator().manual_seed(1))
     made = TrainedNetwork.of(network, config, "abc")
-    return replace(made, calibration={"calibration.2.refined": torch.ones(5, 18)}).with_about(score=1.5)
+    return replace(made, calibration={"calibration.refined.0": torch.ones(5, 18)}).with_about(score=1.5)
 
 
 def stack_of(dimensions=2, grid=48, **changes):
@@ -47,7 +47,7 @@ def test_weights_come_back_and_are_written_as_the_same_bytes(tmp_path, kind):
     assert first.read_bytes() == second.read_bytes()
     assert again.config == made.config
     assert (again.fingerprint, again.about) == ("abc", {"score": 1.5})
-    assert torch.equal(again.calibration["calibration.2.refined"], torch.ones(5, 18))
+    assert torch.equal(again.calibration["calibration.refined.0"], torch.ones(5, 18))
     assert all(torch.equal(again.state[name], tensor) for name, tensor in made.state.items())
     assert not again.network().training
 

@@ -30,6 +30,8 @@ def variant_config(config: AblationConfig, variant: str) -> TrainConfig:
         validation_particles=16,
         validation_volumes=0,
         steps=config.steps,
+        predicted=0.3,
+        curriculum=0.0,
         precision=config.precision,
         threads=1,
     )
@@ -52,14 +54,14 @@ def compare_on_particles(network: nn.Module, config: AblationConfig, seed: int) 
     scenes = draw_frames(prior, range(config.compared), generator, "particles")
     torch.manual_seed(seed)  # of Monte-Carlo dropout, the one thing that draws from torch's own generator
     samples = [
-        measured_particle(network, clean, scenes, number, generator)
+        measured_particle(network, clean, scenes, number, generator, kept=0)
         for number in progress(range(len(scenes)), "comparison")
     ]
     means = [sample.mean for sample in samples]
     result = {}
     for number, name in enumerate(("predicted", "refined")):
         found = [sample.answers[number] for sample in samples]
-        inside = torch.cat([one["f_normal"] for one in found]).abs() < 1
+        inside = torch.cat([one.deviations["f_normal"] for one in found]).abs() < 1
         result[name] = {"shells": scores_of(found, means), "coverage_68": float(inside.double().mean())}
     return result
 

@@ -207,6 +207,9 @@ class TrainConfig(Model):
     volume_share: Fraction = Field(0.25, description="share of steps on slices of volumes [1]")
     validation_particles: int = Field(64, ge=4, description="validation particles, none of them trained on")
     validation_volumes: int = Field(4, ge=0, description="validation volumes")
+    calibration_draws: int = Field(
+        2, ge=1, description="measurements of each validation particle that errors are calibrated by"
+    )
     batch: int = Field(8, ge=1, description="frames per step")
     steps: int = Field(400, ge=1, description="optimiser steps")
     learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW, cosine schedule [1]")
@@ -218,14 +221,16 @@ class TrainConfig(Model):
         "likelihood", description="likelihood of the truth with predicted errors, or weighted squared errors"
     )
     corrected: float = Field(1.0, ge=0, description="weight of the answer once the counts have corrected it [1]")
-    predicted: float = Field(0.3, ge=0, description="weight of the prediction before that [1]")
+    predicted: float = Field(1.0, ge=0, description="weight of the prediction before that [1]")
     weighting: Literal["uniform", "sqrt", "log", "sigma", "fisher"] = Field(
         "uniform", description="weight of a point: 1, sqrt(I), log(1 + I), 1/sigma^2, or its Fisher information"
     )
     circle: float = Field(0.0, ge=0, description="weight of the unit-circle term, for answers |F|, sin, cos [1]")
     resonant: float = Field(0.0, ge=0, description="weight of a further |F_A| term [1]")
     intensity: float = Field(0.0, ge=0, description="weight of the intensity-reconstruction term [1]")
-    curriculum_steps: int = Field(0, ge=0, description="steps over which the least photon budget is reached")
+    curriculum: float = Field(
+        0.75, ge=0, description="share of the steps, bright frames first, over which the least photon budget is reached"
+    )
     sensitive_share: Fraction = Field(
         0.0, description="share of particles drawn by how much their resonant atoms' scattering stands out [1]"
     )
@@ -239,7 +244,7 @@ class TrainConfig(Model):
 class InferConfig(Model):
     """The network's answer on whole frames or slices."""
 
-    weights: Literal["trained", "shipped"] = Field("trained", description="the network of this run, or madpipe's own")
+    weights: Literal["trained", "shipped"] = Field("shipped", description="madpipe's own network, or one of this run")
     refine: bool = Field(
         True, description="let the counts of each point correct the prediction; false: prediction only"
     )

@@ -131,11 +131,27 @@ def _polar(
     mixed = 2 * cosine * sine * ri
     along = (cosine * cosine * rr + sine * sine * ii + mixed).clamp(min=0)
     across = (sine * sine * rr + cosine * cosine * ii - mixed).clamp(min=0)
-    largest = rr + ii
-    insignificant = torch.exp(-square / (2 * largest).clamp(min=_TINY))
-    error = (along + insignificant * (largest - along).clamp(min=0)).sqrt()
     spread = across.sqrt()
-    return modulus, error, _phase_error(spread * modulus, _significant(modulus, spread, exact))
+    phase_error = _phase_error(spread * modulus, _significant(modulus, spread, exact))
+    return modulus, modulus_error(along, square, rr + ii), phase_error
+
+
+def modulus_error(variance: Tensor, square: Tensor, both: Tensor) -> Tensor:
+    r"""Standard error of a modulus, that of both parts together where it is insignificant against them.
+
+    .. math:: \sigma^2 = v + e^{-s / 2b} (b - v)
+
+    Parameters
+    ----------
+    variance:
+        v, of the modulus where its direction is known.
+    square:
+        s, of the modulus of the estimated complex number.
+    both:
+        b, sum of the variances of its two parts.
+    """
+    insignificant = torch.exp(-square / (2 * both).clamp(min=_TINY))
+    return (variance + insignificant * (both - variance).clamp(min=0)).sqrt()
 
 
 def _significant(modulus: Tensor, error: Tensor, exact: bool) -> Tensor:

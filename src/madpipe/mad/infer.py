@@ -7,7 +7,7 @@ import torch
 
 from madpipe.base.runtime import device
 from madpipe.mad.answer import answer
-from madpipe.mad.calibration import CONTRAST, apply, group_of, key
+from madpipe.mad.calibration import Setting, apply, circumstances, unpacked
 from madpipe.mad.config import InferConfig
 from madpipe.mad.measurement import Measurement, measurement_from_stack
 from madpipe.mad.predict import contrast_of, predict
@@ -47,10 +47,11 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig) -> Fit:
     prediction, photons = predict(network, measurement, stack.shape, config.points)
     found = answer(measurement, prediction, refine=config.refine)
     columns, shares = ({name: column.cpu() for name, column in part.items()} for part in found)
-    ndim, edges = len(stack.shape), trained.calibration.get(CONTRAST)
-    group = group_of(contrast_of(network, measurement), edges) if ndim == 2 else 0
-    factors = trained.calibration.get(key(ndim, refine=config.refine, group=group))
-    columns = apply(columns, shares, photons.cpu(), factors)
+    setting = Setting(
+        photons.cpu(), contrast_of(network, measurement), len(measurement.exposure), len(stack.shape) == 3
+    )
+    layers = unpacked(trained.calibration, refine=config.refine)
+    columns = apply(columns, circumstances(columns, shares, setting), layers)
     arrays = {name: column.reshape(stack.shape).numpy() for name, column in columns.items()}
     method = "network, refined" if config.refine else "network"
     return Fit(**arrays, n_iterations=0, method=method, **axis_fields(stack))

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from madpipe.mad.columns import added
 from madpipe.mad.cone import unknowns
-from madpipe.mad.fit import structure_factors
+from madpipe.mad.fit import modulus_error, structure_factors
 from madpipe.mad.likelihood import PAIRS, curvature, gradient_of, solved
 from madpipe.mad.prediction import Prediction, product
 
@@ -76,7 +76,7 @@ def shortened(step: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
 def moments(
     parameters: Float[Tensor, "3 point"], covariance: Float[Tensor, "6 point"]
 ) -> dict[str, Float[Tensor, "point"]]:
-    """Mean and standard deviation of every quantity over a normal distribution of x, a, b.
+    """Mean and standard error of every quantity over a normal distribution of x, a, b.
 
     Parameters
     ----------
@@ -89,14 +89,17 @@ def moments(
     -------
     :
         As :func:`madpipe.mad.fit.structure_factors`, but for |F_A| and |F_N|: a modulus is never negative, so where its
-        error exceeds it the mean lies above the modulus of the mean. It is the estimate of least rms error.
+        error exceeds it the mean lies above the modulus of the mean. It is the estimate of least rms error. There its
+        standard deviation is half of it and would make it significant, so its error is the fit's for a modulus that is
+        not: what is absent is consistent with zero.
     """
     columns = structure_factors(parameters, covariance, exact=True)
     x, a, b = parameters
     xx, xa, xb, aa, ab, bb = covariance
-    columns["f_resonant"], columns["f_resonant_errors"] = modulus_moments(a, b, aa, ab, bb)
-    normal = modulus_moments(x - a, -b, xx - 2 * xa + aa, ab - xb, bb)
-    columns["f_normal"], columns["f_normal_errors"] = normal
+    parts = {"f_resonant": (a, b, aa, ab, bb), "f_normal": (x - a, -b, xx - 2 * xa + aa, ab - xb, bb)}
+    for name, (real, imag, rr, ri, ii) in parts.items():
+        columns[name], deviation = modulus_moments(real, imag, rr, ri, ii)
+        columns[f"{name}_errors"] = modulus_error(deviation.square(), real * real + imag * imag, rr + ii)
     return columns
 
 

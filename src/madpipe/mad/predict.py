@@ -11,7 +11,7 @@ from madpipe.mad.columns import added
 from madpipe.mad.likelihood import solved
 from madpipe.mad.measurement import Measurement
 from madpipe.mad.network import Network
-from madpipe.mad.network.sums import Seen, design_rows, mean_normal, own_sums, windowed
+from madpipe.mad.network.sums import Seen, beside_each, design_rows, mean_normal, own_sums, windowed
 from madpipe.mad.prediction import Prediction, product
 
 _POOLED = 4  # rows that the reference design pools into one: its tiles must start where the whole frame's do
@@ -44,7 +44,8 @@ def predict(
     """
     own, normal, counts, dispersion = _read(measurement, shape)
     sums = windowed(own)
-    seen = Seen((), normal, len(shape) == 3, None, dispersion)
+    volume = len(shape) == 3
+    seen = Seen((), normal, volume, dispersion=dispersion)
     turns = range(1) if len(shape) == 2 else range(3)
     precision = torch.zeros(6, *shape, dtype=torch.float64, device=own.device)
     pull = torch.zeros(3, *shape, dtype=torch.float64, device=own.device)
@@ -52,8 +53,9 @@ def predict(
     jobs = [(axis, where) for axis in turns for where in _tiles(shape, axis, network.reach, points)]
     for axis, (slices, rows, inner) in progress(jobs, "network"):
         frames = [_frames(one, axis, len(shape))[slices, :, rows] for one in sums]
+        beside = beside_each(_frames(own, axis, len(shape))[:, :, rows], slices) if volume else None
         patch = None if counts is None else counts[slices, :, rows]
-        found, level = _run(network, seen._replace(sums=tuple(frames), counts=patch))
+        found, level = _run(network, seen._replace(sums=tuple(frames), beside=beside, counts=patch))
         kept = slice(inner.start - rows.start, inner.stop - rows.start)
         known, mean = found.precision.double(), found.mean.double()
         for whole, part in ((precision, known), (pull, product(known, mean))):

@@ -22,7 +22,7 @@ VARIANTS: Mapping[str, dict[str, Any]] = {
     "squared, intensity term": {"loss": "squared", "intensity": 0.1},
     "likelihood, intensity term": {"intensity": 0.1},
     "likelihood, weight sqrt(I)": {"weighting": "sqrt"},
-    "curriculum": {"curriculum_steps": 100},
+    "curriculum": {"curriculum": 1.25},
     "two passes": {"passes": 2},
     "sensitive particles": {"sensitive_share": 0.5},
     "attention": {"attention": True},

@@ -16,7 +16,8 @@ from torch.nn import functional
 from madpipe.mad.forward import design_matrix, dispersion_ratio
 
 WINDOWS = {2: (1, 3, 7, 15), 3: (1, 3, 5, 7)}  # points along each axis; the last is for the brightness only
-CHANNELS = 10 * 3 + 2  # of what the network reads
+BESIDE = (-2, -1, 1, 2)  # slices beside its own that the network reads of a volume; in a frame there is nothing
+CHANNELS = 10 * 3 + 5 * len(BESIDE) + 2  # of what the network reads
 _PSEUDO_PHOTONS = 4.0  # that a wider window's brightness counts for in a narrower one
 _LEAST = 0.5  # photon in the widest window: the brightness of the dark
 _LARGEST = 8.0  # of an estimate, in standard deviations of the prior
@@ -31,11 +32,12 @@ class Seen(NamedTuple):
     volume: bool
     counts: Float[Tensor, "batch energy y x"] | None = None  # for the reference design: at unit exposure [photon]
     dispersion: Float[Tensor, "batch energies2"] | None = None  # for it: f', then f'' [electron]
+    beside: Float[Tensor, "batch slice 6 y x"] | None = None  # of a volume: the points of the slices beside
 
     def to(self, device: torch.device) -> "Seen":
         """Move to a device."""
         moved = tuple(one.to(device) for one in self.sums)
-        rest = (None if one is None else one.to(device) for one in (self.counts, self.dispersion))
+        rest = (None if one is None else one.to(device) for one in (self.counts, self.dispersion, self.beside))
         return Seen(moved, self.normal.to(device), self.volume, *rest)
 
 
@@ -101,6 +103,21 @@ def windowed_middle(own: Float[Tensor, "batch 6 z y x"]) -> tuple[Float[Tensor, 
     return tuple(_box(one, width, range(2)) for one, width in zip(slices, WINDOWS[3], strict=True))
 
 
+def beside_middle(own: Float[Tensor, "batch 6 z y x"]) -> Float[Tensor, "batch slice 6 y x"]:
+    """Sums over the points of the slices beside the middle one of slabs."""
+    middle = own.shape[2] // 2
+    return torch.stack([own[:, :, middle + step] for step in BESIDE], 1)
+
+
+def beside_each(own: Float[Tensor, "z 6 y x"], slices: slice) -> Float[Tensor, "slice beside 6 y x"]:
+    """Sums over the points of the slices beside some of a volume's; beyond the rim there is nothing."""
+    first, last = slices.start, slices.stop
+    low, high = first + min(BESIDE), last + max(BESIDE)
+    inside = own[max(0, low) : high]
+    padded = functional.pad(inside, (0,) * 6 + (max(0, -low), max(0, high - len(own))))
+    return torch.stack([padded[step - min(BESIDE) :][: last - first] for step in BESIDE], 1)
+
+
 def _box(values: Tensor, width: int, axes: Sequence[int]) -> Tensor:
     """Sum over a window along some of the axes behind batch and channel."""
     if width == 1:
@@ -124,17 +141,23 @@ def brightness(sums: Sequence[Float[Tensor, "batch 6 y x"]]) -> list[Float[Tenso
     mean = torch.where(wide[:, 4] > 0, mean, _LEAST)
     found = []
     for one in rest:
-        mean = (one[:, 0].clamp(min=0) + _PSEUDO_PHOTONS) / (one[:, 4] + _PSEUDO_PHOTONS / mean)
+        mean = _pooled(one, mean)
         found.append(mean)
     return found[::-1]
 
 
-def channels(seen: Seen, prior: Moments) -> tuple[Float[Tensor, "batch 32 y x"], Float[Tensor, "batch y x"]]:
+def _pooled(one: Float[Tensor, "batch 6 y x"], wider: Float[Tensor, "batch y x"]) -> Float[Tensor, "batch y x"]:
+    """Mean photons of sums, which a wider window's mean helps as some photons of its own would."""
+    return (one[:, 0].clamp(min=0) + _PSEUDO_PHOTONS) / (one[:, 4] + _PSEUDO_PHOTONS / wider)
+
+
+def channels(seen: Seen, prior: Moments) -> tuple[Float[Tensor, "batch 52 y x"], Float[Tensor, "batch y x"]]:
     r"""What the convolutions are fed, and r^2, the unit of intensity of every point [photon].
 
     For each window the mean of :math:`\zeta = R^{-1}(z / r^2 - \bar z)` under a normal prior and its counts with the
     variance of their mean, :math:`(1 + N \Lambda)^{-1}` along the axes of :math:`R' G R`, with N the photons of the
-    window; the variances; the brightness; and whether there was anything.
+    window; the variances; the brightness; and whether there was anything. Of the slices beside, the means and the
+    brightness over that of the point itself.
     """
     means = brightness(seen.sums)
     dtype = seen.sums[0].dtype
@@ -142,18 +165,26 @@ def channels(seen: Seen, prior: Moments) -> tuple[Float[Tensor, "batch 32 y x"],
     shape, turn = shape.clamp(min=0).to(dtype)[:, :, None, None], turn.to(dtype)
     project = (prior.root @ turn.to(prior.root)).transpose(1, 2).to(dtype)
     centre = (seen.normal @ prior.mean).to(dtype)[:, :, None, None]
-    parts = []
-    for one, mean in zip(seen.sums, means, strict=False):
+
+    def estimated(one: Tensor, mean: Tensor) -> tuple[Tensor, Tensor]:
         photons = mean * one[:, 4]
         seen_share = (photons / (photons + one[:, 5])).nan_to_num(0.0)[:, None]  # the background dilutes them
         residual = (one[:, :4] - centre * photons[:, None]) * seen_share
         gain = 1 / (1 + (photons[:, None] * seen_share) * shape)
         estimate = torch.einsum("bij,bjyx->biyx", turn, gain * torch.einsum("bij,bjyx->biyx", project, residual))
+        contrast = (means[0] / mean).log().clamp(-10, 10) / 2
+        return torch.cat([estimate.clamp(-_LARGEST, _LARGEST), contrast[:, None]], 1), gain
+
+    parts = []
+    for one, mean in zip(seen.sums, means, strict=False):
+        estimate, gain = estimated(one, mean)
         variance = torch.einsum("bij,bjyx->biyx", turn * turn, gain)
         level = mean.clamp(min=1e-4).log() / _LOG_SPREAD
-        contrast = (means[0] / mean).log().clamp(-10, 10) / 2
-        logarithm = variance.clamp(min=1e-7).log() / _LOG_SPREAD + 1
-        parts += [estimate.clamp(-_LARGEST, _LARGEST), logarithm, level[:, None], contrast[:, None]]
+        parts += [estimate, variance.clamp(min=1e-7).log() / _LOG_SPREAD + 1, level[:, None]]
+    if seen.beside is None:
+        parts.append(means[0].new_zeros(len(means[0]), 5 * len(BESIDE), *means[0].shape[1:]))
+    else:
+        parts += [estimated(one, _pooled(one, means[1]))[0] for one in seen.beside.unbind(1)]
     good = (seen.sums[0][:, 4] > 0).to(dtype)[:, None]
     kind = torch.full_like(good, float(seen.volume))
     return torch.cat([*parts, good, kind], 1), means[0]

@@ -129,9 +129,9 @@ def statistics(source: Source, generator: torch.Generator) -> Statistics:
 
 
 def least_photons(step: int, config: TrainConfig) -> float:
-    """Least photons of a frame at a step: bright ones first, the prior's least after curriculum_steps."""
+    """Least photons of a frame at a step: bright ones first, the prior's least once the curriculum is through."""
     least, largest = config.prior.photons
-    done = min(1.0, step / config.curriculum_steps) if config.curriculum_steps else 1.0
+    done = min(1.0, step / (config.curriculum * config.steps)) if config.curriculum else 1.0
     bright = min(max(_BRIGHT, least), largest)
     return math.exp((1 - done) * math.log(bright) + done * math.log(least))
 

@@ -9,9 +9,9 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.base.runtime import device, progress
+from madpipe.base.runtime import progress
 from madpipe.mad.answer import answer
-from madpipe.mad.calibration import CONTRAST, QUANTITIES, factors_of, group_of, key
+from madpipe.mad.calibration import QUANTITIES, Setting, circumstances, learnt, needed, packed
 from madpipe.mad.config import TrainConfig
 from madpipe.mad.fit import structure_factors
 from madpipe.mad.forward import real_parameters
@@ -26,21 +26,28 @@ from madpipe.physics.noise import poisson
 
 _POINTS = 1 << 18  # per pass
 _SHELLS = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e7)  # photons per point and energy
+_KEPT = 300_000  # points of all frames, and of all volumes, that factors are learnt from
 _BRIGHTER = 30.0  # photons of a volume over those of a frame
 _ABSENT = 1e-5  # of |F_T|: a control's missing atoms, but for rounding
-_GROUPS = 3  # of energies, by their contrast
-_LEAST_SAMPLES = 60  # for more than one group
 _Columns = dict[str, Tensor]
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What an answer to a measured particle has to do with the truth."""
+
+    deviations: _Columns  # over errors, by quantity; NaN where there is no truth
+    squares: dict[str, Float[Tensor, "two point"]]  # of a modulus: of its error, and of itself
+    circumstances: Float[Tensor, "quantity circumstance kept"]
+    needed: Float[Tensor, "quantity level kept"]
 
 
 @dataclass(frozen=True)
 class Measured:
     """A particle measured and answered."""
 
-    photons: Float[Tensor, "point"]  # over all energies, as the network found them
-    answers: tuple[_Columns, _Columns]  # deviations over errors, before and after refinement
+    answers: tuple[Answered, Answered]  # before and after refinement
     mean: Float[Tensor, "point"]  # expected photons per energy
-    contrast: float  # of the energies
 
 
 def calibrate(
@@ -55,7 +62,7 @@ def calibrate(
     config:
         The training's: edges, energies and photons are drawn as there, without disturbances.
     frames, volumes:
-        Particles that it was not trained on; each is measured once.
+        Particles that it was not trained on; a frame is measured ``calibration_draws`` times, a volume once.
     generator:
         Draws the measurements.
 
@@ -65,62 +72,50 @@ def calibrate(
         The network with its factors, and the relative rms errors of |F_A| and |F_N| that it made, by photons per point
         and energy.
     """
-    network = trained.network().to(device())
-    clean = config.model_copy(update={"prior": config.prior.model_copy(update={"disturbed": 0.0, "gap_share": 0.0})})
-    factors, scores = {}, {}
-    for ndim, scenes in ((2, frames), (3, volumes)):
-        if not len(scenes) or (ndim == 3 and config.network != "frames"):
+    network = trained.network()  # where the measurements are drawn: on the CPU
+    clean = config.model_copy(update={"prior": config.prior.model_copy(update={"disturbed": 0.0})})
+    scores: dict[str, dict[str, dict[str, float]]] = {}
+    known: dict[bool, list[tuple[Tensor, Tensor]]] = {False: [], True: []}
+    for name, scenes, draws in (("frames", frames, config.calibration_draws), ("volumes", volumes, 1)):
+        if not len(scenes) or (name == "volumes" and config.network != "frames"):
             continue
+        numbers = list(range(len(scenes))) * draws
         samples = [
-            measured_particle(network, clean, scenes, number, generator)
-            for number in progress(range(len(scenes)), f"calibration in {ndim} dimensions")
+            measured_particle(network, clean, scenes, number, generator, _KEPT // len(numbers))
+            for number in progress(numbers, f"calibration on {name}")
         ]
-        edges = _contrast_edges(samples) if ndim == 2 and config.network == "frames" else None
-        if edges is not None:
-            factors[CONTRAST] = edges
-        for refine in (False, True):
-            for group in range(_GROUPS if edges is not None else 1):
-                chosen = [sample for sample in samples if group_of(sample.contrast, edges) == group]
-                factors[key(ndim, refine=refine, group=group)] = _factors(chosen, refine)
+        for refine, word in ((False, "predicted"), (True, "refined")):
             found = [sample.answers[refine] for sample in samples]
-            scores[key(ndim, refine=refine)] = scores_of(found, [sample.mean for sample in samples])
+            known[refine] += [(one.circumstances, one.needed) for one in found]
+            scores[f"{name}, {word}"] = scores_of(found, [sample.mean for sample in samples])
+    factors = {}
+    for refine, parts in known.items():
+        circumstance, need = (torch.cat(each, 2) for each in zip(*parts, strict=True))
+        factors |= packed(learnt(circumstance, need, generator), refine=refine)
     return replace(trained, calibration=factors).with_about(validation=scores)
 
 
-def _contrast_edges(samples: Sequence[Measured]) -> Float[Tensor, "edge"] | None:
-    """Edges of groups of energies alike in contrast and number; none where there are few samples."""
-    if len(samples) < _LEAST_SAMPLES:
-        return None
-    contrasts = torch.tensor([sample.contrast for sample in samples], dtype=torch.float64)
-    return contrasts.quantile(torch.arange(1, _GROUPS, dtype=torch.float64) / _GROUPS)
-
-
-def _factors(samples: Sequence[Measured], refine: bool) -> Float[Tensor, "quantity share bin"]:
-    """Factors from some of the samples."""
-    found = [sample.answers[refine] for sample in samples]
-    deviations, shares = (
-        {name: torch.cat([one[name + ending] for one in found]) for name in QUANTITIES} for ending in ("", "_share")
-    )
-    return factors_of(deviations, shares, torch.cat([sample.photons for sample in samples]))
-
-
 def measured_particle(
-    network: Network, config: TrainConfig, scenes: Scenes, number: int, generator: torch.Generator
+    network: Network, config: TrainConfig, scenes: Scenes, number: int, generator: torch.Generator, kept: int
 ) -> Measured:
-    """Measure a particle and answer it."""
+    """Measure a particle and answer it; of the points that factors are learnt from some are kept, drawn anyhow."""
     draw = Draw(generator)
     energies = len(config.energies_ev) if config.network == "unet_patches" else draw.whole(*config.prior.energies)
     conditions = draw_conditions(config, energies, config.prior.photons[0], generator)
-    if scenes.resonant.ndim == 4:
+    volume = scenes.resonant.ndim == 4
+    if volume:
         conditions = replace(conditions, photons=conditions.photons * _BRIGHTER)
     pair = torch.stack([scenes.resonant[number : number + 1], scenes.other[number : number + 1]])
     intensity, f_total, f_resonant = scattered(pair, [conditions], whole=True)
     measurement = measured(intensity[0], conditions, generator)
     prediction, photons = predict(network, measurement, tuple(intensity.shape[2:]), _POINTS)
+    setting = Setting(photons, contrast_of(network, measurement), energies, volume)
     truth = _truth(f_total[0], f_resonant[0])
-    answers = [_deviations(*answer(measurement, prediction, refine=refine), truth) for refine in (False, True)]
-    mean = intensity[0].double().mean(0).flatten()
-    return Measured(photons, (answers[0], answers[1]), mean, contrast_of(network, measurement))
+    some = torch.randperm(len(photons), generator=generator)[:kept]
+    before, after = (
+        _answered(*answer(measurement, prediction, refine=refine), setting, truth, some) for refine in (False, True)
+    )
+    return Measured((before, after), intensity[0].double().mean(0).flatten())
 
 
 def measured(
@@ -144,22 +139,29 @@ def _truth(f_total: Tensor, f_resonant: Tensor) -> _Columns:
     return truth
 
 
-def _deviations(columns: _Columns, shares: _Columns, truth: _Columns) -> _Columns:
-    """Answer less truth over the claimed error, by quantity; shares of the counts; squares that scores are made of."""
-    found = {f"{name}_share": share for name, share in shares.items()}
+def _answered(columns: _Columns, shares: _Columns, setting: Setting, truth: _Columns, some: Tensor) -> Answered:
+    """Compare an answer with the truth.
+
+    Of a control's missing atoms an answer cannot be negative: it has no normal error, but is to be within 1.96 errors.
+    """
+    deviations, squares, misses, absent = {}, {}, {}, []
     for name in QUANTITIES:
         off = columns[name] - truth[name]
+        nothing = torch.zeros_like(off, dtype=torch.bool)
         if name in PHASES:
             off = torch.remainder(off + math.pi, 2 * math.pi) - math.pi
         else:
-            found[f"{name}_squares"] = torch.stack([off.square(), truth[name].square()])
-            # a control's missing atoms: an answer that cannot be negative has no normal error there
-            off = torch.where(truth[name] > _ABSENT * truth["f_total"], off, torch.nan)
-        found[name] = off / columns[f"{name}_errors"].clamp(min=1e-300)
-    return found
+            squares[name] = torch.stack([off.square(), truth[name].square()]).float()
+            nothing = truth[name] <= _ABSENT * truth["f_total"]
+        misses[name] = off
+        absent.append(nothing)
+        deviations[name] = (off / columns[f"{name}_errors"].clamp(min=1e-300)).where(~nothing, torch.nan).float()
+    need = needed(columns, misses)
+    need[:, 0] = need[:, 0].where(~torch.stack(absent), torch.nan)
+    return Answered(deviations, squares, circumstances(columns, shares, setting)[:, :, some], need[:, :, some])
 
 
-def scores_of(found: list[_Columns], means: list[Tensor]) -> dict[str, dict[str, float]]:
+def scores_of(found: Sequence[Answered], means: Sequence[Tensor]) -> dict[str, dict[str, float]]:
     """Relative rms errors of |F_A| and |F_N| by shell of photons per point and energy."""
     mean = torch.cat(means)
     shells = {}
@@ -168,7 +170,7 @@ def scores_of(found: list[_Columns], means: list[Tensor]) -> dict[str, dict[str,
         if not bool(inside.any()):
             continue
         squares = {
-            name: torch.cat([one[f"{name}_squares"] for one in found], 1)[:, inside].sum(1)
+            name: torch.cat([one.squares[name] for one in found], 1)[:, inside].double().sum(1)
             for name in ("f_resonant", "f_normal")
         }
         shells[f"{low:g}-{high:g}"] = {

@@ -12,7 +12,15 @@ from torch import Tensor
 from madpipe.mad.config import PriorConfig, TrainConfig
 from madpipe.mad.forward import dispersion_ratio
 from madpipe.mad.loss import Target
-from madpipe.mad.network.sums import Seen, design_rows, mean_normal, own_sums, windowed, windowed_middle
+from madpipe.mad.network.sums import (
+    Seen,
+    beside_middle,
+    design_rows,
+    mean_normal,
+    own_sums,
+    windowed,
+    windowed_middle,
+)
 from madpipe.mad.train.scenes import Scenes
 from madpipe.physics.atoms import dispersion_correction, edge_energy, form_factor
 from madpipe.physics.noise import beam_stop, gap, poisson
@@ -191,6 +199,7 @@ def expose(
         volume,
         None if volume else counts,
         torch.cat([f_prime, f_double_prime], 1).to(dtype),
+        beside_middle(own) if volume else None,
     )
     target = Target.of(f_total[at], f_resonant[at], intensity.movedim(1, 0)[(slice(None), *at)].movedim(0, 1), rows)
     return seen, target
@@ -217,8 +226,8 @@ def scattered(
 
 
 def _turned(pair: Complex[Tensor, "two batch *axes"], draw: Draw) -> Complex[Tensor, "two batch *axes"]:
-    """Mirror and transpose a batch: a mirrored frame is that of a mirrored particle."""
-    for axis in (-1, -2):
+    """Mirror and transpose a batch: a mirrored frame, or slab, is that of a mirrored particle."""
+    for axis in range(-1, 1 - pair.ndim, -1):
         if draw.happens(0.5):
             pair = pair.flip(axis)
     return pair.transpose(-1, -2) if draw.happens(0.5) else pair
