@@ -123,6 +123,7 @@ def _add_retrieve(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--refine", type=_words, default=(), help="joint route: any of scale,offset,dispersion,background"
     )
+    command.add_argument("--partner", help="the other element (default: a simulation's; else they count by electrons)")
     command.add_argument("--seed", type=int, default=0, help="seed of the random starts")
     _add_config(command)
     command.set_defaults(run=_retrieve)
@@ -239,7 +240,8 @@ def _retrieve(arguments: argparse.Namespace) -> None:
     fit = store.read(arguments.files[0], Fit) if len(arguments.files) == 2 else None
     config = _section(arguments, "retrieve", RetrieveConfig)
     generator = runtime.generator_for(arguments.seed, "retrieve", arguments.route)
-    _save(arguments, retrieve(fit, stack, config, generator, arguments.route, refine=arguments.refine))
+    found = retrieve(fit, stack, config, generator, arguments.route, arguments.partner, arguments.refine)
+    _save(arguments, found)
 
 
 def _export(arguments: argparse.Namespace) -> None:

@@ -312,3 +312,8 @@ def test_both_hands_are_twins(measured):
     _, _, atoms = measured
     one, other = both_hands(Guess(atoms, atoms.sum(0).abs() > 0, 0.0))
     torch.testing.assert_close(other.atoms, twin(one.atoms, 2))
+
+
+def test_a_partner_that_is_no_element_is_refused(measured):
+    with pytest.raises(InputError, match=r"partner: .*'Xx'"):
+        retrieve(None, measured[0], RetrieveConfig(), torch.Generator(), partner="Xx")

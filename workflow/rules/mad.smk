@@ -119,6 +119,7 @@ rule mad_retrieve:
     params:
         config=parameters(MAD.retrieve),
         refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
+        partner=lambda wildcards: SAMPLES[wildcards.sample].partner,
         seed=SETTINGS.seed,
         code=fingerprint("madpipe.mad.retrieve"),
     script:
@@ -143,6 +144,7 @@ rule mad_retrieve_apart:
     params:
         config=parameters(MAD.retrieve),
         refine=[],
+        partner=lambda wildcards: SAMPLES[wildcards.sample].partner,
         seed=SETTINGS.seed,
         code=fingerprint("madpipe.mad.retrieve"),
     script:

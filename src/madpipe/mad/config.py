@@ -76,6 +76,9 @@ class MeasuredSample(Model):
     path: tuple[str, ...] = Field(description="one file with every energy, or one file per energy")
     element: str | None = Field(None, description="resonant element, where the files do not name it")
     edge: str | None = Field(None, description="its absorption edge; the files' where they name it, else K")
+    partner: str | None = Field(
+        None, description="the other element, for a composition in atoms; without it other atoms count by electrons"
+    )
     energies_ev: tuple[float, ...] | None = Field(
         None, description="photon energies in the files' order, where the files lack them [eV]"
     )

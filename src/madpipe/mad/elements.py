@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
+from madpipe.base.errors import InputError
 from madpipe.mad.forward import dispersion_ratio
 from madpipe.mad.records import Fit, Stack
 from madpipe.physics.atoms import dispersion_correction, form_factor
@@ -120,6 +121,11 @@ def scattering_factors(stack: Stack, partner: str | None = None) -> Factors:
     """Scattering factors over the stack's q grid; an unknown partner takes the resonant element's f0.
 
     Then the shares are in units of electrons of the resonant element, not of atoms.
+
+    Raises
+    ------
+    InputError
+        A partner that is no element, or energies beyond its tables.
     """
     f0 = torch.as_tensor(np.broadcast_to(stack.f0, stack.shape).astype(float))
     at_peak = float(f0[tuple(size // 2 for size in stack.shape)])
@@ -131,7 +137,10 @@ def scattering_factors(stack: Stack, partner: str | None = None) -> Factors:
     bragg = torch.as_tensor(np.asarray(stack.q_bragg, dtype=float)).reshape(-1, *[1] * len(axes))
     q = (grid(axes) + bragg).norm(dim=0)
     energy = torch.as_tensor(np.asarray(stack.energy, dtype=float))
-    normal = form_factor(partner, q) + torch.complex(*dispersion_correction(partner, energy)).mean()
+    try:
+        normal = form_factor(partner, q) + torch.complex(*dispersion_correction(partner, energy)).mean()
+    except ValueError as error:
+        raise InputError(f"partner: {error}.") from None
     peak = complex(normal[tuple(size // 2 for size in stack.shape)])
     return Factors(at_peak, peak, slope, normal / peak, partner)
 
