@@ -232,7 +232,9 @@ class TrainConfig(Model):
     resonant: float = Field(0.0, ge=0, description="weight of a further |F_A| term [1]")
     intensity: float = Field(0.0, ge=0, description="weight of the intensity-reconstruction term [1]")
     curriculum: float = Field(
-        0.75, ge=0, description="share of the steps, bright frames first, over which the least photon budget is reached"
+        0.75,
+        ge=0,
+        description="share of the steps, bright frames first, over which the least photon budget is reached [1]",
     )
     sensitive_share: Fraction = Field(
         0.0, description="share of particles drawn by how much their resonant atoms' scattering stands out [1]"
