@@ -201,7 +201,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False
     energies=st.lists(NUMBERS, max_size=3),
     photons=st.floats(min_value=1e-300, max_value=1e300),
     note=st.none() | st.text(),
-    name=st.text(min_size=1),
+    name=st.text(min_size=1, max_size=100),  # YAML takes 1024 characters as a key, ten for an escaped one
 )
 def test_what_is_written_reads_back_equal(seed, draws, energies, photons, note, name):
     samples = {name: {"photons": photons, "note": note}, "plain": {}, "p9": {"path": "w1.sca", "element": "No"}}
