@@ -310,7 +310,7 @@ class JointConfig(Model):
     steps: int = Field(30, ge=1, description="Newton steps of the last search at most")
     tolerance: float = Field(0.05, gt=0, description="rms step at which a search ends [standard error]")
     smoothness: float = Field(
-        0.0, ge=0, description="believed rms difference of neighbouring voxels' composition; 0: no such belief [1]"
+        0.0, ge=0, description="believed usual difference of neighbouring voxels' composition; 0: no such belief [1]"
     )
     common_phase: float = Field(
         0.0,

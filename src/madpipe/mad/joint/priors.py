@@ -64,24 +64,31 @@ def even_density(inside: Bool[Tensor, "*box"], level: float, width: float) -> Pr
 def composition_prior(inside: Bool[Tensor, "*box"], smoothness: float, common_phase: float, bounds: float) -> Prior:
     r"""Weak beliefs about the composition x = Re(n_A t*) / |t|^2, t = n_A + n_N, and about the part out of phase.
 
-    .. math:: \frac{1}{2 s^2} \sum_{\langle r r' \rangle} (x_r - x_{r'})^2 + \frac{1}{2 p^2} \sum_r y_r^2
-              + \frac{1}{2 b^2} \sum_r [x_r < 0]\, x_r^2 + [x_r > 1]\, (x_r - 1)^2,\quad x + iy = n_A / t
+    .. math:: \sum_{\langle r r' \rangle} \left(\sqrt{1 + (x_r - x_{r'})^2 / s^2} - 1\right)
+              + \frac{1}{2 p^2} \sum_r y_r^2 + \frac{1}{2 b^2} \sum_r [x_r < 0]\, x_r^2 + [x_r > 1]\, (x_r - 1)^2,\quad x + iy = n_A / t
 
-    Curvature is Gauss and Newton's. Each width may be 0: then the term is left out.
+    Neighbours differ by s or so, but a sharp interface costs no more than a gradual one of the same height. Curvature
+    is Gauss and Newton's, that of the root as of the parabola that touches it. Each width may be 0: then the term is
+    left out.
 
     Parameters
     ----------
     inside:
         Voxels that the terms are about.
     smoothness:
-        s, rms difference of neighbours' composition [1].
+        s, usual difference of neighbours' composition [1].
     common_phase:
         p, rms of y: both kinds of atoms share one displacement [1].
     bounds:
         b, how far shares beyond 0 and 1 may lie [1].
+
+    References
+    ----------
+    Charbonnier et al., IEEE Trans. Image Process. 6, 298 (1997), on penalties that keep edges and their half-quadratic
+    minimisation.
     """
     pairs = [(inside & inside.roll(-1, axis)).float() for axis in range(inside.ndim)]
-    neighbours = _inverse_square(smoothness)
+    inverse = _inverse_square(smoothness)
 
     def prior(atoms: Atoms) -> Linear:
         total = atoms.sum(0)
@@ -93,8 +100,12 @@ def composition_prior(inside: Bool[Tensor, "*box"], smoothness: float, common_ph
         slope = torch.where(inside, 1 / torch.where(inside, total, 1), 0)
         by = torch.stack([slope * (1 - share), -slope * share])  # d share / d n_A, d n_N
 
+        steps = [(share.real - share.real.roll(-1, axis)).square() * inverse for axis in range(share.ndim)]
+        roots = [(1 + step).sqrt() for step in steps]
+        bonds = [inverse * pair / root for pair, root in zip(pairs, roots, strict=True)]
+
         def weighted(change: Tensor) -> Tensor:
-            real = diagonal.real * change.real + neighbours * _laplacian(change.real, pairs)
+            real = diagonal.real * change.real + _laplacian(change.real, bonds)
             return torch.complex(real, diagonal.imag * change.imag)
 
         def curvature(change: Atoms) -> Atoms:
@@ -102,16 +113,14 @@ def composition_prior(inside: Bool[Tensor, "*box"], smoothness: float, common_ph
 
         def noise(generator: torch.Generator) -> Atoms:
             real = diagonal.real.sqrt() * _normal(diagonal.real, generator)
-            for axis, pair in enumerate(pairs):
-                drawn = neighbours**0.5 * pair * _normal(pair, generator)
+            for axis, bond in enumerate(bonds):
+                drawn = bond.sqrt() * _normal(bond, generator)
                 real = real + drawn - drawn.roll(1, axis)
             return by.conj() * torch.complex(real, diagonal.imag.sqrt() * _normal(real, generator))
 
-        pull = torch.complex(
-            diagonal.real * off.real + neighbours * _laplacian(share.real, pairs), diagonal.imag * off.imag
-        )
+        pull = torch.complex(diagonal.real * off.real + _laplacian(share.real, bonds), diagonal.imag * off.imag)
         value = (diagonal.real * off.real**2 + diagonal.imag * off.imag**2).sum()
-        value = value + neighbours * (share.real * _laplacian(share.real, pairs)).sum()
+        value = value + 2 * sum((pair * (root - 1)).sum() for pair, root in zip(pairs, roots, strict=True))
         return Linear(0.5 * float(value), -by.conj() * pull, curvature, noise)
 
     return prior
@@ -139,11 +148,11 @@ def _alike(change: Tensor, atoms: Atoms) -> Atoms:
     return change[None].expand_as(atoms)
 
 
-def _laplacian(values: Float[Tensor, "*box"], pairs: Sequence[Float[Tensor, "*box"]]) -> Float[Tensor, "*box"]:
-    """Sum over a voxel's neighbours of its value less theirs."""
+def _laplacian(values: Float[Tensor, "*box"], bonds: Sequence[Float[Tensor, "*box"]]) -> Float[Tensor, "*box"]:
+    """Sum over a voxel's neighbours of its value less theirs, by the weight of their bond."""
     found = torch.zeros_like(values)
-    for axis, pair in enumerate(pairs):
-        step = pair * (values - values.roll(-1, axis))
+    for axis, bond in enumerate(bonds):
+        step = bond * (values - values.roll(-1, axis))
         found = found + step - step.roll(1, axis)
     return found
 
