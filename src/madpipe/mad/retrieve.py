@@ -22,6 +22,7 @@ from madpipe.mad.joint.coarse import first_guess
 from madpipe.mad.joint.model import experiment_of
 from madpipe.mad.joint.nuisances import nuisances_of
 from madpipe.mad.records import Fit, Nuisance, RealSpace, Stack
+from madpipe.mad.refine import refine_nuisances
 from madpipe.mad.verdicts import Verdict, check_object, verdict
 from madpipe.physics import phasing
 from madpipe.physics.alignment import align, twin
@@ -102,8 +103,13 @@ def _joint(
     """A first image of the mean intensity, a cold start from it, and the joint search."""
     factors = scattering_factors(stack, partner)
     experiment = experiment_of(stack, factors, device())
-    guess = first_guess(experiment, mean_signal(stack), config, generator)
-    nuisances = nuisances_of(stack, refine, FitConfig().nuisance) if refine else None
+    nuisances, seen = None, experiment
+    if refine:
+        settings = FitConfig()
+        start = refine_nuisances(stack, refine, settings)
+        nuisances = nuisances_of(stack, refine, settings.nuisance, start)
+        seen = nuisances.applied(experiment, nuisances.theta)
+    guess = first_guess(seen, mean_signal(stack), config, generator)
     found = retrieve_jointly(experiment, guess, config.joint, generator, nuisances)
     checks = {
         "hand": verdict(

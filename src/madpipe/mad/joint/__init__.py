@@ -71,7 +71,8 @@ def retrieve_jointly(
     nuisances:
         Refined with the densities.
     """
-    found, guess, hand = _handed(experiment, guess, config)
+    seen = experiment if nuisances is None else nuisances.applied(experiment, nuisances.theta)
+    found, guess, hand = _handed(seen, guess, config)
     for _ in range(_UPDATES):
         domain = dilate(core_of(guess.atoms, guess.domain), 1)
         changed = float((domain ^ guess.domain).sum() / domain.sum())

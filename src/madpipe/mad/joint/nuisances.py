@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+import numpy as np
 import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
@@ -97,8 +98,14 @@ class Nuisances:
         return self.unknowns.allowed(moved)
 
 
-def nuisances_of(stack: Stack, refine: Collection[str], config: NuisanceConfig) -> Nuisances:
-    """Set up what is to be refined, at the stack's own values.
+def nuisances_of(
+    stack: Stack, refine: Collection[str], config: NuisanceConfig, start: Nuisance | None = None
+) -> Nuisances:
+    """Set up what is to be refined, at the stack's own values or at those of the per-point refinement.
+
+    A factor and a turn of all f' + i f'' change the densities and no intensity: only the prior holds them, and the
+    search, whose steps are damped, hardly moves along them. So it should start where the per-point refinement, which
+    eliminates its points exactly, has put them.
 
     Raises
     ------
@@ -106,7 +113,17 @@ def nuisances_of(stack: Stack, refine: Collection[str], config: NuisanceConfig) 
         What :func:`madpipe.mad.refine.unknowns.unknowns_of` refuses.
     """
     unknowns = unknowns_of(stack, refine, config)
-    return Nuisances(unknowns, measurement_from_stack(stack), torch.zeros_like(unknowns.width))
+    theta = torch.zeros_like(unknowns.width)
+    if start is not None:
+        theta[-1] = start.energy_offset
+        refined = torch.tensor(np.stack([start.f_prime, start.f_double_prime]))
+        deviations = refined - unknowns.curve(start.energy_offset)
+        values = (torch.tensor(start.scale).log(), *deviations)
+        for name, value in zip(("scale", "f_prime", "f_double_prime"), values, strict=True):
+            theta[unknowns.slice_of(name)] = value
+        if start.background_scale is not None:
+            theta[unknowns.slice_of("background")] = torch.tensor(start.background_scale).log()
+    return Nuisances(unknowns, measurement_from_stack(stack), theta * unknowns.free)
 
 
 @dataclass(frozen=True)

@@ -65,7 +65,8 @@ def composition_prior(inside: Bool[Tensor, "*box"], smoothness: float, common_ph
     r"""Weak beliefs about the composition x = Re(n_A t*) / |t|^2, t = n_A + n_N, and about the part out of phase.
 
     .. math:: \sum_{\langle r r' \rangle} \left(\sqrt{1 + (x_r - x_{r'})^2 / s^2} - 1\right)
-              + \frac{1}{2 p^2} \sum_r y_r^2 + \frac{1}{2 b^2} \sum_r [x_r < 0]\, x_r^2 + [x_r > 1]\, (x_r - 1)^2,\quad x + iy = n_A / t
+              + \frac{1}{2 p^2} \sum_r y_r^2
+              + \frac{1}{2 b^2} \sum_r [x_r < 0]\, x_r^2 + [x_r > 1]\, (x_r - 1)^2,\quad x + iy = n_A / t
 
     Neighbours differ by s or so, but a sharp interface costs no more than a gradual one of the same height. Curvature
     is Gauss and Newton's, that of the root as of the parabola that touches it. Each width may be 0: then the term is
