@@ -53,20 +53,23 @@ def a_stack(**changes):
     return Stack(**(values | AXES | changes))
 
 
-def a_fit():
+def a_nuisance():
     scalars = {"energy_offset": 0.1, "energy_offset_errors": 0.01, "noise_scale": 1.0, "gauge": "none"}
     scalars |= {name.name: 0.5 for name in dataclasses.fields(Nuisance) if "float | None" in str(name.type)}
     scalars |= {"energy_offset_determined": True, "verdicts": "scale: determined"}
     per_energy = {name.name: numbers((4,)) for name in dataclasses.fields(Nuisance) if name.name not in scalars}
+    return Nuisance(**per_energy, **scalars)
+
+
+def a_fit():
     texts = {"method": "exact", "axis_names": "qz,qy,qx", "n_iterations": 3, "reflection": None}
-    nuisance = Nuisance(**per_energy, **scalars)
-    return filled(Fit, certified=numbers() > 50, nuisance=nuisance, **texts, **AXES)
+    return filled(Fit, certified=numbers() > 50, nuisance=a_nuisance(), **texts, **AXES)
 
 
 def an_object():
     texts = {"route": "linked", "verdicts": '{"support": 1}'}
     densities = {name: numbers() * np.exp(2j) for name in ("rho_resonant", "rho_normal")}
-    return filled(RealSpace, **densities, **texts, voxel_size=np.array([30.0, 30.0, 40.0]))
+    return filled(RealSpace, **densities, **texts, voxel_size=np.array([30.0, 30.0, 40.0]), nuisance=a_nuisance())
 
 
 RECORDS = {"stack": a_stack, "fit": a_fit, "object": an_object}
