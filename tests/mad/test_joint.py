@@ -317,3 +317,15 @@ def test_both_hands_are_twins(measured):
 def test_a_partner_that_is_no_element_is_refused(measured):
     with pytest.raises(InputError, match=r"partner: .*'Xx'"):
         retrieve(None, measured[0], RetrieveConfig(), torch.Generator(), partner="Xx")
+
+
+def test_what_scales_all_resonant_atoms_is_in_their_errors():
+    """Scales and energies that are off: refined inside, and their common doubt in the composition's error."""
+    sample = SMALL.model_copy(update={"scale_jitter": 0.01, "energy_offset_ev": 1.0, "photons": 1e8})
+    stack = case(sample)[0]
+    found = retrieve(None, stack, RetrieveConfig(), torch.Generator().manual_seed(1), refine=("scale", "offset"))
+    assert found.nuisance.energy_offset == pytest.approx(1.0, abs=4 * found.nuisance.energy_offset_errors)
+    assert found.nuisance.f_resonant_relative_error > 0
+    retrieved = score(stack, {}, {"joint": found}, ValidateConfig(), torch.Generator())["retrieved"]["joint"]
+    assert abs(retrieved["bias"]) < 4 * found.nuisance.f_resonant_relative_error * retrieved["mean"]
+    assert retrieved["coverage_95"] > 0.8

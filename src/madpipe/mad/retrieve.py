@@ -120,15 +120,19 @@ def _joint(
         ),
         "converged": verdict(found.last_step, config.joint.tolerance, True, "last step of the search [standard error]"),
     }
+    record = None if found.nuisances is None else found.nuisances.record(stack, found.sums)
+    composition, errors = found.composition.cpu().double(), found.composition_errors.cpu().double()
+    if record is not None:  # what scales all resonant atoms alike, in a total that intensities fix
+        errors = torch.hypot(errors, composition * record.f_resonant_relative_error)
     resonant, normal = (part.cpu().to(torch.complex128) for part in found.atoms)
     return _Image(
         resonant * factors.resonant,
         normal * factors.normal,
         found.support.cpu(),
-        found.composition.cpu().double(),
-        found.composition_errors.cpu().double(),
+        composition,
+        errors,
         checks,
-        None if found.nuisances is None else found.nuisances.record(stack, found.sums),
+        record,
     )
 
 
