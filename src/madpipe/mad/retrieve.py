@@ -103,12 +103,13 @@ def _joint(
     """A first image of the mean intensity, a cold start from it, and the joint search."""
     factors = scattering_factors(stack, partner)
     experiment = experiment_of(stack, factors, device())
-    nuisances, seen = None, experiment
+    nuisances, seen, common = None, experiment, 0.0
     if refine:
         settings = FitConfig()
         start = refine_nuisances(stack, refine, settings)
         nuisances = nuisances_of(stack, refine, settings.nuisance, start)
         seen = nuisances.applied(experiment, nuisances.theta)
+        common = start.f_resonant_relative_error or 0.0
     guess = first_guess(seen, mean_signal(stack), config, generator)
     found = retrieve_jointly(experiment, guess, config.joint, generator, nuisances)
     checks = {
@@ -122,8 +123,10 @@ def _joint(
     }
     record = None if found.nuisances is None else found.nuisances.record(stack, found.sums)
     composition, errors = found.composition.cpu().double(), found.composition_errors.cpu().double()
-    if record is not None:  # what scales all resonant atoms alike, in a total that intensities fix
-        errors = torch.hypot(errors, composition * record.f_resonant_relative_error)
+    if record is not None:
+        # what scales all resonant atoms alike, in a total that intensities fix; the per-point refinement's where that
+        # is larger: single precision finds information where there is none
+        errors = torch.hypot(errors, composition * max(common, record.f_resonant_relative_error))
     resonant, normal = (part.cpu().to(torch.complex128) for part in found.atoms)
     return _Image(
         resonant * factors.resonant,
