@@ -12,8 +12,9 @@ torch.set_flush_denormal(True)
 
 
 @pytest.fixture(autouse=True)
-def _float64():
+def _float64_on_one_thread():
     torch.set_default_dtype(torch.float64)
+    torch.set_num_threads(1)  # a command that a test before ran may have left another number
 
 
 @pytest.fixture
