@@ -54,8 +54,8 @@ def test_layout_changes_nothing(package):
     before = provenance.fingerprint(FIT)
     edit(
         package / "mad/forward.py",
-        "amplitude = f_total + ratio * f_resonant",
-        "amplitude = (f_total + (ratio * f_resonant))",
+        "return f_total + ratio * f_resonant",
+        "return (f_total + (ratio * f_resonant))",
     )
     assert provenance.fingerprint(FIT) == before
 
