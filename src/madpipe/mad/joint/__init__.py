@@ -39,12 +39,10 @@ class Joint:
     """Both kinds of atoms on the centred grid."""
 
     atoms: Complex[Tensor, "2 *grid"]  # resonant, other [sqrt(photon) / electron]
-    domain: Bool[Tensor, "*grid"]  # where they were searched
     support: Bool[Tensor, "*grid"]  # voxels more than half full
     composition: Float[Tensor, "*grid"]  # resonant atoms' share; 0 outside the support
     composition_errors: Float[Tensor, "*grid"]
     hand: float  # ln of the likelihood of this hand over its twin's
-    deviance: float
     r_over_noise: float  # R over the R of noise alone
     last_step: float  # of the search [standard error]
     nuisances: Nuisances | None  # as refined
@@ -149,12 +147,10 @@ def _with_errors(
     state = place.at(atoms, theta)
     return Joint(
         atoms=guess.atoms,
-        domain=guess.domain,
         support=support,
         composition=composition_from_atoms(*guess.atoms) * support,
         composition_errors=pasted(composition_errors(place, atoms, inside, changes), box, shape),
         hand=hand,
-        deviance=2 * found.loss,
         r_over_noise=r_over_noise(state.experiment, state.pair, generator),
         last_step=found.last_step,
         nuisances=nuisances,

@@ -1,5 +1,6 @@
 """From the middle of a frame to the whole: first images are sought at half the resolution, where fewer are wrong."""
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 
 import torch
@@ -79,8 +80,13 @@ def _moduli(experiment: Experiment, signal: Signal) -> Moduli:
 
 def cropped(array: Shaped[Tensor, "*any"], size: list[int]) -> Shaped[Tensor, "*less"]:
     """Middle of the last axes of a centred array; its origin stays at index n // 2."""
-    starts = [old // 2 - new // 2 for old, new in zip(array.shape[-len(size) :], size, strict=True)]
-    return array[(..., *(slice(start, start + new) for start, new in zip(starts, size, strict=True)))].contiguous()
+    return array[(..., *_middle(array.shape[-len(size) :], size))].contiguous()
+
+
+def _middle(whole: Sequence[int], part: Sequence[int]) -> tuple[slice, ...]:
+    """Where the middle of a grid lies in it, the origins at index n // 2 of either."""
+    starts = [size // 2 - less // 2 for size, less in zip(whole, part, strict=True)]
+    return tuple(slice(start, start + less) for start, less in zip(starts, part, strict=True))
 
 
 def cropped_experiment(experiment: Experiment, size: list[int]) -> Experiment:
@@ -103,8 +109,5 @@ def resampled(density: Complex[Tensor, "*coarse"], shape: tuple[int, ...]) -> Co
     ndim = len(shape)
     factor = diffract(density, ndim)
     whole = factor.new_zeros(shape)
-    cropped_view = [
-        slice(new // 2 - old // 2, new // 2 - old // 2 + old) for old, new in zip(factor.shape, shape, strict=True)
-    ]
-    whole[tuple(cropped_view)] = factor
+    whole[_middle(shape, factor.shape)] = factor
     return image(whole, ndim)

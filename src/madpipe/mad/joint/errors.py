@@ -10,7 +10,7 @@ from torch import Tensor
 from madpipe.base.runtime import progress
 from madpipe.mad.elements import composition_from_atoms
 from madpipe.mad.joint.model import Experiment, expected_photons, with_noise
-from madpipe.mad.joint.nuisances import Vector
+from madpipe.mad.joint.nuisances import Vector, inner
 from madpipe.mad.joint.priors import Atoms
 from madpipe.mad.joint.search import Place, System, mixed, solve
 from madpipe.mad.refine.search import Sums
@@ -75,14 +75,9 @@ def marginal_sums(place: Place, atoms: Atoms, theta: Float[Tensor, "nuisance"]) 
     toward = solved(slope)
     information, response = torch.zeros(size, size, dtype=torch.float64), torch.zeros(size, dtype=torch.float64)
     information[free[:, None], free] = border.information - prior - (coupled + coupled.T) / 2
-    response[free] = torch.tensor([-_dot(slope, each) for each in follow], dtype=torch.float64)
+    response[free] = torch.tensor([-inner(slope, each) for each in follow], dtype=torch.float64)
     total = float(atoms[0].abs().square().sum())
-    return Sums(information, torch.zeros_like(response), response, total, _dot(slope, toward))
-
-
-def _dot(one: Tensor, other: Tensor) -> float:
-    """Real inner product."""
-    return float((one.real * other.real + one.imag * other.imag).sum(dtype=torch.float64))
+    return Sums(information, torch.zeros_like(response), response, total, inner(slope, toward))
 
 
 def composition_errors(

@@ -24,6 +24,11 @@ from madpipe.mad.refine.search import Sums, free_covariance
 from madpipe.mad.refine.unknowns import Unknowns, unknowns_of
 
 
+def inner(one: Complex[Tensor, "*any"], other: Complex[Tensor, "*any"]) -> float:
+    """Real inner product, in float64."""
+    return float((one.real * other.real + one.imag * other.imag).sum(dtype=torch.float64))
+
+
 class Vector(NamedTuple):
     """Unknowns of the search: scaled densities, and nuisances."""
 
@@ -36,9 +41,7 @@ class Vector(NamedTuple):
 
     def dot(self, other: "Vector") -> float:
         """Real inner product, in float64."""
-        a, b = self.densities, other.densities
-        both = (a.real * b.real + a.imag * b.imag).sum(dtype=torch.float64)
-        return float(both) + float(self.nuisances @ other.nuisances)
+        return inner(self.densities, other.densities) + float(self.nuisances @ other.nuisances)
 
 
 @dataclass(frozen=True)
