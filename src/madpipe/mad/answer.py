@@ -19,7 +19,7 @@ from madpipe.mad.prediction import DEGREES, Prediction, quadratic
 _STEPS = 40  # of the climb at most
 _TOLERANCE = 1e-4  # of a standard error
 _PRIOR_BREADTH = 10.0  # of the fit's weak prior on |F_A|, which tells its two optima apart where photons are few
-_TILE = 1 << 16  # points at once
+_TILE, _TILE_ON_DEVICE = 1 << 16, 1 << 20  # points at once: what fits a cache, what keeps a device busy
 Columns = dict[str, Float[Tensor, "point"]]
 
 
@@ -40,7 +40,8 @@ def answer(measurement: Measurement, prediction: Prediction, *, refine: bool) ->
     :
         The answer, and the share of the information on each quantity that the counts gave.
     """
-    tiles = [slice(start, start + _TILE) for start in range(0, len(measurement.f0), _TILE)]
+    size = _TILE if measurement.f0.device.type == "cpu" else _TILE_ON_DEVICE
+    tiles = [slice(start, start + size) for start in range(0, len(measurement.f0), size)]
     parts = [_tile(measurement.part(tile), prediction.part(tile), refine) for tile in tiles]
     first, second = ([part[which] for part in parts] for which in (0, 1))
     return _joined(first), _joined(second)

@@ -1,7 +1,7 @@
 """From a modulus to an image: random starts side by side, shrink-wrap, selection by held-out points, average."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -28,6 +28,10 @@ class Signal:
     modulus: Float[Tensor, "*q"]  # [sqrt(photon)]
     error: Float[Tensor, "*q"]  # [sqrt(photon)]
     known: Bool[Tensor, "*q"]  # imposed; the others float
+
+    def to(self, device: torch.device) -> "Signal":
+        """Give the same on a device."""
+        return Signal(*(getattr(self, part.name).to(device) for part in fields(self)))
 
 
 @dataclass(frozen=True)
@@ -111,7 +115,8 @@ def _iterate(
     ndim, step = half.ndim, phasing.STEPS[config.algorithm]
     modulus, error = signal.modulus.float(), signal.error.float()
     moduli = phasing.impose(modulus, signal.known & ~held_out, error)
-    phases = 2 * math.pi * torch.rand(config.seeds, *modulus.shape, generator=generator, dtype=torch.float32)
+    drawn = torch.rand(config.seeds, *modulus.shape, generator=generator, dtype=torch.float32)
+    phases = 2 * math.pi * drawn.to(modulus.device)
     modulus, held_out, body = (cornered(array, ndim) for array in (modulus, held_out, half))
     envelope, volume = phasing.dilate(body, 3), int(half.sum())
     support = phasing.dilate(body, 1).expand(config.seeds, *modulus.shape)

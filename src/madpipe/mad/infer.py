@@ -45,14 +45,11 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig) -> Fit:
     measurement = _rising(measurement_from_stack(stack, place), stack)
     network = trained.network().to(place)
     prediction, photons = predict(network, measurement, stack.shape, config.points)
-    found = answer(measurement, prediction, refine=config.refine)
-    columns, shares = ({name: column.cpu() for name, column in part.items()} for part in found)
-    setting = Setting(
-        photons.cpu(), contrast_of(network, measurement), len(measurement.exposure), len(stack.shape) == 3
-    )
-    layers = unpacked(trained.calibration, refine=config.refine)
+    columns, shares = answer(measurement, prediction, refine=config.refine)
+    setting = Setting(photons, contrast_of(network, measurement), len(measurement.exposure), len(stack.shape) == 3)
+    layers = unpacked({name: layer.to(place) for name, layer in trained.calibration.items()}, refine=config.refine)
     columns = apply(columns, circumstances(columns, shares, setting), layers)
-    arrays = {name: column.reshape(stack.shape).numpy() for name, column in columns.items()}
+    arrays = {name: column.reshape(stack.shape).cpu().numpy() for name, column in columns.items()}
     method = "network, refined" if config.refine else "network"
     return Fit(**arrays, n_iterations=0, method=method, **axis_fields(stack))
 

@@ -1,6 +1,6 @@
 """A stack as the fit sees it: points with channels. A channel is a photon energy, or an energy and a Friedel sign."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import torch
@@ -87,6 +87,11 @@ class Measurement:
     def weights(self, expected: Float[Tensor, "channel point"]) -> Float[Tensor, "channel point"]:
         """Inverse expected variance, background included in the expected photons."""
         return self.measured(1 / self.variance_at(torch.maximum(expected, self.least(self.brightness()))))
+
+    def to(self, device: torch.device) -> "Measurement":
+        """Give the same on a device."""
+        held = {part.name: getattr(self, part.name) for part in fields(self)}
+        return replace(self, **{name: each.to(device) for name, each in held.items() if isinstance(each, Tensor)})
 
     def part(self, which: slice | Int[Tensor, "kept"]) -> "Measurement":
         """Give some of the points."""

@@ -110,7 +110,7 @@ def _joint(
         nuisances = nuisances_of(stack, refine, settings.nuisance, start)
         seen = nuisances.applied(experiment, nuisances.theta)
         common = start.f_resonant_relative_error or 0.0
-    guess = first_guess(seen, mean_signal(stack), config, generator)
+    guess = first_guess(seen, mean_signal(stack).to(device()), config, generator)
     found = retrieve_jointly(experiment, guess, config.joint, generator, nuisances)
     checks = {
         "hand": verdict(

@@ -6,7 +6,8 @@ f' = -9.03; at 8313 eV: -Fii = 2.46, Chantler f'' = 0.51, so five times wrong), 
 """
 
 import math
-from functools import lru_cache
+from functools import cache, lru_cache
+from threading import Lock
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from jaxtyping import Float
 from scipy.interpolate import CubicSpline
 from torch import Tensor
 
+_DATABASE = Lock()  # xraydb reads SQLite through one session, which fails when two threads ask at once
 _HEAVIEST = 92
 _FIRST_KNOT = 1e-7  # 1/angstrom; xraylib_np answers 0 between 0 and this sin(theta)/lambda, where f0 = Z to 1e-11
 
@@ -28,15 +30,22 @@ def atomic_number(element: str) -> int:
     ValueError
         Not the symbol of an element from H to U; Chantler's tables end there.
     """
-    try:
-        number = xraydb.atomic_number(element)
-    except ValueError:
-        number = 0
+    number = _number_of(element)
     if not 1 <= number <= _HEAVIEST:
         raise ValueError(
             f"the symbol of an element from H to U (Z = 1 to 92) is required; {element!r} came; write it like 'Ni'"
         )
     return number
+
+
+@cache
+def _number_of(element: str) -> int:
+    """Atomic number by xraydb; 0 where it knows none."""
+    with _DATABASE:
+        try:
+            return xraydb.atomic_number(element)
+        except ValueError:
+            return 0
 
 
 def edge_energy(element: str, edge: str) -> float:
@@ -64,7 +73,14 @@ def edge_energies(element: str) -> dict[str, float]:
         Unknown element.
     """
     atomic_number(element)
-    return {name: float(level.energy) for name, level in xraydb.xray_edges(element).items()}
+    return dict(_edges_of(element))
+
+
+@cache
+def _edges_of(element: str) -> dict[str, float]:
+    """All edges by xraydb [eV]."""
+    with _DATABASE:
+        return {name: float(level.energy) for name, level in xraydb.xray_edges(element).items()}
 
 
 def form_factor(element: str, q: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -177,8 +193,9 @@ def chantler_table(
         Unknown element.
     """
     atomic_number(element)
-    nodes = np.array(xraydb.chantler_energies(element), dtype=float)
-    columns = (nodes, xraydb.f1_chantler(element, nodes), xraydb.f2_chantler(element, nodes))
+    with _DATABASE:
+        nodes = np.array(xraydb.chantler_energies(element), dtype=float)
+        columns = (nodes, xraydb.f1_chantler(element, nodes), xraydb.f2_chantler(element, nodes))
     return tuple(torch.tensor(column, dtype=torch.float64) for column in columns)
 
 

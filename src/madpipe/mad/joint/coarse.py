@@ -29,7 +29,7 @@ def first_guess(experiment: Experiment, signal: Signal, config: RetrieveConfig, 
     experiment:
         All energies.
     signal:
-        Root of their mean intensity.
+        Root of their mean intensity, on the same device.
     config, generator:
         How phases are retrieved; starts at most.
 
@@ -59,23 +59,20 @@ def _one_start(experiment: Experiment, signal: Signal, config: RetrieveConfig, g
     modulus = density.abs()
     bright = modulus[modulus > _HALF * modulus.max()].median()
     scale = complex(evened(experiment, resonant_share(experiment)).f_normal.flatten()[0])
-    moduli = _moduli(experiment, signal)
+    moduli = _moduli(signal)
     return cold_start(experiment, density * scale, modulus > _HALF * bright, moduli, config.joint, generator)
 
 
 def _imaged(experiment: Experiment, signal: Signal, config: RetrieveConfig, generator: torch.Generator) -> Guess:
     """An image by phase retrieval, polished."""
-    place = experiment.f_normal.device
     few = {name: min(most, getattr(config, name)) for name, most in _FIRST_IMAGE.items()}
     found = retrieve_signal(signal, config.model_copy(update=few), generator, "mean intensity")
-    density, support = found.density.to(place), found.support.to(place)
-    return cold_start(experiment, density, support, _moduli(experiment, signal), config.joint, generator)
+    return cold_start(experiment, found.density, found.support, _moduli(signal), config.joint, generator)
 
 
-def _moduli(experiment: Experiment, signal: Signal) -> Moduli:
+def _moduli(signal: Signal) -> Moduli:
     """What the iterations impose."""
-    parts = (signal.modulus.float(), signal.known, signal.error.float())
-    return impose(*(part.to(experiment.f_normal.device) for part in parts))
+    return impose(signal.modulus.float(), signal.known, signal.error.float())
 
 
 def cropped(array: Shaped[Tensor, "*any"], size: list[int]) -> Shaped[Tensor, "*less"]:

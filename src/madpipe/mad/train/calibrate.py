@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.base.runtime import progress
+from madpipe.base.runtime import device, progress
 from madpipe.mad.answer import answer
 from madpipe.mad.calibration import QUANTITIES, Setting, circumstances, learnt, needed, packed
 from madpipe.mad.config import TrainConfig
@@ -72,7 +72,7 @@ def calibrate(
         The network with its factors, and the relative rms errors of |F_A| and |F_N| that it made, by photons per point
         and energy.
     """
-    network = trained.network()  # where the measurements are drawn: on the CPU
+    network = trained.network().to(device())
     clean = config.model_copy(update={"prior": config.prior.model_copy(update={"disturbed": 0.0})})
     scores: dict[str, dict[str, dict[str, float]]] = {}
     known: dict[bool, list[tuple[Tensor, Tensor]]] = {False: [], True: []}
@@ -107,13 +107,15 @@ def measured_particle(
         conditions = replace(conditions, photons=conditions.photons * _BRIGHTER)
     pair = torch.stack([scenes.resonant[number : number + 1], scenes.other[number : number + 1]])
     intensity, f_total, f_resonant = scattered(pair, [conditions], whole=True)
-    measurement = measured(intensity[0], conditions, generator)
+    measurement = measured(intensity[0], conditions, generator).to(device())
     prediction, photons = predict(network, measurement, tuple(intensity.shape[2:]), _POINTS)
-    setting = Setting(photons, contrast_of(network, measurement), energies, volume)
+    setting = Setting(photons.cpu(), contrast_of(network, measurement), energies, volume)
     truth = _truth(f_total[0], f_resonant[0])
     some = torch.randperm(len(photons), generator=generator)[:kept]
+    found = (answer(measurement, prediction, refine=refine) for refine in (False, True))
     before, after = (
-        _answered(*answer(measurement, prediction, refine=refine), setting, truth, some) for refine in (False, True)
+        _answered(*({name: values.cpu() for name, values in part.items()} for part in one), setting, truth, some)
+        for one in found
     )
     return Measured((before, after), intensity[0].double().mean(0).flatten())
 
