@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all setup test smoke testsuite ablation weights report bench lint lock clean help
+.PHONY: all setup test smoke testsuite ablation photons weights report bench lint lock clean help
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -49,6 +49,9 @@ testsuite: setup  ## compare fit, NanoMAD, reference U-Net and the shipped netwo
 
 ablation: setup  ## train every variant of the network with three seeds and draw the comparison
 	$(SNAKEMAKE) results/mad/figures/ablation.pdf
+
+photons: setup  ## retrieve particles at four photon budgets by every route, and draw the composition's error
+	$(SNAKEMAKE) --configfile config/photons.yaml
 
 weights: setup  ## train the weights that come with madpipe anew, and put them into the package
 	$(SNAKEMAKE) --configfile config/weights.yaml -- results/weights/mad/network/weights.safetensors

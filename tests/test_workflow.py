@@ -99,6 +99,7 @@ def test_default_run_holds_every_step(project):
         (["fit"], {"mad_simulate", "mad_fit", "mad_validate"}),
         (["fit", "infer"], {"mad_simulate", "mad_fit", "mad_validate", "mad_infer"}),
         (["fit", "retrieve"], {"mad_simulate", "mad_fit", "mad_validate", "mad_retrieve", "mad_retrieve_apart"}),
+        (["infer", "retrieve"], {"mad_simulate", "mad_validate", "mad_infer", "mad_retrieve", "mad_retrieve_apart"}),
         (["retrieve"], {"mad_simulate", "mad_validate", "mad_retrieve"}),
     ],
 )
@@ -125,6 +126,13 @@ def test_a_network_of_one_s_own_is_trained_once_and_its_training_drawn(project):
     assert jobs["mad_train"] == 1
     assert jobs["mad_infer"] == 4
     assert jobs["mad_figures"] == planned(project)["mad_figures"] + 1
+
+
+def test_composition_is_drawn_against_photons_where_there_are_three_budgets(project):
+    jobs = planned(project, "--configfile", "config/photons.yaml")
+    assert jobs["mad_retrieve"] == 8
+    assert jobs["mad_retrieve_apart"] == 16
+    assert planned(project, "--configfile", "config/photons.yaml", "results/photons/mad/figures/composition_errors.pdf")
 
 
 def test_the_ablation_runs_when_asked_for_only(project):
@@ -197,7 +205,7 @@ def test_smoke_run_makes_every_file(smoke):
         assert re.search(r"\d", (data / "figures" / picture).with_suffix(".txt").read_text()), picture
     scores = json.loads((data / "core_shell_2d" / "scores.json").read_text())
     assert set(scores["answers"]) == {"fit", "network"}
-    assert set(scores["retrieve"]) == {"joint", "linked", "separate"}
+    assert set(scores["retrieve"]) == {"joint", "linked", "separate", "linked_network", "separate_network"}
 
 
 def test_resolved_configuration_lies_beside_the_results(smoke):

@@ -1,5 +1,6 @@
 """Every figure: axes with units, lettered panels, text that neither overlaps nor leaves the page, the records' data."""
 
+import copy
 import json
 import re
 from dataclasses import replace
@@ -24,6 +25,7 @@ from madpipe.mad.figures.profiles import depths_of, object_maps
 from madpipe.mad.figures.quality import error_vs_counts, r_factor, shell_centre, shell_rows
 from madpipe.mad.figures.realspace import Body, body_from_object, body_on_truth, composition_profile, retrieved
 from madpipe.mad.figures.reflections import resolution
+from madpipe.mad.figures.routes import composition_errors
 from madpipe.mad.figures.specimen import contrasting_energies, particle, real_extent, real_window
 from madpipe.mad.figures.spectrum import dispersion
 from madpipe.mad.fit import fit_stack
@@ -180,7 +182,9 @@ def world():
         if case != "list":
             records["real_space"] = real_space(stack)
         answers = {name: records[name] for name in ("fit", "network") if name in records}
-        found = score(stack, answers, {}, ValidateConfig(noise_draws=2), torch.Generator().manual_seed(1))
+        routes = ("joint", "separate", "linked_network") if case in ("frame", "volume") else ()
+        objects = dict.fromkeys(routes, records.get("real_space"))
+        found = score(stack, answers, objects, ValidateConfig(noise_draws=2), torch.Generator().manual_seed(1))
         world[case] = {**records, "scores": json.loads(json.dumps(found))}
     return world
 
@@ -539,6 +543,19 @@ def test_r_is_that_of_the_scores_beside_its_floor(world):
             assert_allclose(lines[f"$R$, {answer}"].get_ydata(), values["r_factor_per_energy"])
             assert_allclose(lines[rf"$R_\mathrm{{noise}}$, {answer}"].get_ydata(), values["r_noise_per_energy"])
             assert f"R = {values['r_factor']:.4f}" in picture.caption
+
+
+def test_composition_errors_are_those_of_the_scores(world):
+    scores = [copy.deepcopy(world["frame"]["scores"]) for _ in range(3)]
+    for one, photons, error in zip(scores, (1e5, 1.1e5, 1e6), (0.3, 0.1, 0.05), strict=True):
+        one["photons"] = photons
+        one["retrieved"]["joint"]["rms_error"] = error
+    picture = composition_errors([*scores, world["list"]["scores"]])
+    lines = {line.get_label(): line.get_xydata() for line in picture.figure.axes[0].get_lines()}
+    # two samples of one budget: their mean
+    assert_allclose(lines["joint, counts of all energies"], [[1.05e5, 0.2], [1e6, 0.05]])
+    assert len(picture.figure.axes) == 1
+    assert "0.05 (stated" in picture.caption
 
 
 # training

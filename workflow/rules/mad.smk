@@ -127,17 +127,21 @@ rule mad_retrieve:
 
 
 rule mad_retrieve_apart:
-    """Retrieve from an answer point by point, with common phases and separately: what the joint route is compared with."""
+    """Retrieve from the fit's or the network's answer, with common phases and separately: to compare joint with."""
     input:
         stack=f"{DATA}/{{sample}}/stack.h5",
-        fit=f"{DATA}/{{sample}}/fit.h5",
+        fit=lambda wildcards: (
+            f"{DATA}/{wildcards.sample}/{ANSWER_OF[wildcards.answer]}.h5"
+        ),
     output:
-        linked=f"{DATA}/{{sample}}/object_linked.h5",
-        separate=f"{DATA}/{{sample}}/object_separate.h5",
+        linked=f"{DATA}/{{sample}}/object_linked{{answer}}.h5",
+        separate=f"{DATA}/{{sample}}/object_separate{{answer}}.h5",
     log:
-        f"{MAD_LOGS}/{{sample}}/retrieve_apart.log",
+        f"{MAD_LOGS}/{{sample}}/retrieve_apart{{answer}}.log",
     benchmark:
-        f"{MAD_LOGS}/{{sample}}/retrieve_apart.tsv"
+        f"{MAD_LOGS}/{{sample}}/retrieve_apart{{answer}}.tsv"
+    wildcard_constraints:
+        answer="|".join(ANSWER_OF),
     conda:
         CONDA
     threads: MAD.retrieve.threads

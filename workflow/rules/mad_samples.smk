@@ -47,12 +47,17 @@ def measured_files(wildcards):
     ]
 
 
+# what the routes that need an answer start from, by the end of their objects' names
+ANSWER_OF = {"": "fit", "_network": "inferred"}
+
+
 def answers(wildcards):
     """Name the files that a sample's scores are made from."""
     steps = SAMPLES[wildcards.sample].steps
     folder = f"{DATA}/{wildcards.sample}"
-    # the joint route needs no fit; the two that start from one are run where there is one
-    apart = ("_linked", "_separate") if "fit" in steps else ()
+    # the joint route needs no answer; the two that start from one are run where there is one
+    given = [end for end, step in (("", "fit"), ("_network", "infer")) if step in steps]
+    apart = [f"_{route}{end}" for end in given for route in ("linked", "separate")]
     made = {
         "fit": f"{folder}/fit.h5",
         "infer": f"{folder}/inferred.h5",
@@ -124,6 +129,9 @@ if SAMPLES:
     SHARED["r_factor"] = {"scores": files("scores.json", SAMPLES)}
 if SIMULATED:
     SHARED["error_vs_counts"] = {"scores": files("scores.json", SIMULATED)}
+IMAGED = [name for name in runs("retrieve") if name in SIMULATED]
+if len({SAMPLES[name].photons for name in IMAGED}) >= 3:
+    SHARED["composition_errors"] = {"scores": files("scores.json", IMAGED)}
 if IS_COMPARED:
     SHARED["suite_errors"] = {"comparisons": SUITE_SCORES}
 if IS_COMPARED and "network_refined" in MAD.testsuite.methods:

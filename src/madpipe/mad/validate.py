@@ -50,7 +50,8 @@ def score(
     answers:
         ``fit``, and ``network`` where it ran. Without truth the network is compared with the fit.
     objects:
-        Retrieved objects by route; their verdicts are taken over.
+        Retrieved objects by route and, where it is not the fit, the answer that it starts from; their verdicts are
+        taken over, and each is compared with the first.
     config:
         Shells and noise draws.
     generator:
@@ -60,6 +61,8 @@ def score(
         "sample": stack.name,
         "title": stack.title,
         "simulated": stack.truth is not None,
+        "dimensions": len(stack.shape),
+        "photons": _brightest(stack),
         "condition_number": metrics.finite(
             condition_number(stack, answers["fit"].nuisance if "fit" in answers else None)
         ),
@@ -77,6 +80,14 @@ def score(
         if route != first:
             scores["retrieve"][route]["routes"] = compare_routes(objects[first], item)
     return scores
+
+
+def _brightest(stack: Stack) -> float | None:
+    """Photons of the brightest energy over the frame or volume, the expected ones where they are known."""
+    if stack.data_errors is not None:
+        return None
+    photons = np.where(stack.good, stack.data, 0.0) if stack.truth is None else stack.truth.expected
+    return float(photons.reshape(len(photons), -1).sum(axis=1, dtype=float).max())
 
 
 def rows(scores: Scores) -> list[dict[str, Any]]:

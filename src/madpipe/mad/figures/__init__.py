@@ -20,6 +20,7 @@ from madpipe.mad.figures.picture import Picture
 from madpipe.mad.figures.profiles import object_maps
 from madpipe.mad.figures.quality import error_vs_counts, r_factor
 from madpipe.mad.figures.realspace import retrieved
+from madpipe.mad.figures.routes import composition_errors
 from madpipe.mad.figures.specimen import particle
 from madpipe.mad.figures.spectrum import dispersion
 
@@ -42,6 +43,7 @@ FIGURES: dict[str, Callable[..., Picture]] = {
     "generalisation": generalisation,
     "ablation": ablation,
     "budgets": budgets,
+    "composition_errors": composition_errors,
 }
 
 
