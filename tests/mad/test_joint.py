@@ -15,7 +15,7 @@ from madpipe.mad.forward import mad_intensity
 from madpipe.mad.joint.domain import box_of, core_of, cut, pasted
 from madpipe.mad.joint.errors import composition_errors, draws, marginal_sums
 from madpipe.mad.joint.model import Experiment, experiment_of, linearise, minus_log_likelihood, summed
-from madpipe.mad.joint.nuisances import Vector, border_of, nuisances_of
+from madpipe.mad.joint.nuisances import Vector, nuisances_of
 from madpipe.mad.joint.priors import composition_prior, even_density, together
 from madpipe.mad.joint.search import Place, search
 from madpipe.mad.joint.start import Guess, both_hands, resonant_share
@@ -226,7 +226,7 @@ def test_errors_cover():
     assert float((deviations < 1.96).double().mean()) == pytest.approx(0.95, abs=0.05)
 
 
-def test_nuisances_border_is_the_likelihood_s_slope():
+def test_nuisances_slope_is_the_likelihood_s():
     sample = SMALL.model_copy(update={"scale_jitter": 0.01, "background": 0.2})
     stack, experiment, atoms = case(sample)
     experiment = double(experiment)
@@ -236,7 +236,7 @@ def test_nuisances_border_is_the_likelihood_s_slope():
     pair = experiment.transformed(inside)
     whitening = experiment.whitening().to(torch.complex128)
     place = Place(experiment, domain, whitening, None, nuisances)
-    border = border_of(nuisances, nuisances.applied(experiment, theta), pair, theta, place.onto_unknowns)
+    found = place.right(place.at(inside, theta)).nuisances
     free = nuisances.free
     for place_of, entry in enumerate(free.tolist()):
         step = 1e-4
@@ -248,9 +248,7 @@ def test_nuisances_border_is_the_likelihood_s_slope():
         slope = (losses[1] - losses[0]) / (2 * step)
         # the offset's derivative of the table is a difference over half an electronvolt
         tolerance = 0.2 if entry == len(theta) - 1 else 1e-3
-        assert float(border.slope[place_of]) == pytest.approx(
-            slope, rel=tolerance, abs=1e-3 * float(border.slope.abs().max())
-        )
+        assert float(found[place_of]) == pytest.approx(slope, rel=tolerance, abs=1e-3 * float(found.abs().max()))
 
 
 def test_refined_scales_are_found():

@@ -38,7 +38,7 @@ def draws(
     system = place.system(state, expected_information=True)
     for _ in progress(range(number), "errors"):
         noisy = replace(state, experiment=with_noise(state.experiment, state.pair, generator, normal=True), belief=None)
-        right = replace(place, prior=None).system(noisy, expected_information=True).right
+        right = place.right(noisy)
         if state.belief is not None:
             densities = right.densities + place.gathered(state.belief.noise(generator))
             right = right._replace(densities=densities)
@@ -55,18 +55,17 @@ def marginal_sums(place: Place, atoms: Atoms, theta: Float[Tensor, "nuisance"]) 
     One solution of the equations for each nuisance.
     """
     system = place.system(place.at(atoms, theta), expected_information=True)
-    border, size = system.border, len(theta)
+    border, size, free = system.border, len(theta), place.nuisances.free
     none = torch.zeros(0, dtype=torch.float64)
 
     def held(vector: Vector) -> Vector:
-        whole = Vector(vector.densities, torch.zeros_like(border.slope))
+        whole = Vector(vector.densities, torch.zeros(len(free), dtype=torch.float64))
         return Vector(system.apply(whole).densities, none)
 
     def solved(right: Tensor) -> Tensor:
         return solve(System(Vector(right, none), held, None), _LEAST_DAMPING, _FINE_FORCING).densities
 
     follow = torch.stack([solved(column) for column in progress(list(border.columns), "nuisances")])
-    free = place.nuisances.free
     flat = [each.flatten(1) for each in (border.columns, follow)]
     coupled = (flat[0].real @ flat[1].real.T + flat[0].imag @ flat[1].imag.T).double().cpu()
     prior = place.nuisances.unknowns.precision[free[:, None], free]

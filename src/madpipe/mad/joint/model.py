@@ -180,7 +180,7 @@ def minus_log_likelihood(experiment: Experiment, pair: _Pair) -> float:
             each = torch.xlogy(counts, counts / expected) - counts + expected
         else:
             each = 0.5 * (counts - expected).square() / variance_of(experiment, expected)
-        total += float(_measured(experiment, energy, each).sum(dtype=torch.float64))
+        total += float(measured(experiment, energy, each).sum(dtype=torch.float64))
     return total
 
 
@@ -211,7 +211,7 @@ def linearise(experiment: Experiment, pair: _Pair, *, expected_information: bool
         amplitude, expected = expected_photons(experiment, pair, energy)
         counts, tau = experiment.counts[energy], experiment.exposure[energy]
         square = amplitude.real.square() + amplitude.imag.square()
-        weight = _measured(experiment, energy, 1 / variance_of(experiment, expected))
+        weight = measured(experiment, energy, 1 / variance_of(experiment, expected))
         pull = 2 * tau * weight * (counts - expected)
         if observed:
             across = (-pull).clamp(min=0)
@@ -243,7 +243,7 @@ def expected_photons(experiment: Experiment, pair: _Pair, energy: int) -> tuple[
     return amplitude, photons.clamp(min=_DARK)
 
 
-def _measured(experiment: Experiment, energy: int, values: Tensor) -> Tensor:
+def measured(experiment: Experiment, energy: int, values: Tensor) -> Tensor:
     """Values where the energy was measured, 0 elsewhere."""
     return values if experiment.good is None else values * experiment.good[energy]
 
@@ -275,5 +275,5 @@ def with_noise(experiment: Experiment, pair: _Pair, generator: torch.Generator, 
         else:
             noise = torch.randn(expected.shape, generator=generator, dtype=expected.dtype, device=generator.device)
             drawn = expected + variance_of(experiment, expected).sqrt() * noise.to(expected.device)
-        counts[energy] = _measured(experiment, energy, drawn)
+        counts[energy] = measured(experiment, energy, drawn)
     return replace(experiment, counts=counts)

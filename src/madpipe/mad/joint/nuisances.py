@@ -15,7 +15,7 @@ from torch import Tensor
 
 from madpipe.mad.config import NuisanceConfig
 from madpipe.mad.forward import mad_amplitude
-from madpipe.mad.joint.model import Experiment, expected_photons, variance_of
+from madpipe.mad.joint.model import Experiment, expected_photons, measured, variance_of
 from madpipe.mad.measurement import Measurement, measurement_from_stack
 from madpipe.mad.records import Nuisance, Stack
 from madpipe.mad.refine import UNDETERMINED
@@ -135,7 +135,6 @@ class Border:
 
     information: Float[Tensor, "free free"]  # prior included
     inverse: Float[Tensor, "free free"]
-    slope: Float[Tensor, "free"]  # downhill
     columns: Complex[Tensor, "free unknown *box"]  # their coupling to the scaled densities
 
     def added_to(self, result: Vector, vector: Vector) -> Vector:
@@ -161,21 +160,13 @@ def border_of(
 
     with N the derivatives of the expected photons by :math:`\ln G`, f', f'' and :math:`\ln\beta` of each energy.
     """
-    by = nuisances.unknowns.on_channels(nuisances.measurement, theta)[:, :, nuisances.free]  # (kind, energy, free)
     information = nuisances.unknowns.precision[nuisances.free[:, None], nuisances.free].clone()
-    slope = -(nuisances.unknowns.precision @ theta)[nuisances.free]
     columns = [torch.zeros_like(pair) for _ in nuisances.free]
-    for energy in range(len(experiment.counts)):
-        amplitude, expected = expected_photons(experiment, pair, energy)
-        weight = 1 / variance_of(experiment, expected)
-        if experiment.good is not None:
-            weight = weight * experiment.good[energy]
+    for energy, mine in enumerate(_by_free(nuisances, theta)):
+        amplitude, _, weight = _weighed(experiment, pair, energy)
         kinds = _derivatives(experiment, pair, amplitude, energy)
-        flat = torch.stack(kinds).flatten(1)
-        weighted = flat * weight.flatten()
-        mine = by[:, energy]
-        information += mine.T @ (weighted @ flat.T).double().cpu() @ mine
-        slope += mine.T @ (weighted @ (experiment.counts[energy] - expected).flatten()).double().cpu()
+        flat = kinds.flatten(1)
+        information += mine.T @ (flat * weight.flatten() @ flat.T).double().cpu() @ mine
         pull = 2 * experiment.exposure[energy] * weight * amplitude
         ratio = experiment.ratio(energy).conj()
         for column, of_kind in zip(columns, mine.T, strict=True):
@@ -184,14 +175,40 @@ def border_of(
                 column[0] += change
                 column[1] += ratio * change
     gathered = torch.stack([onto_unknowns(column) for column in columns])
-    return Border(information, torch.linalg.inv(information), slope, gathered)
+    return Border(information, torch.linalg.inv(information), gathered)
 
 
-def _derivatives(experiment: Experiment, pair: Tensor, amplitude: Tensor, energy: int) -> list[Tensor]:
+def downhill(
+    nuisances: Nuisances, experiment: Experiment, pair: Complex[Tensor, "2 *q"], theta: Float[Tensor, "nuisance"]
+) -> Float[Tensor, "free"]:
+    r"""Downhill gradient of minus the log-likelihood by the nuisances, their prior included.
+
+    .. math:: \sum w N_k (n - \mu) - P\theta
+    """
+    slope = -(nuisances.unknowns.precision @ theta)[nuisances.free]
+    for energy, mine in enumerate(_by_free(nuisances, theta)):
+        amplitude, expected, weight = _weighed(experiment, pair, energy)
+        misfit = (weight * (experiment.counts[energy] - expected)).flatten()
+        slope += mine.T @ (_derivatives(experiment, pair, amplitude, energy).flatten(1) @ misfit).double().cpu()
+    return slope
+
+
+def _by_free(nuisances: Nuisances, theta: Float[Tensor, "nuisance"]) -> Float[Tensor, "energy kind free"]:
+    """Derivatives of ln G, f', f'' and ln beta of every energy by what is free."""
+    return nuisances.unknowns.on_channels(nuisances.measurement, theta)[:, :, nuisances.free].movedim(1, 0)
+
+
+def _weighed(experiment: Experiment, pair: Tensor, energy: int) -> tuple[Tensor, Tensor, Tensor]:
+    """Amplitude, expected photons, and the inverse of their variance where the energy was measured."""
+    amplitude, expected = expected_photons(experiment, pair, energy)
+    return amplitude, expected, measured(experiment, energy, 1 / variance_of(experiment, expected))
+
+
+def _derivatives(experiment: Experiment, pair: Tensor, amplitude: Tensor, energy: int) -> Float[Tensor, "kind *q"]:
     """Derivatives of the expected photons of one energy by ln G, f', f'' and ln beta."""
     tau = experiment.exposure[energy]
     by_prime = mad_amplitude(torch.zeros_like(pair[1]), pair[1], torch.ones_like(experiment.ratio(energy)))
     along = amplitude.conj() * by_prime
     photons = tau * (amplitude.real.square() + amplitude.imag.square())
     background = torch.zeros_like(photons) if experiment.background is None else experiment.background[energy]
-    return [photons, 2 * tau * along.real, -2 * tau * along.imag, background]
+    return torch.stack([photons, 2 * tau * along.real, -2 * tau * along.imag, background])

@@ -13,7 +13,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from madpipe.mad.joint.model import Curvature, Experiment, linearise, minus_log_likelihood
-from madpipe.mad.joint.nuisances import Border, Nuisances, Vector, border_of
+from madpipe.mad.joint.nuisances import Border, Nuisances, Vector, border_of, downhill
 from madpipe.mad.joint.priors import Atoms, Linear, Prior
 
 _DAMPING, _LEAST_DAMPING = 1e-2, 1e-4  # of the expected information
@@ -144,16 +144,26 @@ class Place:
     def system(self, state: _State, *, expected_information: bool = False) -> System:
         """Linearise."""
         gradient, curvature = linearise(state.experiment, state.pair, expected_information=expected_information)
+        border = None
+        if self.nuisances is not None:
+            border = border_of(self.nuisances, state.experiment, state.pair, state.theta, self.onto_unknowns)
+        return System(
+            self._right(state, gradient), lambda vector: self._times(state, curvature, border, vector), border
+        )
+
+    def right(self, state: _State) -> Vector:
+        """Downhill gradient by the unknowns alone."""
+        return self._right(state, linearise(state.experiment, state.pair)[0])
+
+    def _right(self, state: _State, gradient: Complex[Tensor, "kind *q"]) -> Vector:
+        """Downhill gradient by the unknowns, from that by F_T and a."""
         down = state.experiment.back(gradient, tuple(self.domain.shape))
         if state.belief is not None:
             down = down + state.belief.downhill
-        border = None
         slope = torch.zeros(0, dtype=torch.float64)
         if self.nuisances is not None:
-            border = border_of(self.nuisances, state.experiment, state.pair, state.theta, self.onto_unknowns)
-            slope = border.slope
-        right = Vector(self.gathered(down), slope)
-        return System(right, lambda vector: self._times(state, curvature, border, vector), border)
+            slope = downhill(self.nuisances, state.experiment, state.pair, state.theta)
+        return Vector(self.gathered(down), slope)
 
     def onto_unknowns(self, pair: Complex[Tensor, "kind *q"]) -> Complex[Tensor, "unknown *box"]:
         """Gradient by the unknowns from that by F_T and a."""
