@@ -385,8 +385,13 @@ def tree(path: str | Path, visit: Callable[[str, str], None]) -> None:
         visit(name, description)
 
 
-def write_json(path: str | Path, content: Any) -> None:
-    """Write plain values as JSON, whole or not at all; numbers that JSON cannot hold are refused."""
+def write_json(path: str | Path, content: Any, *, process: Mapping[str, str] | None = None) -> None:
+    """Write plain values as JSON, whole or not at all; numbers that JSON cannot hold are refused.
+
+    A process (see :func:`madpipe.base.provenance.process`) becomes the key ``process`` of a mapping.
+    """
+    if process is not None:
+        content = {**content, "process": {**process, "note_1": json.loads(process["note_1"])}}
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 

@@ -1,6 +1,7 @@
 """A trained network with what it was trained for: one file, refused where it does not fit the data."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from safetensors.torch import save
 from torch import Tensor
 
 from madpipe.base.errors import InputError
+from madpipe.base.origin import WEIGHTS_KEY
 from madpipe.base.runtime import log
 from madpipe.base.store import whole_file
 from madpipe.mad.config import TrainConfig
@@ -21,7 +23,6 @@ from madpipe.mad.records import Stack
 from madpipe.mad.sampling import oversampling_of
 
 _LAYOUT = 2
-_KEY = "madpipe"  # of the metadata: one key, as their order in the file is not fixed
 _STATE = "network."
 _ROUNDING_EV = 1.05  # shift of the reference design's energies, and rounding
 _SAMPLING_MARGIN = 1.25  # of the oversampling, whose estimate is as rough
@@ -106,8 +107,8 @@ class TrainedNetwork:
         return replace(self, about={**self.about, **facts})
 
 
-def save_network(path: str | Path, trained: TrainedNetwork) -> None:
-    """Write a trained network, whole or not at all, the same bytes for the same network."""
+def save_network(path: str | Path, trained: TrainedNetwork, *, process: Mapping[str, str] | None = None) -> None:
+    """Write a trained network and who made it, whole or not at all, the same bytes for the same network."""
     tensors = {_STATE + name: tensor.contiguous() for name, tensor in trained.state.items()}
     tensors |= {name: tensor.contiguous() for name, tensor in trained.calibration.items()}
     about = {
@@ -115,8 +116,9 @@ def save_network(path: str | Path, trained: TrainedNetwork) -> None:
         "config": trained.config.model_dump(mode="json"),
         "fingerprint": trained.fingerprint,
         "about": trained.about,
+        **({"process": dict(process)} if process is not None else {}),
     }
-    content = save(tensors, {_KEY: json.dumps(about, sort_keys=True)})
+    content = save(tensors, {WEIGHTS_KEY: json.dumps(about, sort_keys=True)})
     with whole_file(Path(path)) as temporary:
         temporary.write_bytes(content)
 
@@ -134,7 +136,7 @@ def load_network(path: str | Path) -> TrainedNetwork:
         raise InputError(f"{path}: needs existing network weights; there are none; check the path, or train")
     try:
         with safe_open(path, "pt") as opened:
-            about = json.loads((opened.metadata() or {}).get(_KEY, "{}"))
+            about = json.loads((opened.metadata() or {}).get(WEIGHTS_KEY, "{}"))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
