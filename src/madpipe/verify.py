@@ -6,7 +6,7 @@ Only the files are asked, and the package that is installed; Snakemake is not ne
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -107,7 +107,7 @@ def verify(folder: str | Path, settings: Mapping[str, Any] | None) -> tuple[list
     paths = sorted(path for path in folder.rglob("*") if path.suffix in kinds and not path.name.startswith("."))
     if not paths:
         raise InputError(f"{folder}: verify needs results; no file of {', '.join(sorted(kinds))} came; check the path.")
-    found = [_verified(path, run) for path in paths]
+    found = [replace(_verified(path, run), path=path) for path in paths]
     return found, [f"{change} ({count} files)" for change, count in sorted(run.versions.items())]
 
 

@@ -156,7 +156,9 @@ def git_commit() -> str:
 
 
 def _git(*words: str) -> str:
-    """Answer of a git command, empty where there is none."""
+    """Answer of a git command, empty where there is none; an installed package lies in no checkout of its own."""
+    if _ROOT.name in ("site-packages", "dist-packages"):
+        return ""
     try:
         done = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, check=False)
     except OSError:
