@@ -61,7 +61,7 @@ def snakemake(project, *words, fails=False, package=None, **environment):
 
 def verified(project, *words):
     """Exit status and lines of `madpipe verify` on the smoke run."""
-    done = python(project, project, "madpipe.cli", "verify", "results/smoke", *words)
+    done = python(project, project, "madpipe", "verify", "results/smoke", *words)
     return done.returncode, done.stdout.splitlines()
 
 
@@ -306,6 +306,11 @@ def test_verify_names_the_key_that_changed(smoke):
 
 def test_second_run_does_nothing(smoke):
     assert "Nothing to be done" in snakemake(smoke, *SMOKE)
+
+
+def test_the_configuration_beside_the_results_is_all_that_makes_them_again(smoke):
+    words = ("--configfile", "results/smoke/config.yaml", "--replace-workflow-config", "--dry-run")
+    assert "Nothing to be done" in snakemake(smoke, *words)
 
 
 def test_a_comment_reruns_nothing(smoke):

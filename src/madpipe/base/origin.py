@@ -19,7 +19,7 @@ from madpipe.base.errors import InputError, one_line
 Origin = dict[str, Any]
 BESIDE = {".csv": ".json", ".txt": ".pdf"}
 _KEYWORDS = re.compile(rb"/Keywords \(((?:[^\\()]|\\.)*)\)", re.DOTALL)
-WEIGHTS_KEY = "madpipe"  # of the metadata: one key, as their order in the file is not fixed
+_WEIGHTS_KEY = "madpipe"  # as in madpipe.mad.weights, which does not import this: whoever edits here retrains nothing
 
 
 def read_origin(path: str | Path) -> Origin:
@@ -50,7 +50,7 @@ def read_origin(path: str | Path) -> Origin:
 def weights_header(path: str | Path) -> Origin:
     """Read what stands before the tensors of a weights' file."""
     with safe_open(path, "np") as opened:
-        return json.loads((opened.metadata() or {}).get(WEIGHTS_KEY, "{}"))
+        return json.loads((opened.metadata() or {}).get(_WEIGHTS_KEY, "{}"))
 
 
 def _of_weights(path: Path) -> Origin:

@@ -387,8 +387,7 @@ def tree(path: str | Path, visit: Callable[[str, str], None]) -> None:
 
 def write_json(path: str | Path, content: Any, *, process: Mapping[str, str] | None = None) -> None:
     """Write plain values, a process as their key of this name, as JSON, whole or not at all; NaN is refused."""
-    origin = {"process": {**process, "note_1": json.loads(process["note_1"])}} if process else {}
-    content = {**content, **origin} if origin else content
+    content = {**content, "process": {**process, "note_1": json.loads(process["note_1"])}} if process else content
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 

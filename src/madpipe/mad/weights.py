@@ -14,7 +14,6 @@ from safetensors.torch import save
 from torch import Tensor
 
 from madpipe.base.errors import InputError
-from madpipe.base.origin import WEIGHTS_KEY
 from madpipe.base.runtime import log
 from madpipe.base.store import whole_file
 from madpipe.mad.config import TrainConfig
@@ -23,6 +22,7 @@ from madpipe.mad.records import Stack
 from madpipe.mad.sampling import oversampling_of
 
 _LAYOUT = 2
+_KEY = "madpipe"  # of the metadata: one key, as their order in the file is not fixed
 _STATE = "network."
 _ROUNDING_EV = 1.05  # shift of the reference design's energies, and rounding
 _SAMPLING_MARGIN = 1.25  # of the oversampling, whose estimate is as rough
@@ -118,7 +118,7 @@ def save_network(path: str | Path, trained: TrainedNetwork, *, process: Mapping[
         "about": trained.about,
         **({"process": dict(process)} if process is not None else {}),
     }
-    content = save(tensors, {WEIGHTS_KEY: json.dumps(about, sort_keys=True)})
+    content = save(tensors, {_KEY: json.dumps(about, sort_keys=True)})
     with whole_file(Path(path)) as temporary:
         temporary.write_bytes(content)
 
@@ -136,7 +136,7 @@ def load_network(path: str | Path) -> TrainedNetwork:
         raise InputError(f"{path}: needs existing network weights; there are none; check the path, or train")
     try:
         with safe_open(path, "pt") as opened:
-            about = json.loads((opened.metadata() or {}).get(WEIGHTS_KEY, "{}"))
+            about = json.loads((opened.metadata() or {}).get(_KEY, "{}"))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
     except (SafetensorError, OSError, ValueError) as error:
         reason = " ".join(str(error).split())[:120]
