@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all setup test smoke testsuite ablation photons weights report bench lint lock clean help
+.PHONY: all setup test smoke testsuite ablation photons weights report bench lint lock docs clean help
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -75,12 +75,17 @@ lint: setup  ## check style, layout and the workflow
 # Resolved for every platform and Python >= 3.11; torch and what only its CUDA build needs are left out.
 lock: setup  ## renew requirements.lock from pyproject.toml
 	$(BIN)/python -m pip install --quiet uv
-	$(BIN)/uv pip compile pyproject.toml --extra test --universal --python-version 3.11 --fork-strategy fewest \
+	$(BIN)/uv pip compile pyproject.toml --extra workflow --extra test --universal --python-version 3.11 --fork-strategy fewest \
 	  --generate-hashes --no-header --no-annotate --quiet > .venv/resolved
 	{ echo "# Made by: make lock"; awk '/^[a-z]/ {keep = !/^(torch|triton|nvidia-|cuda-)/} keep' .venv/resolved; } > requirements.lock
 
+docs: setup  ## make the documents' site in site/; a dead link is an error
+	$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["docs"])')"
+	$(BIN)/mkdocs build --strict --quiet
+
 clean:  ## remove results, logs and caches; .venv stays
-	rm -rf results logs .snakemake .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf results logs site .snakemake .pytest_cache .ruff_cache .hypothesis .benchmarks
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile

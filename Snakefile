@@ -4,8 +4,12 @@ from snakemake.utils import min_version
 
 min_version("9.0")
 
+# folder of whoever runs this: the checkout, or the project that uses the workflow as a module; it holds config/
+PROJECT = Path(workflow.basedir)
+PROJECT = PROJECT.parent if PROJECT.name == "workflow" else PROJECT
 
-configfile: Path(workflow.basedir) / "config" / "config.yaml"
+
+configfile: PROJECT / "config" / "config.yaml"
 
 
 report: "workflow/report/workflow.rst"

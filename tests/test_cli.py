@@ -8,6 +8,7 @@ import torch
 
 from madpipe import cli
 from madpipe.base import store
+from madpipe.base.provenance import file_digest
 from madpipe.mad.config import SimulatedSample
 from madpipe.mad.records import Fit, Stack
 from madpipe.mad.sample import simulate
@@ -57,6 +58,34 @@ def test_info_names_what_and_who(folder, capsys):
     assert "git_commit" in printed
 
 
+def test_every_command_states_its_code_settings_and_inputs_without_folders(folder):
+    (folder / "mine.yaml").write_text("mad: {fit: {max_iterations: 3}}")
+    assert run("fit", str(folder / "stack.h5"), "-o", str(folder / "fit.h5"), "--config", "mine.yaml") == 0
+    run("score", "fit.h5", "--truth", "stack.h5", "-o", "scores.json")
+    note = json.loads(store.read_process("fit.h5")["note_1"])
+    assert note["parameters"]["settings"]["max_iterations"] == 3
+    assert note["parameters"]["code"].startswith("madpipe.mad.volume ")
+    assert note["inputs"] == {"stack.h5": file_digest("stack.h5")}
+    assert str(folder) not in json.dumps(note)
+    assert set(json.loads((folder / "scores.json").read_text())["process"]["note_1"]["inputs"]) == {
+        "stack.h5",
+        "fit.h5",
+    }
+
+
+def test_verify_knows_what_the_commands_made(folder, capsys):
+    run("fit", "stack.h5", "-o", "fit.h5")
+    run("score", "fit.h5", "--truth", "stack.h5", "-o", "scores.json")
+    assert run("verify", ".") == 0
+    assert "3 files: 0 stale, 1 unknown, 2 up to date" in capsys.readouterr().out  # the stack is of no command
+    other = simulate(SimulatedSample(dimensions=2, grid=32, photons=1e6), torch.Generator().manual_seed(2))
+    store.write("stack.h5", other)
+    assert run("verify", ".") == 1
+    printed = capsys.readouterr().out
+    assert "stale: fit.h5: input changed: stack.h5" in printed
+    assert "stale: scores.json: input is stale: fit.h5; input changed: stack.h5" in printed
+
+
 @pytest.mark.parametrize(
     ("words", "says"),
     [
@@ -65,7 +94,9 @@ def test_info_names_what_and_who(folder, capsys):
         (["fit", "stack.h5", "-o", "x.h5", "--refine", "scales"], "refine knows"),
         (["convert", "run.npz", "-o", "x.h5"], "element"),
         (["predict", "stack.h5", "-o", "x.h5", "--weights", "none.pt"], "none.pt"),
-        (["info", "run.npz"], "needs an HDF5 file"),
+        (["info", "run.npz"], "needs HDF5 or a file of"),
+        (["info", "none.pdf"], "needs the existing file none.pdf"),
+        (["verify", "nowhere"], "needs a folder of results"),
         (["score", "stack.h5", "--truth", "stack.h5", "-o", "x.json"], "needs the dataset"),
     ],
 )

@@ -18,11 +18,13 @@ from packaging.utils import canonicalize_name
 ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUN = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
-TEST = [Requirement(line) for line in PROJECT["project"]["optional-dependencies"]["test"]]
+EXTRAS = PROJECT["project"]["optional-dependencies"]
+WORKFLOW, DOCS = ([Requirement(line) for line in EXTRAS[name]] for name in ("workflow", "docs"))
+TEST = [Requirement(line) for line in EXTRAS["test"]]
 BUILD = [Requirement(line) for line in PROJECT["build-system"]["requires"]]
 ONLY_FOR_CUDA = re.compile("triton|nvidia-|cuda-")
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
-IMPORT_NAMES = {"pyyaml": "yaml", "scikit-image": "skimage"}
+IMPORT_NAMES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-image": "skimage"}
 ALSO_IMPORTED_AS = {"mpl_toolkits": "matplotlib", "xraylib_np": "xraylib"}
 
 
@@ -44,7 +46,7 @@ LOCKED = locked()
 # -- the lock -------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("needed", RUN + TEST + BUILD, ids=str)
+@pytest.mark.parametrize("needed", RUN + WORKFLOW + TEST + BUILD, ids=str)
 def test_the_lock_satisfies_pyproject(needed):
     if needed.name == "torch":
         assert "torch" not in LOCKED, "torch is installed by itself: its build depends on the machine"
@@ -118,16 +120,16 @@ def import_names(requirements):
 
 
 def test_the_package_imports_what_it_declares_and_nothing_else():
-    assert imported_by("src") | {"snakemake"} == import_names(RUN) | {"madpipe"}
+    assert imported_by("src") == import_names(RUN) | {"madpipe"}
 
 
 def test_tests_and_scripts_import_only_what_is_declared():
     ours = {path.stem for path in (ROOT / "tests").rglob("*.py")} | {"madpipe", "tests"}
-    comes_along = {"packaging", "PIL"}  # with snakemake, with matplotlib
-    assert imported_by("tests") | imported_by("workflow") <= import_names(RUN + TEST) | ours | comes_along
+    comes_along = {"packaging"}  # with snakemake
+    assert imported_by("tests") | imported_by("workflow") <= import_names(RUN + WORKFLOW + TEST) | ours | comes_along
 
 
-@pytest.mark.parametrize("needed", RUN + TEST, ids=lambda needed: needed.name)
+@pytest.mark.parametrize("needed", RUN + WORKFLOW + DOCS + TEST, ids=lambda needed: needed.name)
 def test_each_dependency_earns_its_line(needed):
     lines = re.findall(rf"^\| {re.escape(needed.name)} \| (.+) \|$", (ROOT / "docs/dependencies.md").read_text(), re.M)
     assert len(lines) == 1
@@ -135,7 +137,7 @@ def test_each_dependency_earns_its_line(needed):
 
 def test_dependencies_that_left_have_no_line():
     lines = set(re.findall(r"^\| ([a-z0-9-]+) \| ", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE))
-    assert lines - {"package"} == {needed.name for needed in RUN + TEST}
+    assert lines - {"package"} == {needed.name for needed in RUN + WORKFLOW + DOCS + TEST}
 
 
 # -- conda ----------------------------------------------------------------------------------------------------
@@ -145,7 +147,7 @@ def test_the_conda_environment_is_that_of_pyproject():
     environment = yaml.safe_load((ROOT / "envs/madpipe.yaml").read_text())
     given = {line.split()[0]: " ".join(line.split()[1:]) for line in environment["dependencies"]}
     python = {"python": PROJECT["project"]["requires-python"], "pip": ""}
-    expected = {CONDA_NAMES.get(needed.name, needed.name): needed.specifier for needed in RUN + BUILD}
+    expected = {CONDA_NAMES.get(needed.name, needed.name): needed.specifier for needed in RUN + WORKFLOW + BUILD}
     assert set(given) == set(python) | set(expected)
     for name, specifier in (expected | python).items():
         assert sorted(given[name].split(",")) == sorted(str(specifier).split(",")), name

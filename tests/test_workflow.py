@@ -15,6 +15,8 @@ import yaml
 
 from madpipe import config as configuration
 from madpipe.base.config import dropped_nulls, merge, read_yaml, to_yaml, validate
+from madpipe.base.origin import BESIDE, READERS, read_origin
+from madpipe.mad.sections import SECTIONS
 from madpipe.mad.variants import VARIANTS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -27,25 +29,40 @@ pytestmark = pytest.mark.workflow
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """A copy of what the workflow needs, with ../shared beside it where there is one."""
-    folder = tmp_path_factory.mktemp("workflow") / "project"
+    return copied(tmp_path_factory.mktemp("workflow") / "project")
+
+
+def copied(folder):
+    """Copy what the workflow needs."""
+    folder.mkdir()
     for part in PARTS:
         source = ROOT / part
         copy = shutil.copytree if source.is_dir() else shutil.copy
-        folder.mkdir(exist_ok=True)
         copy(source, folder / part)
     if SHARED.is_dir():
         (folder.parent / "shared").symlink_to(SHARED)
     return folder
 
 
-def snakemake(project, *words, fails=False):
+def python(folder, package, *words, **environment):
+    """Run a module in a folder, with the package of a project's copy."""
+    environment = {**os.environ, "PYTHONPATH": str(package / "src"), "OMP_NUM_THREADS": "1", **environment}
+    command = [sys.executable, "-m", *words]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def snakemake(project, *words, fails=False, package=None, **environment):
     """Run Snakemake in the copy with the copy's package; give what it printed."""
-    environment = {**os.environ, "PYTHONPATH": str(project / "src"), "OMP_NUM_THREADS": "1"}
-    command = [sys.executable, "-m", "snakemake", "--cores", "2", *words]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    done = python(project, package or project, "snakemake", "--cores", "2", *words, **environment)
     output = done.stdout + done.stderr
     assert (done.returncode != 0) == fails, output[-6000:]
     return output
+
+
+def verified(project, *words):
+    """Exit status and lines of `madpipe verify` on the smoke run."""
+    done = python(project, project, "madpipe", "verify", "results/smoke", *words)
+    return done.returncode, done.stdout.splitlines()
 
 
 def planned(project, *words):
@@ -215,8 +232,86 @@ def test_resolved_configuration_lies_beside_the_results(smoke):
     validate(configuration.Config, resolved)
 
 
+def results_of(project):
+    """Content of every result, by its path."""
+    root = project / "results" / "smoke"
+    files = [path for path in root.rglob("*") if path.is_file() and root / "logs" not in path.parents]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files}
+
+
+def test_a_run_from_scratch_elsewhere_gives_the_same_bytes(smoke, tmp_path):
+    """Other folder, cores, hash seed, time zone and time of day: nothing of them is in any result."""
+    again = copied(tmp_path / "elsewhere")
+    snakemake(again, *SMOKE, "--cores", "1", PYTHONHASHSEED="1", TZ="Asia/Tokyo")
+    first, second = results_of(smoke), results_of(again)
+    assert set(first) == set(second)
+    assert {Path(name).suffix for name in first} >= {".h5", ".safetensors", ".json", ".csv", ".pdf", ".png", ".txt"}
+    assert [name for name in first if first[name] != second[name]] == []
+    assert [name for name in first if str(smoke).encode() in first[name]] == []
+
+
+def test_every_result_says_by_which_settings_and_code_it_was_made(smoke):
+    """And each parameter is known to `verify`: none can change unseen."""
+    seen = set()
+    for name in results_of(smoke):
+        path = smoke / "results" / "smoke" / name
+        if path.suffix not in (*READERS, *BESIDE):
+            continue
+        note = read_origin(path)["note_1"]
+        rule, parameters = note["rule"], note["parameters"]
+        seen.add(rule)
+        assert set(parameters) - {"code", "method"} <= set(SECTIONS[rule]), name
+        assert all(note[fact] for fact in ("modules", "versions", "git_commit")), name
+    assert seen >= {"mad_simulate", "mad_fit", "mad_train", "mad_infer", "mad_retrieve", "mad_validate", "mad_compare"}
+
+
+def test_verify_knows_every_rule():
+    text = "".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("mad*.smk")))
+    assert set(re.findall(r"^rule (\w+):", text, re.MULTILINE)) == set(SECTIONS)
+
+
+def test_verify_finds_nothing_stale_after_a_run(smoke):
+    status, lines = verified(smoke)
+    assert (status, len(lines)) == (0, 1), lines
+    assert re.fullmatch(r"\d+ files: 0 stale, 0 unknown, \d+ up to date", lines[0])
+    assert verified(smoke, "--config", "config/smoke.yaml") == (0, lines)
+
+
+def test_verify_names_the_module_that_changed_and_what_follows(smoke):
+    loss = smoke / "src" / "madpipe" / "mad" / "loss.py"
+    before = loss.read_text()
+    loss.write_text(before + "\nEDITED = 1\n")
+    status, lines = verified(smoke)
+    loss.write_text(before)
+    assert status == 1
+    data = "results/smoke/mad"
+    assert f"stale: {data}/network/weights.safetensors: code changed: madpipe.mad.loss" in lines
+    inferred = f"stale: {data}/core_shell_2d/inferred.h5: input is stale: ../network/weights.safetensors"
+    assert inferred in lines
+    figure = f"stale: {data}/figures/core_shell_2d/network_maps{{.pdf,.png,.txt}}: input is stale: "
+    assert [line for line in lines if line.startswith(figure)]
+    assert not [line for line in lines if "fit.h5:" in line or "stack.h5:" in line]
+
+
+def test_verify_names_the_key_that_changed(smoke):
+    changed = {"seed": 5, "mad": {"fit": {"tolerance": 1e-5}, "samples": {"drifting": {"photons": 2e7}}}}
+    (smoke / "changed.yaml").write_text(yaml.safe_dump(changed))
+    status, lines = verified(smoke, "--config", "config/smoke.yaml", "changed.yaml")
+    assert status == 1
+    data = "results/smoke/mad"
+    stack = "config changed: mad.samples.drifting.photons 10000000.0 -> 20000000.0, seed 2026 -> 5"
+    assert f"stale: {data}/drifting/stack.h5: {stack}" in lines
+    fit = "config changed: mad.fit.tolerance 1e-06 -> 1e-05; input is stale: stack.h5"
+    assert f"stale: {data}/drifting/fit.h5: {fit}" in lines
+
+
 def test_second_run_does_nothing(smoke):
     assert "Nothing to be done" in snakemake(smoke, *SMOKE)
+
+
+def test_the_configuration_beside_the_results_is_all_that_makes_them_again(smoke):
+    words = ("--configfile", "results/smoke/config.yaml", "--replace-workflow-config", "--dry-run")
+    assert "Nothing to be done" in snakemake(smoke, *words)
 
 
 def test_a_comment_reruns_nothing(smoke):
@@ -261,3 +356,43 @@ def test_a_failing_job_names_its_log_and_the_log_says_why(smoke):
     assert log in output
     assert "broken.npz" in (smoke / log).read_text()
     assert not (smoke / "broken" / "mad" / "broken" / "stack.h5").exists()
+
+
+# -- as a module of another project ------------------------------------------------------------------------------
+
+MODULE = """
+configfile: "config/config.yaml"
+
+
+module madpipe:
+    snakefile:
+        "{snakefile}"
+    config:
+        config
+
+
+use rule * from madpipe
+"""
+
+
+@pytest.fixture
+def user(project, tmp_path):
+    """A project of its own as snakedeploy writes it, which uses the workflow as a module."""
+    (tmp_path / "workflow").mkdir()
+    (tmp_path / "config").mkdir()
+    (tmp_path / "workflow" / "Snakefile").write_text(MODULE.format(snakefile=project / "workflow" / "Snakefile"))
+    (tmp_path / "run.npz").write_bytes(b"")
+    measured = {"path": ["run.npz"], "element": "Ni", "edge": "K", "steps": ["fit"]}
+    samples = {"mine": {"dimensions": 2, "grid": 16, "steps": ["fit"]}, "measured": measured}
+    content = {"mad": {"samples": samples, "testsuite": {"sets": []}}}
+    (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump(content))
+    return tmp_path
+
+
+def test_the_workflow_runs_as_a_module_with_a_configuration_of_its_own(project, user):
+    output = snakemake(user, "--dry-run", package=project)
+    assert re.search(r"^mad_fit +2$", output, re.MULTILINE)
+    assert str(user / "run.npz") in output
+    assert "core_shell" not in output
+    snakemake(user, "results/mad/mine/fit.h5", package=project)
+    assert (user / "results" / "mad" / "mine" / "fit.h5").stat().st_size > 0

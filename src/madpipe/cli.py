@@ -1,6 +1,7 @@
 """The workflow's steps for one file on the command line: the same functions, the same files.
 
-Exit status: 0 done; 1 the input is at fault (one line: what is required, what came, what to do); 2 wrong usage.
+Exit status: 0 done; 1 the input is at fault (one line: what is required, what came, what to do), or `verify` found
+something stale; 2 wrong usage.
 """
 
 import argparse
@@ -16,8 +17,9 @@ import h5py
 
 from madpipe import config as configuration
 from madpipe.base import provenance, runtime, store
-from madpipe.base.config import AnyModel, dropped_nulls, read_yaml, to_yaml, validate
+from madpipe.base.config import AnyModel, Model, dropped_nulls, read_yaml, to_yaml, validate
 from madpipe.base.errors import InputError
+from madpipe.base.origin import BESIDE, READERS, read_origin, weights_header
 from madpipe.mad.config import FitConfig, InferConfig, MeasuredSample, RetrieveConfig, ValidateConfig
 from madpipe.mad.convert import convert
 from madpipe.mad.export import export_vtk
@@ -32,6 +34,10 @@ from madpipe.mad.shipped import shipped_weights
 from madpipe.mad.validate import score
 from madpipe.mad.volume import fit_file
 from madpipe.mad.weights import load_network
+from madpipe.verify import in_words, settings_of, verify
+
+# files among a command's words: inputs are kept by name and content, without this machine's folders
+_NO_PARAMETERS = ("run", "output", "path", "stack", "files", "truth", "weights", "spectrum", "config")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -41,7 +47,7 @@ def main(words: Sequence[str] | None = None) -> int:
     warnings.formatwarning = lambda message, *_, **__: f"madpipe: {message}\n"
     runtime.fix_threads(arguments.threads)
     try:
-        arguments.run(arguments)
+        return arguments.run(arguments) or 0
     except InputError as error:
         print(f"madpipe: {error}", file=sys.stderr)
         return 1
@@ -66,8 +72,9 @@ def _parser() -> argparse.ArgumentParser:
     _add_score(commands)
     _add_plan(commands)
     info = commands.add_parser("info", help="what a file holds, who made it and how")
-    info.add_argument("file")
+    info.add_argument("file", help=f"any result: {', '.join([*READERS, *BESIDE])}")
     info.set_defaults(run=_info)
+    _add_verify(commands)
     default = commands.add_parser("config", help="print the default configuration, every key described")
     default.set_defaults(run=lambda _: print(to_yaml(configuration.DEFAULT), end=""))
     for command in commands.choices.values():
@@ -168,6 +175,15 @@ def _add_plan(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(run=_plan)
 
 
+def _add_verify(commands: argparse._SubParsersAction) -> None:
+    """Options of verify."""
+    command = commands.add_parser("verify", help="which results and figures are stale, and why; status 1 if any is")
+    command.add_argument("folder", nargs="?", default="results")
+    help_config = "compare with the default configuration and these overlays (default: with the folder's config.yaml)"
+    command.add_argument("--config", nargs="+", default=[], metavar="FILE", help=help_config)
+    command.set_defaults(run=_verify)
+
+
 def _add_config(command: argparse.ArgumentParser) -> None:
     """Give a command the option to read its section from a configuration file."""
     command.add_argument("--config", help="take this step's settings from a configuration file")
@@ -190,14 +206,16 @@ def _section(arguments: argparse.Namespace, name: str, model: type[AnyModel]) ->
     return getattr(validate(configuration.Config, dropped_nulls(read_yaml(arguments.config))).mad, name)
 
 
-def _process(arguments: argparse.Namespace) -> dict[str, str]:
-    """Give a command's own words as provenance."""
-    return provenance.process({key: value for key, value in vars(arguments).items() if key != "run"})
-
-
-def _save(arguments: argparse.Namespace, record: object) -> None:
-    """Write a command's output."""
-    store.write(arguments.output, record, process=_process(arguments))
+def _process(
+    arguments: argparse.Namespace, module: str, *inputs: str | None, settings: Model | None = None
+) -> dict[str, str]:
+    """Give a command's own words, its settings, the code that it runs and its inputs as provenance."""
+    told = {key: value for key, value in vars(arguments).items() if key not in _NO_PARAMETERS}
+    if settings is not None:
+        told["settings"] = settings.model_dump(mode="json", by_alias=True, exclude_none=True)
+    told["code"] = provenance.code_of(f"madpipe.mad.{module}")
+    output = arguments.output if isinstance(arguments.output, str) else next(iter(arguments.output), None)
+    return provenance.process(told, output=output, inputs=[path for path in inputs if path])
 
 
 def _convert(arguments: argparse.Namespace) -> None:
@@ -214,23 +232,27 @@ def _convert(arguments: argparse.Namespace) -> None:
     if Path(arguments.output).suffix.lower() in NANOMAD:
         write_nanomad(arguments.output, stack)
     else:
-        _save(arguments, stack)
+        process = _process(arguments, "convert", *arguments.path, arguments.spectrum)
+        store.write(arguments.output, stack, process=process)
 
 
 def _fit(arguments: argparse.Namespace) -> None:
     config = _section(arguments, "fit", FitConfig)
     if arguments.method is not None:
         config = config.model_copy(update={"method": arguments.method})
-    fit_file(arguments.stack, arguments.output, config, arguments.refine, _process(arguments))
+    process = _process(arguments, "volume", arguments.stack, settings=config)
+    fit_file(arguments.stack, arguments.output, config, arguments.refine, process)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
     stack = store.read(arguments.stack, Stack)
-    network = load_network(arguments.weights or shipped_weights())
+    weights = str(arguments.weights or shipped_weights())
+    network = load_network(weights)
     config = _section(arguments, "infer", InferConfig)
     if arguments.refine is not None:
         config = config.model_copy(update={"refine": arguments.refine})
-    _save(arguments, infer(stack, network, config))
+    process = _process(arguments, "infer", arguments.stack, weights, settings=config)
+    store.write(arguments.output, infer(stack, network, config), process=process)
 
 
 def _retrieve(arguments: argparse.Namespace) -> None:
@@ -241,7 +263,8 @@ def _retrieve(arguments: argparse.Namespace) -> None:
     config = _section(arguments, "retrieve", RetrieveConfig)
     generator = runtime.generator_for(arguments.seed, "retrieve", arguments.route)
     found = retrieve(fit, stack, config, generator, arguments.route, arguments.partner, arguments.refine)
-    _save(arguments, found)
+    process = _process(arguments, "retrieve", *arguments.files, settings=config)
+    store.write(arguments.output, found, process=process)
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -252,7 +275,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     runtime.fix_threads(1)  # many small operations: a second thread only waits
     other = {"run", "output", "threads"}
     settings = {key: value for key, value in vars(arguments).items() if key not in other}
-    print("\n".join(run_plan(settings, arguments.output, _process(arguments))))
+    print("\n".join(run_plan(settings, arguments.output, _process(arguments, "plan.run", arguments.spectrum))))
 
 
 def _score(arguments: argparse.Namespace) -> None:
@@ -267,7 +290,8 @@ def _score(arguments: argparse.Namespace) -> None:
             answers["network" if answer.method.startswith("network") else "fit"] = answer
     config = _section(arguments, "validate_", ValidateConfig)
     scores = score(stack, answers, objects, config, runtime.generator_for(arguments.seed, "score"))
-    store.write_json(arguments.output, scores)
+    process = _process(arguments, "validate", arguments.truth, *arguments.files, settings=config)
+    store.write_json(arguments.output, scores, process=process)
 
 
 def _holds_object(file: str) -> bool:
@@ -280,11 +304,19 @@ def _holds_object(file: str) -> bool:
 
 def _info(arguments: argparse.Namespace) -> None:
     path = Path(arguments.file)
-    if not (path.is_file() and h5py.is_hdf5(path)):
-        raise InputError(f"{path}: info needs an HDF5 file; this is none, or it is truncated; check the path.")
-    store.tree(path, lambda name, description: print(f"/{name}: {description}"))
-    process = store.read_process(path)
+    origin = read_origin(path)
+    if h5py.is_hdf5(path):
+        store.tree(path, lambda name, description: print(f"/{name}: {description}"))
+    if path.suffix == ".safetensors":
+        print(json.dumps({**weights_header(path), "process": "below"}, indent=1, sort_keys=True))
     for name in ("program", "version", "date"):
-        print(f"{name}: {process.get(name, 'unknown')}")
-    if "note_1" in process:
-        print(json.dumps(json.loads(process["note_1"]), indent=1, sort_keys=True))
+        print(f"{name}: {origin.get(name, 'unknown')}")
+    if "note_1" in origin:
+        print(json.dumps(origin["note_1"], indent=1, sort_keys=True))
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    folder = Path(arguments.folder)
+    found, versions = verify(folder, settings_of(folder, arguments.config))
+    print("\n".join(in_words(found, versions)))
+    return int(any(one.reasons for one in found))

@@ -1,14 +1,17 @@
 """A fingerprint follows code and nothing else; dates and versions are those of the checkout."""
 
+import contextlib
 import json
 import shutil
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 import madpipe
 from madpipe.base import provenance
+from madpipe.mad.shipped import shipped_weights
 
 FIT = "madpipe.mad.fit"
 
@@ -147,6 +150,47 @@ def test_date_is_the_given_epoch_or_the_commit_s(monkeypatch, tmp_path):
     subprocess.run(["git", *who, "commit", "--quiet", "--allow-empty", "-m", "x"], cwd=tmp_path, check=True)
     assert provenance.date() == "2001-09-09T01:46:40+00:00"
     assert len(provenance.git_commit()) == 12
+
+
+def test_process_of_a_job_names_rule_code_and_inputs_without_folders(tmp_path):
+    folder = tmp_path / "results" / "mad" / "x"
+    folder.mkdir(parents=True)
+    measured = tmp_path / "beamline" / "w1.sca"
+    measured.parent.mkdir()
+    for path, content in ((folder / "stack.h5", b"stack"), (measured, b"counts")):
+        path.write_bytes(content)
+    with contextlib.chdir(tmp_path):
+        job = SimpleNamespace(
+            rule="mad_fit",
+            wildcards={"sample": "x"},
+            params={"config": {"a": 1}, "code": provenance.code_of(FIT), "caption": tmp_path / "caption.txt"},
+            input=["results/mad/x/stack.h5", str(measured), str(shipped_weights())],
+            output=["results/mad/y/fit.h5"],
+        )
+        process = provenance.process_of(job)
+    note = json.loads(process["note_1"])
+    assert (note["rule"], note["wildcards"]) == ("mad_fit", {"sample": "x"})
+    assert note["parameters"]["code"] == f"{FIT} {provenance.fingerprint(FIT)}"
+    assert set(note["modules"]) == set(provenance.closure(FIT))
+    assert note["inputs"] == {
+        "../x/stack.h5": provenance.file_digest(folder / "stack.h5"),
+        "w1.sca": provenance.file_digest(measured),
+        "madpipe/mad/weights.safetensors": provenance.file_digest(shipped_weights()),
+    }
+    assert str(tmp_path) not in process["note_1"]
+
+
+def test_a_changed_module_is_known_by_name(package):
+    before = provenance.digests(FIT)
+    append(package / "mad/cone.py", "\nEDITED = 1\n")
+    append(package / "mad/fit.py", "\n# a comment\n")
+    after = provenance.digests(FIT)
+    assert [name for name in before if after[name] != before[name]] == ["madpipe.mad.cone"]
+
+
+def test_versions_of_what_is_not_installed_are_left_out(monkeypatch):
+    monkeypatch.setattr(provenance, "_LIBRARIES", ("numpy", "no-such-library"))
+    assert set(provenance.versions()) == {"python", "madpipe", "numpy"}
 
 
 def test_without_git_there_is_no_commit(monkeypatch, tmp_path):

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
+from madpipe.base.errors import InputError
 from madpipe.base.provenance import closure
 from madpipe.mad.cone import unknowns
 from madpipe.mad.config import PriorConfig, TrainConfig
@@ -42,6 +43,7 @@ TINY = TrainConfig(
     batch=2,
     steps=4,
     validate_every=2,
+    threads=1,
 )
 
 LAYERS = {f"calibration.{kind}.{number}" for kind in ("predicted", "refined") for number in range(4)}
@@ -345,6 +347,12 @@ def test_history_is_finite_and_weights_are_calibrated(trained):
     kinds = {f"{scenes}, {kind}" for scenes in ("frames", "volumes") for kind in ("predicted", "refined")}
     assert set(made.about["validation"]) == kinds
     assert all(tensor.isfinite().all() for tensor in made.state.values())
+
+
+def test_another_number_of_threads_is_refused():
+    """Their number is part of the weights: sums are grouped by it."""
+    with pytest.raises(InputError, match=r"made with 2 CPU threads.*torch has 1.*fix_threads\(2\)"):
+        train(TINY.model_copy(update={"threads": 2}), seeded())
 
 
 @pytest.mark.parametrize("variant", sorted(VARIANTS))

@@ -23,8 +23,8 @@ def parameters(section):
 
 
 def fingerprint(*modules):
-    """Hash the modules that a job runs, and all that they import; an edit in them reruns it."""
-    return provenance.fingerprint(*modules)
+    """Name the modules that a job runs, and hash them with all that they import; an edit in them reruns it."""
+    return provenance.code_of(*modules)
 
 
 def one_of(names):

@@ -219,6 +219,7 @@ rule mad_compare:
         fit=lambda wildcards: of_method(wildcards, "fit"),
         infer=lambda wildcards: of_method(wildcards, "infer"),
         validate=parameters(MAD.validate_),
+        cores=MAD.infer.threads,
         code=lambda wildcards: method_fingerprint(wildcards.method),
     script:
         "../scripts/mad_compare.py"
@@ -229,7 +230,8 @@ rule mad_comparison:
     input:
         SUITE_SCORES,
     output:
-        f"{SUITE}/comparison.csv",
+        json=f"{SUITE}/comparison.json",
+        csv=f"{SUITE}/comparison.csv",
     log:
         f"{MAD_LOGS}/testsuite/comparison.log",
     localrule: True

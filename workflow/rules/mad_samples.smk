@@ -5,8 +5,8 @@ CONDA = "../../envs/madpipe.yaml"
 
 
 def measured_path(path):
-    """Resolve a measured file's path; a relative one starts at the folder of the Snakefile."""
-    return str(Path(workflow.basedir, path))
+    """Resolve a measured file's path; a relative one starts at the project's folder, which holds config/."""
+    return str(Path(PROJECT, path))
 
 
 def is_at_hand(name):

@@ -1,8 +1,6 @@
 """mad_ablate: a variant of the ablation -> trained weights and their scores."""
 
-import time
-
-from madpipe.base import runtime, store
+from madpipe.base import provenance, runtime, store
 from madpipe.mad.ablation import compare_on_particles, variant_config
 from madpipe.mad.config import AblationConfig
 from madpipe.mad.train import train
@@ -12,8 +10,9 @@ given = snakemake.params
 config = AblationConfig(**given.config)
 with runtime.job(snakemake.log[0], 1):
     generator = runtime.generator_for(given.seed, "mad_ablation", given.variant, str(given.training))
-    start = time.perf_counter()
     trained, _ = train(variant_config(config, given.variant), generator, code=given.code)
-    about = {"variant": given.variant, "seed": given.training, "seconds": time.perf_counter() - start}
-    save_network(snakemake.output.weights, trained)
-    store.write_json(snakemake.output.scores, about | compare_on_particles(trained.network(), config, given.seed))
+    about = {"variant": given.variant, "seed": given.training}
+    process = provenance.process_of(snakemake)
+    save_network(snakemake.output.weights, trained, process=process)
+    scores = compare_on_particles(trained.network(), config, given.seed)
+    store.write_json(snakemake.output.scores, about | scores, process=process)

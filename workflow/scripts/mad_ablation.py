@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from madpipe.base import runtime, store
+from madpipe.base import provenance, runtime, store
 from madpipe.mad.ablation import committees, compare_on_particles, table
 from madpipe.mad.config import AblationConfig
 from madpipe.mad.weights import load_network
@@ -16,7 +16,7 @@ with runtime.job(snakemake.log[0], 1):
     base, dropped = weights[: config.seeds], weights[config.seeds]
     for name, network in committees(base, dropped).items():
         scores = compare_on_particles(network, config, given.seed)
-        runs.append({"variant": name, "seed": 0, "seconds": 0.0, **scores})
+        runs.append({"variant": name, "seed": 0, **scores})
     rows = table(runs)
-    store.write_json(snakemake.output.json, rows)
+    store.write_json(snakemake.output.json, {"rows": rows}, process=provenance.process_of(snakemake))
     store.write_csv(snakemake.output.csv, rows)

@@ -3,7 +3,7 @@
 from functools import partial
 from pathlib import Path
 
-from madpipe.base import runtime, store
+from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import FitConfig, InferConfig, ValidateConfig
 from madpipe.mad.fit import fit_stack
 from madpipe.mad.infer import infer
@@ -11,7 +11,7 @@ from madpipe.mad.suite.scores import score_suite
 from madpipe.mad.weights import load_network
 
 given = snakemake.params
-with runtime.job(snakemake.log[0], snakemake.threads):
+with runtime.job(snakemake.log[0], given.cores):
     if given.method in ("exact", "nanomad"):
         answer = partial(fit_stack, config=FitConfig(**{**given.fit, "method": given.method}))
     else:
@@ -19,4 +19,4 @@ with runtime.job(snakemake.log[0], snakemake.threads):
         answer = partial(infer, trained=load_network(snakemake.input.weights), config=config)
     stacks = [(Path(file).parent.name, Path(file).stem, Path(file)) for file in snakemake.input.stacks]
     scores = score_suite(stacks, answer, given.method, ValidateConfig(**given.validate))
-    store.write_json(snakemake.output[0], scores)
+    store.write_json(snakemake.output[0], scores, process=provenance.process_of(snakemake))

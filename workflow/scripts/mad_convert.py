@@ -11,4 +11,4 @@ with runtime.job(snakemake.log[0]):
     if sample.spectrum:
         sample = sample.model_copy(update={"spectrum": files[-1]})
     stack = convert(sample, snakemake.wildcards.sample)
-    store.write(snakemake.output[0], stack, process=provenance.process(dict(snakemake.params)))
+    store.write(snakemake.output[0], stack, process=provenance.process_of(snakemake))

@@ -14,12 +14,16 @@ def load(name, files):
     """Read an input by its name; a plural name stands for several files."""
     if name in ("stacks", "fits", "networks", "scores", "comparisons"):
         return [load(name.removesuffix("s"), file) for file in ([files] if isinstance(files, str) else files)]
-    return store.read(files, RECORDS[name]) if name in RECORDS else json.loads(Path(files).read_text())
+    if name in RECORDS:
+        return store.read(files, RECORDS[name])
+    content = json.loads(Path(files).read_text())
+    return content.get("rows", content)
 
 
 with runtime.job(snakemake.log[0]):
     records = {name: load(name, files) for name, files in snakemake.input.items()}
     picture = FIGURES[snakemake.wildcards.figure](**records)
-    origin = provenance.process({"config": snakemake.params.config, "code": snakemake.params.code})
     dpi = snakemake.params.config["dpi"]
-    plotting.save(picture.figure, snakemake.output.pdf, origin, caption=picture.caption, dpi=dpi)
+    plotting.save(
+        picture.figure, snakemake.output.pdf, provenance.process_of(snakemake), caption=picture.caption, dpi=dpi
+    )

@@ -10,4 +10,4 @@ config = InferConfig(**snakemake.params.config)
 with runtime.job(snakemake.log[0], config.threads):
     stack = store.read(snakemake.input.stack, Stack)
     answer = infer(stack, load_network(snakemake.input.weights), config)
-    store.write(snakemake.output[0], answer, process=provenance.process(dict(snakemake.params)))
+    store.write(snakemake.output[0], answer, process=provenance.process_of(snakemake))

@@ -13,4 +13,4 @@ with runtime.job(snakemake.log[0], config.threads):
     for route, path in snakemake.output.items():
         generator = runtime.generator_for(given.seed, "mad_retrieve", route, stack.name)
         found = retrieve(fit, stack, config, generator, route, given.partner, given.refine)
-        store.write(path, found, process=provenance.process(dict(given)))
+        store.write(path, found, process=provenance.process_of(snakemake))

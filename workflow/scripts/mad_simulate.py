@@ -8,4 +8,4 @@ with runtime.job(snakemake.log[0]):
     sample = SimulatedSample(**snakemake.params.config)
     generator = runtime.generator_for(snakemake.params.seed, "mad_simulate", str(sample.seed))
     stack = simulate(sample, generator)
-    store.write(snakemake.output[0], stack, process=provenance.process(dict(snakemake.params)))
+    store.write(snakemake.output[0], stack, process=provenance.process_of(snakemake))

@@ -7,9 +7,9 @@ from madpipe.mad.config import SuiteConfig
 from madpipe.mad.sample import simulate
 from madpipe.mad.suite.cases import cases, suite_generator
 
-with runtime.job(snakemake.log[0], snakemake.threads):
+with runtime.job(snakemake.log[0]):
     drawn = cases(SuiteConfig(**snakemake.params.config))
-    process = provenance.process(dict(snakemake.params))
+    process = provenance.process_of(snakemake)
     for path in runtime.progress(snakemake.output, "test suite"):
         name, case = Path(path).parent.name, Path(path).stem
         stack = simulate(drawn[name][case], suite_generator(name, case))

@@ -3,7 +3,7 @@
 import dataclasses
 from pathlib import Path
 
-from madpipe.base import runtime, store
+from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import TrainConfig
 from madpipe.mad.train import train
 from madpipe.mad.weights import save_network
@@ -13,5 +13,6 @@ config = TrainConfig(**given.config)
 with runtime.job(snakemake.log[0], config.threads):
     generator = runtime.generator_for(given.seed, "mad_train", config.network)
     trained, history = train(config, generator, checkpoint=Path(given.checkpoint), code=given.code)
-    save_network(snakemake.output.weights, trained)
-    store.write_json(snakemake.output.history, dataclasses.asdict(history))
+    process = provenance.process_of(snakemake)
+    save_network(snakemake.output.weights, trained, process=process)
+    store.write_json(snakemake.output.history, dataclasses.asdict(history), process=process)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from madpipe.base import runtime, store
+from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import ValidateConfig
 from madpipe.mad.records import Fit, RealSpace, Stack
 from madpipe.mad.validate import rows, score
@@ -19,5 +19,5 @@ with runtime.job(snakemake.log[0]):
     generator = runtime.generator_for(snakemake.params.seed, "mad_validate", snakemake.wildcards.sample)
     scores = score(stack, answers, objects, config, generator)
     scores["sample"] = snakemake.wildcards.sample
-    store.write_json(snakemake.output.json, scores)
+    store.write_json(snakemake.output.json, scores, process=provenance.process_of(snakemake))
     store.write_csv(snakemake.output.csv, rows(scores))

@@ -1,4 +1,4 @@
-"""Where a result comes from: a fingerprint of the code that made it, versions, git commit, date."""
+"""Where a result comes from: the code that made it, module by module, its inputs, versions, git commit, date."""
 
 import ast
 import datetime
@@ -8,10 +8,10 @@ import json
 import os
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 _ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package
 _PACKAGE = "madpipe"
@@ -26,6 +26,18 @@ _LIBRARIES = (
     "xraydb",
     "xraylib",
 )
+_PLACES = ("caption", "checkpoint")  # parameters that say where a job writes, not what
+
+
+@runtime_checkable
+class Job(Protocol):
+    """What a workflow hands a job's script, as far as its results depend on it."""
+
+    rule: str
+    wildcards: Any
+    params: Any
+    input: Any
+    output: Any
 
 
 def module_path(module: str) -> Path:
@@ -69,6 +81,42 @@ def fingerprint(*modules: str) -> str:
     return digest.hexdigest()[:16]
 
 
+def code_of(*modules: str) -> str:
+    """Name the modules, then their fingerprint: what a result states as its code."""
+    return " ".join([*modules, fingerprint(*modules)])
+
+
+def digests(*modules: str) -> dict[str, str]:
+    """Hash each of the modules, and of those that they import, by itself, less comments, docstrings and layout.
+
+    Raises
+    ------
+    FileNotFoundError
+        One of them is no module of the package.
+    """
+    return {name: hashlib.sha256(_code(*_stamped(name)).encode()).hexdigest()[:8] for name in closure(*modules)}
+
+
+def file_digest(path: str | Path) -> str:
+    """Hash a file's content."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def input_name(path: str | Path, output: str | Path) -> str:
+    """Name an input without telling where this machine keeps it: from its output's folder, or by its name alone.
+
+    The first is for results, which stay together when their folder is moved. A file of the package is named from the
+    package on, measured data, which a relative output has by an absolute path, by their name.
+    """
+    path, output = Path(path), Path(output)
+    if path.is_relative_to(_ROOT / _PACKAGE):
+        return path.relative_to(_ROOT).as_posix()
+    if path.is_absolute() and not output.is_absolute():
+        return path.name
+    return Path(os.path.relpath(path, output.parent)).as_posix()
+
+
 def _stamped(module: str) -> tuple[Path, int]:
     """Give a module's file and the time of its last change: an edited file is another entry of the caches."""
     path = module_path(module)
@@ -108,7 +156,9 @@ def git_commit() -> str:
 
 
 def _git(*words: str) -> str:
-    """Answer of a git command, empty where there is none."""
+    """Answer of a git command, empty where there is none; an installed package lies in no checkout of its own."""
+    if _ROOT.name in ("site-packages", "dist-packages"):
+        return ""
     try:
         done = subprocess.run(["git", *words], cwd=_ROOT, capture_output=True, text=True, check=False)
     except OSError:
@@ -117,9 +167,14 @@ def _git(*words: str) -> str:
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, this package and the libraries that numbers depend on."""
-    named = {name: importlib.metadata.version(name) for name in (_PACKAGE, *_LIBRARIES)}
-    return {"python": platform.python_version(), **named}
+    """Versions of Python, this package and the libraries that numbers depend on; Snakemake's where it is installed."""
+    found = {"python": platform.python_version()}
+    for name in (_PACKAGE, *_LIBRARIES):
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
 
 
 def date() -> str:
@@ -128,12 +183,45 @@ def date() -> str:
     return datetime.datetime.fromtimestamp(int(seconds), tz=datetime.UTC).isoformat()
 
 
-def process(parameters: Mapping[str, Any]) -> dict[str, str]:
-    """Describe the process that makes a file, for NXprocess: program, version, date, parameters as JSON."""
-    note = {"parameters": dict(parameters), "versions": versions(), "git_commit": git_commit()}
+def process(
+    parameters: Mapping[str, Any],
+    *,
+    output: str | Path | None = None,
+    inputs: Iterable[str | Path] = (),
+    **about: Any,
+) -> dict[str, str]:
+    """Describe the process that makes a file, for NXprocess: program, version, date, and all else as JSON in note_1.
+
+    Parameters
+    ----------
+    parameters:
+        What the process was told. Where ``code`` names modules (:func:`code_of`), each of them and of those they
+        import is hashed too, so that whoever compares can name the one that changed.
+    output:
+        What is made, or the first of it; inputs are named from its folder.
+    inputs:
+        What it is made from: names (:func:`input_name`) and hashes are kept.
+    about:
+        Whatever else is to be kept.
+    """
+    modules = str(parameters.get("code", "")).split()[:-1]
+    note = {
+        "parameters": {name: value for name, value in parameters.items() if name not in _PLACES},
+        "modules": digests(*modules),
+        "inputs": {input_name(path, output or path): file_digest(path) for path in inputs if Path(path).is_file()},
+        "versions": versions(),
+        "git_commit": git_commit(),
+        **about,
+    }
     return {
         "program": _PACKAGE,
         "version": importlib.metadata.version(_PACKAGE),
         "date": date(),
         "note_1": json.dumps(note, sort_keys=True, default=str),
     }
+
+
+def process_of(job: Job) -> dict[str, str]:
+    """Describe a workflow's job: its rule and wildcards, what it was told, its code and its inputs."""
+    about = {"rule": job.rule, "wildcards": dict(job.wildcards.items())}
+    return process(dict(job.params.items()), output=job.output[0], inputs=list(job.input), **about)

@@ -39,6 +39,21 @@ def fix_threads(count: int) -> None:
     torch.set_flush_denormal(True)
 
 
+def require_threads(count: int) -> None:
+    """Refuse to go on with another number of CPU threads than the result is to be made with.
+
+    Raises
+    ------
+    InputError
+        torch has another number of threads.
+    """
+    if torch.get_num_threads() != count:
+        raise InputError(
+            f"this result is made with {count} CPU threads, which are part of it; torch has {torch.get_num_threads()}; "
+            f"call madpipe.base.runtime.fix_threads({count}) first, or change `threads` in the configuration."
+        )
+
+
 def log_to(path: str | Path) -> None:
     """Send log lines to a job's log file, and to the terminal too."""
     Path(path).parent.mkdir(parents=True, exist_ok=True)

@@ -385,8 +385,9 @@ def tree(path: str | Path, visit: Callable[[str, str], None]) -> None:
         visit(name, description)
 
 
-def write_json(path: str | Path, content: Any) -> None:
-    """Write plain values as JSON, whole or not at all; numbers that JSON cannot hold are refused."""
+def write_json(path: str | Path, content: Any, *, process: Mapping[str, str] | None = None) -> None:
+    """Write plain values, a process as their key of this name, as JSON, whole or not at all; NaN is refused."""
+    content = {**content, "process": {**process, "note_1": json.loads(process["note_1"])}} if process else content
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
 

@@ -79,7 +79,7 @@ def table(runs: Sequence[Mapping[str, Any]], refined: bool = True) -> list[dict[
     Parameters
     ----------
     runs:
-        Scores of every training with its ``variant``, ``seed`` and ``seconds``.
+        Scores of every training with its ``variant`` and ``seed``.
     refined:
         Of the refined answers, else of the predictions.
     """
@@ -89,11 +89,7 @@ def table(runs: Sequence[Mapping[str, Any]], refined: bool = True) -> list[dict[
     rows = []
     for name in names:
         own = [run for run in runs if run["variant"] == name]
-        row: dict[str, Any] = {
-            "variant": name,
-            "trainings": len(own),
-            "seconds": _mean([run["seconds"] for run in own])[0],
-        }
+        row: dict[str, Any] = {"variant": name, "trainings": len(own)}
         row["coverage_68"] = _mean([run[which]["coverage_68"] for run in own])[0]
         overall = []
         for shell, values in base[0][which]["shells"].items():

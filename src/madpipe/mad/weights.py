@@ -1,6 +1,7 @@
 """A trained network with what it was trained for: one file, refused where it does not fit the data."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -106,8 +107,8 @@ class TrainedNetwork:
         return replace(self, about={**self.about, **facts})
 
 
-def save_network(path: str | Path, trained: TrainedNetwork) -> None:
-    """Write a trained network, whole or not at all, the same bytes for the same network."""
+def save_network(path: str | Path, trained: TrainedNetwork, *, process: Mapping[str, str] | None = None) -> None:
+    """Write a trained network and who made it, whole or not at all, the same bytes for the same network."""
     tensors = {_STATE + name: tensor.contiguous() for name, tensor in trained.state.items()}
     tensors |= {name: tensor.contiguous() for name, tensor in trained.calibration.items()}
     about = {
@@ -115,6 +116,7 @@ def save_network(path: str | Path, trained: TrainedNetwork) -> None:
         "config": trained.config.model_dump(mode="json"),
         "fingerprint": trained.fingerprint,
         "about": trained.about,
+        **({"process": dict(process)} if process is not None else {}),
     }
     content = save(tensors, {_KEY: json.dumps(about, sort_keys=True)})
     with whole_file(Path(path)) as temporary:

@@ -25,7 +25,7 @@ def run_plan(
     outputs:
         Files to write: the figure (.pdf, with .png and .txt beside it), the numbers (.json).
     process:
-        Provenance of the figure.
+        Provenance of both.
 
     Raises
     ------
@@ -39,7 +39,7 @@ def run_plan(
     made = plan(**given)
     for name in outputs:
         if Path(name).suffix == ".json":
-            store.write_json(name, asdict(made))
+            store.write_json(name, asdict(made), process=process)
         else:
             picture = planning(made, atom_of(made.element, made.edge, made.q, given.get("spectrum")))
             save(picture.figure, name, process or {}, caption=picture.caption)

@@ -82,9 +82,10 @@ def score_suite(
     Returns
     -------
     :
-        Plain values. ``seconds`` and ``points`` are those of the answers alone. Each of ``sets`` has ``rows`` (by
-        shell and quantity; rows with ``control`` hold quantities whose truth is zero, to which no error is relative),
-        ``reliability`` (shares of points within :data:`LEVELS` standard errors), ``stacks`` and ``refused``.
+        Plain values, the same in every run; the time that the answers alone took is logged. Each of ``sets`` has
+        ``rows`` (by shell and quantity; rows with ``control`` hold quantities whose truth is zero, to which no error
+        is relative), ``reliability`` (shares of points within :data:`LEVELS` standard errors), ``stacks`` and
+        ``refused``.
 
     Raises
     ------
@@ -104,18 +105,18 @@ def score_suite(
             scored.refused.append({"case": case, "reason": str(error)})
             log.warning("%s refuses %s/%s: %s", method, name, case, error)
             continue
-        taken = time.perf_counter() - start
-        seconds, points = seconds + taken, points + fit.f_total.size
+        seconds, points = seconds + time.perf_counter() - start, points + fit.f_total.size
         tallies = _tallies(stack, fit)
         for key, tally in tallies.items():
             scored.tallies.setdefault(key, []).append(tally)
         draws = generator_for(0, "mad_compare", name, case)  # the same for every method
         about = _about(stack, fit, config, draws)
-        scored.stacks.append({"case": case, "seconds": taken, **about, "sums": _kept_sums(tallies)})
+        scored.stacks.append({"case": case, **about, "sums": _kept_sums(tallies)})
     if not points:
         reasons = [refusal["reason"] for scored in sets.values() for refusal in scored.refused]
         raise InputError(f"{method} answers no stack of the test suite; {reasons[0] if reasons else 'none came.'}")
-    return {"method": method, "seconds": seconds, "points": points, "sets": {s: _summary(sets[s]) for s in sets}}
+    log.info("%s: %d points answered in %.2f s", method, points, seconds)
+    return {"method": method, "points": points, "sets": {s: _summary(sets[s]) for s in sets}}
 
 
 def compare(results: Mapping[str, _Row], reference: str = "exact") -> list[_Row]:

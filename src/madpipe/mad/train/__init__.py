@@ -10,7 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from madpipe.base import training
-from madpipe.base.runtime import device, log, reproducible
+from madpipe.base.runtime import device, log, reproducible, require_threads
 from madpipe.base.training import History, Schedule
 from madpipe.mad.cone import unknowns
 from madpipe.mad.config import TrainConfig
@@ -81,8 +81,10 @@ def train(
     Raises
     ------
     InputError
-        The prior names an impossible particle, the checkpoint is none, or the training diverges.
+        The prior names an impossible particle, the checkpoint is none, the training diverges, or torch runs with
+        another number of threads than the configuration's.
     """
+    require_threads(config.threads)
     name = _fingerprint(config, generator, code)
     source = _source(config, 0, config.particles, config.volumes, generator, "training")
     held_out = _source(

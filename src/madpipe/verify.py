@@ -1,0 +1,244 @@
+"""Which results are stale, and why: each file's own account of its making beside today's code, configuration, inputs.
+
+Only the files are asked, and the package that is installed; Snakemake is not needed, nor its notes of the run.
+"""
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import madpipe
+from madpipe.base import provenance
+from madpipe.base.config import dropped_nulls, merge, read_yaml, validate
+from madpipe.base.errors import InputError
+from madpipe.base.origin import BESIDE, READERS, Origin, read_origin
+from madpipe.config import Config
+from madpipe.mad.sections import SECTIONS, rule_s_own
+
+_PACKAGES = Path(madpipe.__file__).parents[1]
+_NAMED = 4  # of the changed modules or keys, the rest is counted
+_GONE = "absent"
+
+
+@dataclass(frozen=True)
+class Verified:
+    """What is known of one file."""
+
+    path: Path
+    reasons: tuple[str, ...] = ()  # why it is stale
+    unknown: tuple[str, ...] = ()  # what could not be compared
+
+
+@dataclass
+class _Run:
+    """All that the files of one folder are compared with; what was found out is kept."""
+
+    settings: Mapping[str, Any] | None
+    digests: dict[Path, str] = field(default_factory=dict)
+    verified: dict[Path, Verified] = field(default_factory=dict)
+    modules: dict[tuple[str, ...], dict[str, str] | None] = field(default_factory=dict)
+    versions: Counter[str] = field(default_factory=Counter)
+
+    def digest(self, path: Path) -> str:
+        """Hash a file once."""
+        if path not in self.digests:
+            self.digests[path] = provenance.file_digest(path)
+        return self.digests[path]
+
+
+def settings_of(folder: Path, overlays: list[str]) -> dict[str, Any] | None:
+    """Give the configuration that results are compared with, as plain values.
+
+    That which lies beside the results as config.yaml; overlays, where any are named, are laid over the default
+    configuration instead, as Snakemake's ``--configfile`` does.
+
+    Raises
+    ------
+    InputError
+        One of them is no valid configuration.
+    """
+    beside = folder / "config.yaml"
+    if not overlays and not beside.is_file():
+        return None
+    values: dict[str, Any] = _default() if overlays else {}
+    for path in overlays or [str(beside)]:
+        values = merge(values, read_yaml(path))
+    return _plain(validate(Config, dropped_nulls(values)))
+
+
+def _default() -> dict[str, Any]:
+    """Default configuration, as plain values of what differs from the models' own defaults."""
+    return _plain(madpipe.config.DEFAULT)
+
+
+def _plain(settings: Config) -> dict[str, Any]:
+    """Plain values, as the rules hand them to their jobs."""
+    return settings.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def verify(folder: str | Path, settings: Mapping[str, Any] | None) -> tuple[list[Verified], list[str]]:
+    """Compare every result below a folder with today's code, a configuration and the inputs as they lie there.
+
+    Parameters
+    ----------
+    folder:
+        Results, moved or not.
+    settings:
+        From :func:`settings_of`; None compares no configuration.
+
+    Returns
+    -------
+    :
+        Each file in the order of its name, and how the versions of libraries differ, which makes nothing stale.
+
+    Raises
+    ------
+    InputError
+        No such folder, or no results in it.
+    """
+    folder = Path(folder)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: verify needs a folder of results; there is none; check the path.")
+    run = _Run(settings)
+    kinds = {*READERS, *BESIDE}
+    paths = sorted(path for path in folder.rglob("*") if path.suffix in kinds and not path.name.startswith("."))
+    if not paths:
+        raise InputError(f"{folder}: verify needs results; no file of {', '.join(sorted(kinds))} came; check the path.")
+    found = [replace(_verified(path, run), path=path) for path in paths]
+    return found, [f"{change} ({count} files)" for change, count in sorted(run.versions.items())]
+
+
+def in_words(found: Sequence[Verified], versions: Sequence[str]) -> Iterator[str]:
+    """Give a line for each result that is stale or unknown, files of one name and fate together, and the sum."""
+    alike: dict[tuple[Path, tuple[str, ...], tuple[str, ...]], list[str]] = {}
+    for one in found:
+        alike.setdefault((one.path.with_suffix(""), one.reasons, one.unknown), []).append(one.path.suffix)
+    for (stem, reasons, unknown), suffixes in alike.items():
+        if reasons or unknown:
+            name = f"{stem}{suffixes[0]}" if len(suffixes) == 1 else f"{stem}{{{','.join(suffixes)}}}"
+            yield f"{'stale' if reasons else 'unknown'}: {name}: {'; '.join([*reasons, *unknown])}"
+    yield from (f"versions differ: {change}" for change in versions)
+    stale = sum(bool(one.reasons) for one in found)
+    unknown = sum(bool(one.unknown) and not one.reasons for one in found)
+    yield f"{len(found)} files: {stale} stale, {unknown} unknown, {len(found) - stale - unknown} up to date"
+
+
+def _verified(path: Path, run: _Run) -> Verified:
+    """Find out about one file, once; its inputs first."""
+    place = path.resolve()
+    if place not in run.verified:
+        run.verified[place] = Verified(path)  # whoever asks meanwhile goes round in a circle
+        run.verified[place] = _compared(path, run)
+    return run.verified[place]
+
+
+def _compared(path: Path, run: _Run) -> Verified:
+    """Compare one file."""
+    try:
+        origin = read_origin(path)
+    except InputError as error:
+        return Verified(path, reasons=(f"damaged: {error}",))
+    note = origin.get("note_1", {})
+    if "modules" not in note:
+        return Verified(path, unknown=("does not say how it was made",))
+    run.versions.update(_version_changes(note.get("versions", {})))
+    reasons = [*_code_changes(note, run), *_config_changes(note, run)]
+    unknown: list[str] = []
+    for name, digest in note["inputs"].items():
+        _compare_input(path, name, digest, note, run, reasons, unknown)
+    return Verified(path, tuple(reasons), tuple(unknown))
+
+
+def _version_changes(made_with: Mapping[str, str]) -> list[str]:
+    """Libraries whose version differs from today's."""
+    today = provenance.versions()
+    both = made_with.keys() & today.keys()
+    return [f"{name} {made_with[name]} -> {today[name]}" for name in both if made_with[name] != today[name]]
+
+
+def _code_changes(note: Origin, run: _Run) -> Iterator[str]:
+    """Modules that have changed, come or gone since."""
+    roots = tuple(str(note["parameters"].get("code", "")).split()[:-1])
+    if roots not in run.modules:
+        try:
+            run.modules[roots] = provenance.digests(*roots)
+        except FileNotFoundError:
+            run.modules[roots] = None
+    today, then = run.modules[roots], note["modules"]
+    if today is None:
+        yield f"code changed: {' or '.join(roots)} is gone"
+        return
+    changed = sorted(name for name in then.keys() | today.keys() if then.get(name) != today.get(name))
+    if changed:
+        yield f"code changed: {_some(changed)}"
+
+
+def _config_changes(note: Origin, run: _Run) -> Iterator[str]:
+    """Keys of the configuration that a rule's parameters came from and that say something else by now."""
+    rule, wildcards, parameters = note.get("rule"), note.get("wildcards", {}), note["parameters"]
+    if run.settings is None or rule not in SECTIONS:
+        return
+    own = rule_s_own(rule, wildcards)
+    changed = []
+    for name, pattern in SECTIONS[rule].items():
+        key = pattern.format(**wildcards)
+        if name in parameters and parameters[name] != {}:  # an empty section is one that the job did not need
+            changed += _differences(key, parameters[name], _value(run.settings, key), own)
+    if changed:
+        yield f"config changed: {_some(changed)}"
+
+
+def _value(settings: Mapping[str, Any], key: str) -> Any:
+    """Look a dotted key up; None where there is nothing."""
+    value: Any = settings
+    for word in key.split("."):
+        value = value.get(word) if isinstance(value, Mapping) else None
+    return value
+
+
+def _differences(key: str, then: Any, now: Any, own: tuple[str, ...]) -> Iterator[str]:
+    """Each key below one that differs: from what to what."""
+    if key in own or then == now:
+        return
+    if isinstance(then, Mapping) and isinstance(now, Mapping):
+        for name in sorted(then.keys() | now.keys()):
+            yield from _differences(f"{key}.{name}", then.get(name), now.get(name), own)
+    else:
+        yield f"{key} {_in_words(then)} -> {_in_words(now)}"
+
+
+def _in_words(value: Any) -> str:
+    """Write a value of the configuration, shortened."""
+    text = _GONE if value is None else json.dumps(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _some(names: list[str]) -> str:
+    """Join the first few names."""
+    more = len(names) - _NAMED
+    return ", ".join(names[:_NAMED]) + (f" and {more} more" if more > 0 else "")
+
+
+def _compare_input(
+    path: Path, name: str, digest: str, note: Origin, run: _Run, reasons: list[str], unknown: list[str]
+) -> None:
+    """Compare one input of a file with what it was: its content, and whether it is itself stale."""
+    found = _input_path(path, name, note, run)
+    if found is None:
+        unknown.append(f"input {name} is not at hand")
+    elif run.digest(found) != digest:
+        reasons.append(f"input changed: {name}")
+    elif found.suffix in READERS and not found.is_relative_to(_PACKAGES) and _verified(found, run).reasons:
+        reasons.append(f"input is stale: {name}")
+
+
+def _input_path(path: Path, name: str, note: Origin, run: _Run) -> Path | None:
+    """Find an input: in the package, from its output's folder, or where the configuration says that it was measured."""
+    sample = note.get("wildcards", {}).get("sample", "")
+    section = _value(run.settings or {}, f"mad.samples.{sample}") or {}
+    measured = [file for file in (*section.get("path", ()), section.get("spectrum", "")) if Path(file).name == name]
+    places = [_PACKAGES / name, path.parent / name, *map(Path, measured)]
+    return next((place.resolve() for place in places if place.is_file()), None)
