@@ -2,12 +2,13 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all setup test smoke testsuite ablation photons weights report bench lint lock docs clean help
+.PHONY: all setup test smoke testsuite ablation photons weights paper costs report bench lint lock docs clean help
 
 BIN := .venv/bin
 STAMP := .venv/.installed
 SNAKEMAKE := $(BIN)/snakemake --cores all
 REPORT := results/report.html
+PAPER := all results/paper/mad/figures/ablation.pdf --configfile config/weights.yaml config/paper.yaml
 TORCH := torch==2.13.0
 IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
 
@@ -56,6 +57,19 @@ photons: setup  ## retrieve particles at four photon budgets by every route, and
 weights: setup  ## train the weights that come with madpipe anew, and put them into the package
 	$(SNAKEMAKE) --configfile config/weights.yaml -- results/weights/mad/network/weights.safetensors
 	cp results/weights/mad/network/weights.safetensors src/madpipe/mad/weights.safetensors
+
+paper: setup  ## run the published configuration: a training (a GPU's work), the whole suite, ablation, every figure
+	$(SNAKEMAKE) $(PAPER)
+	$(SNAKEMAKE) $(PAPER) --report results/paper/report.html
+
+# One training of the ablation stands for all; 450 s is what the network's training took on one H200 (docs/costs.md).
+costs: setup  ## measure what the steps cost on data of several sizes, and estimate the published run from that
+	$(SNAKEMAKE) results/sizes/mad/ablation/0_0.json --configfile config/sizes.yaml
+	$(SNAKEMAKE) --configfile config/sizes.yaml
+	$(SNAKEMAKE) $(PAPER) --dry-run --forceall > results/sizes/paper.txt 2>&1
+	$(BIN)/python benchmarks/costs.py results/sizes/logs/jobs.csv --plan results/sizes/paper.txt \
+	  --config config/weights.yaml config/paper.yaml --told "mad_train network=450" -o results/sizes/costs
+	@cat results/sizes/costs/costs.md
 
 report: setup  ## write results/report.html from the finished results
 	$(SNAKEMAKE) --report $(REPORT)

@@ -20,6 +20,7 @@ include: "workflow/rules/config.smk"
 include: "workflow/rules/mad_samples.smk"
 include: "workflow/rules/mad.smk"
 include: "workflow/rules/mad_figures.smk"
+include: "workflow/rules/overview.smk"
 
 
 rule all:
@@ -27,4 +28,5 @@ rule all:
     default_target: True
     input:
         MAD_TARGETS,
+        OVERVIEW,
         f"{RESULTS}/config.yaml",

@@ -1,6 +1,8 @@
 """The DAG: it resolves, switches add exactly the rules they should, the smoke run makes everything, edits rerun what
 they touch and nothing else. Runs on a copy of the checkout, so that nothing here disturbs the user's results."""
 
+import csv
+import html
 import json
 import os
 import re
@@ -16,6 +18,7 @@ import yaml
 from madpipe import config as configuration
 from madpipe.base.config import dropped_nulls, merge, read_yaml, to_yaml, validate
 from madpipe.base.origin import BESIDE, READERS, read_origin
+from madpipe.mad.figures import FIGURES, of_one_sample
 from madpipe.mad.sections import SECTIONS
 from madpipe.mad.variants import VARIANTS
 
@@ -123,7 +126,7 @@ def test_default_run_holds_every_step(project):
 def test_a_step_adds_its_own_rules_only(project, steps, added):
     samples = {**NOTHING_ELSE, "p9": None, "alone": {"dimensions": 2, "grid": 32, "steps": steps}}
     jobs = planned(project, *overlay(project, {"mad": {"samples": samples, "testsuite": {"sets": []}}}))
-    frame = {"all", "resolved_config", "mad_figures", "mad_sample_figures"}
+    frame = {"all", "resolved_config", "mad_figures", "mad_sample_figures", "mad_overview", "runtimes"}
     assert set(jobs) - frame == added
 
 
@@ -151,6 +154,24 @@ def test_composition_is_drawn_against_photons_where_there_are_three_budgets(proj
     assert jobs["mad_retrieve"] == 8
     assert jobs["mad_retrieve_apart"] == 16
     assert jobs["mad_figures"] == 1
+
+
+def test_the_paper_holds_the_photon_study_the_suite_and_every_figure(project):
+    """What paper.yaml repeats of other overlays, which take away the samples that it keeps, is theirs."""
+    paper, photons, suite = (
+        dropped_nulls(read_yaml(ROOT / "config" / f"{name}.yaml"))["mad"] for name in ("paper", "photons", "suite")
+    )
+    assert paper["samples"].items() >= photons["samples"].items()
+    assert paper["testsuite"] == suite["testsuite"]
+    for name in ("faint", "bright"):
+        assert paper["samples"][name] == suite["samples"][name]
+    ablation = "results/paper/mad/figures/ablation.pdf"
+    jobs = planned(project, "all", ablation, "--configfile", "config/weights.yaml", "config/paper.yaml")
+    assert jobs["mad_train"] == 2  # madpipe's network and the reference design
+    assert jobs["mad_retrieve"] == 2 + 1 + len(photons["samples"])
+    assert jobs["mad_compare"] == len(suite["testsuite"]["methods"])
+    assert jobs["mad_ablate"] == 3 * len(VARIANTS)
+    assert jobs["mad_figures"] == sum(not of_one_sample(name) for name in FIGURES)
 
 
 def test_the_ablation_runs_when_asked_for_only(project):
@@ -338,12 +359,73 @@ def test_an_edit_of_the_loss_reruns_training_and_what_follows(smoke):
     assert jobs["mad_retrieve_apart"] == 4  # two routes of two samples, from the network's answers alone
 
 
-def test_report_prints_the_captions_numbers(smoke):
+@pytest.fixture(scope="module")
+def report(smoke):
+    """The report of the smoke run."""
     snakemake(smoke, *SMOKE, "--report", "report.html")
-    report = (smoke / "report.html").read_text()
+    return smoke / "report.html"
+
+
+def test_report_prints_the_captions_numbers(smoke, report):
     caption = (smoke / "results" / "smoke" / "mad" / "figures" / "r_factor.txt").read_text()
     number = re.search(r"\d\.\d+", caption)[0]
-    assert number in report
+    assert number in report.read_text()
+
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+
+
+@pytest.fixture(scope="module")
+def tour(report):
+    """What a reader of the report sees in a browser without network, who clicks on everything once."""
+    if CHROMIUM is None:
+        pytest.skip("no chromium on the path: the report is not opened in a browser (apt install chromium)")
+    head = "<head><script>var seen = {errors: [], results: []};</script>"
+    script = (ROOT / "tests" / "report_tour.js").read_text()
+    page = report.with_name("toured.html")
+    page.write_text(f"{report.read_text().replace('<head>', head, 1)}<script>{script}</script>")
+    words = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={report.parent / 'chromium'}"]
+    words += ["--proxy-server=127.0.0.1:9", "--enable-logging=stderr", "--v=0", "--window-size=1600,1000"]
+    words += ["--virtual-time-budget=120000", "--dump-dom", page.as_uri()]
+    done = subprocess.run([CHROMIUM, *words], capture_output=True, text=True, check=True, timeout=300)
+    found = re.search(r'<pre id="seen">(.*?)</pre>', done.stdout, re.DOTALL)
+    assert found, done.stderr[-3000:]
+    # Snakemake's own remark that its style sheet is not meant for production
+    console = [line for line in done.stderr.splitlines() if "CONSOLE" in line and "tailwindcss" not in line]
+    return {**json.loads(html.unescape(found[1])), "console": console}
+
+
+def test_the_report_opens_without_network_and_without_an_error(tour):
+    assert (tour["errors"], tour["console"], tour["fetched"]) == ([], [], [])
+
+
+def test_every_figure_shows_in_the_report_and_its_caption_has_numbers(smoke, tour):
+    figures = smoke / "results" / "smoke" / "mad" / "figures"
+    drawn = {str(path.relative_to(smoke)) for path in figures.rglob("*.png")}
+    shown = {one["path"]: one for one in tour["results"] if one["isImage"]}
+    assert set(shown) == drawn
+    for path, one in shown.items():
+        assert (one["source"], one["width"] > 300) == ("data:", True), path
+        assert re.search(r"\d", one["caption"]), path
+
+
+def test_the_report_begins_with_checks_rule_graph_and_runtimes(smoke, tour):
+    checks = json.loads((smoke / "results" / "smoke" / "mad" / "overview.json").read_text())
+    own = [check for check in checks if not check["compared"]]
+    assert f"{sum(check['passed'] for check in own)} of {len(own)} checks pass" in tour["landing"]
+    assert {check["sample"] for check in checks} == set(planned_samples(smoke))
+    assert tour["graph"]["width"] > 100
+    assert {"mad_simulate", "mad_fit", "mad_validate", "mad_overview"} <= set(tour["graph"]["rules"])
+    rows = list(csv.DictReader((smoke / "results" / "smoke" / "logs" / "runtimes.csv").open()))
+    assert {row["rule"]: int(row["jobs"]) for row in rows}["mad_fit"] == len(planned_samples(smoke))
+    assert all(row["rule"] in tour["landing"] and float(row["seconds"]) > 0 for row in rows)
+    pages = {one["path"]: one for one in tour["results"] if not one["isImage"]}
+    assert set(pages) == {"results/smoke/mad/overview.html", "results/smoke/logs/runtimes.html"}
+
+
+def planned_samples(smoke):
+    """Samples of the smoke run that have been scored."""
+    return [path.parent.name for path in (smoke / "results" / "smoke" / "mad").glob("*/scores.json")]
 
 
 def test_a_failing_job_names_its_log_and_the_log_says_why(smoke):

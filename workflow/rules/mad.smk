@@ -285,6 +285,8 @@ rule mad_ablation:
         csv=f"{DATA}/ablation/table.csv",
     log:
         f"{MAD_LOGS}/ablation/table.log",
+    benchmark:
+        f"{MAD_LOGS}/ablation/table.tsv"
     conda:
         CONDA
     params:

@@ -14,6 +14,8 @@ rule mad_figures:
         caption=f"{FIGURES}/{{figure}}.txt",
     log:
         f"{MAD_LOGS}/figures/{{figure}}.log",
+    benchmark:
+        f"{MAD_LOGS}/figures/{{figure}}.tsv"
     wildcard_constraints:
         figure=one_of(SHARED),
     conda:
@@ -42,6 +44,8 @@ rule mad_sample_figures:
         caption=f"{FIGURES}/{{sample}}/{{figure}}.txt",
     log:
         f"{MAD_LOGS}/figures/{{sample}}_{{figure}}.log",
+    benchmark:
+        f"{MAD_LOGS}/figures/{{sample}}_{{figure}}.tsv"
     wildcard_constraints:
         sample=one_of(SAMPLES),
         figure=one_of(OF_ONE_SAMPLE),

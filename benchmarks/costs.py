@@ -1,0 +1,121 @@
+"""Costs of jobs that ran, and what another configuration would cost: tables and a figure. `make costs` calls it."""
+
+import argparse
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import reduce
+from pathlib import Path
+
+from madpipe.base import provenance
+from madpipe.base.config import dropped_nulls, merge, read_yaml, validate
+from madpipe.base.costs import Cost, costs_from_csv, machine
+from madpipe.base.estimate import Estimate, Job, estimate, followers, jobs_from_dry_run, makespan, tails
+from madpipe.base.plotting import LOOKS, TWO_COLUMNS, name_panels, new_figure, save, styled
+from madpipe.config import DEFAULT, Config
+from madpipe.mad.figures.picture import Picture
+from madpipe.mad.sizes import data_sizes
+
+DRAWN = ("mad_simulate", "mad_fit", "mad_infer", "mad_retrieve", "mad_retrieve_apart", "mad_validate")
+NODES, CORES = 100, 16
+
+
+def measured_rows(costs: Sequence[Cost]) -> list[str]:
+    """Lines of the table of what was measured: one for each kind of job and size of the data."""
+    groups: dict[tuple[str, int], list[Cost]] = defaultdict(list)
+    for cost in costs:
+        groups[cost.kind, cost.size or 0].append(cost)
+    rows = []
+    for (kind, size), group in sorted(groups.items()):
+        most = [max(getattr(cost, name) or 0.0 for cost in group) for name in ("cpu_seconds", "seconds", "memory_mb")]
+        numbers = " | ".join(f"{value:.0f}" for value in most)
+        rows.append(f"| {kind} | {f'{size:,}' if size else '-'} | {len(group)} | {numbers} |")
+    return ["| jobs of | size | jobs | CPU s | wall s | MiB |", "|---|---|---|---|---|---|", *rows]
+
+
+def estimated_rows(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> list[str]:
+    """Lines of the table of what each rule would take."""
+    groups: dict[str, list[Estimate]] = defaultdict(list)
+    for job, one in zip(jobs, estimates, strict=True):
+        groups[job.rule].append(one)
+    rows = []
+    for rule, group in sorted(groups.items(), key=lambda item: -sum(one.seconds for one in item[1])):
+        hours, longest = sum(one.seconds for one in group) / 3600, max(one.seconds for one in group) / 60
+        memory = max(one.memory_mb or 0.0 for one in group)
+        how = ", ".join(sorted({one.how for one in group}))
+        rows.append(
+            f"| {rule} | {len(group)} | {hours:.2f} | {longest:.1f} | {f'{memory:.0f}' if memory else '-'} | {how} |"
+        )
+    return ["| rule | jobs | hours | longest (min) | MiB | how known |", "|---|---|---|---|---|---|", *rows]
+
+
+def total_rows(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> list[str]:
+    """Lines of the table of what the whole run would take."""
+    seconds = [one.seconds for one in estimates]
+    on_gpu = {number for number, one in enumerate(estimates) if one.how == "told"}
+    alone = {"one core and a GPU": sum(seconds), f"{CORES} cores and a GPU": makespan(jobs, seconds, CORES, on_gpu)}
+    shared = {
+        f"{NODES} nodes with a GPU, a job on each": makespan(jobs, seconds, NODES, on_gpu, NODES),
+        "longest chain of jobs": max(tails(seconds, followers(jobs))),
+    }
+    rows = [f"| {name} | {value / 3600:.2f} |" for name, value in {**alone, **shared}.items()]
+    return ["| on | hours |", "|---|---|", *rows]
+
+
+@styled
+def draw(costs: Sequence[Cost]) -> Picture:
+    """Draw CPU time [s] and peak memory [MiB] of each step against points times energies, log-log."""
+    figure = new_figure(TWO_COLUMNS, 3.4)
+    panels = list(figure.subplots(1, 2))
+    words = [f"CPU time and peak memory of single jobs against points times energies ({machine()}), one mark a job;"]
+    words.append("the start of Python and its libraries is part of both. The largest of each:")
+    for rule, look in zip(DRAWN, LOOKS, strict=True):
+        own = sorted((cost for cost in costs if cost.rule == rule and cost.size), key=lambda cost: cost.size)
+        for axes, name in zip(panels, ("cpu_seconds", "memory_mb"), strict=True):
+            known = [cost for cost in own if getattr(cost, name)]
+            marks = {**look.points(), "linestyle": ""}
+            axes.plot([cost.size for cost in known], [getattr(cost, name) for cost in known], **marks, label=rule)
+        if own:
+            last = own[-1]
+            words.append(f"{rule} of {last.size:,}: {last.cpu_seconds or 0:.0f} s, {last.memory_mb or 0:.0f} MiB.")
+    for axes, label in zip(panels, ("CPU time (s)", "peak memory (MiB)"), strict=True):
+        axes.set(xscale="log", yscale="log", xlabel="points x energies (1)", ylabel=label)
+        axes.grid(visible=True)
+    name_panels(panels, ["time", "memory"])
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    return Picture(figure, " ".join(words))
+
+
+def main() -> None:
+    """Read what ran and what would run, and write both tables and the figure."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("measured", nargs="+", help="jobs.csv of runs that were made")
+    parser.add_argument(
+        "--plan", required=True, help="what `snakemake --dry-run --forceall` printed of the run to estimate"
+    )
+    parser.add_argument("--config", nargs="+", required=True, help="its overlays, in their order")
+    parser.add_argument("--told", nargs="*", default=[], metavar="KIND=SECONDS", help="jobs on a GPU, timed elsewhere")
+    parser.add_argument("-o", "--output", required=True, help="folder")
+    words = parser.parse_args()
+    costs = [cost for file in words.measured for cost in costs_from_csv(file)]
+    base = DEFAULT.model_dump(mode="json", by_alias=True)
+    config = validate(Config, dropped_nulls(reduce(merge, map(read_yaml, words.config), base)))
+    jobs = jobs_from_dry_run(Path(words.plan).read_text(encoding="utf-8"), data_sizes(config.mad))
+    told = {kind: float(seconds) for kind, seconds in (item.split("=") for item in words.told)}
+    estimates = [estimate(job, costs, told) for job in jobs]
+    where = f"{machine()}; commit {provenance.git_commit()}."
+    tables = {
+        f"Measured on {where}": measured_rows(costs),
+        f"Estimated: {' + '.join(words.config)}": estimated_rows(jobs, estimates),
+        "Estimated, the whole run": total_rows(jobs, estimates),
+    }
+    folder = Path(words.output)
+    folder.mkdir(parents=True, exist_ok=True)
+    text = "\n".join("\n".join([title, "", *lines, ""]) for title, lines in tables.items())
+    (folder / "costs.md").write_text(text, encoding="utf-8")
+    picture = draw(costs)
+    origin = provenance.process({"measured": words.measured})
+    save(picture.figure, folder / "cost_against_size.pdf", origin, caption=picture.caption)
+
+
+if __name__ == "__main__":
+    main()
