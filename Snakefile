@@ -14,6 +14,7 @@ report: "workflow/report/workflow.rst"
 include: "workflow/rules/common.smk"
 include: "workflow/rules/config.smk"
 include: "workflow/rules/mad_samples.smk"
+include: "workflow/rules/resources.smk"
 include: "workflow/rules/mad.smk"
 include: "workflow/rules/mad_figures.smk"
 

@@ -10,6 +10,9 @@ rule mad_simulate:
         sample=one_of(SIMULATED),
     conda:
         CONDA
+    resources:
+        mem_mb=memory(800, 60),
+        runtime=minutes(10, 20),
     params:
         config=sample_parameters,
         seed=SETTINGS.seed,
@@ -32,6 +35,9 @@ rule mad_convert:
         sample=one_of(MEASURED),
     conda:
         CONDA
+    resources:
+        mem_mb=memory(1000, 40),
+        runtime=minutes(10, 5),
     params:
         config=sample_parameters,
         code=fingerprint("madpipe.mad.convert"),
@@ -51,6 +57,9 @@ rule mad_fit:
         f"{MAD_LOGS}/{{sample}}/fit.tsv"
     conda:
         CONDA
+    resources:
+        mem_mb=memory(1500, 20),
+        runtime=minutes(10, 5),
     params:
         config=parameters(MAD.fit),
         refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
@@ -73,6 +82,10 @@ rule mad_train:
     conda:
         CONDA
     threads: MAD.train.threads
+    resources:
+        mem_mb=memory(4000, values=0),
+        runtime=minutes(30, 60, TRAINING_POINTS),
+        gpu=1,
     params:
         config=training_of,
         seed=SETTINGS.seed,
@@ -96,6 +109,10 @@ rule mad_infer:
     conda:
         CONDA
     threads: MAD.infer.threads
+    resources:
+        mem_mb=memory(1500, 80),
+        runtime=minutes(10, 15),
+        gpu=1,
     params:
         config=parameters(MAD.infer),
         code=fingerprint("madpipe.mad.infer"),
@@ -116,6 +133,10 @@ rule mad_retrieve:
     conda:
         CONDA
     threads: MAD.retrieve.threads
+    resources:
+        mem_mb=memory(1500, 200),
+        runtime=minutes(30, 300),
+        gpu=1,
     params:
         config=parameters(MAD.retrieve),
         refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
@@ -145,6 +166,9 @@ rule mad_retrieve_apart:
     conda:
         CONDA
     threads: MAD.retrieve.threads
+    resources:
+        mem_mb=memory(1500, 200),
+        runtime=minutes(30, 300),
     params:
         config=parameters(MAD.retrieve),
         refine=[],
@@ -169,6 +193,9 @@ rule mad_validate:
         f"{MAD_LOGS}/{{sample}}/validate.tsv"
     conda:
         CONDA
+    resources:
+        mem_mb=memory(1000, 60),
+        runtime=minutes(10, 5),
     params:
         config=parameters(MAD.validate_),
         seed=SETTINGS.seed,
@@ -187,6 +214,9 @@ rule mad_testsuite:
         f"{MAD_LOGS}/testsuite/testsuite.tsv"
     conda:
         CONDA
+    resources:
+        mem_mb=memory(1000, values=0),
+        runtime=minutes(10, 20, SUITE_VALUES),
     params:
         config={
             key: value
@@ -214,6 +244,10 @@ rule mad_compare:
     conda:
         CONDA
     threads: MAD.infer.threads
+    resources:
+        mem_mb=memory(2000, values=0),
+        runtime=minutes(10, 15, SUITE_VALUES),
+        gpu=1,
     params:
         method=lambda wildcards: wildcards.method,
         fit=lambda wildcards: of_method(wildcards, "fit"),
@@ -255,6 +289,10 @@ rule mad_ablate:
         training=r"\d+",
     conda:
         CONDA
+    resources:
+        mem_mb=memory(4000, values=0),
+        runtime=minutes(120, values=0),
+        gpu=1,
     params:
         variant=lambda wildcards: list(VARIANTS)[int(wildcards.number)],
         training=lambda wildcards: int(wildcards.training),
@@ -285,6 +323,9 @@ rule mad_ablation:
         f"{MAD_LOGS}/ablation/table.log",
     conda:
         CONDA
+    resources:
+        mem_mb=memory(2000, values=0),
+        runtime=minutes(30, values=0),
     params:
         config=parameters(MAD.ablation),
         seed=SETTINGS.seed,

@@ -34,8 +34,9 @@ def runs(step):
 
 
 def sample_parameters(wildcards):
-    """Give the section of one sample."""
-    return parameters(SAMPLES[wildcards.sample])
+    """Give the section of one sample; how many jobs share its work changes nothing in it."""
+    section = parameters(SAMPLES[wildcards.sample])
+    return {key: value for key, value in section.items() if key != "parts"}
 
 
 def measured_files(wildcards):
@@ -142,7 +143,7 @@ if IS_COMPARED and "network_refined" in MAD.testsuite.methods:
 
 def particle_of(name):
     """Give all that a simulated sample's particle and measurement depend on, but for the photons."""
-    return SAMPLES[name].model_dump_json(exclude={"photons", "steps"})
+    return SAMPLES[name].model_dump_json(exclude={"photons", "steps", "parts"})
 
 
 FRAMES = [
