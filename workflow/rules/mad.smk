@@ -46,9 +46,11 @@ rule mad_convert:
 
 
 rule mad_fit:
-    """Solve the MAD equation in every Q point."""
+    """Solve the MAD equation in every Q point, or put the parts together that other jobs solved."""
     input:
         stack=f"{DATA}/{{sample}}/stack.h5",
+        parts=parts_of("fit"),
+        nuisance=nuisance_of_parts,
     output:
         f"{DATA}/{{sample}}/fit.h5",
     log:
@@ -63,9 +65,58 @@ rule mad_fit:
     params:
         config=parameters(MAD.fit),
         refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
-        code=fingerprint("madpipe.mad.volume"),
+        code=fingerprint("madpipe.mad.parts"),
     script:
         "../scripts/mad_fit.py"
+
+
+rule mad_refine:
+    """Refine the nuisances that the parts of a fit share."""
+    input:
+        stack=f"{DATA}/{{sample}}/stack.h5",
+    output:
+        temp(f"{DATA}/{{sample}}/parts/nuisance.h5"),
+    log:
+        f"{MAD_LOGS}/{{sample}}/refine.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/refine.tsv"
+    conda:
+        CONDA
+    resources:
+        mem_mb=memory(2500),
+        runtime=minutes(30),
+    params:
+        config=parameters(MAD.fit),
+        refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
+        code=fingerprint("madpipe.mad.parts"),
+    script:
+        "../scripts/mad_refine.py"
+
+
+rule mad_fit_part:
+    """Solve the MAD equation in some of the Q points."""
+    input:
+        stack=f"{DATA}/{{sample}}/stack.h5",
+        nuisance=nuisance_of_parts,
+    output:
+        temp(f"{DATA}/{{sample}}/parts/fit_{{part}}.h5"),
+    log:
+        f"{MAD_LOGS}/{{sample}}/fit_{{part}}.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/fit_{{part}}.tsv"
+    wildcard_constraints:
+        part=r"\d+",
+    conda:
+        CONDA
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10, 5),
+    params:
+        config=parameters(MAD.fit),
+        parts=lambda wildcards: SAMPLES[wildcards.sample].parts,
+        code=fingerprint("madpipe.mad.parts"),
+    script:
+        "../scripts/mad_fit_part.py"
 
 
 rule mad_train:
@@ -96,10 +147,11 @@ rule mad_train:
 
 
 rule mad_infer:
-    """Answer every Q point with the network."""
+    """Answer every Q point with the network, or from the parts of its prediction that other jobs made."""
     input:
         stack=f"{DATA}/{{sample}}/stack.h5",
         weights=WEIGHTS,
+        parts=parts_of("inferred"),
     output:
         f"{DATA}/{{sample}}/inferred.h5",
     log:
@@ -110,7 +162,7 @@ rule mad_infer:
         CONDA
     threads: MAD.infer.threads
     resources:
-        mem_mb=memory(1500, 80),
+        mem_mb=memory(4000, 80),
         runtime=minutes(10, 15),
         gpu=1,
     params:
@@ -118,6 +170,34 @@ rule mad_infer:
         code=fingerprint("madpipe.mad.infer"),
     script:
         "../scripts/mad_infer.py"
+
+
+rule mad_infer_part:
+    """Run some of the network's passes over a sample."""
+    input:
+        stack=f"{DATA}/{{sample}}/stack.h5",
+        weights=WEIGHTS,
+    output:
+        temp(f"{DATA}/{{sample}}/parts/inferred_{{part}}.h5"),
+    log:
+        f"{MAD_LOGS}/{{sample}}/infer_{{part}}.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/infer_{{part}}.tsv"
+    wildcard_constraints:
+        part=r"\d+",
+    conda:
+        CONDA
+    threads: MAD.infer.threads
+    resources:
+        mem_mb=memory(4000, 60),
+        runtime=minutes(10, 15),
+        gpu=1,
+    params:
+        config=parameters(MAD.infer),
+        parts=lambda wildcards: SAMPLES[wildcards.sample].parts,
+        code=fingerprint("madpipe.mad.infer"),
+    script:
+        "../scripts/mad_infer_part.py"
 
 
 rule mad_retrieve:
@@ -134,7 +214,7 @@ rule mad_retrieve:
         CONDA
     threads: MAD.retrieve.threads
     resources:
-        mem_mb=memory(1500, 200),
+        mem_mb=memory(4000, 200),
         runtime=minutes(30, 300),
         gpu=1,
     params:
@@ -245,7 +325,7 @@ rule mad_compare:
         CONDA
     threads: MAD.infer.threads
     resources:
-        mem_mb=memory(2000, values=0),
+        mem_mb=memory(4000, values=0),
         runtime=minutes(10, 15, SUITE_VALUES),
         gpu=1,
     params:

@@ -39,6 +39,24 @@ def sample_parameters(wildcards):
     return {key: value for key, value in section.items() if key != "parts"}
 
 
+def parts_of(step):
+    """Give the input function that names the parts of a sample's fit or prediction; one job needs none."""
+
+    def parts(wildcards):
+        count = SAMPLES[wildcards.sample].parts
+        folder = f"{DATA}/{wildcards.sample}/parts"
+        return [f"{folder}/{step}_{part}.h5" for part in range(count)] * (count > 1)
+
+    return parts
+
+
+def nuisance_of_parts(wildcards):
+    """Name the nuisances that the parts of a fit share, where there are any."""
+    sample = SAMPLES[wildcards.sample]
+    is_shared = sample.parts > 1 and sample.refine
+    return f"{DATA}/{wildcards.sample}/parts/nuisance.h5" if is_shared else []
+
+
 def measured_files(wildcards):
     """Name the files that a measured sample is converted from."""
     sample = SAMPLES[wildcards.sample]
