@@ -8,7 +8,6 @@ import shutil
 import signal
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -86,7 +85,14 @@ class Cluster:
     def __init__(self, folder):
         self.folder = folder
         self.running = {}
-        self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf")}
+        self.clients = []
+        # the executor's plugin takes SLURM_CONF away from the srun that it starts, so that srun gets it here
+        srun = folder / "bin" / "srun"
+        srun.parent.mkdir()
+        srun.write_text(f'#!/bin/sh\nSLURM_CONF={folder}/slurm.conf exec {shutil.which("srun")} "$@"\n')
+        srun.chmod(0o755)
+        path = os.pathsep.join([str(srun.parent), os.environ["PATH"]])
+        self.environment = {**os.environ, "SLURM_CONF": str(folder / "slurm.conf"), "PATH": path}
         folder.chmod(0o755)  # munged runs as another user
         for name in ("state", "spool", "munge"):
             (folder / name).mkdir()
@@ -126,6 +132,13 @@ class Cluster:
         process.send_signal(signal_number)
         process.wait(30)
 
+    def wait_until_idle(self):
+        """Wait for the node to be there, with nothing to do."""
+        try:
+            wait_for(lambda: self.ask("sinfo", "--noheader", "--format", "%T").startswith("idle"), "idle node")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.log()}") from error
+
     def ask(self, *words):
         """Run one of SLURM's commands; give what it prints, nothing while the controller is away."""
         done = subprocess.run(words, env=self.environment, capture_output=True, text=True, check=False)
@@ -156,10 +169,13 @@ def cluster():
         wait_for(lambda: (made.folder / "munge" / "socket").exists(), "munged")
         made.start("slurmctld")
         made.start("slurmd")
-        wait_for(lambda: made.ask("sinfo", "--noheader", "--format", "%T").startswith("idle"), "idle node")
+        made.wait_until_idle()
         yield made
     finally:
-        print(made.log())
+        for process in made.clients:
+            if process.poll() is None:
+                process.kill()
+                process.wait()
         made.ask("scancel", "--user", "root")
         for name in list(made.running)[::-1]:
             made.stop(name)

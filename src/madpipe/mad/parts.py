@@ -16,7 +16,7 @@ import numpy as np
 from madpipe.base import store
 from madpipe.base.errors import InputError
 from madpipe.mad.config import FitConfig
-from madpipe.mad.records import Fit, Nuisance, PointNumbers, Stack
+from madpipe.mad.records import Fit, PointNumbers, Refined, Stack
 from madpipe.mad.refine import refine_nuisances
 from madpipe.mad.volume import (
     ARRAYS,
@@ -42,7 +42,7 @@ def refine_file(path: str | Path, output: str | Path, config: FitConfig, refine:
     """
     slabs = slabs_of(store.layout(path, Stack), config)
     stack = store.read(path, Stack) if len(slabs) == 1 else sample_rows(path)
-    store.write(output, refine_nuisances(stack, refine, config))
+    store.write(output, Refined(refine_nuisances(stack, refine, config)))
 
 
 def fit_part(
@@ -77,7 +77,7 @@ def fit_part(
     key = key_of(path, slabs, config, {"nuisance": digest}, process)
     require_photons(path, layout)
     with work_file(Path(output), key) as work:
-        refined = None if nuisance is None else store.read(nuisance, Nuisance)
+        refined = None if nuisance is None else store.read(nuisance, Refined).nuisance
         fit_slabs(path, work, slabs, config, refined, process, {"reflection": np.arange(points.start, points.stop)})
 
 
@@ -130,7 +130,7 @@ def gather(
     layout = store.layout(path, Stack)
     axes, shape = axes_of(path), layout.shapes["data"][1:]
     fits = _in_order(parts, math.prod(shape))
-    refined = None if nuisance is None else store.read(nuisance, Nuisance)
+    refined = None if nuisance is None else store.read(nuisance, Refined).nuisance
     common = {"reflection": None, "axis_names": ",".join(axes), **axes, "nuisance": refined}
     if len(slabs_of(layout, config)) == 1:
         found = [store.read(file, Fit) for file in fits.values()]
@@ -150,14 +150,12 @@ def gather(
 
 def _in_order(parts: Sequence[str | Path], points: int) -> dict[int, str | Path]:
     """First point and file of every part, rising; together they must hold every point once."""
-    ranges = {}
-    for file in parts:
-        numbers = store.read(file, PointNumbers).reflection
-        ranges[int(numbers[0])] = (int(numbers[-1]) + 1, file)
-    edges = [0, *(stop for _, (stop, _) in sorted(ranges.items()))]
-    if [*sorted(ranges), points] != edges:
+    numbers = {str(file): store.read(file, PointNumbers).reflection for file in parts}
+    files = sorted(parts, key=lambda file: tuple(numbers[str(file)][[0, -1]]))
+    starts, ends = ([int(numbers[str(file)][place]) for file in files] for place in (0, -1))
+    if [*starts, points] != [0, *(end + 1 for end in ends)]:
         raise InputError(
-            f"parts of a fit need to hold all {points} points once; they begin at {sorted(ranges)} and end at "
-            f"{edges[1:]}; make them again."
+            f"parts of a fit need to hold all {points} points once; their first points are {starts}, their last ones "
+            f"{ends}; make them again."
         )
-    return {start: ranges[start][1] for start in sorted(ranges)}
+    return dict(zip(starts, files, strict=True))

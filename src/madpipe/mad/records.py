@@ -210,6 +210,17 @@ class Fit:
 
 
 @dataclass(frozen=True)
+class Refined:
+    """The nuisances of a fit alone, which its parts share."""
+
+    nuisance: Nuisance | None = part("entry_1/fit_1/nuisance", Nuisance)
+
+    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+        """Attributes of the groups."""
+        return {"entry_1": {"NX_class": "NXentry"}, "entry_1/fit_1": {"NX_class": "NXcollection"}}
+
+
+@dataclass(frozen=True)
 class Passes:
     """What a network said in some of the passes over a frame or volume, before it is put together."""
 
