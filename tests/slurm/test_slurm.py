@@ -143,6 +143,7 @@ def test_the_smoke_workflow_runs_through_slurm(cluster, project):
         "testsuite": {"sets": []},
         "fit": {"chunk_points": 4096},
         "train": {**smoke["train"], "steps": 10},
+        "retrieve": {**smoke["retrieve"], "joint": {"attempts": 1, "kicks": 0, "steps": 3, "draws": 4}},
     }
     run = Run(project, "smoke", {**smoke, **changes})
     text = run.finish(cluster)
