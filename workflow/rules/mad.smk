@@ -10,6 +10,9 @@ rule mad_simulate:
         sample=one_of(SIMULATED),
     conda:
         CONDA
+    resources:
+        mem_mb=memory(800, 60),
+        runtime=minutes(10, 20),
     params:
         config=sample_parameters,
         seed=SETTINGS.seed,
@@ -32,6 +35,9 @@ rule mad_convert:
         sample=one_of(MEASURED),
     conda:
         CONDA
+    resources:
+        mem_mb=memory(1000, 40),
+        runtime=minutes(10, 5),
     params:
         config=sample_parameters,
         code=fingerprint("madpipe.mad.convert"),
@@ -40,9 +46,11 @@ rule mad_convert:
 
 
 rule mad_fit:
-    """Solve the MAD equation in every Q point."""
+    """Solve the MAD equation in every Q point, or put the parts together that other jobs solved."""
     input:
         stack=f"{DATA}/{{sample}}/stack.h5",
+        parts=parts_of("fit"),
+        nuisance=nuisance_of_parts,
     output:
         f"{DATA}/{{sample}}/fit.h5",
     log:
@@ -51,12 +59,64 @@ rule mad_fit:
         f"{MAD_LOGS}/{{sample}}/fit.tsv"
     conda:
         CONDA
+    resources:
+        mem_mb=memory(1500, 20),
+        runtime=minutes(10, 5),
     params:
         config=parameters(MAD.fit),
         refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
-        code=fingerprint("madpipe.mad.volume"),
+        code=fingerprint("madpipe.mad.parts"),
     script:
         "../scripts/mad_fit.py"
+
+
+rule mad_refine:
+    """Refine the nuisances that the parts of a fit share."""
+    input:
+        stack=f"{DATA}/{{sample}}/stack.h5",
+    output:
+        temp(f"{DATA}/{{sample}}/parts/nuisance.h5"),
+    log:
+        f"{MAD_LOGS}/{{sample}}/refine.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/refine.tsv"
+    conda:
+        CONDA
+    resources:
+        mem_mb=memory(2500),
+        runtime=minutes(30),
+    params:
+        config=parameters(MAD.fit),
+        refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
+        code=fingerprint("madpipe.mad.parts"),
+    script:
+        "../scripts/mad_refine.py"
+
+
+rule mad_fit_part:
+    """Solve the MAD equation in some of the Q points."""
+    input:
+        stack=f"{DATA}/{{sample}}/stack.h5",
+        nuisance=nuisance_of_parts,
+    output:
+        temp(f"{DATA}/{{sample}}/parts/fit_{{part}}.h5"),
+    log:
+        f"{MAD_LOGS}/{{sample}}/fit_{{part}}.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/fit_{{part}}.tsv"
+    wildcard_constraints:
+        part=r"\d+",
+    conda:
+        CONDA
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10, 5),
+    params:
+        config=parameters(MAD.fit),
+        parts=lambda wildcards: SAMPLES[wildcards.sample].parts,
+        code=fingerprint("madpipe.mad.parts"),
+    script:
+        "../scripts/mad_fit_part.py"
 
 
 rule mad_train:
@@ -73,6 +133,10 @@ rule mad_train:
     conda:
         CONDA
     threads: MAD.train.threads
+    resources:
+        mem_mb=memory(4000, values=0),
+        runtime=minutes(30, 60, TRAINING_POINTS),
+        gpu=1,
     params:
         config=training_of,
         seed=SETTINGS.seed,
@@ -83,10 +147,11 @@ rule mad_train:
 
 
 rule mad_infer:
-    """Answer every Q point with the network."""
+    """Answer every Q point with the network, or from the parts of its prediction that other jobs made."""
     input:
         stack=f"{DATA}/{{sample}}/stack.h5",
         weights=WEIGHTS,
+        parts=parts_of("inferred"),
     output:
         f"{DATA}/{{sample}}/inferred.h5",
     log:
@@ -96,11 +161,43 @@ rule mad_infer:
     conda:
         CONDA
     threads: MAD.infer.threads
+    resources:
+        mem_mb=memory(4000, 80),
+        runtime=minutes(10, 15),
+        gpu=1,
     params:
         config=parameters(MAD.infer),
         code=fingerprint("madpipe.mad.infer"),
     script:
         "../scripts/mad_infer.py"
+
+
+rule mad_infer_part:
+    """Run some of the network's passes over a sample."""
+    input:
+        stack=f"{DATA}/{{sample}}/stack.h5",
+        weights=WEIGHTS,
+    output:
+        temp(f"{DATA}/{{sample}}/parts/inferred_{{part}}.h5"),
+    log:
+        f"{MAD_LOGS}/{{sample}}/infer_{{part}}.log",
+    benchmark:
+        f"{MAD_LOGS}/{{sample}}/infer_{{part}}.tsv"
+    wildcard_constraints:
+        part=r"\d+",
+    conda:
+        CONDA
+    threads: MAD.infer.threads
+    resources:
+        mem_mb=memory(4000, 60),
+        runtime=minutes(10, 15),
+        gpu=1,
+    params:
+        config=parameters(MAD.infer),
+        parts=lambda wildcards: SAMPLES[wildcards.sample].parts,
+        code=fingerprint("madpipe.mad.infer"),
+    script:
+        "../scripts/mad_infer_part.py"
 
 
 rule mad_retrieve:
@@ -116,6 +213,10 @@ rule mad_retrieve:
     conda:
         CONDA
     threads: MAD.retrieve.threads
+    resources:
+        mem_mb=memory(4000, 200),
+        runtime=minutes(30, 300),
+        gpu=1,
     params:
         config=parameters(MAD.retrieve),
         refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
@@ -145,6 +246,9 @@ rule mad_retrieve_apart:
     conda:
         CONDA
     threads: MAD.retrieve.threads
+    resources:
+        mem_mb=memory(1500, 200),
+        runtime=minutes(30, 300),
     params:
         config=parameters(MAD.retrieve),
         refine=[],
@@ -169,6 +273,9 @@ rule mad_validate:
         f"{MAD_LOGS}/{{sample}}/validate.tsv"
     conda:
         CONDA
+    resources:
+        mem_mb=memory(1000, 60),
+        runtime=minutes(10, 5),
     params:
         config=parameters(MAD.validate_),
         seed=SETTINGS.seed,
@@ -187,6 +294,9 @@ rule mad_testsuite:
         f"{MAD_LOGS}/testsuite/testsuite.tsv"
     conda:
         CONDA
+    resources:
+        mem_mb=memory(1000, values=0),
+        runtime=minutes(10, 20, SUITE_VALUES),
     params:
         config={
             key: value
@@ -214,6 +324,10 @@ rule mad_compare:
     conda:
         CONDA
     threads: MAD.infer.threads
+    resources:
+        mem_mb=memory(4000, values=0),
+        runtime=minutes(10, 15, SUITE_VALUES),
+        gpu=1,
     params:
         method=lambda wildcards: wildcards.method,
         fit=lambda wildcards: of_method(wildcards, "fit"),
@@ -257,6 +371,10 @@ rule mad_ablate:
         training=r"\d+",
     conda:
         CONDA
+    resources:
+        mem_mb=memory(4000, values=0),
+        runtime=minutes(120, values=0),
+        gpu=1,
     params:
         variant=lambda wildcards: list(VARIANTS)[int(wildcards.number)],
         training=lambda wildcards: int(wildcards.training),
@@ -289,6 +407,9 @@ rule mad_ablation:
         f"{MAD_LOGS}/ablation/table.tsv"
     conda:
         CONDA
+    resources:
+        mem_mb=memory(2000, values=0),
+        runtime=minutes(30, values=0),
     params:
         config=parameters(MAD.ablation),
         seed=SETTINGS.seed,

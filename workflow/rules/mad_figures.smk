@@ -20,6 +20,9 @@ rule mad_figures:
         figure=one_of(SHARED),
     conda:
         CONDA
+    resources:
+        mem_mb=memory(1000, 40, ALL_VALUES),
+        runtime=minutes(10, 1, ALL_VALUES),
     params:
         config=parameters(MAD.figures),
         caption=lambda wildcards, output: Path(output.caption),
@@ -51,6 +54,9 @@ rule mad_sample_figures:
         figure=one_of(OF_ONE_SAMPLE),
     conda:
         CONDA
+    resources:
+        mem_mb=memory(1000, 40),
+        runtime=minutes(10),
     params:
         config=parameters(MAD.figures),
         caption=lambda wildcards, output: Path(output.caption),

@@ -34,8 +34,27 @@ def runs(step):
 
 
 def sample_parameters(wildcards):
-    """Give the section of one sample."""
-    return parameters(SAMPLES[wildcards.sample])
+    """Give the section of one sample; how many jobs share its work changes nothing in it."""
+    section = parameters(SAMPLES[wildcards.sample])
+    return {key: value for key, value in section.items() if key != "parts"}
+
+
+def parts_of(step):
+    """Give the input function that names the parts of a sample's fit or prediction; one job needs none."""
+
+    def parts(wildcards):
+        count = SAMPLES[wildcards.sample].parts
+        folder = f"{DATA}/{wildcards.sample}/parts"
+        return [f"{folder}/{step}_{part}.h5" for part in range(count)] * (count > 1)
+
+    return parts
+
+
+def nuisance_of_parts(wildcards):
+    """Name the nuisances that the parts of a fit share, where there are any."""
+    sample = SAMPLES[wildcards.sample]
+    is_shared = sample.parts > 1 and sample.refine
+    return f"{DATA}/{wildcards.sample}/parts/nuisance.h5" if is_shared else []
 
 
 def measured_files(wildcards):
@@ -142,7 +161,7 @@ if IS_COMPARED and "network_refined" in MAD.testsuite.methods:
 
 def particle_of(name):
     """Give all that a simulated sample's particle and measurement depend on, but for the photons."""
-    return SAMPLES[name].model_dump_json(exclude={"photons", "steps"})
+    return SAMPLES[name].model_dump_json(exclude={"photons", "steps", "parts"})
 
 
 FRAMES = [

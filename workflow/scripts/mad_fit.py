@@ -1,14 +1,14 @@
-"""mad_fit: Stack -> Fit."""
+"""mad_fit: Stack -> Fit, by this job or from the parts that others fitted."""
 
 from madpipe.base import provenance, runtime
 from madpipe.mad.config import FitConfig
+from madpipe.mad.parts import gather
 from madpipe.mad.volume import fit_file
 
-with runtime.job(snakemake.log[0]):
-    fit_file(
-        snakemake.input.stack,
-        snakemake.output[0],
-        FitConfig(**snakemake.params.config),
-        tuple(snakemake.params.refine),
-        provenance.process_of(snakemake),
-    )
+given, config = snakemake.input, FitConfig(**snakemake.params.config)
+with runtime.job(snakemake.log[0], snakemake.threads):
+    process = provenance.process_of(snakemake, [given.stack])  # the same, however many jobs shared the work
+    if given.parts:
+        gather(given.stack, given.parts, snakemake.output[0], config, given.nuisance or None, process)
+    else:
+        fit_file(given.stack, snakemake.output[0], config, tuple(snakemake.params.refine), process)

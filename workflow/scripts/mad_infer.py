@@ -1,13 +1,14 @@
-"""mad_infer: Stack and weights -> Fit, by the network."""
+"""mad_infer: Stack and weights, and the parts of a prediction where others made it -> Fit, by the network."""
 
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import InferConfig
 from madpipe.mad.infer import infer
-from madpipe.mad.records import Stack
+from madpipe.mad.records import Passes, Stack
 from madpipe.mad.weights import load_network
 
-config = InferConfig(**snakemake.params.config)
+given, config = snakemake.input, InferConfig(**snakemake.params.config)
 with runtime.job(snakemake.log[0], config.threads):
-    stack = store.read(snakemake.input.stack, Stack)
-    answer = infer(stack, load_network(snakemake.input.weights), config)
-    store.write(snakemake.output[0], answer, process=provenance.process_of(snakemake))
+    stack = store.read(given.stack, Stack)
+    parts = [store.read(file, Passes) for file in given.parts]
+    answer = infer(stack, load_network(given.weights), config, parts)
+    store.write(snakemake.output[0], answer, process=provenance.process_of(snakemake, [given.stack, given.weights]))

@@ -62,6 +62,7 @@ class SimulatedSample(Model):
     seed: int = Field(0, description="which particle and noise of this kind")
     refine: tuple[Refinable, ...] = Field((), description="nuisances fitted beside the structure factors")
     steps: tuple[Step, ...] = Field(("fit", "infer", "retrieve"), description="steps to run")
+    parts: int = Field(1, ge=1, le=9999, description="jobs that the fit and the network's prediction are split over")
 
     @model_validator(mode="after")
     def _energies_are_distinct(self) -> "SimulatedSample":
@@ -93,6 +94,7 @@ class MeasuredSample(Model):
     f_double_prime: tuple[float, ...] | None = Field(None, description="f'' per energy instead of a table [electron]")
     refine: tuple[Refinable, ...] = Field((), description="nuisances fitted beside the structure factors")
     steps: tuple[Step, ...] = Field(("fit",), description="steps to run")
+    parts: int = Field(1, ge=1, le=9999, description="jobs that the fit and the network's prediction are split over")
     optional: bool = Field(False, description="leave the sample out, saying so, where its files are absent")
 
 

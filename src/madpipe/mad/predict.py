@@ -1,6 +1,7 @@
 """Run a network over a frame in one pass, or over a volume along its three axes; tiles only bound the memory."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
 
 import torch
 from jaxtyping import Float
@@ -42,26 +43,66 @@ def predict(
         Prediction of x, p, q at unit exposure [sqrt(photon)], float64; and the photons of every point over all energies
         that the errors are calibrated by.
     """
+    return gathered(passes(network, measurement, shape, points), measurement, shape)
+
+
+class Pass(NamedTuple):
+    """What the network said in one pass: of some slices along an axis, the rows that are kept."""
+
+    axis: int
+    slices: slice
+    rows: slice
+    answer: Float[Tensor, "10 slice y x"]  # precision (6), mean (3), in units of r, and r^2
+
+
+def passes(
+    network: Network, measurement: Measurement, shape: tuple[int, ...], points: int, part: int = 0, parts: int = 1
+) -> Iterator[Pass]:
+    """Run the passes of a prediction, or one of several parts of them, whose bits do not depend on the others.
+
+    Parameters
+    ----------
+    network, measurement, shape, points:
+        As in :func:`predict`.
+    part, parts:
+        Which part, counted from 0, of how many; where there are fewer passes some parts have none.
+    """
     own, normal, counts, dispersion = _read(measurement, shape)
     sums = windowed(own)
     volume = len(shape) == 3
     seen = Seen((), normal, volume, dispersion=dispersion)
-    turns = range(1) if len(shape) == 2 else range(3)
-    precision = torch.zeros(6, *shape, dtype=torch.float64, device=own.device)
-    pull = torch.zeros(3, *shape, dtype=torch.float64, device=own.device)
-    intensity = torch.zeros(shape, dtype=torch.float32, device=own.device)
-    jobs = [(axis, where) for axis in turns for where in _tiles(shape, axis, network.reach, points)]
-    for axis, (slices, rows, inner) in progress(jobs, "network"):
+    jobs = [(axis, where) for axis in range(3 if volume else 1) for where in _tiles(shape, axis, network.reach, points)]
+    for axis, (slices, rows, inner) in progress(jobs[part::parts], "network"):
         frames = [_frames(one, axis, len(shape))[slices, :, rows] for one in sums]
         beside = beside_each(_frames(own, axis, len(shape))[:, :, rows], slices) if volume else None
         patch = None if counts is None else counts[slices, :, rows]
         found, level = _run(network, seen._replace(sums=tuple(frames), beside=beside, counts=patch))
-        kept = slice(inner.start - rows.start, inner.stop - rows.start)
-        known, mean = found.precision.double(), found.mean.double()
+        answer = torch.cat([found.precision, found.mean, level.reshape(1, -1)]).reshape(10, *level.shape)
+        yield Pass(axis, slices, inner, answer[:, :, inner.start - rows.start : inner.stop - rows.start])
+
+
+def gathered(
+    found: Iterable[Pass], measurement: Measurement, shape: tuple[int, ...]
+) -> tuple[Prediction, Float[Tensor, "point"]]:
+    """Put the passes of a prediction together, as information; those along the first axis come first.
+
+    Parameters
+    ----------
+    found:
+        All of them (:func:`passes`), on the measurement's device.
+    measurement, shape:
+        As in :func:`predict`, whose return value this is.
+    """
+    place = measurement.f0.device
+    precision = torch.zeros(6, *shape, dtype=torch.float64, device=place)
+    pull = torch.zeros(3, *shape, dtype=torch.float64, device=place)
+    intensity = torch.zeros(shape, dtype=torch.float32, device=place)
+    for axis, slices, rows, answer in found:
+        known, mean = answer[:6].flatten(1).double(), answer[6:9].flatten(1).double()
         for whole, part in ((precision, known), (pull, product(known, mean))):
-            target = _frames(whole[None], axis, len(shape))[slices, :, inner]
-            target += part.reshape(len(part), *level.shape).movedim(0, 1)[:, :, kept] / len(turns)
-        _frames(intensity[None, None], axis, len(shape))[slices, 0, inner] = level[:, kept]
+            target = _frames(whole[None], axis, len(shape))[slices, :, rows]
+            target += part.reshape(-1, *answer.shape[1:]).movedim(0, 1) / (3 if len(shape) == 3 else 1)
+        _frames(intensity[None, None], axis, len(shape))[slices, 0, rows] = answer[9]
     known = precision.flatten(1)
     mean = solved(known.unbind(0), pull.flatten(1))[0]
     return _in_photons(mean, known, intensity.flatten().double(), measurement)

@@ -7,8 +7,11 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "mad_simulate": {"config": "mad.samples.{sample}", "seed": "seed"},
     "mad_convert": {"config": "mad.samples.{sample}"},
     "mad_fit": {"config": "mad.fit", "refine": "mad.samples.{sample}.refine"},
+    "mad_refine": {"config": "mad.fit", "refine": "mad.samples.{sample}.refine"},
+    "mad_fit_part": {"config": "mad.fit", "parts": "mad.samples.{sample}.parts"},
     "mad_train": {"config": "mad.train", "seed": "seed"},
     "mad_infer": {"config": "mad.infer"},
+    "mad_infer_part": {"config": "mad.infer", "parts": "mad.samples.{sample}.parts"},
     "mad_retrieve": {
         "config": "mad.retrieve",
         "refine": "mad.samples.{sample}.refine",
@@ -22,6 +25,7 @@ SECTIONS: Mapping[str, Mapping[str, str]] = {
     "mad_comparison": {},
     "mad_ablate": {"config": "mad.ablation", "seed": "seed"},
     "mad_ablation": {"config": "mad.ablation", "seed": "seed"},
+    "mad_overview": {},
     "mad_figures": {"config": "mad.figures"},
     "mad_sample_figures": {"config": "mad.figures"},
 }
@@ -31,6 +35,8 @@ _REFERENCE = ("mad.train.network", "mad.train.loss")  # the reference design's o
 
 def rule_s_own(rule: str, wildcards: Mapping[str, str]) -> tuple[str, ...]:
     """Name the keys of its sections that a rule sets itself, or does without."""
+    if rule in ("mad_simulate", "mad_convert"):
+        return (f"mad.samples.{wildcards['sample']}.parts",)
     if rule == "mad_testsuite":
         return ("mad.testsuite.methods",)
     if rule == "mad_train" and wildcards.get("network") != "network":

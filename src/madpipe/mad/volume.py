@@ -34,7 +34,7 @@ _SAMPLE_POINTS = 200_000
 _ENDS = 2**20  # bytes of the input's beginning and end that tell whether it is the same file
 _HEADERS = 2**20  # bytes, more than enough for what HDF5 says about the arrays of an answer
 _TEXTS_AND_AXES = ("n_iterations", "method", "axis_names", "qz", "qy", "qx", "reflection", "nuisance")
-_ARRAYS = tuple(field.name for field in fields(Fit) if field.name not in _TEXTS_AND_AXES)  # one value per point
+ARRAYS = tuple(field.name for field in fields(Fit) if field.name not in _TEXTS_AND_AXES)  # one value per point
 _Item = TypeVar("_Item")
 
 
@@ -73,21 +73,21 @@ def fit_file(
         fit = fit_with_nuisances(store.read(path, Stack), config, refine)
         store.write(output, fit, process=process)
         return
-    _require_photons(path, layout)
-    key = _key(path, slabs, config, refine, process)
-    with _work_file(Path(output), key) as work:
+    require_photons(path, layout)
+    key = key_of(path, slabs, config, {"refine": list(refine)}, process)
+    with work_file(Path(output), key) as work:
         nuisance = fit_with_nuisances(sample_rows(path), config, refine).nuisance if refine else None
-        _fit_slabs(path, work, slabs, config, nuisance, process)
+        fit_slabs(path, work, slabs, config, nuisance, process, axes_of(path))
 
 
-def slabs_of(layout: store.Layout, config: FitConfig) -> list[range]:
-    """Cut the points of a stack into ranges whose fit fits into memory."""
+def slabs_of(layout: store.Layout, config: FitConfig, points: range | None = None) -> list[range]:
+    """Cut the points of a stack, or a range of them, into ranges whose fit fits into memory."""
     energies, *shape = layout.shapes.get("data", (1, 1))
-    points = math.prod(shape)
+    points = range(math.prod(shape)) if points is None else points
     if layout.rows == 0 or "data_errors" in layout.shapes:
-        return [range(points)]
+        return [points]
     size = max(1, _SLAB_VALUES // (energies * config.chunk_points)) * config.chunk_points
-    return [range(start, min(start + size, points)) for start in range(0, points, size)]
+    return [range(start, min(start + size, points.stop)) for start in range(points.start, points.stop, size)]
 
 
 def read_points(path: str | Path, slabs: Sequence[range]) -> Iterator[Stack]:
@@ -141,7 +141,7 @@ def _brightness(stack: Stack) -> np.ndarray:
     return photons.sum(axis=(0, *range(2, photons.ndim)), dtype=float)
 
 
-def _require_photons(path: str | Path, layout: store.Layout) -> None:
+def require_photons(path: str | Path, layout: store.Layout) -> None:
     """Refuse a stack that is dark or masked throughout; the middle, where the peak is, is looked at first."""
     from_the_middle = sorted(_rows(layout), key=lambda rows: abs(rows.start + rows.stop - layout.rows))
     parts = store.read_slabs(path, Stack, from_the_middle)
@@ -151,33 +151,41 @@ def _require_photons(path: str | Path, layout: store.Layout) -> None:
         raise InputError(str(error) if str(error).startswith(str(path)) else f"{path}: {error}") from error
 
 
-def _fit_slabs(
+def fit_slabs(
     path: str | Path,
     work: Path,
     slabs: Sequence[range],
     config: FitConfig,
     nuisance: Nuisance | None,
     process: Mapping[str, str] | None,
+    axes: Mapping[str, np.ndarray],
 ) -> None:
-    """Fit the slabs that the journal does not name, reading the next and writing the last one meanwhile."""
+    """Fit the slabs that the journal does not name, reading the next and writing the last one meanwhile.
+
+    The answer has these axes; its first point is the first slab's.
+    """
     done = _journal(work)
     left = [slab for slab in slabs if slab.start not in done]
     if done:
         runtime.log.info("fit: %d of %d slabs are there from an earlier run", len(done), len(slabs))
-    counted = {"unit": "points", "amount": lambda item: len(item[0]), "done": slabs[-1].stop - sum(map(len, left))}
+    counted = {
+        "unit": "points",
+        "amount": lambda item: len(item[0]),
+        "done": sum(map(len, slabs)) - sum(map(len, left)),
+    }
     stacks = zip(left, _ahead(read_points(path, left)), strict=True)
     iterations = max(done.values(), default=0)
     with ThreadPoolExecutor(1) as writer:
         saved: Future[None] | None = None
-        for slab, stack in runtime.progress(stacks, "fit", slabs[-1].stop, **counted):
+        for slab, stack in runtime.progress(stacks, "fit", sum(map(len, slabs)), **counted):
             with runtime.without_progress():
                 fit = fit_stack(stack, config, nuisance)
             iterations = max(iterations, fit.n_iterations)
             if saved is not None:
                 saved.result()
             else:
-                _prepare(work, fit, path, process)
-            saved = writer.submit(_save, work, replace(fit, n_iterations=iterations), slab.start)
+                _prepare(work, fit, axes, process)
+            saved = writer.submit(_save, work, replace(fit, n_iterations=iterations), slab.start, slabs[0].start)
         if saved is not None:
             saved.result()
 
@@ -195,7 +203,7 @@ def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
 
 
 @contextmanager
-def _work_file(output: Path, key: str) -> Iterator[Path]:
+def work_file(output: Path, key: str) -> Iterator[Path]:
     """Name the file that the answer grows in; it takes the output's place when the block ends well.
 
     What runs with another key left is cleared away; a run that ends early leaves the slabs that are done.
@@ -222,11 +230,11 @@ def _work_file(output: Path, key: str) -> Iterator[Path]:
                 shutil.rmtree(folder)
 
 
-def _key(
+def key_of(
     path: str | Path,
     slabs: Sequence[range],
     config: FitConfig,
-    refine: Sequence[str],
+    refined: Mapping[str, str | list[str]],
     process: Mapping[str, str] | None,
 ) -> str:
     """Hash all that the answer's bytes depend on: input, settings, code, libraries, threads."""
@@ -235,7 +243,7 @@ def _key(
         "input": [str(Path(path).resolve()), status.st_size, status.st_mtime_ns],
         "slabs": [(slab.start, slab.stop) for slab in slabs],
         "config": config.model_dump(mode="json"),
-        "refine": list(refine),
+        **refined,
         "process": dict(process or {}),
         "code": provenance.fingerprint("madpipe.mad.volume"),
         "versions": provenance.versions(),
@@ -259,18 +267,21 @@ def _journal(work: Path) -> dict[int, int]:
     return {int(start): int(iterations) for start, iterations in map(str.split, lines)}
 
 
-def _prepare(work: Path, fit: Fit, path: str | Path, process: Mapping[str, str] | None) -> None:
-    """Make the work file, if it is not there, with the stack's axes and room for every point."""
+def axes_of(path: str | Path) -> dict[str, np.ndarray]:
+    """Axes of a stack's points, by name."""
+    return {name: axis for name, axis in vars(store.read(path, PointAxes)).items() if axis is not None}
+
+
+def _prepare(work: Path, fit: Fit, axes: Mapping[str, np.ndarray], process: Mapping[str, str] | None) -> None:
+    """Make the work file, if it is not there, with these axes and room for every point."""
     if not work.exists():
-        found = vars(store.read(path, PointAxes))
-        axes = {name: axis for name, axis in found.items() if axis is not None}
-        whole = replace(fit, reflection=None, axis_names=",".join(axes), **axes)
+        whole = replace(fit, **{"reflection": None, "axis_names": ",".join(axes), **axes})
         write_outline(work, whole, tuple(map(len, axes.values())), process)
 
 
-def _save(work: Path, fit: Fit, start: int) -> None:
-    """Put one slab into the work file, then a line into its journal."""
-    write_points(work, fit, start)
+def _save(work: Path, fit: Fit, start: int, first: int) -> None:
+    """Put one slab into the work file, whose first point is this one, then a line into its journal."""
+    write_points(work, fit, start - first)
     with store.room_for(work), work.with_suffix(".done").open("a", encoding="ascii") as journal:
         journal.write(f"{start} {fit.n_iterations}\n")
 
@@ -295,8 +306,8 @@ def write_outline(path: Path, fit: Fit, shape: tuple[int, ...], process: Mapping
     InputError
         The disk has no room for all points, or the folder cannot be written.
     """
-    image = store.hdf5_image(fit, process, leave_out=_ARRAYS).getbuffer()
-    size = len(image) + _HEADERS + math.prod(shape) * sum(getattr(fit, name).itemsize for name in _ARRAYS)
+    image = store.hdf5_image(fit, process, leave_out=ARRAYS).getbuffer()
+    size = len(image) + _HEADERS + math.prod(shape) * sum(getattr(fit, name).itemsize for name in ARRAYS)
     with store.whole_file(path) as temporary, temporary.open("w+b") as file:
         free = shutil.disk_usage(temporary.parent).free
         if free < size:
@@ -307,7 +318,7 @@ def write_outline(path: Path, fit: Fit, shape: tuple[int, ...], process: Mapping
         file.write(image)
         os.posix_fallocate(file.fileno(), 0, size)  # before HDF5 opens the file: no disk can fill up under it
         with h5py.File(file, "r+") as outline:
-            store.reserve(outline, fit, dict.fromkeys(_ARRAYS, shape))
+            store.reserve(outline, fit, dict.fromkeys(ARRAYS, shape))
 
 
 def write_points(path: Path, fit: Fit, start: int) -> None:
@@ -320,10 +331,10 @@ def write_points(path: Path, fit: Fit, start: int) -> None:
     """
     paths = {field.name: field.metadata["path"] for field in fields(Fit)}
     with store.room_for(path), h5py.File(path, "r") as outline, path.open("r+b") as file:
-        for name in (*_ARRAYS, "n_iterations"):
+        for name in (*ARRAYS, "n_iterations"):
             place = outline[paths[name]]
             values = np.asarray(getattr(fit, name), dtype=place.dtype)
-            file.seek(place.id.get_offset() + (start * values.itemsize if name in _ARRAYS else 0))
+            file.seek(place.id.get_offset() + (start * values.itemsize if name in ARRAYS else 0))
             file.write(values.tobytes())
         file.flush()
         os.fdatasync(file.fileno())
