@@ -1,5 +1,7 @@
 import hashlib
 
+from snakemake.io import regex_from_filepattern
+
 from madpipe.base import provenance
 from madpipe.base.config import dropped_nulls, to_yaml, validate
 from madpipe.base.errors import InputError
@@ -30,3 +32,18 @@ def fingerprint(*modules):
 def one_of(names):
     """Constrain a wildcard to some names; with none, to nothing."""
     return "|".join(sorted(names)) if names else "(?!)"
+
+
+def benchmark_patterns():
+    """Give the regular expression of each rule's benchmark files."""
+    return {
+        item.name: regex_from_filepattern(str(item.benchmark))
+        for item in workflow.rules
+        if item.benchmark
+    }
+
+
+def resolved_configuration():
+    """Give the whole configuration as YAML, headed by what resolved it."""
+    version, commit = provenance.versions()["madpipe"], provenance.git_commit()
+    return f"# madpipe {version}, git commit: {commit}\n{to_yaml(SETTINGS)}"

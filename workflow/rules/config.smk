@@ -9,5 +9,4 @@ rule resolved_config:
         settings=hashlib.sha256(to_yaml(SETTINGS).encode()).hexdigest()[:16],
         code=fingerprint("madpipe.config"),
     run:
-        made_by = f"# madpipe {provenance.versions()['madpipe']}, git commit: {provenance.git_commit()}"
-        Path(output[0]).write_text(f"{made_by}\n{to_yaml(SETTINGS)}", encoding="utf-8")
+        Path(output[0]).write_text(resolved_configuration(), encoding="utf-8")

@@ -1,15 +1,4 @@
-from snakemake.io import regex_from_filepattern
-
 from madpipe.mad.sizes import data_sizes
-
-
-def benchmark_patterns():
-    """Give the regular expression of each rule's benchmark files."""
-    return {
-        item.name: regex_from_filepattern(str(item.benchmark))
-        for item in workflow.rules
-        if item.benchmark
-    }
 
 
 rule mad_overview:
@@ -53,7 +42,7 @@ rule runtimes:
     conda:
         CONDA
     params:
-        logs=LOGS,
+        logs=lambda wildcards, output: str(Path(output.csv).parent),
         benchmarks=benchmark_patterns(),
         sizes=data_sizes(MAD),
         code=fingerprint("madpipe.base.costs"),

@@ -222,7 +222,7 @@ def process(
 
 
 def process_of(job: Job, inputs: Iterable[str | Path] | None = None) -> dict[str, str]:
-    """Describe a workflow's job: its rule and wildcards, what it was told, its code and its inputs, all or those named."""
+    """Describe a workflow's job: rule and wildcards, what it was told, code, and its inputs or those named."""
     about = {"rule": job.rule, "wildcards": dict(job.wildcards.items())}
     given = list(job.input) if inputs is None else inputs
     return process(dict(job.params.items()), output=job.output[0], inputs=given, **about)
