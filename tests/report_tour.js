@@ -32,7 +32,7 @@ async function look(line) {
     eye.click();
     const shown = await waitFor(() => document.querySelector("#app .p-3 > img, #app iframe"), label);
     const isImage = shown.tagName === "IMG";
-    if (isImage) await shown.decode();
+    if (isImage) await waitFor(() => shown.complete && shown.naturalWidth, label);
     const source = shown.src.slice(0, 5), width = isImage ? shown.naturalWidth : shown.clientWidth;
     about.click();
     await waitFor(() => document.querySelector("nav").textContent.includes("Snakemake rule"), label);

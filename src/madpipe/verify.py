@@ -4,6 +4,7 @@ Only the files are asked, and the package that is installed; Snakemake is not ne
 """
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -104,11 +105,18 @@ def verify(folder: str | Path, settings: Mapping[str, Any] | None) -> tuple[list
         raise InputError(f"{folder}: verify needs a folder of results; there is none; check the path.")
     run = _Run(settings)
     kinds = {*READERS, *BESIDE}
+    logs = folder / _logs(settings)
     paths = sorted(path for path in folder.rglob("*") if path.suffix in kinds and not path.name.startswith("."))
+    paths = [path for path in paths if logs not in path.parents]
     if not paths:
         raise InputError(f"{folder}: verify needs results; no file of {', '.join(sorted(kinds))} came; check the path.")
     found = [replace(_verified(path, run), path=path) for path in paths]
     return found, [f"{change} ({count} files)" for change, count in sorted(run.versions.items())]
+
+
+def _logs(settings: Mapping[str, Any] | None) -> str:
+    """Where below the results the logs lie, whose tables of times are no results."""
+    return os.path.relpath(settings["logs"], settings["results"]) if settings else "logs"
 
 
 def in_words(found: Sequence[Verified], versions: Sequence[str]) -> Iterator[str]:

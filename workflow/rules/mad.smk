@@ -251,7 +251,6 @@ rule mad_retrieve_apart:
         runtime=minutes(30, 300),
     params:
         config=parameters(MAD.retrieve),
-        refine=[],
         partner=lambda wildcards: SAMPLES[wildcards.sample].partner,
         seed=SETTINGS.seed,
         code=fingerprint("madpipe.mad.retrieve"),

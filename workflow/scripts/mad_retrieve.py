@@ -12,5 +12,5 @@ with runtime.job(snakemake.log[0], config.threads):
     fit = store.read(snakemake.input.fit, Fit) if snakemake.input.get("fit") else None
     for route, path in snakemake.output.items():
         generator = runtime.generator_for(given.seed, "mad_retrieve", route, stack.name)
-        found = retrieve(fit, stack, config, generator, route, given.partner, given.refine)
+        found = retrieve(fit, stack, config, generator, route, given.partner, given.get("refine", ()))
         store.write(path, found, process=provenance.process_of(snakemake))
