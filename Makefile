@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all setup test smoke testsuite ablation photons weights paper costs report bench lint lock docs clean help
+.PHONY: all setup test test-slurm smoke testsuite ablation photons weights paper costs report bench lint lock docs clean help
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -41,6 +41,14 @@ $(STAMP): requirements.lock pyproject.toml
 
 test: setup  ## run all tests, the smoke workflow among them
 	$(BIN)/python -m pytest
+
+# Debian's packages, where root may install them; where something is missing the tests are skipped, and say what.
+test-slurm: setup  ## run the workflow, and faults of it, on a SLURM that the tests start on this machine
+	-[ "$$(id -u)" != 0 ] || { command -v munged && command -v slurmctld && command -v slurmd; } > /dev/null \
+	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge; } > /dev/null
+	-$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; \
+	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["slurm"])')"
+	$(BIN)/python -m pytest tests/slurm
 
 smoke: setup  ## run the whole workflow on tiny data into results/smoke
 	$(SNAKEMAKE) --configfile config/smoke.yaml
@@ -102,4 +110,4 @@ clean:  ## remove results, logs and caches; .venv stays
 	rm -rf results logs site .snakemake .pytest_cache .ruff_cache .hypothesis .benchmarks
 
 help:  ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-9s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile

@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 RUN = [Requirement(line) for line in PROJECT["project"]["dependencies"]]
 EXTRAS = PROJECT["project"]["optional-dependencies"]
-WORKFLOW, DOCS = ([Requirement(line) for line in EXTRAS[name]] for name in ("workflow", "docs"))
+WORKFLOW, SLURM, DOCS = ([Requirement(line) for line in EXTRAS[name]] for name in ("workflow", "slurm", "docs"))
 TEST = [Requirement(line) for line in EXTRAS["test"]]
 BUILD = [Requirement(line) for line in PROJECT["build-system"]["requires"]]
 ONLY_FOR_CUDA = re.compile("triton|nvidia-|cuda-")
@@ -129,7 +129,7 @@ def test_tests_and_scripts_import_only_what_is_declared():
     assert imported_by("tests") | imported_by("workflow") <= import_names(RUN + WORKFLOW + TEST) | ours | comes_along
 
 
-@pytest.mark.parametrize("needed", RUN + WORKFLOW + DOCS + TEST, ids=lambda needed: needed.name)
+@pytest.mark.parametrize("needed", RUN + WORKFLOW + SLURM + DOCS + TEST, ids=lambda needed: needed.name)
 def test_each_dependency_earns_its_line(needed):
     lines = re.findall(rf"^\| {re.escape(needed.name)} \| (.+) \|$", (ROOT / "docs/dependencies.md").read_text(), re.M)
     assert len(lines) == 1
@@ -137,7 +137,7 @@ def test_each_dependency_earns_its_line(needed):
 
 def test_dependencies_that_left_have_no_line():
     lines = set(re.findall(r"^\| ([a-z0-9-]+) \| ", (ROOT / "docs/dependencies.md").read_text(), re.MULTILINE))
-    assert lines - {"package"} == {needed.name for needed in RUN + WORKFLOW + DOCS + TEST}
+    assert lines - {"package"} == {needed.name for needed in RUN + WORKFLOW + SLURM + DOCS + TEST}
 
 
 # -- conda ----------------------------------------------------------------------------------------------------
