@@ -115,7 +115,9 @@ class Run:
         return wait_for(lambda: len(self.numbers()) >= count and self.numbers()[count - 1], f"job {count}", 120)
 
     def log(self, name):
-        return (self.results / "logs" / "mad" / name).read_text()
+        """A job's log; nothing before it has begun, since a new attempt takes the last one's away."""
+        path = self.results / "logs" / "mad" / name
+        return path.read_text() if path.exists() else ""
 
 
 def temporary_files(folder):
@@ -228,11 +230,12 @@ def test_a_training_killed_half_way_goes_on_and_the_controller_may_die_meanwhile
     checkpoint_of(run)
     cluster.ask("scancel", "--signal", "KILL", "--full", first)
     second = run.submitted(2)
-    wait_for(lambda: cluster.job(second).get("JobState") == "RUNNING", "second attempt")
+    wait_for(lambda: "goes on from step" in run.log("network/train.log"), "second attempt", 120)
+    assert cluster.job(second)["JobState"] == "RUNNING"
     cluster.stop("slurmctld", signal.SIGKILL)
     assert not cluster.ask("squeue")
     assert run.process.poll() is None
-    wait_for(lambda: "goes on from step" in run.log("network/train.log"), "training without a controller", 120)
+    wait_for((run.results / TRAINED).exists, "training without a controller", 200)
     cluster.start("slurmctld")
     run.ended()
     assert len(run.numbers()) == 2
