@@ -21,6 +21,7 @@ include: "workflow/rules/mad_samples.smk"
 include: "workflow/rules/resources.smk"
 include: "workflow/rules/mad.smk"
 include: "workflow/rules/mad_figures.smk"
+include: "workflow/rules/rocking.smk"
 include: "workflow/rules/overview.smk"
 
 
@@ -29,5 +30,6 @@ rule all:
     default_target: True
     input:
         MAD_TARGETS,
+        ROCKING_TARGETS,
         OVERVIEW,
         f"{RESULTS}/config.yaml",

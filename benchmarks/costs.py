@@ -10,9 +10,8 @@ from madpipe.base import provenance
 from madpipe.base.config import dropped_nulls, merge, read_yaml, validate
 from madpipe.base.costs import Cost, costs_from_csv, machine
 from madpipe.base.estimate import Estimate, Job, estimate, followers, jobs_from_dry_run, makespan, tails
-from madpipe.base.plotting import LOOKS, TWO_COLUMNS, name_panels, new_figure, save, styled
+from madpipe.base.plotting import LOOKS, TWO_COLUMNS, Picture, name_panels, new_figure, save, styled
 from madpipe.config import DEFAULT, Config
-from madpipe.mad.figures.picture import Picture
 from madpipe.mad.sizes import data_sizes
 
 DRAWN = ("mad_simulate", "mad_fit", "mad_infer", "mad_retrieve", "mad_retrieve_apart", "mad_validate")

@@ -8,9 +8,9 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, name_panels, new_figure, save, styled
+from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, save, styled
 from madpipe.base.provenance import process
-from madpipe.mad.figures.picture import IN_WORDS, SYMBOLS, Picture
+from madpipe.mad.figures.picture import IN_WORDS, SYMBOLS
 
 NAMES = {"F_T": "f_total", "F_A": "f_resonant", "delta_phi": "delta_phi", "F_N": "f_normal"}
 Rows = Sequence[dict[str, Any]]

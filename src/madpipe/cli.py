@@ -20,6 +20,7 @@ from madpipe.base import provenance, runtime, store
 from madpipe.base.config import AnyModel, Model, dropped_nulls, read_yaml, to_yaml, validate
 from madpipe.base.errors import InputError
 from madpipe.base.origin import BESIDE, READERS, read_origin, weights_header
+from madpipe.cli_rocking import add_rocking
 from madpipe.mad.config import FitConfig, InferConfig, MeasuredSample, RetrieveConfig, ValidateConfig
 from madpipe.mad.convert import convert
 from madpipe.mad.export import export_vtk
@@ -75,9 +76,10 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("file", help=f"any result: {', '.join([*READERS, *BESIDE])}")
     info.set_defaults(run=_info)
     _add_verify(commands)
+    of_rocking = add_rocking(commands)
     default = commands.add_parser("config", help="print the default configuration, every key described")
     default.set_defaults(run=lambda _: print(to_yaml(configuration.DEFAULT), end=""))
-    for command in commands.choices.values():
+    for command in (*commands.choices.values(), *of_rocking):
         command.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
     return parser
 

@@ -4,6 +4,7 @@ from pydantic import Field
 
 from madpipe.base.config import Model
 from madpipe.mad.config import MadConfig
+from madpipe.rocking.config import RockingConfig
 
 
 class Config(Model):
@@ -13,6 +14,7 @@ class Config(Model):
     logs: str = Field("logs", description="folder of the logs, relative to the working directory")
     seed: int = Field(2026, description="seed that every job's generator is derived from")
     mad: MadConfig = Field(MadConfig(), description="multi-wavelength anomalous diffraction")
+    rocking: RockingConfig = Field(RockingConfig(), description="rocking curves of strained layers")
 
 
 def _default_samples() -> dict[str, dict[str, object]]:
@@ -44,4 +46,30 @@ def _default_samples() -> dict[str, dict[str, object]]:
     }
 
 
-DEFAULT = Config.model_validate({"mad": {"samples": _default_samples()}})
+def _default_curves() -> dict[str, dict[str, object]]:
+    """Curves of the default run: an implanted garnet, and measured zirconia and silicon carbide."""
+    measured = {"indices": (4, 0, 0), "lorentzian": 0.02, "optional": True}
+    return {
+        "implanted": {"parameters": (0.012, 0.006, 3500.0, 1200.0, 0.004, 2200.0, -800.0)},
+        "ysz": {
+            **measured,
+            "path": "../shared/data/radmax/YSZ_YSZ-XRD.txt",
+            "crystal": "YSZ",
+            "half_width": 0.013,
+            "depth": 1998.0,
+        },
+        "sic": {
+            **measured,
+            "path": "../shared/data/radmax/SiC-3C_SiC-XRD.txt",
+            "crystal": "SiC-3C",
+            "lattice_constant": 4.361055,
+            "wavelength": 1.5498,
+            "half_width": 0.018,
+            "counts_per_unit": 1.0,
+            "systematic": 0.05,  # the peak's 5e9 were counted through absorbers
+            "depth": 1545.0,
+        },
+    }
+
+
+DEFAULT = Config.model_validate({"mad": {"samples": _default_samples()}, "rocking": {"samples": _default_curves()}})

@@ -17,7 +17,11 @@ from madpipe.base.config import dropped_nulls, merge, read_yaml, validate
 from madpipe.base.errors import InputError
 from madpipe.base.origin import BESIDE, READERS, Origin, read_origin
 from madpipe.config import Config
-from madpipe.mad.sections import SECTIONS, rule_s_own
+from madpipe.mad.sections import SECTIONS as MAD_SECTIONS
+from madpipe.mad.sections import rule_s_own
+from madpipe.rocking.sections import SECTIONS as ROCKING_SECTIONS
+
+SECTIONS = {**MAD_SECTIONS, **ROCKING_SECTIONS}  # of every study's rules
 
 _PACKAGES = Path(madpipe.__file__).parents[1]
 _NAMED = 4  # of the changed modules or keys, the rest is counted

@@ -9,13 +9,14 @@ import pytest
 import torch
 
 from madpipe.base.errors import InputError
+from madpipe.base.verdict import verdict
 from madpipe.mad.config import FitConfig, RetrieveConfig, SimulatedSample
 from madpipe.mad.elements import composition_from_atoms, linked_separation, scattering_factors
 from madpipe.mad.fit import fit_stack
 from madpipe.mad.imaging import fitted_signal, mean_signal
 from madpipe.mad.retrieve import displacement_from_phase, retrieve
 from madpipe.mad.sample import simulate
-from madpipe.mad.verdicts import check_object, compare_routes, verdict
+from madpipe.mad.verdicts import check_object, compare_routes
 from madpipe.physics.alignment import twin
 from madpipe.physics.fourier import image
 

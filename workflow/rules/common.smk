@@ -47,3 +47,29 @@ def resolved_configuration():
     """Give the whole configuration as YAML, headed by what resolved it."""
     version, commit = provenance.versions()["madpipe"], provenance.git_commit()
     return f"# madpipe {version}, git commit: {commit}\n{to_yaml(SETTINGS)}"
+
+
+def measured_path(path):
+    """Resolve a measured file's path; a relative one starts at the project's folder, which holds config/."""
+    return str(Path(PROJECT, path))
+
+
+def at_hand(samples, study):
+    """Give the samples that can be run; an optional one without its files is left out with a line."""
+    return {
+        name: sample
+        for name, sample in samples.items()
+        if is_at_hand(name, sample, study)
+    }
+
+
+def is_at_hand(name, sample, study):
+    """Say whether one sample can be run."""
+    paths = getattr(sample, "path", ())
+    paths = [paths] if isinstance(paths, str) else paths
+    absent = [path for path in paths if not Path(measured_path(path)).exists()]
+    if absent and sample.optional:
+        logger.warning(
+            f"sample {name} is left out: {absent[0]} is absent; set {study}.samples.{name}.path to run it"
+        )
+    return not (absent and sample.optional)

@@ -4,26 +4,7 @@ MAD_LOGS = f"{LOGS}/mad"
 CONDA = "../../envs/madpipe.yaml"
 
 
-def measured_path(path):
-    """Resolve a measured file's path; a relative one starts at the project's folder, which holds config/."""
-    return str(Path(PROJECT, path))
-
-
-def is_at_hand(name):
-    """Say whether a sample can be run; an optional one without its files is left out with a line."""
-    absent = [
-        path
-        for path in getattr(MAD.samples[name], "path", ())
-        if not Path(measured_path(path)).exists()
-    ]
-    if absent and MAD.samples[name].optional:
-        logger.warning(
-            f"sample {name} is left out: {absent[0]} is absent; set mad.samples.{name}.path to run it"
-        )
-    return not (absent and MAD.samples[name].optional)
-
-
-SAMPLES = {name: sample for name, sample in MAD.samples.items() if is_at_hand(name)}
+SAMPLES = at_hand(MAD.samples, "mad")
 SIMULATED = [name for name, sample in SAMPLES.items() if not hasattr(sample, "path")]
 MEASURED = [name for name, sample in SAMPLES.items() if hasattr(sample, "path")]
 
@@ -138,12 +119,12 @@ def files(name, samples):
 
 
 # figure over several samples: what it is drawn from, by the name that the figure's function gives it
-SHARED = {
-    "dispersion": {
+SHARED = {}
+if runs("fit"):
+    SHARED["dispersion"] = {
         "stacks": files("stack.h5", runs("fit")),
         "fits": files("fit.h5", runs("fit")),
     }
-}
 if SAMPLES:
     SHARED["r_factor"] = {"scores": files("scores.json", SAMPLES)}
 if SIMULATED:

@@ -28,6 +28,7 @@ rule runtimes:
     """Sum what the jobs took, by rule; below the logs, for no two runs take the same time."""
     input:
         MAD_TARGETS,
+        ROCKING_TARGETS,
     output:
         html=report(
             f"{LOGS}/runtimes.html",

@@ -121,6 +121,15 @@ LOOKS = (  # Okabe and Ito, Color Universal Design (2008)
 )
 REFERENCE = Look("black", "", (0, (1, 1)))
 
+
+@dataclass(frozen=True)
+class Picture:
+    """A figure and the caption that prints its numbers."""
+
+    figure: Figure
+    caption: str
+
+
 _Arguments = ParamSpec("_Arguments")
 _Result = TypeVar("_Result")
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from madpipe.base import metrics
 from madpipe.base.page import columns, folded, heading, paragraph, table
-from madpipe.mad.verdicts import Verdict, verdict
+from madpipe.base.verdict import Verdict, verdict
 
 # R over its noise floor, at most. A fit of three unknowns per point follows part of the noise, hence lies below the
 # floor; a network shares its answer's error among the points and may lie a little above.

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import device
+from madpipe.base.verdict import Verdict, verdict
 from madpipe.mad.config import FitConfig, Refinable, RetrieveConfig
 from madpipe.mad.elements import Separation, linked_separation, scattering_factors
 from madpipe.mad.imaging import Solution, fitted_signal, mean_signal, retrieve_signal
@@ -23,7 +24,7 @@ from madpipe.mad.joint.model import experiment_of
 from madpipe.mad.joint.nuisances import nuisances_of
 from madpipe.mad.records import Fit, Nuisance, RealSpace, Stack
 from madpipe.mad.refine import refine_nuisances
-from madpipe.mad.verdicts import Verdict, check_object, verdict
+from madpipe.mad.verdicts import check_object
 from madpipe.physics import phasing
 from madpipe.physics.alignment import align, twin
 from madpipe.physics.fourier import diffract, image

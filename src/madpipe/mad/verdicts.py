@@ -2,33 +2,18 @@
 
 import json
 import math
-from typing import TypedDict
 
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
+from madpipe.base.verdict import Verdict, verdict
 from madpipe.mad.records import RealSpace, Stack, Truth
 from madpipe.physics.alignment import Alignment, align, twin
 from madpipe.physics.phasing import count_vortices, interior
 
 _CONTROL_LIMIT = 1.5
 _DEEP = 5.0  # voxels below the surface at which the core-shell profile ends
-
-
-class Verdict(TypedDict):
-    """One check."""
-
-    value: float
-    limit: float
-    passed: bool
-    meaning: str
-
-
-def verdict(value: float, limit: float, at_most: bool, meaning: str) -> Verdict:
-    """Make a verdict: passed when the value is at most, or at least, the limit; NaN never passes."""
-    passed = value <= limit if at_most else value >= limit
-    return Verdict(value=float(value), limit=float(limit), passed=bool(passed), meaning=meaning)
 
 
 def check_object(found: RealSpace, stack: Stack, other: RealSpace | None = None) -> dict[str, Verdict]:

@@ -9,6 +9,7 @@ required.
 import inspect
 from collections.abc import Callable
 
+from madpipe.base.plotting import Picture
 from madpipe.mad.figures.ablation import ablation
 from madpipe.mad.figures.budgets import budgets
 from madpipe.mad.figures.comparison import calibration, generalisation, suite_errors
@@ -16,7 +17,6 @@ from madpipe.mad.figures.learning import training_curves
 from madpipe.mad.figures.maps import fit_maps
 from madpipe.mad.figures.normal import f_normal
 from madpipe.mad.figures.nuisances import nuisances
-from madpipe.mad.figures.picture import Picture
 from madpipe.mad.figures.profiles import object_maps
 from madpipe.mad.figures.quality import error_vs_counts, r_factor
 from madpipe.mad.figures.realspace import retrieved

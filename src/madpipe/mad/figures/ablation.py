@@ -6,9 +6,9 @@ from typing import Any
 
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
-from madpipe.base.plotting import REFERENCE, TWO_COLUMNS, name_panels, new_figure, styled
+from madpipe.base.plotting import REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
 from madpipe.mad.figures.comparison import shell_in_words, shell_look
-from madpipe.mad.figures.picture import FIT_LOOK, SYMBOLS, Picture
+from madpipe.mad.figures.picture import FIT_LOOK, SYMBOLS
 from madpipe.mad.variants import BASE
 
 Row = Mapping[str, Any]

@@ -9,11 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 
 from madpipe.base import metrics
-from madpipe.base.plotting import MAGNITUDE, TWO_COLUMNS, colour_bar, name_panels, new_figure, show_map, styled
+from madpipe.base.plotting import MAGNITUDE, TWO_COLUMNS, Picture, colour_bar, name_panels, new_figure, show_map, styled
 from madpipe.mad.figures.picture import (
     MODULUS_UNIT,
     SYMBOLS,
-    Picture,
     central_slice,
     mean_photons,
     q_extent,

@@ -10,8 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, name_panels, new_figure, styled
-from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, NO_INFORMATION, SYMBOLS, Picture
+from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
+from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, NO_INFORMATION, SYMBOLS
 from madpipe.mad.figures.quality import shell_centre
 from madpipe.mad.suite.scores import LEVELS, SHELL_EDGES, compare
 

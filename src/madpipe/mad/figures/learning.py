@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from madpipe.base.plotting import LOOKS, TWO_COLUMNS, name_panels, new_figure, styled
-from madpipe.mad.figures.picture import FIT_LOOK, NETWORK_LOOK, Picture
+from madpipe.base.plotting import LOOKS, TWO_COLUMNS, Picture, name_panels, new_figure, styled
+from madpipe.mad.figures.picture import FIT_LOOK, NETWORK_LOOK
 
 _WINDOW = 25  # steps of the running mean
 

@@ -10,22 +10,14 @@ from madpipe.base.plotting import (
     REFERENCE,
     TWO_COLUMNS,
     Look,
+    Picture,
     colour_bar,
     colour_map,
     name_panels,
     new_figure,
     styled,
 )
-from madpipe.mad.figures.picture import (
-    FIT_LOOK,
-    MODULUS_UNIT,
-    NETWORK_LOOK,
-    SYMBOLS,
-    Picture,
-    mean_photons,
-    seen,
-    true_values,
-)
+from madpipe.mad.figures.picture import FIT_LOOK, MODULUS_UNIT, NETWORK_LOOK, SYMBOLS, mean_photons, seen, true_values
 from madpipe.mad.records import Fit, Stack
 
 _BINS = 60

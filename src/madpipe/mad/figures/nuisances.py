@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.axes import Axes
 
-from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, name_panels, new_figure, styled
-from madpipe.mad.figures.picture import Picture
+from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
 from madpipe.mad.records import Fit, Nuisance, Stack
 
 _PER_ENERGY = {

@@ -1,9 +1,6 @@
-"""What all figures of the study share: the result type, names with units, central slices and their extents."""
-
-from dataclasses import dataclass
+"""What all figures of the study share: names with units, central slices and their extents."""
 
 import numpy as np
-from matplotlib.figure import Figure
 
 from madpipe.base import metrics
 from madpipe.base.plotting import LOOKS, edges_from_axis
@@ -22,14 +19,6 @@ IN_WORDS = {"F_T": "|F_T|", "F_A": "|F_A|", "delta_phi": "Delta phi", "F_N": "|F
 FIELDS = {"F_T": "f_total", "F_A": "f_resonant", "delta_phi": "delta_phi", "F_N": "f_normal"}
 UNDETERMINED = 1.0  # radian; a phase whose standard error is larger is not shown
 NO_INFORMATION = np.pi / np.sqrt(3)  # radian; rms of a phase of which nothing is known
-
-
-@dataclass(frozen=True)
-class Picture:
-    """A figure and the caption that prints its numbers."""
-
-    figure: Figure
-    caption: str
 
 
 def is_list(stack: Stack) -> bool:

@@ -13,13 +13,14 @@ from madpipe.base.plotting import (
     SHARE,
     SIGNED,
     TWO_COLUMNS,
+    Picture,
     colour_bar,
     colour_map,
     name_panels,
     new_figure,
     styled,
 )
-from madpipe.mad.figures.picture import ANGSTROM_PER_NM, FIT_LOOK, Picture, central_slice
+from madpipe.mad.figures.picture import ANGSTROM_PER_NM, FIT_LOOK, central_slice
 from madpipe.mad.figures.realspace import Body, body_from_object, draw_body
 from madpipe.mad.figures.specimen import draw_real, real_window
 from madpipe.mad.profiles import (

@@ -7,8 +7,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from madpipe.base.plotting import LOOKS, ONE_COLUMN, REFERENCE, TWO_COLUMNS, name_panels, new_figure, styled
-from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, NO_INFORMATION, SYMBOLS, Picture
+from madpipe.base.plotting import LOOKS, ONE_COLUMN, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
+from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, NO_INFORMATION, SYMBOLS
 
 Scores = Mapping[str, Any]
 _ANSWERS = {"fit": FIT_LOOK, "network": NETWORK_LOOK}

@@ -17,6 +17,7 @@ from madpipe.base.plotting import (
     PHASE,
     SHARE,
     TWO_COLUMNS,
+    Picture,
     colour_bar,
     colour_map,
     name_panels,
@@ -25,7 +26,7 @@ from madpipe.base.plotting import (
     phase_ticks,
     styled,
 )
-from madpipe.mad.figures.picture import ANGSTROM_PER_NM, FIT_LOOK, MODULUS_UNIT, Picture, central_slice
+from madpipe.mad.figures.picture import ANGSTROM_PER_NM, FIT_LOOK, MODULUS_UNIT, central_slice
 from madpipe.mad.figures.specimen import draw_real, real_window
 from madpipe.mad.records import RealSpace, Stack
 from madpipe.mad.verdicts import on_truth

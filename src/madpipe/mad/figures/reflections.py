@@ -4,8 +4,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from madpipe.base import metrics
-from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, name_panels, new_figure
-from madpipe.mad.figures.picture import MODULUS_UNIT, Picture, seen
+from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure
+from madpipe.mad.figures.picture import MODULUS_UNIT, seen
 from madpipe.mad.measurement import bijvoet_pairs, calculated_photons
 from madpipe.mad.records import Fit, Stack
 from madpipe.physics.crystal import momentum_transfer

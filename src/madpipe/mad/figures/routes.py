@@ -6,8 +6,7 @@ from typing import Any
 
 from matplotlib.axes import Axes
 
-from madpipe.base.plotting import LOOKS, ONE_COLUMN, TWO_COLUMNS, name_panels, new_figure, styled
-from madpipe.mad.figures.picture import Picture
+from madpipe.base.plotting import LOOKS, ONE_COLUMN, TWO_COLUMNS, Picture, name_panels, new_figure, styled
 
 Scores = Mapping[str, Any]
 _Point = tuple[float, float, float, float]  # photons, rms error, its standard error, stated error

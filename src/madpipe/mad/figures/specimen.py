@@ -11,6 +11,7 @@ from madpipe.base.plotting import (
     SHARE,
     SIGNED,
     TWO_COLUMNS,
+    Picture,
     colour_bar,
     name_panels,
     new_figure,
@@ -20,7 +21,7 @@ from madpipe.base.plotting import (
     show_map,
     styled,
 )
-from madpipe.mad.figures.picture import Picture, central_slice, q_extent, slice_words, voxel_nm
+from madpipe.mad.figures.picture import central_slice, q_extent, slice_words, voxel_nm
 from madpipe.mad.records import Stack
 from madpipe.physics.atoms import edge_energy
 

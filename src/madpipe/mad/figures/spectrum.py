@@ -6,8 +6,7 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
-from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, name_panels, new_figure, styled
-from madpipe.mad.figures.picture import Picture
+from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
 from madpipe.mad.records import Fit, Stack
 from madpipe.physics.atoms import dispersion_correction, edge_energy
 

@@ -1,0 +1,1 @@
+"""Rocking curves of strained layers: strain and disorder against depth."""

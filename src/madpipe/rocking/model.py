@@ -1,0 +1,148 @@
+"""Expected counts of a rocking curve and their derivatives: what the fit and the simulation share."""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.sparse import csr_array
+from torch import Tensor
+
+from madpipe.base.errors import InputError
+from madpipe.physics.susceptibility import crystal_named, susceptibility
+from madpipe.rocking import forward
+from madpipe.rocking.forward import Layers, Reflection
+from madpipe.rocking.profiles import Profile
+from madpipe.rocking.records import Curve
+
+_Sublayers = tuple[Tensor, Tensor, Tensor]
+_Numbers = Float[np.ndarray, "number"]
+_Levels = Float[np.ndarray, "level"]
+_NUDGE = 1e-4  # of a number of the resolution, for its derivative
+_SHIFT = 1e-8  # radian, for the derivative by angle
+OFFSET_UNIT = 1e-3  # degree of 2 theta; the fit's offset is counted in it
+
+
+def reflection_of(curve: Curve) -> Reflection:
+    """Reflection and beam of a curve.
+
+    Raises
+    ------
+    InputError
+        Unknown crystal, forbidden reflection, or a wavelength that cannot reach it.
+    """
+    try:
+        crystal = crystal_named(curve.crystal)
+        strained = crystal.with_lattice_constant(curve.lattice_constant)
+        indices = [int(index) for index in curve.indices]
+        chi = susceptibility(strained, indices, curve.wavelength)
+    except ValueError as error:
+        raise InputError(f"{curve.title}: {error}.") from error
+    spacing = curve.lattice_constant / math.sqrt(sum(index**2 for index in indices))
+    return Reflection(curve.wavelength, spacing, chi, curve.sigma_share, curve.monochromator)
+
+
+def peak_two_theta(reflection: Reflection) -> float:
+    """Where the substrate's peak lies, refraction included [degree of 2 theta]."""
+    return 2 * math.degrees(math.asin(reflection.bragg) + reflection.refraction_shift)
+
+
+@dataclass(frozen=True)
+class Model:
+    """Expected counts as a function of free numbers: the profile's, then those of :attr:`levels`."""
+
+    profile: Profile
+    reflection: Reflection
+    measured: Float[np.ndarray, "point"]  # theta [radian]
+    half_width: float  # of the resolution in theta [radian]
+    lorentzian: float
+    finds_resolution: bool = False
+
+    @property
+    def levels(self) -> tuple[str, ...]:
+        """Numbers beside the profile's: ln of scale and background, offset; ln of the width's factor, and the share."""
+        return ("scale", "background", "offset", "width", "lorentzian")[: 5 if self.finds_resolution else 3]
+
+    @cached_property
+    def angles(self) -> Float[np.ndarray, "angle"]:
+        """Angles of the reflectivity [radian]."""
+        return forward.finer_angles(self.measured, self.half_width)
+
+    @cached_property
+    def matrix(self) -> csr_array:
+        """The stated resolution."""
+        return forward.resolution(self.measured, self.angles, self.half_width, self.lorentzian)
+
+    def resolution(self, numbers: _Numbers) -> csr_array:
+        """The resolution that the numbers say."""
+        if not self.finds_resolution:
+            return self.matrix
+        width, share = self.half_width * math.exp(np.clip(numbers[-2], -2, 2)), 1 / (1 + math.exp(-numbers[-1]))
+        return forward.resolution(self.measured, self.angles, width, share)
+
+    def expected(self, numbers: _Numbers) -> Float[np.ndarray, "point"]:
+        """Expected counts."""
+        free, levels = self.split(numbers)
+        layers = Layers(*(part.numpy() for part in self.profile.layers(free)))
+        value = forward.reflectivity(self._shifted(levels), layers, self.reflection)
+        return _level(levels[0]) * (self.resolution(numbers) @ value) + _level(levels[1])
+
+    def split(self, numbers: _Numbers) -> tuple[Tensor, _Levels]:
+        """The profile's numbers, and the others."""
+        count = len(numbers) - len(self.levels)
+        return torch.from_numpy(np.asarray(numbers[:count], dtype=float)), numbers[count:]
+
+    def expected_with_derivatives(
+        self, numbers: _Numbers
+    ) -> tuple[Float[np.ndarray, "point"], Float[np.ndarray, "point number"]]:
+        """Expected counts and their Jacobian matrix."""
+        free, levels = self.split(numbers)
+        layers, slopes = self._tangents(free)
+        angles = self._shifted(levels)
+        value, by = forward.reflectivity_with_derivatives(angles, layers, self.reflection)
+        thickness, strain, disorder = slopes
+        of_value = (
+            by.by_thickness.T @ thickness
+            + np.tensordot(by.by_strain, strain, axes=([0, 1], [0, 1]))
+            + by.by_debye_waller.T @ disorder
+        )
+        scale, background = _level(levels[0]), _level(levels[1])
+        shifted = forward.reflectivity(angles + _SHIFT, layers, self.reflection)
+        by_offset = (shifted - value) / _SHIFT * math.radians(OFFSET_UNIT) / 2
+        found = scale * (self.resolution(numbers) @ np.column_stack([of_value, value, by_offset]))
+        signal = found[:, -2]
+        columns = [found[:, :-1], np.full((len(signal), 1), background), found[:, -1:]]
+        for number in range(3, len(levels)):
+            moved = numbers.copy()
+            moved[len(free) + number] += _NUDGE
+            columns.append(((scale * (self.resolution(moved) @ value) - signal) / _NUDGE)[:, None])
+        return signal + background, np.concatenate(columns, axis=1)
+
+    def _shifted(self, levels: _Levels) -> Float[np.ndarray, "angle"]:
+        """Angles of the reflectivity, which move with the offset."""
+        return self.angles + math.radians(levels[2] * OFFSET_UNIT) / 2
+
+    def _tangents(self, free: Tensor) -> tuple[Layers, tuple[np.ndarray, ...]]:
+        """Sublayers and their derivatives by each free number, the last axis."""
+        cut = self.profile.cut(free)
+
+        def parts(numbers: Tensor) -> tuple[_Sublayers, _Sublayers]:
+            found = self.profile.layers(numbers, cut)
+            return found, found
+
+        slopes, values = torch.func.jacrev(parts, has_aux=True)(free)
+        return Layers(*(part.numpy() for part in values)), tuple(slope.numpy() for slope in slopes)
+
+
+def _level(logarithm: float) -> float:
+    """Scale or background; a search's wild step must not overflow."""
+    return math.exp(min(max(logarithm, -60.0), 60.0))
+
+
+def model_of(curve: Curve, reflection: Reflection, profile: Profile, finds_resolution: bool = False) -> Model:
+    """Model of a curve by a profile."""
+    half_width = math.radians(curve.half_width) / 2
+    angles = forward.as_radian(curve.two_theta)
+    return Model(profile, reflection, angles, half_width, curve.lorentzian, finds_resolution)

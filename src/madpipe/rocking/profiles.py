@@ -1,0 +1,229 @@
+"""Strain and static Debye-Waller factor against depth: the implanted layer's seven parameters, and free splines.
+
+Each profile turns free numbers, any real ones, into sublayers (``layers``) and stays inside its constraints by
+construction. All is torch, so that derivatives go through it.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, runtime_checkable
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.interpolate import BSpline
+from torch import Tensor
+
+from madpipe.rocking.forward import GAUSS
+
+NAMES = ("Dmax1", "D01", "L1", "Rp1", "D02", "L2", "Rp2")
+UNITS = ("", "", "angstrom", "angstrom", "", "angstrom", "angstrom")
+LEAST = 1e-4  # Dmin: strain where a bell ends
+_SUM = 0.03  # D01 + D02 at most
+_LOW = (0.001, 0.0005, 500.0, 50.0, 0.001, 500.0, -6500.0)
+_HIGH = (0.031, 0.0305, 7000.0, 5050.0, 0.031, 5000.0, 0.0)
+RANGES = tuple(high - low for low, high in zip(_LOW, _HIGH, strict=True))
+_Free = Float[Tensor, "free"]
+_Sublayers = tuple[Float[Tensor, "layer"], Float[Tensor, "layer 2"], Float[Tensor, "layer"]]
+
+
+@runtime_checkable
+class Profile(Protocol):
+    """What a fit needs of a profile."""
+
+    def cut(self, free: _Free) -> tuple[int, ...]:
+        """How many sublayers the layer is cut into."""
+
+    def layers(self, free: _Free, cut: tuple[int, ...] | None = None) -> _Sublayers:
+        """Thickness [angstrom], strain at both Gauss points, Debye-Waller factor of each sublayer, top first."""
+
+    def at(self, depth: Float[Tensor, "depth"], free: _Free) -> tuple[Tensor, Tensor]:
+        """Strain and Debye-Waller factor at depths [angstrom]."""
+
+
+# -- seven parameters of an implanted layer -------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Implanted:
+    """Two bells: strain = D1 + D2 (:func:`implanted_strain`)."""
+
+    step: float  # thickest sublayer [angstrom], from forward.largest_step
+
+    def cut(self, free: _Free) -> tuple[int, ...]:
+        """Sublayers above L2, where D2 ends, and below it: so nothing jumps inside one."""
+        _, _, end, _, _, inner, _ = from_free(free).tolist()
+        return max(1, math.ceil(inner / self.step)), max(1, math.ceil((end - inner) / self.step))
+
+    def layers(self, free: _Free, cut: tuple[int, ...] | None = None) -> _Sublayers:
+        """Sublayers of equal thickness above L2, and below it."""
+        upper, lower = cut or self.cut(free)
+        values = from_free(free)
+        end, inner = values[2], values[5]
+        numbers = (torch.arange(count, dtype=free.dtype) for count in (upper, lower))
+        steps = (inner / upper, (end - inner) / lower)
+        middles, thickness = [], []
+        for number, size, start in zip(numbers, steps, (torch.zeros_like(inner), inner), strict=True):
+            middles.append(start + size * (number + 0.5))
+            thickness.append(size.expand(len(number)))
+        middle, size = torch.cat(middles), torch.cat(thickness)
+        strain = torch.stack([implanted_strain(middle + side * GAUSS * size, values) for side in (-1, 1)], dim=1)
+        return size, strain, torch.ones_like(size)
+
+    def at(self, depth: Float[Tensor, "depth"], free: _Free) -> tuple[Tensor, Tensor]:
+        """Strain and Debye-Waller factor, which is 1, at depths."""
+        values = from_free(free)
+        return implanted_strain(depth, values) * (depth < values[2]), torch.ones_like(depth)
+
+
+def implanted_strain(depth: Float[Tensor, "depth"], values: Float[Tensor, "7"]) -> Float[Tensor, "depth"]:
+    """Strain D1(z) + D2(z) of an implanted layer, above z = L1.
+
+    D1 = Dmax1 exp(-(z - Rp1)^2 / s) with s = Rp1^2 / ln(Dmax1 / D01) above Rp1, D01 at the surface, and
+    (L1 - Rp1)^2 / ln(Dmax1 / Dmin) below it, Dmin at L1. D2 = D02 exp((Rp2^2 - (z - Rp2)^2) / s3), D02 at the surface,
+    with s3 = L2 (L2 - 2 Rp2) / ln(D02 / Dmin), Dmin at L2 and zero beyond.
+
+    Parameters
+    ----------
+    depth:
+        z [angstrom].
+    values:
+        Dmax1, D01, L1 [angstrom], Rp1 [angstrom], D02, L2 [angstrom], Rp2 [angstrom].
+    """
+    peak, surface, end, range_1, second, inner, range_2 = values
+    above = range_1**2 / torch.log(peak / surface).clamp(min=1e-9)
+    below = ((end - range_1) ** 2 / torch.log(peak / LEAST)).clamp(min=1e-6)
+    width = torch.where(depth < range_1, above, below)
+    first = peak * torch.exp(-((depth - range_1) ** 2) / width)
+    third = inner * (inner - 2 * range_2) / torch.log(second / LEAST)
+    other = second * torch.exp((range_2**2 - (depth - range_2) ** 2) / third)
+    return first + torch.where(depth < inner, other, torch.zeros_like(other))
+
+
+def from_free(free: Float[Tensor, "7"]) -> Float[Tensor, "7"]:
+    """The seven parameters from any seven real numbers: a smooth map onto all that the constraints allow.
+
+    D01 <= Dmax1, D01 + D02 <= 0.03, Rp1 <= L1, L2 <= L1, each within its range.
+    """
+    share = torch.sigmoid(free)
+    surface = _between(share[1], _LOW[1], _SUM - _LOW[4])
+    peak = surface + share[0] * (_HIGH[0] - torch.clamp(surface, min=_LOW[0])) + torch.relu(_LOW[0] - surface)
+    end = _between(share[2], _LOW[2], _HIGH[2])
+    range_1 = _between(share[3], _LOW[3], torch.clamp(end, max=_HIGH[3]))
+    second = _between(share[4], _LOW[4], torch.clamp(_SUM - surface, max=_HIGH[4]))
+    inner = _between(share[5], _LOW[5], torch.clamp(end, max=_HIGH[5]))
+    range_2 = _between(share[6], _LOW[6], _HIGH[6])
+    return torch.stack([peak, surface, end, range_1, second, inner, range_2])
+
+
+def to_free(values: Float[Tensor, "7"]) -> Float[Tensor, "7"]:
+    """Inverse of :func:`from_free`; values on a bound come back a little inside."""
+    peak, surface, end, range_1, second, inner, range_2 = values
+    base = surface + torch.relu(_LOW[0] - surface)
+    shares = [
+        (peak - base) / (_HIGH[0] - torch.clamp(surface, min=_LOW[0])),
+        (surface - _LOW[1]) / (_SUM - _LOW[4] - _LOW[1]),
+        (end - _LOW[2]) / (_HIGH[2] - _LOW[2]),
+        (range_1 - _LOW[3]) / (torch.clamp(end, max=_HIGH[3]) - _LOW[3]),
+        (second - _LOW[4]) / (torch.clamp(_SUM - surface, max=_HIGH[4]) - _LOW[4]),
+        (inner - _LOW[5]) / (torch.clamp(end, max=_HIGH[5]) - _LOW[5]).clamp(min=1e-9),
+        (range_2 - _LOW[6]) / (_HIGH[6] - _LOW[6]),
+    ]
+    return torch.logit(torch.stack(shares), eps=1e-4)
+
+
+def _between(share: Tensor, low: float, high: float | Tensor) -> Tensor:
+    """A number between two bounds."""
+    return low + share * (high - low)
+
+
+def draw_implanted(count: int, generator: torch.Generator) -> Float[Tensor, "count 7"]:
+    """Draw from the prior: even within the ranges, under the constraints, by rejection."""
+    found: list[Tensor] = []
+    low, width = torch.tensor(_LOW, dtype=torch.float64), torch.tensor(RANGES, dtype=torch.float64)
+    while sum(map(len, found)) < count:
+        tried = low + width * torch.rand(4 * count + 64, 7, generator=generator, dtype=torch.float64)
+        peak, surface, end, range_1, second, inner, _ = tried.T
+        allowed = (surface <= peak) & (surface + second <= _SUM) & (range_1 <= end) & (inner <= end)
+        found.append(tried[allowed])
+    return torch.cat(found)[:count]
+
+
+# -- free form ------------------------------------------------------------------------------------------------
+
+
+class Spline:
+    """Cubic B-splines in depth: strain of either sign, Debye-Waller factor from 0 to 1; both end perfect.
+
+    Parameters
+    ----------
+    depth:
+        Where the layer ends [angstrom].
+    strain_knots, debye_waller_knots:
+        Number of splines of each.
+    step:
+        Thickest sublayer [angstrom].
+    """
+
+    def __init__(self, depth: float, strain_knots: int, debye_waller_knots: int, step: float) -> None:
+        self.depth = depth
+        self.counts = (strain_knots, debye_waller_knots)
+        count = max(1, math.ceil(depth / step))
+        self.size = torch.full((count,), depth / count, dtype=torch.float64)
+        middle = (np.arange(count) + 0.5) * depth / count
+        half = GAUSS * depth / count
+        self._gauss = tuple(self.basis(middle + side * half, strain_knots) for side in (-1, 1))
+        self._middle = self.basis(middle, debye_waller_knots)
+
+    def basis(self, depth: np.ndarray, count: int) -> Tensor:
+        """Values of the splines at depths; the last one, which ends at the substrate with value 1, is left out."""
+        inside = np.linspace(0.0, self.depth, count - 1)
+        knots = np.concatenate([[0.0] * 3, inside, [self.depth] * 3])
+        matrix = BSpline.design_matrix(np.clip(depth, 0.0, self.depth), knots, 3).toarray()
+        return torch.from_numpy(matrix[:, :count] * (depth <= self.depth)[:, None])
+
+    def cut(self, free: _Free) -> tuple[int, ...]:
+        """Number of sublayers."""
+        return (len(self.size),)
+
+    def layers(self, free: _Free, cut: tuple[int, ...] | None = None) -> _Sublayers:
+        """Sublayers of equal thickness."""
+        strain, disorder = self.split(free)
+        return (
+            self.size,
+            torch.stack([basis @ strain / 100 for basis in self._gauss], dim=1),
+            torch.exp(-(self._middle @ _positive(disorder))),
+        )
+
+    def at(self, depth: Float[Tensor, "depth"], free: _Free) -> tuple[Tensor, Tensor]:
+        """Strain and Debye-Waller factor at depths."""
+        strain, disorder = self.split(free)
+        bases = [self.basis(depth.numpy(), count) for count in self.counts]
+        return bases[0] @ strain / 100, torch.exp(-(bases[1] @ _positive(disorder)))
+
+    def split(self, free: _Free) -> tuple[Tensor, Tensor]:
+        """Coefficients of strain [percent] and of disorder."""
+        strain, disorder = free.split(self.counts)
+        return strain, disorder
+
+    def start(self, strain: float, disorder: float = 0.05) -> _Free:
+        """Free numbers of an even strain [1] that falls off at the end."""
+        logarithm = math.log(math.expm1(disorder))
+        parts = [
+            torch.full((count,), value) for count, value in zip(self.counts, (100 * strain, logarithm), strict=True)
+        ]
+        return torch.cat(parts).double()
+
+
+def _positive(free: Tensor) -> Tensor:
+    """Exponents of the Debye-Waller factor, which are not negative."""
+    return torch.nn.functional.softplus(free)
+
+
+def profile_names(profile: Profile) -> Sequence[str]:
+    """Names of a profile's parameters."""
+    if isinstance(profile, Spline):
+        counts = zip(("strain", "debye_waller"), profile.counts, strict=True)
+        return [f"{name}_{number}" for name, count in counts for number in range(count)]
+    return NAMES

@@ -1,0 +1,96 @@
+"""Rocking curves from text: two columns, 2 theta and intensity, and what the file does not say."""
+
+import re
+from pathlib import Path
+
+import numpy as np
+
+from madpipe.base.errors import InputError
+from madpipe.physics.susceptibility import crystal_named
+from madpipe.rocking.config import MeasuredCurve
+from madpipe.rocking.records import Curve
+
+_COMMENT = re.compile(r"[#;%!].*")
+
+
+def read_curve(path: str | Path, sample: MeasuredCurve) -> Curve:
+    """Read a curve from a text file of two columns.
+
+    Parameters
+    ----------
+    path:
+        Lines of 2 theta [degree] and intensity, separated by blanks, tabs, commas or semicolons; a head of words
+        and comments are left out.
+    sample:
+        What the file does not say.
+
+    Raises
+    ------
+    InputError
+        No such file, not two columns of numbers, unknown crystal, or no rocking curve
+        (:func:`madpipe.rocking.records.check_curve`).
+    """
+    path = Path(path)
+    rows = _rows(path)
+    two_theta, intensity = rows[:, 0], rows[:, 1]
+    try:
+        crystal = crystal_named(sample.crystal)
+        photons = sample.counts_per_unit or counts_per_unit(intensity)
+        return Curve(
+            data=intensity * photons,
+            two_theta=two_theta,
+            wavelength=sample.wavelength,
+            sigma_share=sample.sigma_share,
+            monochromator=sample.monochromator,
+            half_width=sample.half_width,
+            lorentzian=sample.lorentzian,
+            crystal=sample.crystal,
+            lattice_constant=sample.lattice_constant or crystal.lattice_constant,
+            indices=np.array(sample.indices),
+            title=path.stem,
+            systematic=sample.systematic,
+        )
+    except (ValueError, InputError) as error:
+        raise InputError(f"{path}: {str(error).rstrip('.')}.") from error
+
+
+def _rows(path: Path) -> np.ndarray:
+    """The file's first two columns."""
+    if not path.is_file():
+        raise InputError(
+            f"{path}: needs an existing text file of 2 theta and intensity; there is none; check the path."
+        )
+    rows = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        words = [word for word in re.split(r"[\s,;]+", _COMMENT.sub("", line).strip()) if word]
+        if not words:
+            continue
+        try:
+            rows.append([float(word) for word in words[:2]])
+        except ValueError as error:
+            if not rows:
+                continue  # a head
+            raise InputError(
+                f"{path}: line {number} needs two numbers; it is {line.strip()[:60]!r}; mend it."
+            ) from error
+        if len(words) < 2:
+            raise InputError(f"{path}: line {number} needs 2 theta and intensity; it has one number; mend it.")
+    if not rows:
+        raise InputError(f"{path}: needs lines of 2 theta and intensity; no number came; check the file.")
+    return np.array(rows)
+
+
+def counts_per_unit(intensity: np.ndarray) -> float:
+    """Photons that one unit of a file's intensity stands for: where all are multiples of one number, that is a photon.
+
+    Where they are not, one unit is taken for one photon.
+    """
+    values = np.unique(intensity[intensity > 0])
+    if len(values) < 2:
+        return 1.0
+    for divisor in range(1, 21):
+        quantum = values[0] / divisor
+        multiples = values[values < 60 * quantum] / quantum
+        if len(multiples) >= 5 and np.all(np.abs(multiples - np.round(multiples)) < 0.05):
+            return 1.0 / quantum
+    return 1.0
