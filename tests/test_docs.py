@@ -9,7 +9,9 @@ import madpipe
 from madpipe.mad.readers import READERS
 from madpipe.mad.readers.arrays import _NPZ_KEYS
 from madpipe.mad.records import Fit, RealSpace, Stack
+from madpipe.rocking.records import Curve, LayerProfile
 
+RECORDS = (Stack, Fit, RealSpace, Curve, LayerProfile)
 DOCS = Path(__file__).resolve().parents[1] / "docs"
 SOURCES = sorted(Path(madpipe.__file__).parent.rglob("*.py"))
 SHAPE = re.compile(r'\b(?:Float|Complex|Bool|Int|UInt8|Num|Shaped)\[\s*[\w.]+,\s*"([^"]*)"')
@@ -30,7 +32,7 @@ def test_format_md_names_every_dataset_with_its_unit_and_no_other():
     told = {(path, unit.strip(), optional.strip() == "yes") for path, unit, optional in rows}
     for copy, of in re.findall(r"^`(/\S+)` holds the same as `(/\S+)`", (DOCS / "format.md").read_text(), re.MULTILINE):
         told |= {(copy + path.removeprefix(of), *rest) for path, *rest in told if path.startswith(of + "/")}
-    assert told == {row for record in (Stack, Fit, RealSpace) for row in datasets(record)}
+    assert told == {row for record in RECORDS for row in datasets(record)}
 
 
 def test_format_md_names_every_input():

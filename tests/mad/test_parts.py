@@ -12,7 +12,8 @@ from madpipe.base.errors import InputError
 from madpipe.mad import fit, parts, volume
 from madpipe.mad.config import InferConfig
 from madpipe.mad.infer import infer, infer_part
-from madpipe.mad.records import Fit, Passes, Refined
+from madpipe.mad.parts import Refined
+from madpipe.mad.records import Fit, Passes
 
 COUNT = 4
 

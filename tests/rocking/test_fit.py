@@ -11,12 +11,14 @@ from madpipe.base import store
 from madpipe.base.errors import InputError
 from madpipe.rocking import fit, forward
 from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, SimulatedCurve
-from madpipe.rocking.fit import LARGEST_STRAIN, fit_curve, prior_roots, root_slopes, signed_roots
+from madpipe.rocking.fit import fit_curve
+from madpipe.rocking.implanted import LARGEST_STRAIN
 from madpipe.rocking.model import model_of, reflection_of
 from madpipe.rocking.profiles import RANGES, Implanted, Spline, to_free
 from madpipe.rocking.readers import counts_per_unit, read_curve
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.sample import simulate
+from madpipe.rocking.search import prior_roots, root_slopes, signed_roots
 from madpipe.rocking.validate import score
 
 QUICK = RockingFitConfig(library=400, starts=6, hops=2)

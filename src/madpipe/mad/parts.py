@@ -8,15 +8,18 @@ share, are refined once, before.
 import hashlib
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from madpipe.base import store
 from madpipe.base.errors import InputError
+from madpipe.base.store import entry, part
 from madpipe.mad.config import FitConfig
-from madpipe.mad.records import Fit, PointNumbers, Refined, Stack
+from madpipe.mad.nuisance import Nuisance
+from madpipe.mad.records import Fit, Stack
 from madpipe.mad.refine import refine_nuisances
 from madpipe.mad.volume import (
     ARRAYS,
@@ -30,6 +33,24 @@ from madpipe.mad.volume import (
     write_outline,
     write_points,
 )
+
+
+@dataclass(frozen=True)
+class Refined:
+    """The nuisances of a fit alone, which its parts share."""
+
+    nuisance: Nuisance | None = part("entry_1/fit_1/nuisance", Nuisance)
+
+    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+        """Attributes of the groups."""
+        return {"entry_1": {"NX_class": "NXentry"}, "entry_1/fit_1": {"NX_class": "NXcollection"}}
+
+
+@dataclass(frozen=True)
+class PointNumbers:
+    """The numbers of the points of a list, to be read without what is known of them."""
+
+    reflection: np.ndarray = entry("entry_1/data_1/reflection")
 
 
 def refine_file(path: str | Path, output: str | Path, config: FitConfig, refine: Sequence[str]) -> None:

@@ -148,13 +148,6 @@ class PointAxes:
     qx: _Array | None = entry("entry_1/data_1/qx", "1/angstrom", optional=True)
 
 
-@dataclass(frozen=True)
-class PointNumbers:
-    """The numbers of the points of a list, to be read without what is known of them."""
-
-    reflection: _Array = entry("entry_1/data_1/reflection")
-
-
 # quantities of a fit: name in the file and in tables, and field of the record
 QUANTITIES = {
     "F_T": "f_total",
@@ -207,17 +200,6 @@ class Fit:
         """Soft links that make the default plot."""
         names = ("F_A", "F_A_errors")
         return {f"entry_1/data_1/{name}": f"entry_1/fit_1/{name}" for name in names}
-
-
-@dataclass(frozen=True)
-class Refined:
-    """The nuisances of a fit alone, which its parts share."""
-
-    nuisance: Nuisance | None = part("entry_1/fit_1/nuisance", Nuisance)
-
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
-        """Attributes of the groups."""
-        return {"entry_1": {"NX_class": "NXentry"}, "entry_1/fit_1": {"NX_class": "NXcollection"}}
 
 
 @dataclass(frozen=True)

@@ -138,7 +138,7 @@ def _between(share: Tensor, low: float, high: float | Tensor) -> Tensor:
     return low + share * (high - low)
 
 
-def draw_implanted(count: int, generator: torch.Generator) -> Float[Tensor, "count 7"]:
+def draw_implanted(count: int, generator: torch.Generator) -> Float[Tensor, "profile 7"]:
     """Draw from the prior: even within the ranges, under the constraints, by rejection."""
     found: list[Tensor] = []
     low, width = torch.tensor(_LOW, dtype=torch.float64), torch.tensor(RANGES, dtype=torch.float64)

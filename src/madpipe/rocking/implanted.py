@@ -1,0 +1,110 @@
+"""Fit of an implanted layer's seven parameters: where to start, and further searches from near the answer."""
+
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from functools import lru_cache
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from scipy.ndimage import gaussian_filter1d
+
+from madpipe.base.runtime import log
+from madpipe.rocking import forward
+from madpipe.rocking.config import RockingFitConfig
+from madpipe.rocking.forward import Layers, Reflection
+from madpipe.rocking.model import model_of
+from madpipe.rocking.profiles import RANGES, Implanted, draw_implanted, to_free
+from madpipe.rocking.records import Curve
+from madpipe.rocking.search import Solution, first_levels, minimise, searched
+
+_Numbers = Float[np.ndarray, "number"]
+LARGEST_STRAIN = 0.031
+_HOP = 10.0  # standard errors, at most 1.5 of a free number
+
+
+def fit_implanted(
+    curve: Curve,
+    reflection: Reflection,
+    config: RockingFitConfig,
+    generator: torch.Generator,
+    first: Sequence[_Numbers] = (),
+) -> Solution:
+    """Fit the seven parameters, from the curves of a library that look alike, or from given starts before them.
+
+    Parameters
+    ----------
+    curve, reflection:
+        With its angles right, see :func:`centred`.
+    config:
+        Starts at most, and what is good.
+    generator:
+        Draws the library.
+    first:
+        Profile's free numbers to start from first, a network's answer.
+    """
+    angles = forward.as_radian(curve.two_theta)
+    step = forward.largest_step(angles, reflection, LARGEST_STRAIN)
+    model = model_of(curve, reflection, Implanted(step))
+    found: list[Solution] = []
+    for free in itertools.islice(_starts(curve, reflection, config, generator, first), config.starts):
+        start = np.concatenate([free, first_levels(model, curve, free)])
+        found.append(replace(searched(model, curve, start, config.evaluations), starts=len(found) + 1))
+        if found[-1].chi2 < config.good_chi2:
+            break
+    return _hopped(min(found, key=lambda one: one.deviance), curve, config, generator)
+
+
+def _hopped(best: Solution, curve: Curve, config: RockingFitConfig, generator: torch.Generator) -> Solution:
+    """Look for a better answer near by, along what the curve hardly determines: bells can share strain in many ways."""
+    for _ in range(config.hops):
+        values, vectors = np.linalg.eigh(best.covariance())
+        steps = torch.randn(len(values), generator=generator, dtype=torch.float64).numpy()
+        away = vectors @ (steps * np.minimum(_HOP * np.sqrt(np.maximum(values, 0.0)), 1.5))
+        found = minimise(best.model, curve, best.numbers + away, config.evaluations)
+        if found.deviance < best.deviance - 0.1:
+            best = replace(found, starts=best.starts)
+    return best
+
+
+def _starts(
+    curve: Curve,
+    reflection: Reflection,
+    config: RockingFitConfig,
+    generator: torch.Generator,
+    first: Sequence[_Numbers],
+) -> Iterator[_Numbers]:
+    """Given starts, then the library's curves by how much they look like this one, none close to an earlier one."""
+    yield from first
+    drawn, shapes = _library(
+        curve.two_theta.tobytes(), reflection, config.library, int(torch.randint(1 << 40, (), generator=generator))
+    )
+    looks = _look(curve.data, np.quantile(curve.data, 0.02) + 1.0)
+    scale = curve.data.max() / shapes.max(axis=1, keepdims=True)
+    distance = np.mean((_look(shapes * scale, np.quantile(curve.data, 0.02) + 1.0) - looks) ** 2, axis=1)
+    used: list[np.ndarray] = []
+    for number in np.argsort(distance):
+        values = drawn[number]
+        if all(np.max(np.abs(values - other) / np.array(RANGES)) > 0.05 for other in used):
+            used.append(values)
+            yield to_free(torch.from_numpy(values)).numpy()
+
+
+def _look(counts: np.ndarray, floor: float) -> np.ndarray:
+    """What two curves are compared by: log counts, smoothed over fringes."""
+    return gaussian_filter1d(np.log10(counts + floor), 6.0, axis=-1)
+
+
+@lru_cache(maxsize=2)
+def _library(angles: bytes, reflection: Reflection, count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Parameters drawn from the prior and their reflectivities."""
+    theta = forward.as_radian(np.frombuffer(angles))
+    drawn = draw_implanted(count, torch.Generator().manual_seed(seed))
+    profile = Implanted(2 * forward.largest_step(theta, reflection, LARGEST_STRAIN))
+    log.info("library: %d curves", count)
+    shapes = [
+        forward.reflectivity(theta, Layers(*(part.numpy() for part in profile.layers(to_free(one)))), reflection)
+        for one in drawn
+    ]
+    return drawn.numpy(), np.array(shapes)
