@@ -82,6 +82,7 @@ def overlay(project, content, name="overlay.yaml"):
     return ("--configfile", name)
 
 
+NO_CURVES = {"samples": dict.fromkeys(("implanted", "ysz", "sic"), None)}
 NOTHING_ELSE = dict.fromkeys(
     ("core_shell_2d", "core_shell_3d", "control_resonant", "control_no_resonant", "drifting"), None
 )
@@ -123,9 +124,24 @@ def test_default_run_holds_every_step(project):
         (["retrieve"], {"mad_simulate", "mad_validate", "mad_retrieve"}),
     ],
 )
+def test_curves_of_the_second_study_are_fitted_scored_and_drawn(project):
+    jobs = planned(project, *overlay(project, {"mad": {"samples": {**NOTHING_ELSE, "p9": None}}}))
+    ran = {name: count for name, count in jobs.items() if name.startswith("rocking")}
+    at_hand = 1 + 2 * SHARED.is_dir()
+    expected = {
+        "rocking_simulate": 1,
+        "rocking_fit": at_hand,
+        "rocking_validate": at_hand,
+        "rocking_figures": 2 * at_hand,
+    }
+    assert ran == expected | ({"rocking_convert": 2} if SHARED.is_dir() else {})
+
+
 def test_a_step_adds_its_own_rules_only(project, steps, added):
     samples = {**NOTHING_ELSE, "p9": None, "alone": {"dimensions": 2, "grid": 32, "steps": steps}}
-    jobs = planned(project, *overlay(project, {"mad": {"samples": samples, "testsuite": {"sets": []}}}))
+    jobs = planned(
+        project, *overlay(project, {"mad": {"samples": samples, "testsuite": {"sets": []}}, "rocking": NO_CURVES})
+    )
     frame = {"all", "resolved_config", "mad_figures", "mad_sample_figures", "mad_overview", "runtimes"}
     assert set(jobs) - frame == added
 
@@ -469,7 +485,7 @@ def user(project, tmp_path):
     (tmp_path / "run.npz").write_bytes(b"")
     measured = {"path": ["run.npz"], "element": "Ni", "edge": "K", "steps": ["fit"]}
     samples = {"mine": {"dimensions": 2, "grid": 16, "steps": ["fit"]}, "measured": measured}
-    content = {"mad": {"samples": samples, "testsuite": {"sets": []}}}
+    content = {"mad": {"samples": samples, "testsuite": {"sets": []}}, "rocking": NO_CURVES}
     (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump(content))
     return tmp_path
 
