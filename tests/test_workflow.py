@@ -114,16 +114,6 @@ def test_default_run_holds_every_step(project):
     assert jobs["mad_figures"] == 5
 
 
-@pytest.mark.parametrize(
-    ("steps", "added"),
-    [
-        (["fit"], {"mad_simulate", "mad_fit", "mad_validate"}),
-        (["fit", "infer"], {"mad_simulate", "mad_fit", "mad_validate", "mad_infer"}),
-        (["fit", "retrieve"], {"mad_simulate", "mad_fit", "mad_validate", "mad_retrieve", "mad_retrieve_apart"}),
-        (["infer", "retrieve"], {"mad_simulate", "mad_validate", "mad_infer", "mad_retrieve", "mad_retrieve_apart"}),
-        (["retrieve"], {"mad_simulate", "mad_validate", "mad_retrieve"}),
-    ],
-)
 def test_curves_of_the_second_study_are_fitted_scored_and_drawn(project):
     jobs = planned(project, *overlay(project, {"mad": {"samples": {**NOTHING_ELSE, "p9": None}}}))
     ran = {name: count for name, count in jobs.items() if name.startswith("rocking")}
@@ -137,6 +127,16 @@ def test_curves_of_the_second_study_are_fitted_scored_and_drawn(project):
     assert ran == expected | ({"rocking_convert": 2} if SHARED.is_dir() else {})
 
 
+@pytest.mark.parametrize(
+    ("steps", "added"),
+    [
+        (["fit"], {"mad_simulate", "mad_fit", "mad_validate"}),
+        (["fit", "infer"], {"mad_simulate", "mad_fit", "mad_validate", "mad_infer"}),
+        (["fit", "retrieve"], {"mad_simulate", "mad_fit", "mad_validate", "mad_retrieve", "mad_retrieve_apart"}),
+        (["infer", "retrieve"], {"mad_simulate", "mad_validate", "mad_infer", "mad_retrieve", "mad_retrieve_apart"}),
+        (["retrieve"], {"mad_simulate", "mad_validate", "mad_retrieve"}),
+    ],
+)
 def test_a_step_adds_its_own_rules_only(project, steps, added):
     samples = {**NOTHING_ELSE, "p9": None, "alone": {"dimensions": 2, "grid": 32, "steps": steps}}
     jobs = planned(
