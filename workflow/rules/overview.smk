@@ -1,6 +1,3 @@
-from madpipe.mad.sizes import data_sizes
-
-
 rule mad_overview:
     """Put every check of every sample on one page."""
     input:
@@ -45,7 +42,7 @@ rule runtimes:
     params:
         logs=lambda wildcards, output: str(Path(output.csv).parent),
         benchmarks=benchmark_patterns(),
-        sizes=data_sizes(MAD),
+        sizes=SIZES,
         code=fingerprint("madpipe.base.costs"),
     script:
         "../scripts/runtimes.py"

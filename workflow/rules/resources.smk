@@ -1,21 +1,24 @@
 from functools import cache
 from math import ceil
 
+from madpipe.mad.sizes import data_sizes
+
+SIZES = data_sizes(MAD)
+
 
 @cache
 def values_of(sample):
     """Count the intensities of a sample: by its section, or by the size of its files where it is measured."""
-    section = SAMPLES[sample]
-    if sample in SIMULATED:
-        return len(section.energies_ev) * section.grid**section.dimensions
-    files = [Path(measured_path(path)) for path in section.path]
+    if sample in SIZES:
+        return SIZES[sample]
+    files = [Path(measured_path(path)) for path in SAMPLES[sample].path]
     # two bytes an intensity, as detectors' compressed files take
     return sum(file.stat().st_size for file in files if file.exists()) // 2
 
 
 ALL_VALUES = sum(map(values_of, SAMPLES))
-SUITE_VALUES = 8 * len(SUITE_STACKS) * MAD.testsuite.grid**2
-TRAINING_POINTS = MAD.train.steps * MAD.train.batch * MAD.train.prior.grid**2
+SUITE_VALUES = SIZES["mad_compare"]
+TRAINING_POINTS = SIZES["mad_train"] * MAD.train.prior.grid**2
 
 
 def memory(megabytes, bytes_per_value=0, values=None):
