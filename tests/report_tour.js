@@ -29,8 +29,10 @@ async function home() {
 async function look(line) {
     const [eye, about] = line.querySelectorAll("a");
     const label = [...line.querySelectorAll("td")].slice(0, -1).map((cell) => cell.textContent).join(" / ");
+    const view = () => document.querySelector("#app .p-3 > img, #app iframe");
+    const before = view() && view().src; // of the result looked at before, which stays until the page is drawn anew
     eye.click();
-    const shown = await waitFor(() => document.querySelector("#app .p-3 > img, #app iframe"), label);
+    const shown = await waitFor(() => view() && view().src !== before && view(), label);
     const isImage = shown.tagName === "IMG";
     if (isImage) await waitFor(() => shown.complete && shown.naturalWidth, label);
     const source = shown.src.slice(0, 5), width = isImage ? shown.naturalWidth : shown.clientWidth;

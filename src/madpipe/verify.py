@@ -249,8 +249,10 @@ def _compare_input(
 
 def _input_path(path: Path, name: str, note: Origin, run: _Run) -> Path | None:
     """Find an input: in the package, from its output's folder, or where the configuration says that it was measured."""
-    sample = note.get("wildcards", {}).get("sample", "")
-    section = _value(run.settings or {}, f"mad.samples.{sample}") or {}
-    measured = [file for file in (*section.get("path", ()), section.get("spectrum", "")) if Path(file).name == name]
+    study, sample = note.get("rule", "").partition("_")[0], note.get("wildcards", {}).get("sample", "")
+    section = _value(run.settings or {}, f"{study}.samples.{sample}") or {}
+    paths = section.get("path", ())
+    files = [*([paths] if isinstance(paths, str) else paths), section.get("spectrum", "")]
+    measured = [file for file in files if Path(file).name == name]
     places = [_PACKAGES / name, path.parent / name, *map(Path, measured)]
     return next((place.resolve() for place in places if place.is_file()), None)
