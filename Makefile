@@ -48,7 +48,7 @@ test-slurm: setup  ## run the workflow, and faults of it, on a SLURM that the te
 	  || { apt-get update -qq && DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends slurm-wlm munge; } > /dev/null
 	-$(BIN)/python -m pip install --quiet "$$($(BIN)/python -c 'import tomllib; \
 	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["slurm"])')"
-	$(BIN)/python -m pytest tests/slurm
+	$(BIN)/python -m pytest tests/slurm $(SLURM_TESTS)
 
 smoke: setup  ## run the whole workflow on tiny data into results/smoke
 	$(SNAKEMAKE) --configfile config/smoke.yaml
