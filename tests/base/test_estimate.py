@@ -34,6 +34,12 @@ rule all:
     input: r/one/scores.json
     jobid: 0
 
+[Thu Nov 26 06:43:22 2026]
+rule simulate:
+    output: r/one/stack.h5
+    jobid: 3
+    wildcards: sample=one
+
 Reasons:
     (check individual jobs above for details)
     input files updated by another job:
@@ -50,11 +56,12 @@ def cost(seconds, size, memory=None, kind="fit", rule="fit"):
 
 
 def test_jobs_are_read_from_the_listing():
-    fit, score, everything = jobs_from_dry_run(LISTING, {"one": 800})
+    fit, score, everything, first = jobs_from_dry_run(LISTING, {"one": 800})
     inputs, outputs = ("r/one/stack.h5", "r/weights"), ("r/one/fit.h5", "r/one/more.h5")
     assert fit == Job("fit", "fit network", "one", 800, inputs, outputs)
     assert (score.kind, score.size) == ("score", 800)
-    assert followers([fit, score, everything]) == [[1], [2], []]
+    assert first.inputs == everything.outputs == ()
+    assert followers([fit, score, everything, first]) == [[1], [2], [], [0]]
 
 
 def test_a_listing_without_jobs_is_refused():

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch.autograd.functional import jacobian
 
+from madpipe.base import provenance
 from madpipe.base.errors import InputError
 from madpipe.mad.exact import covariance, expected_photons, fisher_information, solve
 from madpipe.mad.figures.planning import planning
@@ -460,10 +461,12 @@ def test_a_spectrum_says_how_far_the_table_is_off(shared):
 def test_the_command_writes_the_numbers_and_the_figure(tmp_path):
     settings = {"element": "Ni", "edge": "K", "energies_ev": (8300.0, 8330.0, 8345.0, 8380.0), "spectrum": None}
     outputs = [str(tmp_path / "plan.pdf"), str(tmp_path / "plan.json")]
-    told = run_plan({**settings, "step_ev": 10.0}, outputs, {"command": "plan"})
+    told = run_plan({**settings, "step_ev": 10.0}, outputs, provenance.process({"command": "plan"}))
     again = plan("Ni", "K", settings["energies_ev"], step_ev=10.0)
     assert told == lines(again)
-    assert json.loads((tmp_path / "plan.json").read_text()) == json.loads(json.dumps(asdict(again)))
+    written = json.loads((tmp_path / "plan.json").read_text())
+    assert written.pop("process")["note_1"]["parameters"] == {"command": "plan"}
+    assert written == json.loads(json.dumps(asdict(again)))
     assert (tmp_path / "plan.pdf").read_bytes().startswith(b"%PDF")
     assert "Condition number" in (tmp_path / "plan.txt").read_text()
     with pytest.raises(InputError, match=r"\.pdf or \.json"):

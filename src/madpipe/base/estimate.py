@@ -63,7 +63,7 @@ def _job(rule: str, body: str, sizes: Mapping[str, int]) -> Job:
     told = dict(re.findall(r"^ {4}(\w+): (.*)$", body, re.MULTILINE))
     wildcards = dict(re.findall(r"(\w+)=([^,]*)", told.get("wildcards", "")))
     sample = wildcards.get("sample", "")
-    inputs, outputs = (tuple(told.get(name, "").split(", ")) for name in ("input", "output"))
+    inputs, outputs = (tuple(filter(None, told.get(name, "").split(", "))) for name in ("input", "output"))
     return Job(rule, kind_of(rule, wildcards), sample, sizes.get(sample, sizes.get(rule)), inputs, outputs)
 
 
