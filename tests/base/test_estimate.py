@@ -47,8 +47,8 @@ Reasons:
 """
 
 
-def job(name, needs=(), size=None):
-    return Job(name, name, "", size, tuple(needs), (name,))
+def job(name, needs=(), size=None, sample="one"):
+    return Job(name, name, sample, size, tuple(needs), (name,))
 
 
 def cost(seconds, size, memory=None, kind="fit", rule="fit"):
@@ -93,6 +93,12 @@ def test_what_is_told_goes_first_and_what_nobody_measured_is_said():
 def test_jobs_of_the_rule_stand_in_for_a_kind_that_nobody_measured():
     assert estimate(job("fit", size=5), [cost(4.0, None, 300.0, "fit other")], {}).seconds == 4.0
     assert estimate(job("fit", size=5), [cost(4.0, 5, 300.0)], {}).memory_mb == pytest.approx(300.0)
+
+
+def test_memory_grows_with_a_sample_and_not_with_a_count_of_frames():
+    known = [cost(4.0, 10, 300.0)]
+    assert estimate(job("fit", size=100), known, {}).memory_mb == pytest.approx(3000.0)
+    assert estimate(job("fit", size=100, sample=""), known, {}).memory_mb == pytest.approx(300.0)
 
 
 JOBS = [job("a"), job("b", ["a"]), job("c", ["a"]), job("d", ["b", "c"])]

@@ -90,7 +90,9 @@ def estimate(job: Job, costs: Sequence[Cost], told: Mapping[str, float]) -> Esti
     largest = max((cost.size for cost in alike if cost.size), default=None)
     scaled = job.size is not None and (largest is None or job.size > largest)
     seconds = _at(job.size, [(cost.size, cost.cpu_seconds or cost.seconds) for cost in alike])
-    memory = _at(job.size, [(cost.size, cost.memory_mb) for cost in alike if cost.memory_mb])
+    # a training or a comparison takes its frames one after another: more of them need no more memory
+    size = job.size if job.sample else None
+    memory = _at(size, [(cost.size, cost.memory_mb) for cost in alike if cost.memory_mb])
     return Estimate(seconds or 0.0, memory, "scaled" if scaled else "measured")
 
 
