@@ -1,6 +1,8 @@
 """A configuration is refused with the key, what is required and the nearest key, or it is exactly what was written."""
 
 import re
+import subprocess
+import sys
 from typing import Annotated, Literal
 
 import pytest
@@ -228,3 +230,8 @@ def test_every_field_is_described_and_a_float_has_a_unit(model):
         unit_in_key = name.endswith(("_ev", "_angstrom")) or "photons" in name
         if "float" in str(field.annotation) and not unit_in_key:
             assert re.search(r"\[.+\]", field.description), f"{model.__name__}.{name} is a float without a unit"
+
+
+def test_the_configuration_loads_without_what_takes_seconds_to_import():
+    code = "import sys, madpipe.config; sys.exit(bool({'torch', 'numba'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -12,9 +12,9 @@ from madpipe.base.errors import InputError
 from madpipe.rocking import fit, forward
 from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, SimulatedCurve
 from madpipe.rocking.fit import fit_curve
-from madpipe.rocking.implanted import LARGEST_STRAIN
 from madpipe.rocking.model import model_of, reflection_of
-from madpipe.rocking.profiles import RANGES, Implanted, Spline, to_free
+from madpipe.rocking.prior import LARGEST_STRAIN, RANGES
+from madpipe.rocking.profiles import Implanted, Spline, to_free
 from madpipe.rocking.readers import counts_per_unit, read_curve
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.sample import simulate

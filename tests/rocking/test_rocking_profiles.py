@@ -6,9 +6,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from madpipe.rocking.prior import LEAST_STRAIN, RANGES
 from madpipe.rocking.profiles import (
-    LEAST,
-    RANGES,
     Implanted,
     Spline,
     draw_implanted,
@@ -55,13 +54,13 @@ def test_the_prior_keeps_its_constraints_and_is_even():
 def test_strain_takes_its_values_where_the_definition_has_them():
     values = torch.tensor([0.012, 0.006, 3500.0, 1200.0, 0.004, 2200.0, -800.0])
     depth = torch.tensor([0.0, 1200.0, 2200.0 - 1e-6, 2200.0 + 1e-6, 3500.0])
-    first = implanted_strain(depth, torch.tensor([0.012, 0.006, 3500.0, 1200.0, LEAST * 1.0001, 2200.0, -800.0]))
+    first = implanted_strain(depth, torch.tensor([0.012, 0.006, 3500.0, 1200.0, LEAST_STRAIN * 1.0001, 2200.0, -800.0]))
     both = implanted_strain(depth, values)
-    assert float(first[0]) == pytest.approx(0.006 + LEAST, rel=1e-3)
-    assert float(first[1]) == pytest.approx(0.012 + LEAST, rel=1e-2)
-    assert float(first[4]) == pytest.approx(LEAST, rel=1e-6)
+    assert float(first[0]) == pytest.approx(0.006 + LEAST_STRAIN, rel=1e-3)
+    assert float(first[1]) == pytest.approx(0.012 + LEAST_STRAIN, rel=1e-2)
+    assert float(first[4]) == pytest.approx(LEAST_STRAIN, rel=1e-6)
     assert float(both[0]) == pytest.approx(0.010, rel=1e-6)
-    assert float(both[2] - both[3]) == pytest.approx(LEAST, rel=1e-3)
+    assert float(both[2] - both[3]) == pytest.approx(LEAST_STRAIN, rel=1e-3)
 
 
 def test_sublayers_end_where_the_bells_do():

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from madpipe.base.config import Model
-from madpipe.rocking.profiles import NAMES
+from madpipe.rocking.prior import NAMES
 
 
 class _CurveSample(Model):

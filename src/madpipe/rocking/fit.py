@@ -14,7 +14,8 @@ from madpipe.rocking.forward import Reflection
 from madpipe.rocking.freeform import fit_splines
 from madpipe.rocking.implanted import fit_implanted
 from madpipe.rocking.model import OFFSET_UNIT, peak_two_theta, reflection_of
-from madpipe.rocking.profiles import RANGES, Implanted, from_free, profile_names
+from madpipe.rocking.prior import RANGES
+from madpipe.rocking.profiles import Implanted, from_free, profile_names
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.search import Solution
 

@@ -15,12 +15,12 @@ from madpipe.rocking import forward
 from madpipe.rocking.config import RockingFitConfig
 from madpipe.rocking.forward import Layers, Reflection
 from madpipe.rocking.model import model_of
-from madpipe.rocking.profiles import RANGES, Implanted, draw_implanted, to_free
+from madpipe.rocking.prior import LARGEST_STRAIN, RANGES
+from madpipe.rocking.profiles import Implanted, draw_implanted, to_free
 from madpipe.rocking.records import Curve
 from madpipe.rocking.search import Solution, first_levels, minimise, searched
 
 _Numbers = Float[np.ndarray, "number"]
-LARGEST_STRAIN = 0.031
 _HOP = 10.0  # standard errors, at most 1.5 of a free number
 
 

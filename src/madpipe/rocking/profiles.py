@@ -16,14 +16,8 @@ from scipy.interpolate import BSpline
 from torch import Tensor
 
 from madpipe.rocking.forward import GAUSS
+from madpipe.rocking.prior import HIGH, LARGEST_SUM, LEAST_STRAIN, LOW, NAMES, RANGES
 
-NAMES = ("Dmax1", "D01", "L1", "Rp1", "D02", "L2", "Rp2")
-UNITS = ("", "", "angstrom", "angstrom", "", "angstrom", "angstrom")
-LEAST = 1e-4  # Dmin: strain where a bell ends
-_SUM = 0.03  # D01 + D02 at most
-_LOW = (0.001, 0.0005, 500.0, 50.0, 0.001, 500.0, -6500.0)
-_HIGH = (0.031, 0.0305, 7000.0, 5050.0, 0.031, 5000.0, 0.0)
-RANGES = tuple(high - low for low, high in zip(_LOW, _HIGH, strict=True))
 _Free = Float[Tensor, "free"]
 _Sublayers = tuple[Float[Tensor, "layer"], Float[Tensor, "layer 2"], Float[Tensor, "layer"]]
 
@@ -93,10 +87,10 @@ def implanted_strain(depth: Float[Tensor, "depth"], values: Float[Tensor, "7"]) 
     """
     peak, surface, end, range_1, second, inner, range_2 = values
     above = range_1**2 / torch.log(peak / surface).clamp(min=1e-9)
-    below = ((end - range_1) ** 2 / torch.log(peak / LEAST)).clamp(min=1e-6)
+    below = ((end - range_1) ** 2 / torch.log(peak / LEAST_STRAIN)).clamp(min=1e-6)
     width = torch.where(depth < range_1, above, below)
     first = peak * torch.exp(-((depth - range_1) ** 2) / width)
-    third = inner * (inner - 2 * range_2) / torch.log(second / LEAST)
+    third = inner * (inner - 2 * range_2) / torch.log(second / LEAST_STRAIN)
     other = second * torch.exp((range_2**2 - (depth - range_2) ** 2) / third)
     return first + torch.where(depth < inner, other, torch.zeros_like(other))
 
@@ -107,28 +101,28 @@ def from_free(free: Float[Tensor, "7"]) -> Float[Tensor, "7"]:
     D01 <= Dmax1, D01 + D02 <= 0.03, Rp1 <= L1, L2 <= L1, each within its range.
     """
     share = torch.sigmoid(free)
-    surface = _between(share[1], _LOW[1], _SUM - _LOW[4])
-    peak = surface + share[0] * (_HIGH[0] - torch.clamp(surface, min=_LOW[0])) + torch.relu(_LOW[0] - surface)
-    end = _between(share[2], _LOW[2], _HIGH[2])
-    range_1 = _between(share[3], _LOW[3], torch.clamp(end, max=_HIGH[3]))
-    second = _between(share[4], _LOW[4], torch.clamp(_SUM - surface, max=_HIGH[4]))
-    inner = _between(share[5], _LOW[5], torch.clamp(end, max=_HIGH[5]))
-    range_2 = _between(share[6], _LOW[6], _HIGH[6])
+    surface = _between(share[1], LOW[1], LARGEST_SUM - LOW[4])
+    peak = surface + share[0] * (HIGH[0] - torch.clamp(surface, min=LOW[0])) + torch.relu(LOW[0] - surface)
+    end = _between(share[2], LOW[2], HIGH[2])
+    range_1 = _between(share[3], LOW[3], torch.clamp(end, max=HIGH[3]))
+    second = _between(share[4], LOW[4], torch.clamp(LARGEST_SUM - surface, max=HIGH[4]))
+    inner = _between(share[5], LOW[5], torch.clamp(end, max=HIGH[5]))
+    range_2 = _between(share[6], LOW[6], HIGH[6])
     return torch.stack([peak, surface, end, range_1, second, inner, range_2])
 
 
 def to_free(values: Float[Tensor, "7"]) -> Float[Tensor, "7"]:
     """Inverse of :func:`from_free`; values on a bound come back a little inside."""
     peak, surface, end, range_1, second, inner, range_2 = values
-    base = surface + torch.relu(_LOW[0] - surface)
+    base = surface + torch.relu(LOW[0] - surface)
     shares = [
-        (peak - base) / (_HIGH[0] - torch.clamp(surface, min=_LOW[0])),
-        (surface - _LOW[1]) / (_SUM - _LOW[4] - _LOW[1]),
-        (end - _LOW[2]) / (_HIGH[2] - _LOW[2]),
-        (range_1 - _LOW[3]) / (torch.clamp(end, max=_HIGH[3]) - _LOW[3]),
-        (second - _LOW[4]) / (torch.clamp(_SUM - surface, max=_HIGH[4]) - _LOW[4]),
-        (inner - _LOW[5]) / (torch.clamp(end, max=_HIGH[5]) - _LOW[5]).clamp(min=1e-9),
-        (range_2 - _LOW[6]) / (_HIGH[6] - _LOW[6]),
+        (peak - base) / (HIGH[0] - torch.clamp(surface, min=LOW[0])),
+        (surface - LOW[1]) / (LARGEST_SUM - LOW[4] - LOW[1]),
+        (end - LOW[2]) / (HIGH[2] - LOW[2]),
+        (range_1 - LOW[3]) / (torch.clamp(end, max=HIGH[3]) - LOW[3]),
+        (second - LOW[4]) / (torch.clamp(LARGEST_SUM - surface, max=HIGH[4]) - LOW[4]),
+        (inner - LOW[5]) / (torch.clamp(end, max=HIGH[5]) - LOW[5]).clamp(min=1e-9),
+        (range_2 - LOW[6]) / (HIGH[6] - LOW[6]),
     ]
     return torch.logit(torch.stack(shares), eps=1e-4)
 
@@ -141,11 +135,11 @@ def _between(share: Tensor, low: float, high: float | Tensor) -> Tensor:
 def draw_implanted(count: int, generator: torch.Generator) -> Float[Tensor, "profile 7"]:
     """Draw from the prior: even within the ranges, under the constraints, by rejection."""
     found: list[Tensor] = []
-    low, width = torch.tensor(_LOW, dtype=torch.float64), torch.tensor(RANGES, dtype=torch.float64)
+    low, width = torch.tensor(LOW, dtype=torch.float64), torch.tensor(RANGES, dtype=torch.float64)
     while sum(map(len, found)) < count:
         tried = low + width * torch.rand(4 * count + 64, 7, generator=generator, dtype=torch.float64)
         peak, surface, end, range_1, second, inner, _ = tried.T
-        allowed = (surface <= peak) & (surface + second <= _SUM) & (range_1 <= end) & (inner <= end)
+        allowed = (surface <= peak) & (surface + second <= LARGEST_SUM) & (range_1 <= end) & (inner <= end)
         found.append(tried[allowed])
     return torch.cat(found)[:count]
 

@@ -8,8 +8,8 @@ import torch
 from madpipe.physics.susceptibility import crystal_named
 from madpipe.rocking import forward
 from madpipe.rocking.config import SimulatedCurve
-from madpipe.rocking.implanted import LARGEST_STRAIN
 from madpipe.rocking.model import model_of, peak_two_theta, reflection_of
+from madpipe.rocking.prior import LARGEST_STRAIN
 from madpipe.rocking.profiles import Implanted, draw_implanted, implanted_strain, to_free
 from madpipe.rocking.records import Curve, CurveTruth
 

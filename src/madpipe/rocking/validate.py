@@ -7,7 +7,7 @@ import numpy as np
 from madpipe.base.metrics import finite
 from madpipe.base.verdict import Verdict, verdict
 from madpipe.rocking.model import peak_two_theta, reflection_of
-from madpipe.rocking.profiles import NAMES, RANGES
+from madpipe.rocking.prior import NAMES, RANGES
 from madpipe.rocking.records import Curve, LayerProfile
 
 _PEAK = 5.0  # half widths of the resolution on either side of the substrate's peak, which are judged apart
