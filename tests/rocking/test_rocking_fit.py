@@ -141,6 +141,11 @@ def test_a_bad_curve_is_refused_in_one_line(number, tmp_path, capsys):
     assert not (tmp_path / "profile.h5").exists()
 
 
+def test_a_simulation_of_an_unknown_crystal_is_refused():
+    with pytest.raises(InputError, match="a crystal among Si, Ge, GaAs"):
+        simulate(SimulatedCurve(crystal="Kryptonite"), "curve", torch.Generator())
+
+
 def test_an_unknown_crystal_names_those_that_are_known(tmp_path, capsys):
     (tmp_path / "curve.txt").write_text(lines_of(a_curve()))
     words = ["rocking", "fit", str(tmp_path / "curve.txt"), "-o", str(tmp_path / "p.h5"), "--crystal", "Kryptonite"]

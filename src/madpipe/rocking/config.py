@@ -9,7 +9,7 @@ from madpipe.base.config import Model
 from madpipe.rocking.prior import NAMES
 
 
-class _CurveSample(Model):
+class CurveSample(Model):
     """What a curve is of, and what it was measured with."""
 
     crystal: str = Field("GGG", description="a built-in crystal: Si, Ge, GaAs, SiC-3C, YSZ, GGG")
@@ -24,7 +24,7 @@ class _CurveSample(Model):
     lorentzian: float = Field(0.0, ge=0, le=1, description="Lorentzian share of the resolution [1]")
 
 
-class SimulatedCurve(_CurveSample):
+class SimulatedCurve(CurveSample):
     """An implanted layer's curve."""
 
     two_theta: tuple[float, float] = Field(
@@ -39,7 +39,7 @@ class SimulatedCurve(_CurveSample):
     )
 
 
-class MeasuredCurve(_CurveSample):
+class MeasuredCurve(CurveSample):
     """A curve from a text file of two columns."""
 
     path: str = Field(description="text of 2 theta [degree] and intensity")

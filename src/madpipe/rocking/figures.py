@@ -3,6 +3,7 @@
 import numpy as np
 
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
+from madpipe.rocking.model import variance
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.validate import score
 
@@ -22,7 +23,7 @@ def curve_fit(curve: Curve, found: LayerProfile) -> Picture:
     upper.set(yscale="log", ylabel="counts (photon)")
     upper.set_ylim(0.5 * max(0.5, float(curve.data[seen].min())), 3 * float(curve.data.max()))
     upper.legend(loc="upper left")
-    error = np.sqrt(np.maximum(found.calculated + (curve.systematic * found.calculated) ** 2, 0.05))
+    error = np.sqrt(variance(found.calculated, curve.systematic))
     lower.axhline(0.0, **REFERENCE.dash())
     lower.plot(found.two_theta, (curve.data - found.calculated) / error, **points)
     limit = max(4.0, 1.1 * float(np.quantile(np.abs((curve.data - found.calculated) / error), 0.98)))

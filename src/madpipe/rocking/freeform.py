@@ -11,22 +11,24 @@ from madpipe.base.runtime import log
 from madpipe.rocking import forward
 from madpipe.rocking.config import RockingFitConfig
 from madpipe.rocking.forward import Reflection
-from madpipe.rocking.model import Model, model_of, peak_two_theta
+from madpipe.rocking.model import LEAST_COUNTS, Model, model_of, peak_two_theta
 from madpipe.rocking.profiles import Spline
 from madpipe.rocking.records import Curve
-from madpipe.rocking.search import LEAST_COUNTS, Solution, first_levels, searched, signed_roots
+from madpipe.rocking.search import Solution, first_levels, searched, signed_roots
 
 _Numbers = Float[np.ndarray, "number"]
+_SHARE = 0.02  # of the counts below the peak, further off than the largest strain shows
 
 
 def fit_splines(curve: Curve, reflection: Reflection, config: RockingFitConfig, depth: float) -> Solution:
     """Fit more and more splines, each time from the last answer; keep that of the least information criterion."""
-    step = forward.largest_step(forward.as_radian(curve.two_theta), reflection, _strain_at(curve, reflection, 0.02))
+    largest = _largest_strain(curve, reflection)
+    step = forward.largest_step(forward.as_radian(curve.two_theta), reflection, largest)
     found: list[tuple[float, Solution, Spline]] = []  # criterion, answer, splines
     for count in config.knots:
         profile = Spline(depth, count, count, step)
         model = model_of(curve, reflection, profile, config.refine_resolution)
-        starts = [_refined(*found[-1][1:], profile)] if found else _even_starts(curve, model, profile, reflection)
+        starts = [_refined(*found[-1][1:], profile)] if found else _even_starts(curve, model, profile, largest)
         answers = [searched(model, curve, start, config.evaluations) for start in starts[: config.starts]]
         best = min(answers, key=lambda one: one.deviance)
         criterion = _criterion(curve, best)
@@ -45,24 +47,23 @@ def _criterion(curve: Curve, answer: Solution) -> float:
     return points * math.log(deviance / points) + len(answer.numbers) * math.log(points)
 
 
-def _strain_at(curve: Curve, reflection: Reflection, share: float) -> float:
-    """Largest strain that the curve shows: where below the peak a share of all counts lies."""
+def _largest_strain(curve: Curve, reflection: Reflection) -> float:
+    """Largest strain that the curve shows: where below the peak a small share of all counts lies."""
     counts = np.maximum(curve.data - 3 * np.quantile(curve.data, 0.05), 0.0)
     below = np.cumsum(counts * (curve.two_theta < peak_two_theta(reflection) - 0.05))
     if below[-1] <= 0:
         return 0.002
-    angle = float(np.interp(share * below[-1], below, curve.two_theta))
+    angle = float(np.interp(_SHARE * below[-1], below, curve.two_theta))
     return max(0.002, reflection.bragg / math.sin(math.radians(angle / 2) - reflection.refraction_shift) - 1)
 
 
-def _even_starts(curve: Curve, model: Model, profile: Spline, reflection: Reflection) -> list[_Numbers]:
+def _even_starts(curve: Curve, model: Model, profile: Spline, largest: float) -> list[_Numbers]:
     """Bells of several heights and depths, as far as the curve shows strain."""
-    largest = _strain_at(curve, reflection, 0.02)
     starts = []
     places = np.linspace(0.0, 1.0, profile.counts[0])
     for middle in (0.3, 0.6):
         for share in (1.0, 0.85, 0.7):
-            free = profile.start(0.0).numpy()
+            free = profile.start().numpy()
             free[: len(places)] = 100 * share * largest * np.exp(-(((places - middle) / 0.35) ** 2))
             starts.append(np.concatenate([free, first_levels(model, curve, free)]))
     return starts

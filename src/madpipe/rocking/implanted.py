@@ -80,9 +80,10 @@ def _starts(
     drawn, shapes = _library(
         curve.two_theta.tobytes(), reflection, config.library, int(torch.randint(1 << 40, (), generator=generator))
     )
-    looks = _look(curve.data, np.quantile(curve.data, 0.02) + 1.0)
+    floor = np.quantile(curve.data, 0.02) + 1.0
+    looks = _look(curve.data, floor)
     scale = curve.data.max() / shapes.max(axis=1, keepdims=True)
-    distance = np.mean((_look(shapes * scale, np.quantile(curve.data, 0.02) + 1.0) - looks) ** 2, axis=1)
+    distance = np.mean((_look(shapes * scale, floor) - looks) ** 2, axis=1)
     used: list[np.ndarray] = []
     for number in np.argsort(distance):
         values = drawn[number]

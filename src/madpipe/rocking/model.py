@@ -22,6 +22,7 @@ _Numbers = Float[np.ndarray, "number"]
 _Levels = Float[np.ndarray, "level"]
 _NUDGE = 1e-4  # of a number of the resolution, for its derivative
 _SHIFT = 1e-8  # radian, for the derivative by angle
+LEAST_COUNTS = 0.05  # below which expected counts are not let
 OFFSET_UNIT = 1e-3  # degree of 2 theta; the fit's offset is counted in it
 
 
@@ -134,6 +135,12 @@ class Model:
 
         slopes, values = torch.func.jacrev(parts, has_aux=True)(free)
         return Layers(*(part.numpy() for part in values)), tuple(slope.numpy() for slope in slopes)
+
+
+def variance(expected: Float[np.ndarray, "point"], systematic: float) -> Float[np.ndarray, "point"]:
+    """Expected variance of the counts: of counting, and of an error that goes with the curve."""
+    least = np.maximum(expected, LEAST_COUNTS)
+    return least + (systematic * least) ** 2
 
 
 def _level(logarithm: float) -> float:

@@ -147,6 +147,9 @@ def draw_implanted(count: int, generator: torch.Generator) -> Float[Tensor, "pro
 # -- free form ------------------------------------------------------------------------------------------------
 
 
+_START = math.log(math.expm1(0.05))  # free number of an exponent of 0.05, disorder to start from
+
+
 class Spline:
     """Cubic B-splines in depth: strain of either sign, Debye-Waller factor from 0 to 1; both end perfect.
 
@@ -201,12 +204,9 @@ class Spline:
         strain, disorder = free.split(self.counts)
         return strain, disorder
 
-    def start(self, strain: float, disorder: float = 0.05) -> _Free:
-        """Free numbers of an even strain [1] that falls off at the end."""
-        logarithm = math.log(math.expm1(disorder))
-        parts = [
-            torch.full((count,), value) for count, value in zip(self.counts, (100 * strain, logarithm), strict=True)
-        ]
+    def start(self) -> _Free:
+        """Free numbers of a layer without strain and hardly any disorder."""
+        parts = [torch.full((count,), value) for count, value in zip(self.counts, (0.0, _START), strict=True)]
         return torch.cat(parts).double()
 
 

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from madpipe.base.errors import InputError
-from madpipe.physics.susceptibility import crystal_named
 from madpipe.rocking.config import MeasuredCurve
-from madpipe.rocking.records import Curve
+from madpipe.rocking.records import Curve, curve_of
 
 _COMMENT = re.compile(r"[#;%!].*")
 
@@ -34,23 +33,9 @@ def read_curve(path: str | Path, sample: MeasuredCurve) -> Curve:
     rows = _rows(path)
     two_theta, intensity = rows[:, 0], rows[:, 1]
     try:
-        crystal = crystal_named(sample.crystal)
         photons = sample.counts_per_unit or counts_per_unit(intensity)
-        return Curve(
-            data=intensity * photons,
-            two_theta=two_theta,
-            wavelength=sample.wavelength,
-            sigma_share=sample.sigma_share,
-            monochromator=sample.monochromator,
-            half_width=sample.half_width,
-            lorentzian=sample.lorentzian,
-            crystal=sample.crystal,
-            lattice_constant=sample.lattice_constant or crystal.lattice_constant,
-            indices=np.array(sample.indices),
-            title=path.stem,
-            systematic=sample.systematic,
-        )
-    except (ValueError, InputError) as error:
+        return curve_of(sample, path.stem, two_theta, intensity * photons, sample.systematic)
+    except InputError as error:
         raise InputError(f"{path}: {str(error).rstrip('.')}.") from error
 
 

@@ -7,6 +7,8 @@ import numpy as np
 
 from madpipe.base.errors import InputError
 from madpipe.base.store import entry, part
+from madpipe.physics.susceptibility import crystal_named
+from madpipe.rocking.config import CurveSample
 
 _Array = np.ndarray
 
@@ -86,6 +88,34 @@ class LayerProfile:
             "entry_1/data_1": {"NX_class": "NXdata", "signal": "strain", "axes": ["depth"]},
             "entry_1/fit_1": {"NX_class": "NXdata", "signal": "calculated", "axes": ["two_theta"]},
         }
+
+
+def curve_of(sample: CurveSample, title: str, two_theta: _Array, data: _Array, systematic: float = 0.0) -> Curve:
+    """Make the curve of a sample; the lattice constant is the built-in one where the sample states none.
+
+    Raises
+    ------
+    InputError
+        Unknown crystal, or no rocking curve (:func:`check_curve`).
+    """
+    try:
+        crystal = crystal_named(sample.crystal)
+    except ValueError as error:
+        raise InputError(f"{error}.") from error
+    return Curve(
+        data=data,
+        two_theta=two_theta,
+        wavelength=sample.wavelength,
+        sigma_share=sample.sigma_share,
+        monochromator=sample.monochromator,
+        half_width=sample.half_width,
+        lorentzian=sample.lorentzian,
+        crystal=sample.crystal,
+        lattice_constant=sample.lattice_constant or crystal.lattice_constant,
+        indices=np.array(sample.indices),
+        title=title,
+        systematic=systematic,
+    )
 
 
 def check_curve(data: _Array, two_theta: _Array) -> None:

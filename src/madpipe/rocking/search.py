@@ -7,12 +7,11 @@ import numpy as np
 from jaxtyping import Float
 from scipy.optimize import least_squares
 
-from madpipe.rocking.model import Model
+from madpipe.rocking.model import LEAST_COUNTS, Model, variance
 from madpipe.rocking.records import Curve
 
 _Numbers = Float[np.ndarray, "number"]
 _Points = Float[np.ndarray, "point"]
-LEAST_COUNTS = 0.05  # below which the expected ones are not let
 _SOFTER = (1.0, 0.2)  # relative errors of the first searches
 
 
@@ -130,12 +129,6 @@ def root_slopes(data: _Points, expected: _Points, systematic: float) -> _Points:
     root = signed_roots(data, expected, 0.0)
     near = np.abs(data - expected) < 1e-4 * expected
     return np.where(near, -1 / np.sqrt(expected), (1 - data / expected) / np.where(near, 1.0, root))
-
-
-def variance(expected: _Points, systematic: float) -> _Points:
-    """Expected variance of the counts."""
-    least = np.maximum(expected, LEAST_COUNTS)
-    return least + (systematic * least) ** 2
 
 
 def pearson(curve: Curve, expected: _Points) -> float:

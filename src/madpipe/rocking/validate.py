@@ -6,7 +6,7 @@ import numpy as np
 
 from madpipe.base.metrics import finite
 from madpipe.base.verdict import Verdict, verdict
-from madpipe.rocking.model import peak_two_theta, reflection_of
+from madpipe.rocking.model import peak_two_theta, reflection_of, variance
 from madpipe.rocking.prior import NAMES, RANGES
 from madpipe.rocking.records import Curve, LayerProfile
 
@@ -32,8 +32,7 @@ def score(curve: Curve, found: LayerProfile) -> dict[str, Any]:
         parameters with errors and ranges; where there is a truth, errors; ``verdicts``.
     """
     outside = ~near_peak(curve, found)
-    variance = found.calculated + (curve.systematic * found.calculated) ** 2
-    deviations = (curve.data - found.calculated) ** 2 / np.maximum(variance, 0.05)
+    deviations = (curve.data - found.calculated) ** 2 / variance(found.calculated, curve.systematic)
     chi2_outside = float(np.mean(deviations[outside]))
     names = found.names.split(",")
     scores: dict[str, Any] = {
