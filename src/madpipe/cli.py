@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
+import torch
 
 from madpipe import config as configuration
 from madpipe.base import provenance, runtime, store
 from madpipe.base.config import AnyModel, Model, dropped_nulls, read_yaml, to_yaml, validate
 from madpipe.base.errors import InputError
 from madpipe.base.origin import BESIDE, READERS, read_origin, weights_header
-from madpipe.cli_rocking import add_rocking
 from madpipe.mad.config import FitConfig, InferConfig, MeasuredSample, RetrieveConfig, ValidateConfig
 from madpipe.mad.convert import convert
 from madpipe.mad.export import export_vtk
@@ -35,10 +35,16 @@ from madpipe.mad.shipped import shipped_weights
 from madpipe.mad.validate import score
 from madpipe.mad.volume import fit_file
 from madpipe.mad.weights import load_network
+from madpipe.rocking.config import MeasuredCurve, RockingFitConfig
+from madpipe.rocking.fit import fit_curve
+from madpipe.rocking.readers import read_curve
+from madpipe.rocking.records import Curve
 from madpipe.verify import in_words, settings_of, verify
 
 # files among a command's words: inputs are kept by name and content, without this machine's folders
-_NO_PARAMETERS = ("run", "output", "path", "stack", "files", "truth", "weights", "spectrum", "config")
+_NO_PARAMETERS = ("run", "output", "path", "stack", "files", "truth", "weights", "spectrum", "config", "curve")
+# what `rocking fit` tells of a curve that is text
+_CURVE = ("crystal", "lattice_constant", "indices", "wavelength", "half_width", "lorentzian", "systematic", "depth")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -76,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("file", help=f"any result: {', '.join([*READERS, *BESIDE])}")
     info.set_defaults(run=_info)
     _add_verify(commands)
-    of_rocking = add_rocking(commands)
+    of_rocking = _add_rocking(commands)
     default = commands.add_parser("config", help="print the default configuration, every key described")
     default.set_defaults(run=lambda _: print(to_yaml(configuration.DEFAULT), end=""))
     for command in (*commands.choices.values(), *of_rocking):
@@ -186,6 +192,28 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(run=_verify)
 
 
+def _add_rocking(commands: argparse._SubParsersAction) -> list[argparse.ArgumentParser]:
+    """Commands of the rocking-curve study with their options; gives them."""
+    study = commands.add_parser("rocking", help="rocking curves of strained layers")
+    steps = study.add_subparsers(required=True, metavar="STEP")
+    fit = steps.add_parser("fit", help="curve.txt or curve.h5 -> profile.h5: strain and disorder against depth")
+    fit.add_argument("curve", help="text of 2 theta [degree] and intensity, or curve.h5 of the workflow")
+    fit.add_argument("-o", "--output", required=True)
+    fit.add_argument("--crystal", help="Si, Ge, GaAs, SiC-3C, YSZ, GGG (default: GGG)")
+    fit.add_argument("--lattice-constant", type=float, help="of the unstrained crystal (default: built in) [angstrom]")
+    fit.add_argument("--indices", type=_indices, help="of the symmetric reflection, as 4,0,0 (default: 4,4,4)")
+    fit.add_argument("--wavelength", type=float, help="(default: 1.5406) [angstrom]")
+    fit.add_argument("--half-width", type=float, help="of the resolution in 2 theta (default: 0.006) [degree]")
+    fit.add_argument("--lorentzian", type=float, help="Lorentzian share of the resolution (default: 0)")
+    fit.add_argument("--systematic", type=float, help="relative error beside counting (default: 0)")
+    fit.add_argument("--depth", type=float, help="where a free-form layer ends (default: 2000) [angstrom]")
+    fit.add_argument("--profile", choices=("implanted", "spline"), help="seven parameters, or free form (default)")
+    fit.add_argument("--seed", type=int, default=0, help="of the library that starts come from")
+    _add_config(fit)
+    fit.set_defaults(run=_rocking_fit)
+    return [fit]
+
+
 def _add_config(command: argparse.ArgumentParser) -> None:
     """Give a command the option to read its section from a configuration file."""
     command.add_argument("--config", help="take this step's settings from a configuration file")
@@ -196,16 +224,23 @@ def _numbers(text: str) -> tuple[float, ...]:
     return tuple(float(word) for word in text.split(","))
 
 
+def _indices(text: str) -> tuple[int, ...]:
+    """Read three whole numbers joined by commas."""
+    h, k, l = (int(word) for word in text.split(","))  # noqa: E741
+    return h, k, l
+
+
 def _words(text: str) -> tuple[str, ...]:
     """Read words joined by commas."""
     return tuple(text.split(","))
 
 
-def _section(arguments: argparse.Namespace, name: str, model: type[AnyModel]) -> AnyModel:
+def _section(arguments: argparse.Namespace, name: str, model: type[AnyModel], study: str = "mad") -> AnyModel:
     """Give a step's settings: those of the file named by --config, else the defaults."""
     if arguments.config is None:
         return model()
-    return getattr(validate(configuration.Config, dropped_nulls(read_yaml(arguments.config))).mad, name)
+    given = validate(configuration.Config, dropped_nulls(read_yaml(arguments.config)))
+    return getattr(getattr(given, study), name)
 
 
 def _process(
@@ -215,7 +250,7 @@ def _process(
     told = {key: value for key, value in vars(arguments).items() if key not in _NO_PARAMETERS}
     if settings is not None:
         told["settings"] = settings.model_dump(mode="json", by_alias=True, exclude_none=True)
-    told["code"] = provenance.code_of(f"madpipe.mad.{module}")
+    told["code"] = provenance.code_of(f"madpipe.{module}")
     output = arguments.output if isinstance(arguments.output, str) else next(iter(arguments.output), None)
     return provenance.process(told, output=output, inputs=[path for path in inputs if path])
 
@@ -234,7 +269,7 @@ def _convert(arguments: argparse.Namespace) -> None:
     if Path(arguments.output).suffix.lower() in NANOMAD:
         write_nanomad(arguments.output, stack)
     else:
-        process = _process(arguments, "convert", *arguments.path, arguments.spectrum)
+        process = _process(arguments, "mad.convert", *arguments.path, arguments.spectrum)
         store.write(arguments.output, stack, process=process)
 
 
@@ -242,7 +277,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     config = _section(arguments, "fit", FitConfig)
     if arguments.method is not None:
         config = config.model_copy(update={"method": arguments.method})
-    process = _process(arguments, "volume", arguments.stack, settings=config)
+    process = _process(arguments, "mad.volume", arguments.stack, settings=config)
     fit_file(arguments.stack, arguments.output, config, arguments.refine, process)
 
 
@@ -253,7 +288,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     config = _section(arguments, "infer", InferConfig)
     if arguments.refine is not None:
         config = config.model_copy(update={"refine": arguments.refine})
-    process = _process(arguments, "infer", arguments.stack, weights, settings=config)
+    process = _process(arguments, "mad.infer", arguments.stack, weights, settings=config)
     store.write(arguments.output, infer(stack, network, config), process=process)
 
 
@@ -265,7 +300,7 @@ def _retrieve(arguments: argparse.Namespace) -> None:
     config = _section(arguments, "retrieve", RetrieveConfig)
     generator = runtime.generator_for(arguments.seed, "retrieve", arguments.route)
     found = retrieve(fit, stack, config, generator, arguments.route, arguments.partner, arguments.refine)
-    process = _process(arguments, "retrieve", *arguments.files, settings=config)
+    process = _process(arguments, "mad.retrieve", *arguments.files, settings=config)
     store.write(arguments.output, found, process=process)
 
 
@@ -277,7 +312,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     runtime.fix_threads(1)  # many small operations: a second thread only waits
     other = {"run", "output", "threads"}
     settings = {key: value for key, value in vars(arguments).items() if key not in other}
-    print("\n".join(run_plan(settings, arguments.output, _process(arguments, "plan.run", arguments.spectrum))))
+    print("\n".join(run_plan(settings, arguments.output, _process(arguments, "mad.plan.run", arguments.spectrum))))
 
 
 def _score(arguments: argparse.Namespace) -> None:
@@ -292,8 +327,27 @@ def _score(arguments: argparse.Namespace) -> None:
             answers["network" if answer.method.startswith("network") else "fit"] = answer
     config = _section(arguments, "validate_", ValidateConfig)
     scores = score(stack, answers, objects, config, runtime.generator_for(arguments.seed, "score"))
-    process = _process(arguments, "validate", arguments.truth, *arguments.files, settings=config)
+    process = _process(arguments, "mad.validate", arguments.truth, *arguments.files, settings=config)
     store.write_json(arguments.output, scores, process=process)
+
+
+def _rocking_fit(arguments: argparse.Namespace) -> None:
+    config = _section(arguments, "fit", RockingFitConfig, "rocking")
+    if arguments.profile is not None:
+        config = config.model_copy(update={"profile": arguments.profile})
+    told = dropped_nulls({name: getattr(arguments, name) for name in _CURVE})
+    sample = validate(MeasuredCurve, {"path": arguments.curve, **told})
+    is_text = not arguments.curve.endswith(".h5")
+    curve = read_curve(arguments.curve, sample) if is_text else store.read(arguments.curve, Curve)
+    found = fit_curve(curve, config, sample.depth, torch.Generator().manual_seed(arguments.seed))
+    process = _process(arguments, "rocking.fit", arguments.curve, settings=config)
+    store.write(arguments.output, found, process=process)
+    place = int(found.strain.argmax())
+    strain, error, depth = 100 * found.strain[place], 100 * found.strain_errors[place], found.depth[place]
+    print(
+        f"chi-square per point {found.chi2:.2f}, rms of log10 {found.log_rms:.3f}; "
+        f"largest strain {strain:.3f} +- {error:.3f} % at {depth:.0f} angstrom"
+    )
 
 
 def _holds_object(file: str) -> bool:
