@@ -226,7 +226,10 @@ def _numbers(text: str) -> tuple[float, ...]:
 
 def _indices(text: str) -> tuple[int, ...]:
     """Read three whole numbers joined by commas."""
-    h, k, l = (int(word) for word in text.split(","))  # noqa: E741
+    try:
+        h, k, l = map(int, text.split(","))  # noqa: E741
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"h,k,l, as 4,0,0, are required; {text!r} came") from error
     return h, k, l
 
 

@@ -177,3 +177,9 @@ def test_the_command_writes_what_the_function_finds(tmp_path, capsys):
     config = RockingFitConfig(library=50, starts=1, hops=0, evaluations=10)
     direct = fit_curve(store.read(tmp_path / "curve.h5", Curve), config, 2000.0, torch.Generator().manual_seed(2))
     assert np.array_equal(found.strain, direct.strain)
+
+
+def test_indices_that_are_not_three_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        cli.main(["rocking", "fit", "curve.txt", "-o", "p.h5", "--indices", "4,0"])
+    assert "h,k,l, as 4,0,0, are required; '4,0' came" in capsys.readouterr().err
