@@ -19,7 +19,7 @@ class CurveTruth:
 
     depth: _Array = entry("depth", "angstrom")
     strain: _Array = entry("strain")
-    parameters: _Array = entry("parameters")  # of profiles.NAMES
+    parameters: _Array = entry("parameters")  # of prior.NAMES
     expected: _Array = entry("expected", "photon")
 
     def nexus_groups(self) -> dict[str, dict[str, Any]]:
