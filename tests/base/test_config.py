@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from pydantic import Discriminator, Field, Tag, ValidationError
 
@@ -205,6 +205,7 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False
     note=st.none() | st.text(),
     name=st.text(min_size=1, max_size=100),  # YAML takes 1024 characters as a key, ten for an escaped one
 )
+@example(seed=0, draws=1, energies=[], photons=1.0, note="\n", name="\n")
 def test_what_is_written_reads_back_equal(seed, draws, energies, photons, note, name):
     samples = {name: {"photons": photons, "note": note}, "plain": {}, "p9": {"path": "w1.sca", "element": "No"}}
     study = {"energies": energies, "validate": {"draws": draws}, "samples": samples}

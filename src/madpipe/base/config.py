@@ -165,4 +165,14 @@ def _changed_lines(model: Model, depth: int) -> Iterator[str]:
 def _scalar(value: Any) -> str:
     """One value in YAML's flow style, on one line."""
     plain = list(value) if isinstance(value, tuple) else value
-    return yaml.safe_dump(plain, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+    return yaml.dump(plain, Dumper=_OneLine, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+
+
+class _OneLine(yaml.SafeDumper):
+    """Writes a line break as an escape: as it is, it would run over lines, which a key must not."""
+
+
+_OneLine.add_representer(
+    str,
+    lambda dumper, text: dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if "\n" in text else None),
+)
