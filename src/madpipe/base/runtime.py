@@ -146,3 +146,15 @@ def job(log_file: str | Path, threads: int = 1) -> Iterator[None]:
 def reproducible() -> AbstractContextManager[None]:
     """Context in which CUDA convolves in full float32, not TF32, and with the same order of sums every time."""
     return torch.backends.cudnn.flags(enabled=True, deterministic=True, benchmark=False, allow_tf32=False)
+
+
+@contextmanager
+def rounding() -> Iterator[None]:
+    """Context in which CUDA's convolutions and products may round to TF32 and sum in any order: quicker."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")
+    try:
+        with torch.backends.cudnn.flags(enabled=True, deterministic=False, benchmark=True, allow_tf32=True):
+            yield
+    finally:
+        torch.set_float32_matmul_precision(before)

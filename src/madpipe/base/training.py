@@ -1,19 +1,22 @@
 """One training loop: steps, validation, early stop, checkpoint and resume. It knows neither data nor loss."""
 
+import hashlib
 import io
+import json
 import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
 
+from madpipe.base.config import Model
 from madpipe.base.errors import InputError
-from madpipe.base.runtime import log, progress
+from madpipe.base.runtime import device, log, progress
 from madpipe.base.store import whole_file
 
 _STRIDE = 0x9E3779B97F4A7C15  # between the seeds of successive steps
@@ -32,6 +35,11 @@ class Schedule:
     validate_every: int  # steps between validations, each followed by a checkpoint
     patience: int  # validations without gain before the early stop
     workers: int = 0  # threads that draw batches ahead of the steps; 0: none, each step draws its own
+
+    @classmethod
+    def of(cls, config: Model) -> "Schedule":
+        """Take the loop's part of a training's configuration."""
+        return cls(**{one.name: getattr(config, one.name) for one in fields(cls)})
 
 
 @dataclass
@@ -117,6 +125,13 @@ def train(
                 run.save(checkpoint)
     model.load_state_dict(run.best)
     return run.history
+
+
+def name_of(config: Model, generator: torch.Generator, code: str) -> str:
+    """Name this very training: configuration, code, kind of device and the generator as it was handed over."""
+    digest = hashlib.sha256(json.dumps([config.model_dump(mode="json"), code, device().type]).encode())
+    digest.update(generator.get_state().numpy().tobytes())
+    return digest.hexdigest()
 
 
 def drawn_ahead(draw: Callable[[int], Batch], steps: range, workers: int) -> Iterator[Batch]:

@@ -1,6 +1,5 @@
 """A trained network with what it was trained for: one file, refused where it does not fit the data."""
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,20 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 from pydantic import ValidationError
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
 from torch import Tensor
 
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import log
-from madpipe.base.store import whole_file
+from madpipe.base.weights import load_weights, save_weights
 from madpipe.mad.config import TrainConfig
 from madpipe.mad.network import Network, build
 from madpipe.mad.records import Stack
 from madpipe.mad.sampling import oversampling_of
 
 _LAYOUT = 2
-_KEY = "madpipe"  # of the metadata: one key, as their order in the file is not fixed
 _STATE = "network."
 _ROUNDING_EV = 1.05  # shift of the reference design's energies, and rounding
 _SAMPLING_MARGIN = 1.25  # of the oversampling, whose estimate is as rough
@@ -109,18 +105,14 @@ class TrainedNetwork:
 
 def save_network(path: str | Path, trained: TrainedNetwork, *, process: Mapping[str, str] | None = None) -> None:
     """Write a trained network and who made it, whole or not at all, the same bytes for the same network."""
-    tensors = {_STATE + name: tensor.contiguous() for name, tensor in trained.state.items()}
-    tensors |= {name: tensor.contiguous() for name, tensor in trained.calibration.items()}
+    tensors = {_STATE + name: tensor for name, tensor in trained.state.items()} | trained.calibration
     about = {
         "layout": _LAYOUT,
         "config": trained.config.model_dump(mode="json"),
         "fingerprint": trained.fingerprint,
         "about": trained.about,
-        **({"process": dict(process)} if process is not None else {}),
     }
-    content = save(tensors, {_KEY: json.dumps(about, sort_keys=True)})
-    with whole_file(Path(path)) as temporary:
-        temporary.write_bytes(content)
+    save_weights(path, tensors, about, process)
 
 
 def load_network(path: str | Path) -> TrainedNetwork:
@@ -131,20 +123,7 @@ def load_network(path: str | Path) -> TrainedNetwork:
     InputError
         No such file, not weights of madpipe, of a design unknown here, or tensors that it does not have.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: needs existing network weights; there are none; check the path, or train")
-    try:
-        with safe_open(path, "pt") as opened:
-            about = json.loads((opened.metadata() or {}).get(_KEY, "{}"))
-            tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: needs complete network weights (safetensors); got: {reason}; train again") from error
-    if about.get("layout") != _LAYOUT:
-        raise InputError(
-            f"{path}: needs madpipe weights of layout {_LAYOUT}; it has {about.get('layout')}; train again"
-        )
+    tensors, about = load_weights(path, _LAYOUT)
     try:
         trained = TrainedNetwork(
             TrainConfig(**about["config"]),

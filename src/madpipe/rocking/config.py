@@ -24,15 +24,21 @@ class CurveSample(Model):
     lorentzian: float = Field(0.0, ge=0, le=1, description="Lorentzian share of the resolution [1]")
 
 
-class SimulatedCurve(CurveSample):
-    """An implanted layer's curve."""
+class Scan(CurveSample):
+    """A sample and the angles of its scan."""
 
     two_theta: tuple[float, float] = Field(
         (-2.2, 0.3), description="ends of the scan about the substrate's peak [degree]"
     )
     points: int = Field(701, ge=30, description="angles")
+
+
+class SimulatedCurve(Scan):
+    """An implanted layer's curve."""
+
     peak_counts: float = Field(1e6, gt=0, description="counts of full reflectivity [photon]")
     background: float = Field(1.0, ge=0, description="counts without the beam [photon]")
+    systematic: float = Field(0.0, ge=0, lt=1, description="noise beside counting, relative to the curve [1]")
     seed: int | None = Field(None, description="of the particle's parameters and noise, else the study's")
     parameters: tuple[float, float, float, float, float, float, float] | None = Field(
         None, description=f"{', '.join(NAMES)}; else drawn from the prior [1 and angstrom]"
@@ -81,8 +87,79 @@ class RockingFitConfig(Model):
     evaluations: int = Field(40, ge=5, description="of the curve and its derivatives, for each start")
 
 
+Positive = Annotated[float, Field(gt=0)]
+Share = Annotated[float, Field(ge=0, le=1)]
+
+
+class RockingTrainConfig(Model):
+    """A network for implanted layers, and its training."""
+
+    scan: Scan = Field(Scan(), description="reflection, beam, resolution and angles that the network is made for")
+    peak_counts: tuple[Positive, Positive] = Field(
+        (1e5, 1e7), description="least and most counts of full reflectivity [photon]"
+    )
+    background: tuple[Positive, Positive] = Field(
+        (1e-6, 1e-3), description="least and most background, over the counts of full reflectivity [1]"
+    )
+    systematic: float = Field(
+        0.03, ge=0, lt=1, description="largest error beside counting, relative to the curve [1]"
+    )
+    resolution_spread: float = Field(
+        0.3, ge=0, lt=1, description="how far the resolution's width may be from the stated one, relative [1]"
+    )
+    offset: float = Field(0.004, ge=0, description="how far the angles may be off after centring [degree]")
+    width: int = Field(16, ge=4, description="features of the first layers; deeper ones have up to three times as many")
+    blocks: int = Field(2, ge=1, description="residual blocks between two halvings of the number of points")
+    pooling: Literal["per_parameter", "shared"] = Field(
+        "per_parameter", description="attention over the angles: a query for each parameter, or one for all"
+    )
+    batch: int = Field(64, ge=1, description="curves per step")
+    steps: int = Field(6000, ge=1, description="optimiser steps")
+    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW, cosine schedule [1]")
+    weight_decay: float = Field(1e-4, ge=0, description="AdamW weight decay [1]")
+    gradient_clip: float = Field(5.0, gt=0, description="largest gradient norm [1]")
+    validate_every: int = Field(500, ge=1, description="steps between validations and checkpoints")
+    patience: int = Field(40, ge=1, description="validations without gain before the early stop")
+    validation_curves: int = Field(1024, ge=16, description="curves that decide which weights are kept")
+    absolute: float = Field(10.0, ge=0, description="weight of the absolute errors over the ranges [1]")
+    sensitivity: Literal["even", "measured", "last"] = Field(
+        "even",
+        description="weights of the parameters' absolute errors: equal, by the measured sensitivity, or by its inverse",
+    )
+    reconstruction: float = Field(0.0, ge=0, description="weight of the error of the predicted layer's curve [1]")
+    reconstruction_from: Share = Field(0.0, description="share of the steps before that error counts [1]")
+    multi_task: float = Field(0.0, ge=0, description="weight of the error of a curve predicted beside the layer [1]")
+    coarse_to_fine: Share = Field(0.0, description="share of the steps over which smoothing of the input ends [1]")
+    sensitive_share: Share = Field(0.0, description="share of curves drawn by how little they determine [1]")
+    precision: Literal["full", "mixed"] = Field("full", description="mixed: tensor cores may round, on a GPU")
+    workers: int = Field(1, ge=0, description="threads that draw curves ahead; they change no number")
+    threads: int = Field(1, ge=1, description="CPU threads of each step; they change the last bits, hence are fixed")
+
+
+class RockingAblationConfig(Model):
+    """Comparison of the remedies: trainings that differ in one thing."""
+
+    seeds: int = Field(3, ge=1, description="trainings of each variant")
+    train: RockingTrainConfig = Field(
+        RockingTrainConfig(pooling="shared", steps=2000, validate_every=250), description="what all trainings share"
+    )
+    compared: int = Field(100, ge=2, description="held-out curves")
+
+
+class RockingEvaluateConfig(Model):
+    """Score of the network, with and without refinement, on held-out curves."""
+
+    curves: int = Field(40, ge=2, description="held-out curves")
+    peak_counts: float = Field(1e6, gt=0, description="counts of full reflectivity [photon]")
+    background: float = Field(250.0, gt=0, description="counts without the beam [photon]")
+    systematic: float = Field(0.02, ge=0, lt=1, description="noise beside counting, relative to the curve [1]")
+
+
 class RockingConfig(Model):
     """Rocking curves of strained layers."""
 
     samples: Mapping[str, AnyCurve] = Field(default_factory=dict, description="what is simulated or measured, by name")
     fit: RockingFitConfig = Field(RockingFitConfig(), description="classical fit")
+    train: RockingTrainConfig = Field(RockingTrainConfig(), description="network")
+    evaluate: RockingEvaluateConfig = Field(RockingEvaluateConfig(), description="score on held-out curves")
+    ablation: RockingAblationConfig = Field(RockingAblationConfig(), description="comparison of remedies")

@@ -31,7 +31,7 @@ _SERIES = 0.3  # |x^2| below which cos and sin x / x are power series
 
 def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function; what checks its annotations in the tests is taken off first."""
-    return numba.njit(cache=True, fastmath=True, error_model="numpy")(inspect.unwrap(function))
+    return numba.njit(cache=True, fastmath=True, error_model="numpy", nogil=True)(inspect.unwrap(function))
 
 
 def _inlined(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -18,6 +18,7 @@ from madpipe.physics.susceptibility import Susceptibility
 from madpipe.rocking import dynamical
 
 GAUSS = 0.5 / math.sqrt(3.0)  # of a layer's thickness: distance of its two Gauss points from its middle
+_NEAR, _FINER = 4, 6  # half widths on either side of the peak within which angles are so much finer
 _Angles = Float[np.ndarray, "angle"]
 
 
@@ -218,6 +219,29 @@ def finer_angles(measured: Float[np.ndarray, "point"], half_width: float) -> _An
     beyond = np.arange(1, math.ceil(12 * half_width / step * fold) + 1) * step / fold
     inner = np.interp(np.arange((len(measured) - 1) * fold + 1) / fold, np.arange(len(measured)), measured)
     return np.concatenate([measured[0] - beyond[::-1], inner, measured[-1] + beyond])
+
+
+def angles_near(measured: Float[np.ndarray, "point"], half_width: float, peak: float) -> _Angles:
+    """Angles of the reflectivity for many convolutions: the measured ones, finer only at the substrate's peak.
+
+    Wider than a step of the scan a resolution needs no finer angles where the curve is smooth; at the peak it does
+    (0.004 in log10 at most, there).
+
+    Parameters
+    ----------
+    measured:
+        theta of the measured points, rising [radian].
+    half_width:
+        Of the widest resolution, at half maximum [radian].
+    peak:
+        theta of the substrate's peak [radian].
+    """
+    step = float(np.median(np.diff(measured)))
+    beyond = np.arange(1, math.ceil(12 * half_width / step) + 1) * step
+    coarse = np.concatenate([measured[0] - beyond[::-1], measured, measured[-1] + beyond])
+    inner = np.interp(np.arange((len(coarse) - 1) * _FINER + 1) / _FINER, np.arange(len(coarse)), coarse)
+    kept = (np.abs(inner - peak) < _NEAR * half_width) | (np.arange(len(inner)) % _FINER == 0)
+    return inner[kept]
 
 
 def resolution(

@@ -71,7 +71,7 @@ class Implanted:
         return implanted_strain(depth, values) * (depth < values[2]), torch.ones_like(depth)
 
 
-def implanted_strain(depth: Float[Tensor, "depth"], values: Float[Tensor, "7"]) -> Float[Tensor, "depth"]:
+def implanted_strain(depth: Float[Tensor, "*depth"], values: Float[Tensor, "7 ..."]) -> Float[Tensor, "*depth"]:
     """Strain D1(z) + D2(z) of an implanted layer, above z = L1.
 
     D1 = Dmax1 exp(-(z - Rp1)^2 / s) with s = Rp1^2 / ln(Dmax1 / D01) above Rp1, D01 at the surface, and
@@ -83,7 +83,8 @@ def implanted_strain(depth: Float[Tensor, "depth"], values: Float[Tensor, "7"]) 
     depth:
         z [angstrom].
     values:
-        Dmax1, D01, L1 [angstrom], Rp1 [angstrom], D02, L2 [angstrom], Rp2 [angstrom].
+        Dmax1, D01, L1 [angstrom], Rp1 [angstrom], D02, L2 [angstrom], Rp2 [angstrom]; of many layers with axes that
+        broadcast with the depth's.
     """
     peak, surface, end, range_1, second, inner, range_2 = values
     above = range_1**2 / torch.log(peak / surface).clamp(min=1e-9)
@@ -95,7 +96,7 @@ def implanted_strain(depth: Float[Tensor, "depth"], values: Float[Tensor, "7"]) 
     return first + torch.where(depth < inner, other, torch.zeros_like(other))
 
 
-def from_free(free: Float[Tensor, "7"]) -> Float[Tensor, "7"]:
+def from_free(free: Float[Tensor, "7 *curve"]) -> Float[Tensor, "7 *curve"]:
     """The seven parameters from any seven real numbers: a smooth map onto all that the constraints allow.
 
     D01 <= Dmax1, D01 + D02 <= 0.03, Rp1 <= L1, L2 <= L1, each within its range.
@@ -111,7 +112,7 @@ def from_free(free: Float[Tensor, "7"]) -> Float[Tensor, "7"]:
     return torch.stack([peak, surface, end, range_1, second, inner, range_2])
 
 
-def to_free(values: Float[Tensor, "7"]) -> Float[Tensor, "7"]:
+def to_free(values: Float[Tensor, "7 *curve"]) -> Float[Tensor, "7 *curve"]:
     """Inverse of :func:`from_free`; values on a bound come back a little inside."""
     peak, surface, end, range_1, second, inner, range_2 = values
     base = surface + torch.relu(LOW[0] - surface)

@@ -1,7 +1,5 @@
 """Training of a network: particles of the prior, measured anew in every step, one loop, calibrated errors."""
 
-import hashlib
-import json
 import math
 from pathlib import Path
 
@@ -85,7 +83,7 @@ def train(
         another number of threads than the configuration's.
     """
     require_threads(config.threads)
-    name = _fingerprint(config, generator, code)
+    name = training.name_of(config, generator, code)
     source = _source(config, 0, config.particles, config.volumes, generator, "training")
     held_out = _source(
         config, config.particles, config.validation_particles, config.validation_volumes, generator, "validation"
@@ -101,7 +99,7 @@ def train(
             source.draw,
             lambda model, batch: _loss(model, batch, config),
             batches,
-            _schedule(config),
+            Schedule.of(config),
             generator,
             checkpoint=checkpoint,
             fingerprint=name,
@@ -152,23 +150,3 @@ def _loss(model: nn.Module, batch: _Batch, config: TrainConfig) -> tuple[Tensor,
     place = next(model.parameters()).device
     seen, target = batch[0].to(place), batch[1].to(place)
     return network_loss(model(seen, _PRECISIONS[config.precision]), seen, target, config)
-
-
-def _schedule(config: TrainConfig) -> Schedule:
-    """The loop's part of the configuration."""
-    return Schedule(
-        config.steps,
-        config.learning_rate,
-        config.weight_decay,
-        config.gradient_clip,
-        config.validate_every,
-        config.patience,
-        config.workers,
-    )
-
-
-def _fingerprint(config: TrainConfig, generator: torch.Generator, code: str) -> str:
-    """Name of this very training: configuration, code, kind of device and the generator as it was handed over."""
-    digest = hashlib.sha256(json.dumps([config.model_dump(mode="json"), code, device().type]).encode())
-    digest.update(generator.get_state().numpy().tobytes())
-    return digest.hexdigest()

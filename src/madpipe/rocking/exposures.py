@@ -1,0 +1,153 @@
+"""Curves that the network is trained with: drawn anew in every step, measured with noise, background and misfits."""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn import functional
+
+from madpipe.rocking import forward
+from madpipe.rocking.batched import Batched
+from madpipe.rocking.config import RockingTrainConfig
+from madpipe.rocking.forward import Layers
+from madpipe.rocking.information import Pool
+from madpipe.rocking.profiles import Implanted, draw_implanted, to_free
+from madpipe.rocking.scan import Setup
+
+_COARSER = 2.0  # sublayers of the training's curves over those of a fit's: 0.007 in log10 for nine curves of ten
+_WIDTHS = 8  # different resolutions within a batch
+_SMOOTHEST = 12.0  # points, of the input at the first step of a training from coarse to fine
+
+
+class Batch(NamedTuple):
+    """Curves with what they are of."""
+
+    seen: Float[Tensor, "curve 2 point"]  # what the network reads
+    free: Float[Tensor, "curve 7"]  # the layers' free numbers
+    expected: Float[Tensor, "curve point"]  # without noise, log10 over the largest
+    floor: Float[Tensor, "curve"]  # background over the counts of full reflectivity
+    step: int
+
+    def to(self, place: torch.device) -> "Batch":
+        """Bring it to a device."""
+        return Batch(*(one.to(place) if isinstance(one, Tensor) else one for one in self))  # type: ignore[arg-type]
+
+
+class Exposures:
+    """Draws batches for a training.
+
+    Parameters
+    ----------
+    config:
+        Scan, counts, resolutions, batch.
+    place:
+        On a GPU curves are calculated all at once, on a CPU one by one, by the compiled solver.
+    pool:
+        Layers whose information says which curves are drawn more often; needed where ``sensitive_share`` is not 0.
+    """
+
+    def __init__(self, config: RockingTrainConfig, place: torch.device, pool: Pool | None = None) -> None:
+        self.config, self.place, self.pool = config, place, pool
+        self.setup = setup = Setup(config.scan, "training")
+        spread = config.resolution_spread
+        factors = np.linspace(1 - spread, 1 + spread, _WIDTHS)
+        self.angles = forward.angles_near(setup.theta, setup.half_width * (1 + spread), math.radians(setup.peak) / 2)
+        matrices = [
+            forward.resolution(setup.theta, self.angles, setup.half_width * factor, config.scan.lorentzian).toarray()
+            for factor in factors
+        ]
+        self.matrices = torch.from_numpy(np.array(matrices)).float().to(place)
+
+    def draw(self, step: int, generator: torch.Generator) -> Batch:
+        """Draw the batch of a step; the generator is on the CPU."""
+        config, place = self.config, self.place
+        values = self._layers(generator)
+        shift = math.radians(config.offset) / 2 * float(2 * _even(1, generator) - 1)
+        shape = self._reflectivities(values, shift)
+        groups = torch.tensor_split(shape, _WIDTHS)
+        curves = torch.cat([one @ matrix.T for one, matrix in zip(groups, self.matrices, strict=True)])
+        peak = _between_logs(config.peak_counts, len(values), generator).to(place)
+        floor = _between_logs(config.background, len(values), generator).to(place)
+        expected = peak[:, None] * (curves + floor[:, None])
+        noise = self._on_device(generator)
+        relative = torch.randn(expected.shape, generator=noise, device=place)
+        relative *= config.systematic * torch.rand(len(values), 1, generator=noise, device=place)
+        counts = torch.poisson(expected * (1 + relative).clamp(min=0), generator=noise)
+        largest = expected.amax(1, keepdim=True)
+        return Batch(
+            what_is_seen(counts, self._smoothing(step)),
+            to_free(values.T).T.float().to(place),
+            torch.log10(expected / largest),
+            floor,
+            step,
+        )
+
+    def _layers(self, generator: torch.Generator) -> Float[Tensor, "curve 7"]:
+        """Parameters from the prior, some of them chosen for how little their curves determine."""
+        count = self.config.batch
+        chosen = round(self.config.sensitive_share * count)
+        even = draw_implanted(count - chosen, generator)
+        if not chosen or self.pool is None:
+            return even
+        mixed = torch.cat([even, self.pool.draw(chosen, generator)])
+        return mixed[torch.randperm(count, generator=generator)]
+
+    def _reflectivities(self, values: Tensor, shift: float) -> Float[Tensor, "curve angle"]:
+        """Reflectivities at all angles, off by a shift [radian]."""
+        setup, angles = self.setup, self.angles + shift
+        if self.place.type == "cpu":
+            profile = Implanted(_COARSER * setup.step)
+            free = to_free(values.T).T
+            found = [
+                forward.reflectivity(angles, Layers(*(part.numpy() for part in profile.layers(one))), setup.reflection)
+                for one in free
+            ]
+            return torch.from_numpy(np.array(found)).float()
+        batched = Batched(torch.from_numpy(angles), setup.reflection, _COARSER * setup.step, self.place)
+        return batched(values.T.float().to(self.place))
+
+    def _on_device(self, generator: torch.Generator) -> torch.Generator:
+        """A generator for the counts, where they are drawn."""
+        if self.place.type == "cpu":
+            return generator
+        seed = int(torch.randint(1 << 62, (), generator=generator))
+        return torch.Generator(self.place).manual_seed(seed)
+
+    def _smoothing(self, step: int) -> float:
+        """How much the input is smoothed at a step [point]."""
+        until = self.config.coarse_to_fine * self.config.steps
+        return _SMOOTHEST * max(0.0, 1 - step / until) if until else 0.0
+
+
+def what_is_seen(counts: Float[Tensor, "curve point"], smoothing: float = 0.0) -> Float[Tensor, "curve 2 point"]:
+    """What the network reads of counts: log10 over the largest, which is the shape, and log10, which is the noise.
+
+    Parameters
+    ----------
+    counts:
+        At the angles of the network's scan.
+    smoothing:
+        Standard deviation of a Gaussian that both are smoothed with [point].
+    """
+    logs = torch.log10(counts + 1)
+    seen = torch.stack([logs - logs.amax(1, keepdim=True) + 2.5, logs - 3.5], dim=1) / 1.5
+    if smoothing < 0.3:
+        return seen
+    reach = math.ceil(3 * smoothing)
+    kernel = torch.exp(-0.5 * (torch.arange(-reach, reach + 1, device=counts.device) / smoothing) ** 2)
+    padded = functional.pad(seen.flatten(0, 1)[:, None], (reach, reach), mode="replicate")
+    return functional.conv1d(padded, (kernel / kernel.sum())[None, None]).view_as(seen)
+
+
+def _even(count: int, generator: torch.Generator) -> Tensor:
+    """Numbers between 0 and 1."""
+    return torch.rand(count, generator=generator)
+
+
+def _between_logs(ends: tuple[float, float], count: int, generator: torch.Generator) -> Tensor:
+    """Numbers even in their logarithm."""
+    low, high = (math.log(end) for end in ends)
+    return torch.exp(low + (high - low) * _even(count, generator))

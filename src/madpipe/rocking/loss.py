@@ -1,0 +1,59 @@
+"""What the network's training makes least."""
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from madpipe.rocking.batched import Batched
+from madpipe.rocking.config import RockingTrainConfig
+from madpipe.rocking.exposures import Batch
+from madpipe.rocking.network import Answer, coarse_curve, negative_log_likelihood
+from madpipe.rocking.prior import RANGES
+from madpipe.rocking.profiles import from_free
+
+_RECONSTRUCTED = 16  # curves of a batch whose predicted layers' curves are compared
+
+
+class Loss:
+    """Likelihood of the truth, absolute errors of the parameters over their ranges, and the remedies' terms.
+
+    Parameters
+    ----------
+    config:
+        Weights of the terms.
+    weights:
+        Of the parameters in the absolute errors.
+    batched:
+        Curves of the predicted layers; needed where ``reconstruction`` is not 0.
+    """
+
+    def __init__(self, config: RockingTrainConfig, weights: Float[Tensor, "7"], batched: Batched | None) -> None:
+        self.config, self.weights, self.batched = config, weights, batched
+        self.ranges = torch.tensor(RANGES, device=weights.device)
+
+    def __call__(self, answer: Answer, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Give the value to minimise, and its terms."""
+        config = self.config
+        truth, found = from_free(batch.free.T).T, from_free(answer.mean.T).T
+        off = ((found - truth).abs() / self.ranges).mean(0)
+        terms = {"likelihood": negative_log_likelihood(answer, batch.free).clamp(max=50.0).mean()}
+        total = terms["likelihood"] + config.absolute * (off * self.weights).mean()
+        terms["absolute"] = 100 * off.mean()
+        if config.reconstruction and batch.step >= config.reconstruction_from * config.steps:
+            terms["reconstruction"] = self._reconstruction(found, truth, batch.floor)
+            total = total + config.reconstruction * terms["reconstruction"]
+        if answer.curve is not None:
+            terms["curve"] = (answer.curve - coarse_curve(batch.expected, answer.curve.shape[1])).abs().mean()
+            total = total + config.multi_task * terms["curve"]
+        return total, terms
+
+    def _reconstruction(self, found: Tensor, truth: Tensor, floor: Tensor) -> Tensor:
+        """Mean absolute error of log10(R + floor)."""
+        batched = self.batched
+        if batched is None:
+            raise ValueError("a reconstruction loss requires curves of the predicted layers; none came")
+        some = slice(0, _RECONSTRUCTED)
+        with torch.no_grad():
+            right = batched(truth[some].T)
+        floor = floor[some, None]
+        return (torch.log10(batched(found[some].T) + floor) - torch.log10(right + floor)).abs().mean()

@@ -1,0 +1,67 @@
+"""A trained network with the scan that it was trained for: one file, refused where it does not fit the curve."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from madpipe.base.errors import InputError
+from madpipe.base.weights import load_weights, save_weights
+from madpipe.rocking.config import RockingTrainConfig
+from madpipe.rocking.network import CurveNetwork
+
+_LAYOUT = "rocking 1"
+_KEPT = torch.float16  # weights are kept so: half the file, and no error moves by a hundredth of itself
+
+
+@dataclass(frozen=True)
+class TrainedCurveNetwork:
+    """A network as it is kept."""
+
+    config: RockingTrainConfig
+    state: dict[str, Tensor]
+    wider: Tensor = field(default_factory=lambda: torch.ones(7))  # factor of each free number's stated error
+    about: Mapping[str, Any] = field(default_factory=dict)  # plain: fingerprint of the code, scores
+
+    @classmethod
+    def of(cls, network: CurveNetwork, config: RockingTrainConfig, code: str) -> "TrainedCurveNetwork":
+        """Take a network's weights."""
+        state = {name: tensor.detach().cpu().to(_KEPT) for name, tensor in network.state_dict().items()}
+        return cls(config, state, about={"fingerprint": code})
+
+    def network(self) -> CurveNetwork:
+        """Build the network, ready to answer."""
+        network = CurveNetwork(self.config, torch.Generator())
+        network.load_state_dict({name: tensor.float() for name, tensor in self.state.items()})
+        return network.eval()
+
+
+def save_network(
+    path: str | Path, trained: TrainedCurveNetwork, *, process: Mapping[str, str] | None = None
+) -> None:
+    """Write a trained network and who made it, whole or not at all, the same bytes for the same network."""
+    about = {"layout": _LAYOUT, "config": trained.config.model_dump(mode="json"), "about": dict(trained.about)}
+    save_weights(path, {**trained.state, "wider": trained.wider}, about, process)
+
+
+def load_network(path: str | Path) -> TrainedCurveNetwork:
+    """Read a trained network.
+
+    Raises
+    ------
+    InputError
+        No such file, not weights of this study, or tensors that its design does not have.
+    """
+    tensors, about = load_weights(path, _LAYOUT)
+    try:
+        wider = tensors.pop("wider")
+        trained = TrainedCurveNetwork(RockingTrainConfig(**about["config"]), tensors, wider, about["about"])
+        trained.network()
+    except (RuntimeError, KeyError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: needs the tensors of its own design; got: {reason}; train again") from error
+    return trained
