@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from madpipe.base.config import Model
 from madpipe.base.errors import InputError
+from madpipe.base.replay import Replayed
 from madpipe.base.runtime import device, log, progress
 from madpipe.base.store import whole_file
 
@@ -35,11 +36,12 @@ class Schedule:
     validate_every: int  # steps between validations, each followed by a checkpoint
     patience: int  # validations without gain before the early stop
     workers: int = 0  # threads that draw batches ahead of the steps; 0: none, each step draws its own
+    replay: bool = False  # record a step once and replay it, on a GPU; a batch is then a named tuple of tensors
 
     @classmethod
     def of(cls, config: Model) -> "Schedule":
         """Take the loop's part of a training's configuration."""
-        return cls(**{one.name: getattr(config, one.name) for one in fields(cls)})
+        return cls(**{one.name: getattr(config, one.name) for one in fields(cls) if hasattr(config, one.name)})
 
 
 @dataclass
@@ -159,12 +161,18 @@ class _Run:
     def __init__(self, model: nn.Module, schedule: Schedule, generator: torch.Generator, fingerprint: str) -> None:
         self.model, self.schedule, self.generator, self.fingerprint = model, schedule, generator, fingerprint
         self.optimiser = torch.optim.AdamW(
-            model.parameters(), lr=schedule.learning_rate, weight_decay=schedule.weight_decay
+            model.parameters(),
+            lr=schedule.learning_rate,
+            weight_decay=schedule.weight_decay,
+            capturable=schedule.replay and _on_gpu(model),
         )
         self.rate = torch.optim.lr_scheduler.CosineAnnealingLR(self.optimiser, schedule.steps)
         self.history = History()
         self.best: dict[str, Tensor] = {}
         self.seed = int(torch.randint(1 << 62, (), generator=generator))
+        self.recorded: Replayed | None = None
+        self.rate_there: Tensor | None = None
+        self.names: list[str] = []
 
     def generator_of(self, step: int) -> torch.Generator:
         """Make the generator of a step's batch."""
@@ -177,10 +185,7 @@ class _Run:
     def step(self, step: int, batch: Batch, loss: Loss[Batch]) -> None:
         """One step of the optimiser."""
         self.model.train()
-        self.optimiser.zero_grad(set_to_none=True)
-        value, terms = loss(self.model, batch)
-        value.backward()
-        norm = nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.gradient_clip)
+        value, terms, norm = self._replayed(batch, loss) if self.schedule.replay else self._stepped(batch, loss)
         if not bool(torch.isfinite(norm)):
             raise InputError(
                 f"training needs a finite gradient; its norm is {float(norm)} at step {step} "
@@ -192,8 +197,47 @@ class _Run:
         history.training_loss.append(float(value.detach()))
         history.gradient_norm.append(float(norm))
         _append(history.terms, {name: term.detach() for name, term in terms.items()})
-        self.optimiser.step()
+        if not self.schedule.replay:
+            self.optimiser.step()
         self.rate.step()
+
+    def _stepped(self, batch: Batch, loss: Loss[Batch]) -> tuple[Tensor, Mapping[str, Tensor], Tensor]:
+        """Loss, its terms, and the gradient's norm before clipping; the gradients are there."""
+        self.optimiser.zero_grad(set_to_none=True)
+        value, terms = loss(self.model, batch)
+        value.backward()
+        return value, terms, nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.gradient_clip)
+
+    def _replayed(self, batch: Batch, loss: Loss[Batch]) -> tuple[Tensor, Mapping[str, Tensor], Tensor]:
+        """A whole step, recorded at its first call on a GPU."""
+        if self.recorded is None:
+            self.recorded = self._recording(type(batch), loss)
+        group = self.optimiser.param_groups[0]
+        if self.rate_there is not None:
+            self.rate_there.fill_(group["lr"])
+        value, norm, *terms = self.recorded(*batch)
+        return value, dict(zip(self.names, terms, strict=True)), norm
+
+    def _recording(self, kind: Callable[..., Batch], loss: Loss[Batch]) -> Replayed:
+        """Make the step as a function of a batch's tensors; its learning rate is a tensor on a GPU."""
+        group = self.optimiser.param_groups[0]
+        if _on_gpu(self.model):
+            self.rate_there = torch.tensor(group["lr"], device=next(self.model.parameters()).device)
+
+        def step(*tensors: Tensor) -> list[Tensor]:
+            value, terms, norm = self._stepped(kind(*tensors), loss)
+            self.names = list(terms)
+            rate = group["lr"]
+            group["lr"] = rate if self.rate_there is None else self.rate_there
+            self.optimiser.step()
+            group["lr"] = rate
+            return [value.detach(), norm, *(term.detach() for term in terms.values())]
+
+        def changed() -> list[Tensor]:
+            states = (one for state in self.optimiser.state.values() for one in state.values())
+            return [*self.model.parameters(), *self.model.buffers(), *states]
+
+        return Replayed(step, changed)
 
     def validate(self, step: int, batches: Sequence[Batch], loss: Loss[Batch]) -> None:
         """Mean loss over the validation batches; keep the weights if it is the least so far, else count down."""
@@ -284,6 +328,11 @@ def load_tensors(path: Path, kind: str, required: Sequence[str]) -> dict[str, An
             f"{path}: a {kind} holds {', '.join(required)}; {', '.join(missing)} are missing; give another"
         )
     return content
+
+
+def _on_gpu(model: nn.Module) -> bool:
+    """Whether a model's weights are on a GPU."""
+    return next(model.parameters()).device.type == "cuda"
 
 
 def _append(columns: dict[str, list[float]], values: Mapping[str, Tensor | float]) -> None:

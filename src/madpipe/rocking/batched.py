@@ -11,11 +11,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from madpipe.base.replay import Replayed
 from madpipe.rocking.dynamical import substrate_ratio
 from madpipe.rocking.forward import GAUSS, Reflection
 from madpipe.rocking.prior import HIGH
 from madpipe.rocking.profiles import implanted_strain
 
+_Pair = tuple[Tensor, Tensor]
 _SERIES = 0.3  # |x^2| below which cos and sin x / x are power series
 
 
@@ -69,20 +71,32 @@ class Batched:
         kt = self.reflection.wavenumber * size
         change = ((upper + lower) / 2).T.contiguous()
         kappa = (kt[:, None] * (lower - upper) * (math.sqrt(3) / 6)).T.contiguous()
-        shape = (len(size), *self.start[0].shape)
-        x = (self.start[0].expand(shape), self.start[1].expand(shape))
-        through = _through_sublayer(values.device.type)
-        for layer in reversed(range(self.sublayers)):
-            x = through(x, self.a, self.b, *(one[:, None, None] for one in (kt, change[layer], kappa[layer])))
+        given = (*self.start, *self.a, *self.b, kt, change, kappa)
+        x = _through_layers(*given) if values.requires_grad else _replayed(values.device, change.shape)(*given)
         return ((x[0] ** 2 + x[1] ** 2) * self.weights).sum(1)
+
+
+@cache
+def _replayed(device: torch.device, shape: torch.Size) -> Replayed:
+    """The way through all sublayers of a batch of this size, recorded on a GPU."""
+    return Replayed(_through_layers)
+
+
+def _through_layers(
+    xr: Tensor, xi: Tensor, ar: Tensor, ai: Tensor, br: Tensor, bi: Tensor, kt: Tensor, change: Tensor, kappa: Tensor
+) -> _Pair:
+    """X at the surface from the substrate's, real and imaginary part (curve, polarisation, angle)."""
+    shape = (len(kt), *xr.shape)
+    x = (xr.expand(shape), xi.expand(shape))
+    through = _through_sublayer(kt.device.type)
+    for layer in reversed(range(len(change))):
+        x = through(x, (ar, ai), (br, bi), *(one[:, None, None] for one in (kt, change[layer], kappa[layer])))
+    return x
 
 
 def _bragg_change(strain: Tensor, reflection: Reflection) -> Tensor:
     """How much a strain changes s = lambda / 2 d."""
     return -reflection.bragg * strain / (1 + strain)
-
-
-_Pair = tuple[Tensor, Tensor]
 
 
 @cache

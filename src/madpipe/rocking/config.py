@@ -132,6 +132,7 @@ class RockingTrainConfig(Model):
     coarse_to_fine: Share = Field(0.0, description="share of the steps over which smoothing of the input ends [1]")
     sensitive_share: Share = Field(0.0, description="share of curves drawn by how little they determine [1]")
     precision: Literal["full", "mixed"] = Field("full", description="mixed: tensor cores may round, on a GPU")
+    replay: bool = Field(True, description="on a GPU, record a step once and replay it")
     workers: int = Field(1, ge=0, description="threads that draw curves ahead; they change no number")
     threads: int = Field(1, ge=1, description="CPU threads of each step; they change the last bits, hence are fixed")
 
@@ -141,7 +142,8 @@ class RockingAblationConfig(Model):
 
     seeds: int = Field(3, ge=1, description="trainings of each variant")
     train: RockingTrainConfig = Field(
-        RockingTrainConfig(pooling="shared", steps=2000, validate_every=250), description="what all trainings share"
+        RockingTrainConfig(scan=Scan(points=351), pooling="shared", batch=32, steps=1000, validate_every=250),
+        description="what all trainings share",
     )
     compared: int = Field(100, ge=2, description="held-out curves")
 

@@ -29,11 +29,7 @@ class Batch(NamedTuple):
     free: Float[Tensor, "curve 7"]  # the layers' free numbers
     expected: Float[Tensor, "curve point"]  # without noise, log10 over the largest
     floor: Float[Tensor, "curve"]  # background over the counts of full reflectivity
-    step: int
-
-    def to(self, place: torch.device) -> "Batch":
-        """Bring it to a device."""
-        return Batch(*(one.to(place) if isinstance(one, Tensor) else one for one in self))  # type: ignore[arg-type]
+    done: Float[Tensor, ""]  # share of the training's steps
 
 
 class Exposures:
@@ -82,7 +78,7 @@ class Exposures:
             to_free(values.T).T.float().to(place),
             torch.log10(expected / largest),
             floor,
-            step,
+            torch.tensor(step / config.steps, device=place),
         )
 
     def _layers(self, generator: torch.Generator) -> Float[Tensor, "curve 7"]:

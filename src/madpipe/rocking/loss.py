@@ -11,7 +11,7 @@ from madpipe.rocking.network import Answer, coarse_curve, negative_log_likelihoo
 from madpipe.rocking.prior import RANGES
 from madpipe.rocking.profiles import from_free
 
-_RECONSTRUCTED = 16  # curves of a batch whose predicted layers' curves are compared
+_RECONSTRUCTED = 4  # curves of a batch whose predicted layers' curves are compared
 
 
 class Loss:
@@ -39,9 +39,10 @@ class Loss:
         terms = {"likelihood": negative_log_likelihood(answer, batch.free).clamp(max=50.0).mean()}
         total = terms["likelihood"] + config.absolute * (off * self.weights).mean()
         terms["absolute"] = 100 * off.mean()
-        if config.reconstruction and batch.step >= config.reconstruction_from * config.steps:
+        if config.reconstruction:
             terms["reconstruction"] = self._reconstruction(found, truth, batch.floor)
-            total = total + config.reconstruction * terms["reconstruction"]
+            counts = (batch.done >= config.reconstruction_from).to(total.dtype)
+            total = total + config.reconstruction * counts * terms["reconstruction"]
         if answer.curve is not None:
             terms["curve"] = (answer.curve - coarse_curve(batch.expected, answer.curve.shape[1])).abs().mean()
             total = total + config.multi_task * terms["curve"]

@@ -16,7 +16,7 @@ from madpipe.rocking.loss import Loss
 from madpipe.rocking.network import CurveNetwork, size_of
 
 _POOL = 400  # layers whose information is measured
-_THINNED = 3  # every so many angles are compared in a reconstruction
+_THINNED = 6  # every so many angles are compared in a reconstruction
 
 
 def train(
