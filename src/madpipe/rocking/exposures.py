@@ -1,6 +1,7 @@
 """Curves that the network is trained with: drawn anew in every step, measured with noise, background and misfits."""
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from madpipe.rocking.batched import Batched
 from madpipe.rocking.config import RockingTrainConfig
 from madpipe.rocking.forward import Layers
 from madpipe.rocking.information import Pool
-from madpipe.rocking.profiles import Implanted, draw_implanted, to_free
+from madpipe.rocking.profiles import Implanted, draw_implanted, from_free, to_free
 from madpipe.rocking.scan import Setup
 
 _COARSER = 2.0  # sublayers of the training's curves over those of a fit's: 0.007 in log10 for nine curves of ten
@@ -93,17 +94,8 @@ class Exposures:
 
     def _reflectivities(self, values: Tensor, shift: float) -> Float[Tensor, "curve angle"]:
         """Reflectivities at all angles, off by a shift [radian]."""
-        setup, angles = self.setup, self.angles + shift
-        if self.place.type == "cpu":
-            profile = Implanted(_COARSER * setup.step)
-            free = to_free(values.T).T
-            found = [
-                forward.reflectivity(angles, Layers(*(part.numpy() for part in profile.layers(one))), setup.reflection)
-                for one in free
-            ]
-            return torch.from_numpy(np.array(found)).float()
-        batched = Batched(torch.from_numpy(angles), setup.reflection, _COARSER * setup.step, self.place)
-        return batched(values.T.float().to(self.place))
+        free = to_free(values.T).T.to(self.place)
+        return curves_at(self.angles + shift, self.setup, self.place)(free).float()
 
     def _on_device(self, generator: torch.Generator) -> torch.Generator:
         """A generator for the counts, where they are drawn."""
@@ -116,6 +108,34 @@ class Exposures:
         """How much the input is smoothed at a step [point]."""
         until = self.config.coarse_to_fine * self.config.steps
         return _SMOOTHEST * max(0.0, 1 - step / until) if until else 0.0
+
+
+def curves_at(angles: np.ndarray, setup: Setup, place: torch.device) -> Callable[[Tensor], Tensor]:
+    """Make the function from free numbers (curve, 7) to reflectivities (curve, angle), differentiable.
+
+    Parameters
+    ----------
+    angles:
+        theta [radian].
+    setup:
+        Reflection.
+    place:
+        On a GPU curves are calculated all at once, on a CPU one by one, by the compiled solver and its adjoint.
+    """
+    step = _COARSER * setup.step
+    if place.type != "cpu":
+        batched = Batched(torch.from_numpy(angles), setup.reflection, step, place)
+        return lambda free: batched(from_free(free.T).float())
+    profile = Implanted(step)
+
+    def one(free: Tensor) -> Tensor:
+        layers = profile.layers(free.double())
+        if free.requires_grad:
+            return forward.differentiable_reflectivity(*layers, angles, setup.reflection)
+        solved = forward.reflectivity(angles, Layers(*(part.numpy() for part in layers)), setup.reflection)
+        return torch.from_numpy(solved)
+
+    return lambda free: torch.stack([one(each) for each in free])
 
 
 def what_is_seen(counts: Float[Tensor, "curve point"], smoothing: float = 0.0) -> Float[Tensor, "curve 2 point"]:

@@ -1,17 +1,18 @@
 """What the network's training makes least."""
 
+from collections.abc import Callable
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.rocking.batched import Batched
 from madpipe.rocking.config import RockingTrainConfig
 from madpipe.rocking.exposures import Batch
 from madpipe.rocking.network import Answer, coarse_curve, negative_log_likelihood
 from madpipe.rocking.prior import RANGES
 from madpipe.rocking.profiles import from_free
 
-_RECONSTRUCTED = 4  # curves of a batch whose predicted layers' curves are compared
+_RECONSTRUCTED = 8  # curves of a batch whose predicted layers' curves are compared
 
 
 class Loss:
@@ -23,12 +24,14 @@ class Loss:
         Weights of the terms.
     weights:
         Of the parameters in the absolute errors.
-    batched:
-        Curves of the predicted layers; needed where ``reconstruction`` is not 0.
+    curves:
+        From free numbers to reflectivities, differentiable; of the predicted layers, for ``reconstruction``.
     """
 
-    def __init__(self, config: RockingTrainConfig, weights: Float[Tensor, "7"], batched: Batched | None) -> None:
-        self.config, self.weights, self.batched = config, weights, batched
+    def __init__(
+        self, config: RockingTrainConfig, weights: Float[Tensor, "7"], curves: Callable[[Tensor], Tensor]
+    ) -> None:
+        self.config, self.weights, self.curves = config, weights, curves
         self.ranges = torch.tensor(RANGES, device=weights.device)
 
     def __call__(self, answer: Answer, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -40,7 +43,7 @@ class Loss:
         total = terms["likelihood"] + config.absolute * (off * self.weights).mean()
         terms["absolute"] = 100 * off.mean()
         if config.reconstruction:
-            terms["reconstruction"] = self._reconstruction(found, truth, batch.floor)
+            terms["reconstruction"] = self._reconstruction(answer.mean, batch)
             counts = (batch.done >= config.reconstruction_from).to(total.dtype)
             total = total + config.reconstruction * counts * terms["reconstruction"]
         if answer.curve is not None:
@@ -48,13 +51,9 @@ class Loss:
             total = total + config.multi_task * terms["curve"]
         return total, terms
 
-    def _reconstruction(self, found: Tensor, truth: Tensor, floor: Tensor) -> Tensor:
+    def _reconstruction(self, found: Tensor, batch: Batch) -> Tensor:
         """Mean absolute error of log10(R + floor)."""
-        batched = self.batched
-        if batched is None:
-            raise ValueError("a reconstruction loss requires curves of the predicted layers; none came")
-        some = slice(0, _RECONSTRUCTED)
+        some, floor = slice(0, _RECONSTRUCTED), batch.floor[:_RECONSTRUCTED, None]
         with torch.no_grad():
-            right = batched(truth[some].T)
-        floor = floor[some, None]
-        return (torch.log10(batched(found[some].T) + floor) - torch.log10(right + floor)).abs().mean()
+            right = torch.log10(self.curves(batch.free[some]) + floor)
+        return (torch.log10(self.curves(found[some]) + floor) - right).abs().mean()

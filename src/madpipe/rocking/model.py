@@ -10,6 +10,7 @@ from jaxtyping import Float
 from scipy.sparse import csr_array
 from torch import Tensor
 
+from madpipe.base.derivatives import along
 from madpipe.base.errors import InputError
 from madpipe.physics.susceptibility import crystal_named, susceptibility
 from madpipe.rocking import forward
@@ -17,7 +18,6 @@ from madpipe.rocking.forward import Layers, Reflection
 from madpipe.rocking.profiles import Profile
 from madpipe.rocking.records import Curve
 
-_Sublayers = tuple[Tensor, Tensor, Tensor]
 _Numbers = Float[np.ndarray, "number"]
 _Levels = Float[np.ndarray, "level"]
 _NUDGE = 1e-4  # of a number of the resolution, for its derivative
@@ -127,14 +127,12 @@ class Model:
 
     def _tangents(self, free: Tensor) -> tuple[Layers, tuple[np.ndarray, ...]]:
         """Sublayers and their derivatives by each free number, the last axis."""
-        cut = self.profile.cut(free)
-
-        def parts(numbers: Tensor) -> tuple[_Sublayers, _Sublayers]:
-            found = self.profile.layers(numbers, cut)
-            return found, found
-
-        slopes, values = torch.func.jacrev(parts, has_aux=True)(free)
-        return Layers(*(part.numpy() for part in values)), tuple(slope.numpy() for slope in slopes)
+        cut, count = self.profile.cut(free), len(free)
+        columns = free[:, None].repeat(1, count)
+        values, slopes = along(
+            lambda numbers: self.profile.layers(numbers, cut), columns, torch.eye(count, dtype=free.dtype)
+        )
+        return Layers(*(part[..., 0].numpy() for part in values)), tuple(slope.numpy() for slope in slopes)
 
 
 def variance(expected: Float[np.ndarray, "point"], systematic: float) -> Float[np.ndarray, "point"]:

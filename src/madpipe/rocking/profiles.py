@@ -19,7 +19,8 @@ from madpipe.rocking.forward import GAUSS
 from madpipe.rocking.prior import HIGH, LARGEST_SUM, LEAST_STRAIN, LOW, NAMES, RANGES
 
 _Free = Float[Tensor, "free"]
-_Sublayers = tuple[Float[Tensor, "layer"], Float[Tensor, "layer 2"], Float[Tensor, "layer"]]
+_Frees = Float[Tensor, "free *curve"]
+_Sublayers = tuple[Float[Tensor, "layer *curve"], Float[Tensor, "layer 2 *curve"], Float[Tensor, "layer *curve"]]
 
 
 @runtime_checkable
@@ -29,8 +30,11 @@ class Profile(Protocol):
     def cut(self, free: _Free) -> tuple[int, ...]:
         """How many sublayers the layer is cut into."""
 
-    def layers(self, free: _Free, cut: tuple[int, ...] | None = None) -> _Sublayers:
-        """Thickness [angstrom], strain at both Gauss points, Debye-Waller factor of each sublayer, top first."""
+    def layers(self, free: _Frees, cut: tuple[int, ...] | None = None) -> _Sublayers:
+        """Thickness [angstrom], strain at both Gauss points, Debye-Waller factor of each sublayer, top first.
+
+        Free numbers of many layers, each a column, are cut alike.
+        """
 
     def at(self, depth: Float[Tensor, "depth"], free: _Free) -> tuple[Tensor, Tensor]:
         """Strain and Debye-Waller factor at depths [angstrom]."""
@@ -50,17 +54,17 @@ class Implanted:
         _, _, end, _, _, inner, _ = from_free(free).tolist()
         return max(1, math.ceil(inner / self.step)), max(1, math.ceil((end - inner) / self.step))
 
-    def layers(self, free: _Free, cut: tuple[int, ...] | None = None) -> _Sublayers:
+    def layers(self, free: _Frees, cut: tuple[int, ...] | None = None) -> _Sublayers:
         """Sublayers of equal thickness above L2, and below it."""
         upper, lower = cut or self.cut(free)
         values = from_free(free)
         end, inner = values[2], values[5]
-        numbers = (torch.arange(count, dtype=free.dtype) for count in (upper, lower))
         steps = (inner / upper, (end - inner) / lower)
         middles, thickness = [], []
-        for number, size, start in zip(numbers, steps, (torch.zeros_like(inner), inner), strict=True):
+        for count, size, start in zip((upper, lower), steps, (torch.zeros_like(inner), inner), strict=True):
+            number = torch.arange(count, dtype=free.dtype).view(-1, *[1] * inner.ndim)
             middles.append(start + size * (number + 0.5))
-            thickness.append(size.expand(len(number)))
+            thickness.append(size.expand(middles[-1].shape))
         middle, size = torch.cat(middles), torch.cat(thickness)
         strain = torch.stack([implanted_strain(middle + side * GAUSS * size, values) for side in (-1, 1)], dim=1)
         return size, strain, torch.ones_like(size)
@@ -128,6 +132,21 @@ def to_free(values: Float[Tensor, "7 *curve"]) -> Float[Tensor, "7 *curve"]:
     return torch.logit(torch.stack(shares), eps=1e-4)
 
 
+def ln_volume(free: Float[Tensor, "7 *curve"]) -> Float[Tensor, "*curve"]:
+    """ln of the volume of parameters that a volume of shares stands for, as constraints make some ranges narrower.
+
+    The prior is even over the parameters that are allowed, hence its density of shares goes with this.
+    """
+    _, surface, end, *_ = from_free(free)
+    widths = (
+        HIGH[0] - torch.clamp(surface, min=LOW[0]),
+        torch.clamp(end, max=HIGH[3]) - LOW[3],
+        torch.clamp(LARGEST_SUM - surface, max=HIGH[4]) - LOW[4],
+        (torch.clamp(end, max=HIGH[5]) - LOW[5]).clamp(min=1e-9),
+    )
+    return torch.stack([torch.log(width / RANGES[place]) for width, place in zip(widths, (0, 3, 4, 5), strict=True)]).sum(0)
+
+
 def _between(share: Tensor, low: float, high: float | Tensor) -> Tensor:
     """A number between two bounds."""
     return low + share * (high - low)
@@ -185,11 +204,12 @@ class Spline:
         """Number of sublayers."""
         return (len(self.size),)
 
-    def layers(self, free: _Free, cut: tuple[int, ...] | None = None) -> _Sublayers:
+    def layers(self, free: _Frees, cut: tuple[int, ...] | None = None) -> _Sublayers:
         """Sublayers of equal thickness."""
         strain, disorder = self.split(free)
+        several = free.shape[1:]
         return (
-            self.size,
+            self.size.view(-1, *[1] * len(several)).expand(-1, *several),
             torch.stack([basis @ strain / 100 for basis in self._gauss], dim=1),
             torch.exp(-(self._middle @ _positive(disorder))),
         )
@@ -200,7 +220,7 @@ class Spline:
         bases = [self.basis(depth.numpy(), count) for count in self.counts]
         return bases[0] @ strain / 100, torch.exp(-(bases[1] @ _positive(disorder)))
 
-    def split(self, free: _Free) -> tuple[Tensor, Tensor]:
+    def split(self, free: _Frees) -> tuple[Tensor, Tensor]:
         """Coefficients of strain [percent] and of disorder."""
         strain, disorder = free.split(self.counts)
         return strain, disorder

@@ -8,15 +8,14 @@ import torch
 from madpipe.base import training
 from madpipe.base.runtime import device, log, reproducible, require_threads, rounding
 from madpipe.base.training import History, Schedule
-from madpipe.rocking.batched import Batched
 from madpipe.rocking.config import RockingTrainConfig
-from madpipe.rocking.exposures import Batch, Exposures
+from madpipe.rocking.exposures import Exposures, curves_at
 from madpipe.rocking.information import Pool
 from madpipe.rocking.loss import Loss
 from madpipe.rocking.network import CurveNetwork, size_of
 
 _POOL = 400  # layers whose information is measured
-_THINNED = 6  # every so many angles are compared in a reconstruction
+_THINNED = 3  # every so many angles are compared in a reconstruction
 
 
 def train(
@@ -89,6 +88,5 @@ def _loss(config: RockingTrainConfig, source: Exposures, pool: Pool | None) -> L
         weights = pool.sensitivity() if config.sensitivity == "measured" else 1 / pool.sensitivity()
         weights = weights / weights.mean()
     setup = source.setup
-    angles = torch.from_numpy(setup.theta[::_THINNED].copy())
-    batched = Batched(angles, setup.reflection, 2 * setup.step, source.place) if config.reconstruction else None
-    return Loss(config, weights.to(source.place), batched)
+    curves = curves_at(setup.theta[::_THINNED], setup, source.place)
+    return Loss(config, weights.to(source.place), curves)

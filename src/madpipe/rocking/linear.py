@@ -1,0 +1,195 @@
+"""A rocking curve linear in the strain about an answer: so cheap that all layers which explain it can be looked for.
+
+Near an answer the counts change almost linearly with the strain of each sublayer, but not with the seven parameters:
+quite different bells can add up to nearly one profile, and phases that L2 sets leave minima beside each other. With the
+derivatives by strain at hand, chi-square of any layer costs one product of a small matrix, without diffraction:
+
+    chi^2(p) = |r - A (S(p) - S_0)|^2 + prior,
+
+r the weighted deviations and A the weighted derivatives, both made orthogonal to those by scale, background and offset,
+S(p) the strain in the middle of every sublayer.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from madpipe.base.derivatives import along
+from madpipe.rocking import forward
+from madpipe.rocking.forward import GAUSS, Layers
+from madpipe.rocking.model import OFFSET_UNIT
+from madpipe.rocking.profiles import from_free, implanted_strain, ln_volume
+from madpipe.rocking.records import Curve
+from madpipe.rocking.search import Solution
+
+_BEYOND = 1.03  # depth of the sublayers over the layer's
+_ITERATIONS = 20  # of Levenberg and Marquardt's method
+_DAMPING = (1e-2, 1e-6, 1e6)  # at first, least, most
+_GAIN = 0.02  # of chi-square in an iteration, below which the search ends
+_CENTRES = 64  # of a round's mixture
+_TAILS = 5  # degrees of freedom
+_LARGEST_STEP = 2.0  # of a free number
+
+_Free = Float[Tensor, "layer 7"]
+
+
+@dataclass(frozen=True)
+class Linear:
+    """Chi-square of many layers at once."""
+
+    depth: Float[Tensor, "strain"]  # of the sublayers' middles [angstrom]
+    root: Float[Tensor, "strain strain"]  # triangular: root^T root is the information on the strain
+    aim: Float[Tensor, "strain"]  # root (S - S_0) that would explain all that can be explained
+    strain: Float[Tensor, "strain"]  # S_0
+    rest: float  # chi-square that no strain explains
+
+    def strains(self, free: _Free) -> Float[Tensor, "layer strain"]:
+        """Strain in the sublayers of layers."""
+        values = from_free(free.T)[..., None]
+        return implanted_strain(self.depth.expand(len(free), -1), values) * (self.depth < values[2])
+
+    def deviance(self, free: _Free) -> Float[Tensor, "layer"]:
+        """Chi-square and prior of layers."""
+        off = (self.strains(free) - self.strain) @ self.root.T - self.aim
+        return (off**2).sum(1) + prior_deviance(free).sum(1) - 2 * ln_volume(free.T) + self.rest
+
+    def minima(self, free: _Free) -> tuple[_Free, Float[Tensor, "layer"]]:
+        """Search the nearest minimum from each layer: Levenberg and Marquardt's method, all at once."""
+        damping = torch.full((len(free),), _DAMPING[0], dtype=free.dtype)
+        best = self.deviance(free)
+        for _ in range(_ITERATIONS):
+            off, slopes = self._roots(free)
+            normal = slopes.transpose(1, 2) @ slopes
+            scale = torch.diag_embed(torch.diagonal(normal, dim1=1, dim2=2) + 1e-6)
+            wanted = (slopes.transpose(1, 2) @ off[..., None])[..., 0]
+            step = torch.linalg.solve(normal + damping[:, None, None] * scale, -wanted)
+            tried = free + step.clamp(-_LARGEST_STEP, _LARGEST_STEP)
+            value = self.deviance(tried)
+            better = value < best
+            gain = best - value
+            free, best = torch.where(better[:, None], tried, free), torch.where(better, value, best)
+            if not bool((better & (gain > _GAIN)).any()):
+                break
+            damping = (damping * torch.where(better, 0.2, 5.0)).clamp(*_DAMPING[1:])
+        return free, best
+
+    def sampled(
+        self, centres: _Free, count: int, rounds: int, generator: torch.Generator
+    ) -> tuple[_Free, Float[Tensor, "layer"]]:
+        """Draw layers from the posterior.
+
+        Population Monte Carlo (Cappe et al., J. Comput. Graph. Stat. 13, 907 (2004)): draw from a mixture of
+        Student's distributions about centres, each as wide as the curve leaves it there; weigh by posterior over
+        mixture; let some of what was drawn be the next round's centres. So the mixture takes the posterior's shape,
+        bent or in parts.
+
+        Parameters
+        ----------
+        centres:
+            Its modes, to begin with.
+        count, rounds:
+            Layers drawn in each round, rounds.
+        generator:
+            Draws.
+
+        Returns
+        -------
+        :
+            Layers of the later rounds, and their weights, which add up to 1.
+        """
+        weights = torch.softmax(-self.deviance(centres) / 4, 0)
+        drawn, importance = [], []
+        for number in range(rounds):
+            mixture = _Mixture(centres, self._spreads(centres), weights)
+            free = mixture.draw(count, generator)
+            logs = -self.deviance(free) / 2 - mixture.ln_density(free)
+            chances = torch.softmax(logs, 0)
+            effective = 1 / (chances**2).sum()
+            if number >= rounds // 2:
+                drawn.append(free)
+                importance.append(chances * effective)
+            chosen = torch.multinomial(chances.clamp(max=1 / _CENTRES), _CENTRES, replacement=True, generator=generator)
+            centres, weights = free[chosen], torch.full((_CENTRES,), 1 / _CENTRES, dtype=free.dtype)
+        total = torch.cat(importance)
+        return torch.cat(drawn), total / total.sum()
+
+    def _spreads(self, free: _Free) -> Float[Tensor, "layer 7 7"]:
+        """Triangular roots of the covariances that the curve leaves about layers."""
+        _, slopes = self._roots(free)
+        normal = slopes.transpose(1, 2) @ slopes
+        return torch.linalg.cholesky(torch.linalg.inv(normal + 1e-9 * torch.eye(free.shape[1], dtype=free.dtype)))
+
+    def _roots(self, free: _Free) -> tuple[Float[Tensor, "layer root"], Float[Tensor, "layer root 7"]]:
+        """Roots of the deviance's parts and their derivatives by the free numbers."""
+        off = (self.strains(free) - self.strain) @ self.root.T - self.aim
+        count, numbers = free.shape
+        directions = torch.eye(numbers, dtype=free.dtype).repeat_interleave(count, dim=0)
+        _, (by,) = along(lambda layers: [self.strains(layers)], free.repeat(numbers, 1), directions)
+        by = by @ self.root.T
+        slopes = by.view(numbers, count, -1).permute(1, 2, 0)
+        prior = prior_deviance(free)
+        roots = free.sign() * prior.sqrt()
+        prior_slopes = torch.where(free.abs() > 1e-4, torch.tanh(free.abs() / 2) / prior.sqrt().clamp(min=1e-12), 0.7)
+        return torch.cat([off, roots], 1), torch.cat([slopes, torch.diag_embed(prior_slopes)], 1)
+
+
+@dataclass(frozen=True)
+class _Mixture:
+    """Student's distributions of some degrees of freedom."""
+
+    centres: _Free
+    spreads: Float[Tensor, "layer 7 7"]
+    weights: Float[Tensor, "layer"]
+
+    def draw(self, count: int, generator: torch.Generator) -> _Free:
+        """Draw from the mixture."""
+        chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
+        normal = torch.randn(count, self.centres.shape[1], generator=generator, dtype=self.centres.dtype)
+        squares = torch.randn(count, _TAILS, generator=generator, dtype=normal.dtype).square().mean(1, keepdim=True)
+        return self.centres[chosen] + (self.spreads[chosen] @ (normal / squares.sqrt())[..., None])[..., 0]
+
+    def ln_density(self, free: _Free) -> Float[Tensor, "layer"]:
+        """ln of the density, but for a constant."""
+        inverse = torch.linalg.inv(self.spreads)
+        off = torch.einsum("kij,knj->kni", inverse, free - self.centres[:, None])
+        numbers = free.shape[1]
+        logs = -0.5 * (_TAILS + numbers) * torch.log1p((off**2).sum(2) / _TAILS)
+        logs += torch.log(self.weights)[:, None] - torch.log(torch.diagonal(self.spreads, dim1=1, dim2=2)).sum(1)[:, None]
+        return torch.logsumexp(logs, 0)
+
+
+def prior_deviance(free: Tensor) -> Tensor:
+    """-2 ln of the prior's density of free numbers, which is logistic, but for a constant."""
+    x = free.abs()
+    return 4 * (x / 2 + torch.log1p(torch.exp(-x)) - math.log(2.0))
+
+
+def linearised(curve: Curve, solution: Solution) -> Linear:
+    """Make a curve linear in the strain about an answer."""
+    model = solution.model
+    free, levels = model.split(solution.numbers)
+    values = from_free(free)
+    step = float(model.profile.step)
+    count = math.ceil(_BEYOND * float(values[2]) / step)
+    size = _BEYOND * float(values[2]) / count
+    middle = (torch.arange(count, dtype=torch.float64) + 0.5) * size
+    both = middle[:, None] + size * torch.tensor([-GAUSS, GAUSS], dtype=torch.float64)
+    strain = implanted_strain(both, values) * (both < values[2])
+    layers = Layers(np.full(count, size), strain.numpy(), np.ones(count))
+    angles = model.angles + math.radians(levels[2] * OFFSET_UNIT) / 2
+    _, by = forward.reflectivity_with_derivatives(angles, layers, model.reflection)
+    slopes = math.exp(levels[0]) * (model.resolution(solution.numbers) @ by.by_strain.sum(1).T)
+    error = np.sqrt(solution.variance)
+    off = (curve.data - solution.expected) / error
+    beside, _ = np.linalg.qr(solution.jacobian[:, len(free) :] / error[:, None])
+    matrix = slopes / error[:, None]
+    matrix -= beside @ (beside.T @ matrix)
+    off = off - beside @ (beside.T @ off)
+    unit, root = np.linalg.qr(matrix)
+    aim = unit.T @ off
+    rest = float(off @ off - aim @ aim)
+    return Linear(middle, torch.from_numpy(root), torch.from_numpy(aim), strain.mean(1), rest)
