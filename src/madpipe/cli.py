@@ -14,13 +14,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
-import torch
 
-from madpipe import config as configuration
 from madpipe.base import provenance, runtime, store
-from madpipe.base.config import AnyModel, Model, dropped_nulls, read_yaml, to_yaml, validate
+from madpipe.base.config import dropped_nulls, to_yaml, validate
 from madpipe.base.errors import InputError
 from madpipe.base.origin import BESIDE, READERS, read_origin, weights_header
+from madpipe.base.shipped import shipped_weights
+from madpipe.cli_rocking import add_rocking
+from madpipe.cli_shared import add_config, origin_of, section
 from madpipe.mad.config import FitConfig, InferConfig, MeasuredSample, RetrieveConfig, ValidateConfig
 from madpipe.mad.convert import convert
 from madpipe.mad.export import export_vtk
@@ -31,20 +32,10 @@ from madpipe.mad.readers.nanomad import SUFFIXES as NANOMAD
 from madpipe.mad.readers.nanomad import write_nanomad
 from madpipe.mad.records import Fit, RealSpace, Stack
 from madpipe.mad.retrieve import retrieve
-from madpipe.mad.shipped import shipped_weights
 from madpipe.mad.validate import score
 from madpipe.mad.volume import fit_file
 from madpipe.mad.weights import load_network
-from madpipe.rocking.config import MeasuredCurve, RockingFitConfig
-from madpipe.rocking.fit import fit_curve
-from madpipe.rocking.readers import read_curve
-from madpipe.rocking.records import Curve
 from madpipe.verify import in_words, settings_of, verify
-
-# files among a command's words: inputs are kept by name and content, without this machine's folders
-_NO_PARAMETERS = ("run", "output", "path", "stack", "files", "truth", "weights", "spectrum", "config", "curve")
-# what `rocking fit` tells of a curve that is text
-_CURVE = ("crystal", "lattice_constant", "indices", "wavelength", "half_width", "lorentzian", "systematic", "depth")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -82,7 +73,7 @@ def _parser() -> argparse.ArgumentParser:
     info.add_argument("file", help=f"any result: {', '.join([*READERS, *BESIDE])}")
     info.set_defaults(run=_info)
     _add_verify(commands)
-    of_rocking = _add_rocking(commands)
+    of_rocking = add_rocking(commands)
     default = commands.add_parser("config", help="print the default configuration, every key described")
     default.set_defaults(run=lambda _: print(to_yaml(configuration.DEFAULT), end=""))
     for command in (*commands.choices.values(), *of_rocking):
@@ -113,7 +104,7 @@ def _add_fit(commands: argparse._SubParsersAction) -> None:
     command.add_argument(
         "--refine", type=_words, default=(), help="nuisances to fit beside: scale, offset, dispersion, background"
     )
-    _add_config(command)
+    add_config(command)
     command.set_defaults(run=_fit)
 
 
@@ -125,7 +116,7 @@ def _add_predict(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--weights", help="trained weights (default: those that come with madpipe)")
     help_only = "the network's prediction alone; by default the counts of each point correct it"
     command.add_argument("--prediction-only", dest="refine", action="store_false", default=None, help=help_only)
-    _add_config(command)
+    add_config(command)
     command.set_defaults(run=_predict)
 
 
@@ -140,7 +131,7 @@ def _add_retrieve(commands: argparse._SubParsersAction) -> None:
     )
     command.add_argument("--partner", help="the other element (default: a simulation's; else they count by electrons)")
     command.add_argument("--seed", type=int, default=0, help="seed of the random starts")
-    _add_config(command)
+    add_config(command)
     command.set_defaults(run=_retrieve)
 
 
@@ -159,7 +150,7 @@ def _add_score(commands: argparse._SubParsersAction) -> None:
     command.add_argument("--truth", required=True, metavar="stack.h5")
     command.add_argument("-o", "--output", required=True)
     command.add_argument("--seed", type=int, default=0, help="seed of the noise floor")
-    _add_config(command)
+    add_config(command)
     command.set_defaults(run=_score)
 
 
@@ -192,70 +183,14 @@ def _add_verify(commands: argparse._SubParsersAction) -> None:
     command.set_defaults(run=_verify)
 
 
-def _add_rocking(commands: argparse._SubParsersAction) -> list[argparse.ArgumentParser]:
-    """Commands of the rocking-curve study with their options; gives them."""
-    study = commands.add_parser("rocking", help="rocking curves of strained layers")
-    steps = study.add_subparsers(required=True, metavar="STEP")
-    fit = steps.add_parser("fit", help="curve.txt or curve.h5 -> profile.h5: strain and disorder against depth")
-    fit.add_argument("curve", help="text of 2 theta [degree] and intensity, or curve.h5 of the workflow")
-    fit.add_argument("-o", "--output", required=True)
-    fit.add_argument("--crystal", help="Si, Ge, GaAs, SiC-3C, YSZ, GGG (default: GGG)")
-    fit.add_argument("--lattice-constant", type=float, help="of the unstrained crystal (default: built in) [angstrom]")
-    fit.add_argument("--indices", type=_indices, help="of the symmetric reflection, as 4,0,0 (default: 4,4,4)")
-    fit.add_argument("--wavelength", type=float, help="(default: 1.5406) [angstrom]")
-    fit.add_argument("--half-width", type=float, help="of the resolution in 2 theta (default: 0.006) [degree]")
-    fit.add_argument("--lorentzian", type=float, help="Lorentzian share of the resolution (default: 0)")
-    fit.add_argument("--systematic", type=float, help="relative error beside counting (default: 0)")
-    fit.add_argument("--depth", type=float, help="where a free-form layer ends (default: 2000) [angstrom]")
-    fit.add_argument("--profile", choices=("implanted", "spline"), help="seven parameters, or free form (default)")
-    fit.add_argument("--seed", type=int, default=0, help="of the library that starts come from")
-    _add_config(fit)
-    fit.set_defaults(run=_rocking_fit)
-    return [fit]
-
-
-def _add_config(command: argparse.ArgumentParser) -> None:
-    """Give a command the option to read its section from a configuration file."""
-    command.add_argument("--config", help="take this step's settings from a configuration file")
-
-
 def _numbers(text: str) -> tuple[float, ...]:
     """Read numbers joined by commas."""
     return tuple(float(word) for word in text.split(","))
 
 
-def _indices(text: str) -> tuple[int, ...]:
-    """Read three whole numbers joined by commas."""
-    try:
-        h, k, l = map(int, text.split(","))  # noqa: E741
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"h,k,l, as 4,0,0, are required; {text!r} came") from error
-    return h, k, l
-
-
 def _words(text: str) -> tuple[str, ...]:
     """Read words joined by commas."""
     return tuple(text.split(","))
-
-
-def _section(arguments: argparse.Namespace, name: str, model: type[AnyModel], study: str = "mad") -> AnyModel:
-    """Give a step's settings: those of the file named by --config, else the defaults."""
-    if arguments.config is None:
-        return model()
-    given = validate(configuration.Config, dropped_nulls(read_yaml(arguments.config)))
-    return getattr(getattr(given, study), name)
-
-
-def _process(
-    arguments: argparse.Namespace, module: str, *inputs: str | None, settings: Model | None = None
-) -> dict[str, str]:
-    """Give a command's own words, its settings, the code that it runs and its inputs as provenance."""
-    told = {key: value for key, value in vars(arguments).items() if key not in _NO_PARAMETERS}
-    if settings is not None:
-        told["settings"] = settings.model_dump(mode="json", by_alias=True, exclude_none=True)
-    told["code"] = provenance.code_of(f"madpipe.{module}")
-    output = arguments.output if isinstance(arguments.output, str) else next(iter(arguments.output), None)
-    return provenance.process(told, output=output, inputs=[path for path in inputs if path])
 
 
 def _convert(arguments: argparse.Namespace) -> None:
@@ -272,26 +207,26 @@ def _convert(arguments: argparse.Namespace) -> None:
     if Path(arguments.output).suffix.lower() in NANOMAD:
         write_nanomad(arguments.output, stack)
     else:
-        process = _process(arguments, "mad.convert", *arguments.path, arguments.spectrum)
+        process = origin_of(arguments, "mad.convert", *arguments.path, arguments.spectrum)
         store.write(arguments.output, stack, process=process)
 
 
 def _fit(arguments: argparse.Namespace) -> None:
-    config = _section(arguments, "fit", FitConfig)
+    config = section(arguments, "fit", FitConfig)
     if arguments.method is not None:
         config = config.model_copy(update={"method": arguments.method})
-    process = _process(arguments, "mad.volume", arguments.stack, settings=config)
+    process = origin_of(arguments, "mad.volume", arguments.stack, settings=config)
     fit_file(arguments.stack, arguments.output, config, arguments.refine, process)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
     stack = store.read(arguments.stack, Stack)
-    weights = str(arguments.weights or shipped_weights())
+    weights = str(arguments.weights or shipped_weights("mad"))
     network = load_network(weights)
-    config = _section(arguments, "infer", InferConfig)
+    config = section(arguments, "infer", InferConfig)
     if arguments.refine is not None:
         config = config.model_copy(update={"refine": arguments.refine})
-    process = _process(arguments, "mad.infer", arguments.stack, weights, settings=config)
+    process = origin_of(arguments, "mad.infer", arguments.stack, weights, settings=config)
     store.write(arguments.output, infer(stack, network, config), process=process)
 
 
@@ -300,10 +235,10 @@ def _retrieve(arguments: argparse.Namespace) -> None:
         raise InputError(f"retrieve takes stack.h5, or fit.h5 and stack.h5; {len(arguments.files)} files came.")
     stack = store.read(arguments.files[-1], Stack)
     fit = store.read(arguments.files[0], Fit) if len(arguments.files) == 2 else None
-    config = _section(arguments, "retrieve", RetrieveConfig)
+    config = section(arguments, "retrieve", RetrieveConfig)
     generator = runtime.generator_for(arguments.seed, "retrieve", arguments.route)
     found = retrieve(fit, stack, config, generator, arguments.route, arguments.partner, arguments.refine)
-    process = _process(arguments, "mad.retrieve", *arguments.files, settings=config)
+    process = origin_of(arguments, "mad.retrieve", *arguments.files, settings=config)
     store.write(arguments.output, found, process=process)
 
 
@@ -315,7 +250,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     runtime.fix_threads(1)  # many small operations: a second thread only waits
     other = {"run", "output", "threads"}
     settings = {key: value for key, value in vars(arguments).items() if key not in other}
-    print("\n".join(run_plan(settings, arguments.output, _process(arguments, "mad.plan.run", arguments.spectrum))))
+    print("\n".join(run_plan(settings, arguments.output, origin_of(arguments, "mad.plan.run", arguments.spectrum))))
 
 
 def _score(arguments: argparse.Namespace) -> None:
@@ -328,29 +263,10 @@ def _score(arguments: argparse.Namespace) -> None:
         else:
             answer = store.read(file, Fit)
             answers["network" if answer.method.startswith("network") else "fit"] = answer
-    config = _section(arguments, "validate_", ValidateConfig)
+    config = section(arguments, "validate_", ValidateConfig)
     scores = score(stack, answers, objects, config, runtime.generator_for(arguments.seed, "score"))
-    process = _process(arguments, "mad.validate", arguments.truth, *arguments.files, settings=config)
+    process = origin_of(arguments, "mad.validate", arguments.truth, *arguments.files, settings=config)
     store.write_json(arguments.output, scores, process=process)
-
-
-def _rocking_fit(arguments: argparse.Namespace) -> None:
-    config = _section(arguments, "fit", RockingFitConfig, "rocking")
-    if arguments.profile is not None:
-        config = config.model_copy(update={"profile": arguments.profile})
-    told = dropped_nulls({name: getattr(arguments, name) for name in _CURVE})
-    sample = validate(MeasuredCurve, {"path": arguments.curve, **told})
-    is_text = not arguments.curve.endswith(".h5")
-    curve = read_curve(arguments.curve, sample) if is_text else store.read(arguments.curve, Curve)
-    found = fit_curve(curve, config, sample.depth, torch.Generator().manual_seed(arguments.seed))
-    process = _process(arguments, "rocking.fit", arguments.curve, settings=config)
-    store.write(arguments.output, found, process=process)
-    place = int(found.strain.argmax())
-    strain, error, depth = 100 * found.strain[place], 100 * found.strain_errors[place], found.depth[place]
-    print(
-        f"chi-square per point {found.chi2:.2f}, rms of log10 {found.log_rms:.3f}; "
-        f"largest strain {strain:.3f} +- {error:.3f} % at {depth:.0f} angstrom"
-    )
 
 
 def _holds_object(file: str) -> bool:

@@ -14,7 +14,7 @@ from madpipe.base.plotting import new_figure, save
 from madpipe.mad.config import SimulatedSample, TrainConfig
 from madpipe.mad.network import build
 from madpipe.mad.sample import simulate
-from madpipe.mad.shipped import shipped_weights
+from madpipe.base.shipped import shipped_weights
 from madpipe.mad.weights import TrainedNetwork, load_network, save_network
 
 PARAMETERS = {"odd": 'a (bracket), a \\ and a "quote", \u00e9', "code": provenance.code_of("madpipe.base.errors")}
@@ -63,7 +63,7 @@ def test_another_program_s_files_say_nothing(tmp_path):
     (tmp_path / "plain.pdf").write_bytes(b"%PDF-1.4\n1 0 obj << /Keywords (x-ray) >> endobj")
     for name in ("list.json", "plain.png", "plain.pdf"):
         assert read_origin(tmp_path / name) == {}
-    assert read_origin(shipped_weights()).get("program", "madpipe") == "madpipe"
+    assert read_origin(shipped_weights("mad")).get("program", "madpipe") == "madpipe"
 
 
 @pytest.mark.parametrize("name", ["x.h5", "x.safetensors", "x.json", "picture.png"])

@@ -11,7 +11,7 @@ import pytest
 
 import madpipe
 from madpipe.base import provenance
-from madpipe.mad.shipped import shipped_weights
+from madpipe.base.shipped import shipped_weights
 
 FIT = "madpipe.mad.fit"
 
@@ -164,7 +164,7 @@ def test_process_of_a_job_names_rule_code_and_inputs_without_folders(tmp_path):
             rule="mad_fit",
             wildcards={"sample": "x"},
             params={"config": {"a": 1}, "code": provenance.code_of(FIT), "caption": tmp_path / "caption.txt"},
-            input=["results/mad/x/stack.h5", str(measured), str(shipped_weights())],
+            input=["results/mad/x/stack.h5", str(measured), str(shipped_weights("mad"))],
             output=["results/mad/y/fit.h5"],
         )
         process = provenance.process_of(job)
@@ -175,7 +175,7 @@ def test_process_of_a_job_names_rule_code_and_inputs_without_folders(tmp_path):
     assert note["inputs"] == {
         "../x/stack.h5": provenance.file_digest(folder / "stack.h5"),
         "w1.sca": provenance.file_digest(measured),
-        "madpipe/mad/weights.safetensors": provenance.file_digest(shipped_weights()),
+        "madpipe/mad/weights.safetensors": provenance.file_digest(shipped_weights("mad")),
     }
     assert str(tmp_path) not in process["note_1"]
 

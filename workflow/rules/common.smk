@@ -6,9 +6,10 @@ from madpipe.base import provenance
 from madpipe.base.config import dropped_nulls, to_yaml, validate
 from madpipe.base.errors import InputError
 from madpipe.config import Config
-from madpipe.mad.shipped import shipped_weights
+from madpipe.base.shipped import shipped_weights
 from madpipe.mad.suite import outline
 from madpipe.mad.variants import BASE, DROPPED, VARIANTS
+from madpipe.rocking.variants import VARIANTS as CURVE_VARIANTS
 
 try:
     SETTINGS = validate(Config, dropped_nulls(config))

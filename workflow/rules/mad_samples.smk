@@ -71,7 +71,7 @@ NETWORK = f"{DATA}/network"
 WEIGHTS = (
     f"{NETWORK}/weights.safetensors"
     if MAD.infer.weights == "trained"
-    else str(shipped_weights())
+    else str(shipped_weights("mad"))
 )
 
 

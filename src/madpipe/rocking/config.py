@@ -44,6 +44,11 @@ class SimulatedCurve(Scan):
         None, description=f"{', '.join(NAMES)}; else drawn from the prior [1 and angstrom]"
     )
 
+    @property
+    def scan(self) -> Scan:
+        """Sample, beam and angles alone."""
+        return Scan(**{name: getattr(self, name) for name in Scan.model_fields})
+
 
 class MeasuredCurve(CurveSample):
     """A curve from a text file of two columns."""
@@ -81,7 +86,13 @@ class RockingFitConfig(Model):
     )
     refine_resolution: bool = Field(True, description="find width and shape of the resolution too, of splines")
     starts: int = Field(12, ge=1, description="starts at most")
-    hops: int = Field(6, ge=0, description="further searches from near the best answer, of the implanted layer")
+    explorations: int = Field(
+        2, ge=0, description="further searches among layers of nearly the same strain, of the implanted layer"
+    )
+    samples: int = Field(
+        1500, ge=0, description="layers drawn from the posterior in each round, for errors; 0: errors to first order"
+    )
+    rounds: int = Field(6, ge=2, description="of these draws")
     library: int = Field(3000, ge=10, description="curves drawn from the prior to choose starts from")
     good_chi2: float = Field(1.3, gt=0, description="chi-square per point that ends the search [1]")
     evaluations: int = Field(40, ge=5, description="of the curve and its derivatives, for each start")
@@ -101,9 +112,7 @@ class RockingTrainConfig(Model):
     background: tuple[Positive, Positive] = Field(
         (1e-6, 1e-3), description="least and most background, over the counts of full reflectivity [1]"
     )
-    systematic: float = Field(
-        0.03, ge=0, lt=1, description="largest error beside counting, relative to the curve [1]"
-    )
+    systematic: float = Field(0.03, ge=0, lt=1, description="largest error beside counting, relative to the curve [1]")
     resolution_spread: float = Field(
         0.3, ge=0, lt=1, description="how far the resolution's width may be from the stated one, relative [1]"
     )
@@ -137,6 +146,14 @@ class RockingTrainConfig(Model):
     threads: int = Field(1, ge=1, description="CPU threads of each step; they change the last bits, hence are fixed")
 
 
+class RockingInferConfig(Model):
+    """The network's answer."""
+
+    weights: Literal["trained", "shipped"] = Field("shipped", description="madpipe's own network, or one of this run")
+    refine: bool = Field(True, description="fit from the prediction on (rocking.fit); false: prediction only")
+    draws: int = Field(4, ge=0, description="further starts from the prediction's distribution, where it fails")
+
+
 class RockingAblationConfig(Model):
     """Comparison of the remedies: trainings that differ in one thing."""
 
@@ -151,7 +168,8 @@ class RockingAblationConfig(Model):
 class RockingEvaluateConfig(Model):
     """Score of the network, with and without refinement, on held-out curves."""
 
-    curves: int = Field(40, ge=2, description="held-out curves")
+    curves: int = Field(12, ge=2, description="held-out curves; the default shows how, 1000 tell")
+    timed: bool = Field(False, description="note seconds, which are others each time, and draw them")
     peak_counts: float = Field(1e6, gt=0, description="counts of full reflectivity [photon]")
     background: float = Field(250.0, gt=0, description="counts without the beam [photon]")
     systematic: float = Field(0.02, ge=0, lt=1, description="noise beside counting, relative to the curve [1]")
@@ -163,5 +181,6 @@ class RockingConfig(Model):
     samples: Mapping[str, AnyCurve] = Field(default_factory=dict, description="what is simulated or measured, by name")
     fit: RockingFitConfig = Field(RockingFitConfig(), description="classical fit")
     train: RockingTrainConfig = Field(RockingTrainConfig(), description="network")
+    infer: RockingInferConfig = Field(RockingInferConfig(), description="the network's answer")
     evaluate: RockingEvaluateConfig = Field(RockingEvaluateConfig(), description="score on held-out curves")
     ablation: RockingAblationConfig = Field(RockingAblationConfig(), description="comparison of remedies")

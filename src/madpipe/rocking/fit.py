@@ -14,12 +14,16 @@ from madpipe.rocking.forward import Reflection
 from madpipe.rocking.freeform import fit_splines
 from madpipe.rocking.implanted import fit_implanted
 from madpipe.rocking.model import OFFSET_UNIT, peak_two_theta, reflection_of
+from madpipe.rocking.modes import Samples, posterior
 from madpipe.rocking.prior import RANGES
 from madpipe.rocking.profiles import Implanted, from_free, profile_names
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.search import Solution
 
+_Function = Callable[[torch.Tensor], torch.Tensor]
+
 _DEPTHS = 200  # of the profile that is written
+_DRAWN = 800  # samples that quantiles are of
 _UNDETERMINED = 0.15  # standard error over the prior's range, above which a parameter counts as undetermined
 
 
@@ -50,7 +54,13 @@ def fit_curve(curve: Curve, config: RockingFitConfig, depth: float, generator: t
     curve = centred(curve, reflection)
     if (config.profile or ("spline" if curve.truth is None else "implanted")) == "spline":
         return report(curve, fit_splines(curve, reflection, config, depth), "spline")
-    return report(curve, fit_implanted(curve, reflection, config, generator), "implanted")
+    answer = fit_implanted(curve, reflection, config, generator)
+    return report(curve, answer, "implanted", drawn(curve, answer, config, generator))
+
+
+def drawn(curve: Curve, answer: Solution, config: RockingFitConfig, generator: torch.Generator) -> Samples | None:
+    """Draw layers from the posterior, if the configuration says so."""
+    return posterior(curve, answer, config.samples, config.rounds, generator) if config.samples else None
 
 
 def centred(curve: Curve, reflection: Reflection) -> Curve:
@@ -80,19 +90,30 @@ def centred(curve: Curve, reflection: Reflection) -> Curve:
     return replace(curve, two_theta=curve.two_theta + (expected - middle))
 
 
-def report(curve: Curve, solution: Solution, method: str) -> LayerProfile:
-    """Profile with errors, parameters with errors, and how well the curve is explained."""
+def report(curve: Curve, solution: Solution, method: str, samples: Samples | None = None) -> LayerProfile:
+    """Profile with errors, parameters with errors, and how well the curve is explained.
+
+    Parameters
+    ----------
+    curve, solution, method:
+        Counts, where the search ended, and what to call it.
+    samples:
+        Of the posterior: values are then medians, errors half of what holds 68 %. Else errors are to first order.
+    """
     profile, numbers = solution.model.profile, solution.numbers
     free, levels = solution.model.split(numbers)
     covariance = solution.covariance()[: len(free), : len(free)]
-    parameters = from_free if isinstance(profile, Implanted) else _unchanged
+    implanted = isinstance(profile, Implanted)
     end = float(profile.layers(free)[0].sum())
     depth = torch.linspace(0.0, 1.1 * end, _DEPTHS, dtype=torch.float64)
-    (strain, strain_errors), (disorder, disorder_errors) = (
-        _with_errors(lambda f, place=place: profile.at(depth, f)[place], free, covariance) for place in (0, 1)
-    )
-    values, errors = _with_errors(parameters, free, covariance)
-    ranges = np.array(RANGES) if isinstance(profile, Implanted) else np.full(len(values), 1.0)
+
+    def known(function: _Function) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        return _to_first_order(function, free, covariance) if samples is None else _of_samples(function, samples)
+
+    strain, strain_errors, _ = known(lambda f: profile.at(depth, f)[0])
+    disorder, disorder_errors, _ = known(lambda f: profile.at(depth, f)[1])
+    values, errors, quantiles = known(from_free if implanted else torch.clone)
+    ranges = np.array(RANGES) if implanted else np.full(len(values), 1.0)
     positive = (curve.data > 0) & (solution.expected > 0)
     return LayerProfile(
         strain=strain,
@@ -103,6 +124,7 @@ def report(curve: Curve, solution: Solution, method: str) -> LayerProfile:
         names=",".join(profile_names(profile)),
         parameters=values,
         parameter_errors=errors,
+        parameter_quantiles=quantiles,
         undetermined=(errors / ranges > _UNDETERMINED).astype(np.uint8),
         scale=math.exp(levels[0]),
         background=math.exp(levels[1]),
@@ -116,15 +138,17 @@ def report(curve: Curve, solution: Solution, method: str) -> LayerProfile:
     )
 
 
-def _unchanged(free: torch.Tensor) -> torch.Tensor:
-    """Splines' coefficients as they are."""
-    return free
-
-
-def _with_errors(
-    function: Callable[[torch.Tensor], torch.Tensor], free: torch.Tensor, covariance: np.ndarray
-) -> tuple[np.ndarray, np.ndarray]:
-    """Value of a function of the free numbers and its standard error, to first order."""
+def _to_first_order(function: _Function, free: torch.Tensor, covariance: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Value of a function of the free numbers, its standard error to first order, and quantiles."""
     slopes = torch.autograd.functional.jacobian(function, free).numpy()
     variance = np.einsum("if,fg,ig->i", slopes, covariance, slopes)
-    return function(free).numpy(), np.sqrt(np.maximum(variance, 0.0))
+    value, error = function(free).numpy(), np.sqrt(np.maximum(variance, 0.0))
+    return value, error, np.stack([value + place * error for place in (-1.96, -1.0, 1.0, 1.96)])
+
+
+def _of_samples(function: _Function, samples: Samples) -> tuple[np.ndarray, ...]:
+    """Median of a function of the free numbers, half of what holds 68 %, and quantiles."""
+    chosen = torch.multinomial(samples.weights, _DRAWN, replacement=True, generator=torch.Generator().manual_seed(0))
+    found = torch.stack([function(one) for one in samples.free[chosen]]).numpy()
+    low, below, value, above, high = np.quantile(found, [0.025, 0.16, 0.5, 0.84, 0.975], axis=0)
+    return value, (above - below) / 2, np.stack([low, below, above, high])

@@ -1,4 +1,4 @@
-"""Fit of an implanted layer's seven parameters: where to start, and further searches from near the answer."""
+"""Fit of an implanted layer's seven parameters: where to start, and how to go on."""
 
 import itertools
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,16 @@ from madpipe.base.runtime import log
 from madpipe.rocking import forward
 from madpipe.rocking.config import RockingFitConfig
 from madpipe.rocking.forward import Layers, Reflection
-from madpipe.rocking.model import model_of
+from madpipe.rocking.model import Model, model_of
+from madpipe.rocking.modes import explored
 from madpipe.rocking.prior import LARGEST_STRAIN, RANGES
 from madpipe.rocking.profiles import Implanted, draw_implanted, to_free
 from madpipe.rocking.records import Curve
 from madpipe.rocking.search import Solution, first_levels, minimise, searched
 
 _Numbers = Float[np.ndarray, "number"]
-_HOP = 10.0  # standard errors, at most 1.5 of a free number
+_COARSER = 2.0  # sublayers of the search over those of the answer
+_LAST = 6  # evaluations with the answer's own sublayers and angles
 
 
 def fit_implanted(
@@ -44,28 +46,23 @@ def fit_implanted(
     first:
         Profile's free numbers to start from first, a network's answer.
     """
-    angles = forward.as_radian(curve.two_theta)
-    step = forward.largest_step(angles, reflection, LARGEST_STRAIN)
-    model = model_of(curve, reflection, Implanted(step))
+    exact = exact_model(curve, reflection)
+    coarse = replace(exact, profile=Implanted(_COARSER * exact.profile.step), coarse=True)
     found: list[Solution] = []
     for free in itertools.islice(_starts(curve, reflection, config, generator, first), config.starts):
-        start = np.concatenate([free, first_levels(model, curve, free)])
-        found.append(replace(searched(model, curve, start, config.evaluations), starts=len(found) + 1))
+        start = np.concatenate([free, first_levels(coarse, curve, free)])
+        search = minimise if len(found) < len(first) else searched  # given starts are near
+        found.append(replace(search(coarse, curve, start, config.evaluations), starts=len(found) + 1))
         if found[-1].chi2 < config.good_chi2:
             break
-    return _hopped(min(found, key=lambda one: one.deviance), curve, config, generator)
+    best = explored(curve, min(found, key=lambda one: one.deviance), config.explorations, generator)
+    return replace(minimise(exact, curve, best.numbers, _LAST), starts=best.starts)
 
 
-def _hopped(best: Solution, curve: Curve, config: RockingFitConfig, generator: torch.Generator) -> Solution:
-    """Look for a better answer near by, along what the curve hardly determines: bells can share strain in many ways."""
-    for _ in range(config.hops):
-        values, vectors = np.linalg.eigh(best.covariance())
-        steps = torch.randn(len(values), generator=generator, dtype=torch.float64).numpy()
-        away = vectors @ (steps * np.minimum(_HOP * np.sqrt(np.maximum(values, 0.0)), 1.5))
-        found = minimise(best.model, curve, best.numbers + away, config.evaluations)
-        if found.deviance < best.deviance - 0.1:
-            best = replace(found, starts=best.starts)
-    return best
+def exact_model(curve: Curve, reflection: Reflection) -> Model:
+    """Model of a curve by an implanted layer."""
+    step = forward.largest_step(forward.as_radian(curve.two_theta), reflection, LARGEST_STRAIN)
+    return model_of(curve, reflection, Implanted(step))
 
 
 def _starts(

@@ -1,7 +1,6 @@
 """How well a curve can determine a layer: Fisher information, counts and prior together."""
 
 import math
-from functools import lru_cache
 
 import numpy as np
 import torch
@@ -35,7 +34,7 @@ class Information:
         self.model: Model = model_of(setup.blank, setup.reflection, Implanted(coarser * setup.step))
 
     def standard_errors(self, values: _Seven, peak_counts: float, floor: float, systematic: float = 0.0) -> _Seven:
-        """Give standard errors of the seven parameters, over their ranges; scale, background and offset are unknown too.
+        """Give standard errors of the seven parameters over their ranges; scale, background, offset are unknown too.
 
         Parameters
         ----------

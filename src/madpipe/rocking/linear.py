@@ -158,7 +158,9 @@ class _Mixture:
         off = torch.einsum("kij,knj->kni", inverse, free - self.centres[:, None])
         numbers = free.shape[1]
         logs = -0.5 * (_TAILS + numbers) * torch.log1p((off**2).sum(2) / _TAILS)
-        logs += torch.log(self.weights)[:, None] - torch.log(torch.diagonal(self.spreads, dim1=1, dim2=2)).sum(1)[:, None]
+        logs += (
+            torch.log(self.weights)[:, None] - torch.log(torch.diagonal(self.spreads, dim1=1, dim2=2)).sum(1)[:, None]
+        )
         return torch.logsumexp(logs, 0)
 
 

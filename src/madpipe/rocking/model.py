@@ -60,6 +60,7 @@ class Model:
     half_width: float  # of the resolution in theta [radian]
     lorentzian: float
     finds_resolution: bool = False
+    coarse: bool = False  # angles that suffice for a search
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -69,6 +70,9 @@ class Model:
     @cached_property
     def angles(self) -> Float[np.ndarray, "angle"]:
         """Angles of the reflectivity [radian]."""
+        if self.coarse and self.half_width > 0:
+            peak = math.radians(peak_two_theta(self.reflection)) / 2
+            return forward.angles_near(self.measured, self.half_width, peak)
         return forward.finer_angles(self.measured, self.half_width)
 
     @cached_property

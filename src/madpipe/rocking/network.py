@@ -59,7 +59,9 @@ class CurveNetwork(nn.Module):
         self.queries = nn.Parameter(torch.zeros(queries, last))
         self.pooling = _Attention(last)
         self.mean = nn.Linear(last, _COUNT // queries)
-        self.all = nn.Sequential(nn.Linear(last * queries, 4 * last), nn.GELU(), nn.Linear(4 * last, 2 * last), nn.GELU())
+        self.all = nn.Sequential(
+            nn.Linear(last * queries, 4 * last), nn.GELU(), nn.Linear(4 * last, 2 * last), nn.GELU()
+        )
         self.correction = nn.Linear(2 * last, _COUNT)
         self.covariance = nn.Linear(2 * last, _COUNT + _BELOW)
         self.beside = nn.Linear(2 * last, points * 4) if config.multi_task else None
@@ -78,7 +80,9 @@ class CurveNetwork(nn.Module):
         diagonal = torch.exp(_SPREAD * torch.tanh(numbers[:, :_COUNT] / _SPREAD))
         root = torch.diag_embed(diagonal)
         rows, columns = torch.tril_indices(_COUNT, _COUNT, -1, device=seen.device)
-        root = root.index_put((torch.arange(len(seen), device=seen.device)[:, None], rows, columns), numbers[:, _COUNT:])
+        root = root.index_put(
+            (torch.arange(len(seen), device=seen.device)[:, None], rows, columns), numbers[:, _COUNT:]
+        )
         return Answer(mean.float(), root, self.beside(common) if self.beside is not None else None)
 
     def _draw_weights(self, generator: torch.Generator) -> None:
@@ -133,7 +137,9 @@ class _Mixing(nn.Module):
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.attention = _Attention(width)
-        self.each = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width))
+        self.each = nn.Sequential(
+            nn.LayerNorm(width), nn.Linear(width, 2 * width), nn.GELU(), nn.Linear(2 * width, width)
+        )
 
     def forward(self, tokens: Tensor) -> Tensor:
         """One layer."""

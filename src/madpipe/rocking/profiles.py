@@ -144,7 +144,9 @@ def ln_volume(free: Float[Tensor, "7 *curve"]) -> Float[Tensor, "*curve"]:
         torch.clamp(LARGEST_SUM - surface, max=HIGH[4]) - LOW[4],
         (torch.clamp(end, max=HIGH[5]) - LOW[5]).clamp(min=1e-9),
     )
-    return torch.stack([torch.log(width / RANGES[place]) for width, place in zip(widths, (0, 3, 4, 5), strict=True)]).sum(0)
+    return torch.stack(
+        [torch.log(width / RANGES[place]) for width, place in zip(widths, (0, 3, 4, 5), strict=True)]
+    ).sum(0)
 
 
 def _between(share: Tensor, low: float, high: float | Tensor) -> Tensor:

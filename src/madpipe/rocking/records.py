@@ -70,6 +70,7 @@ class LayerProfile:
     names: str = entry("entry_1/fit_1/names")  # of the parameters, separated by commas
     parameters: _Array = entry("entry_1/fit_1/parameters")
     parameter_errors: _Array = entry("entry_1/fit_1/parameter_errors")
+    parameter_quantiles: _Array = entry("entry_1/fit_1/parameter_quantiles")  # at 2.5, 16, 84 and 97.5 %
     undetermined: _Array = entry("entry_1/fit_1/undetermined")  # 1 where the curve says no more than the prior
     scale: float = entry("entry_1/fit_1/scale", "photon")
     background: float = entry("entry_1/fit_1/background", "photon")

@@ -1,7 +1,7 @@
 """A trained network with the scan that it was trained for: one file, refused where it does not fit the curve."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from madpipe.base.errors import InputError
+from madpipe.base.training import History
 from madpipe.base.weights import load_weights, save_weights
 from madpipe.rocking.config import RockingTrainConfig
 from madpipe.rocking.network import CurveNetwork
@@ -24,14 +25,17 @@ class TrainedCurveNetwork:
 
     config: RockingTrainConfig
     state: dict[str, Tensor]
-    wider: Tensor = field(default_factory=lambda: torch.ones(7))  # factor of each free number's stated error
-    about: Mapping[str, Any] = field(default_factory=dict)  # plain: fingerprint of the code, scores
+    about: Mapping[str, Any]  # plain: fingerprint of the code, history of the training
 
     @classmethod
-    def of(cls, network: CurveNetwork, config: RockingTrainConfig, code: str) -> "TrainedCurveNetwork":
-        """Take a network's weights."""
+    def of(
+        cls, network: CurveNetwork, config: RockingTrainConfig, code: str, history: History
+    ) -> "TrainedCurveNetwork":
+        """Take a network's weights, and how the training went."""
         state = {name: tensor.detach().cpu().to(_KEPT) for name, tensor in network.state_dict().items()}
-        return cls(config, state, about={"fingerprint": code})
+        kept = ("validation_step", "validation_loss", "validation_terms", "best_step")
+        about = {"fingerprint": code, "history": {name: getattr(history, name) for name in kept}}
+        return cls(config, state, about)
 
     def network(self) -> CurveNetwork:
         """Build the network, ready to answer."""
@@ -40,12 +44,10 @@ class TrainedCurveNetwork:
         return network.eval()
 
 
-def save_network(
-    path: str | Path, trained: TrainedCurveNetwork, *, process: Mapping[str, str] | None = None
-) -> None:
+def save_network(path: str | Path, trained: TrainedCurveNetwork, *, process: Mapping[str, str] | None = None) -> None:
     """Write a trained network and who made it, whole or not at all, the same bytes for the same network."""
     about = {"layout": _LAYOUT, "config": trained.config.model_dump(mode="json"), "about": dict(trained.about)}
-    save_weights(path, {**trained.state, "wider": trained.wider}, about, process)
+    save_weights(path, trained.state, about, process)
 
 
 def load_network(path: str | Path) -> TrainedCurveNetwork:
@@ -58,8 +60,7 @@ def load_network(path: str | Path) -> TrainedCurveNetwork:
     """
     tensors, about = load_weights(path, _LAYOUT)
     try:
-        wider = tensors.pop("wider")
-        trained = TrainedCurveNetwork(RockingTrainConfig(**about["config"]), tensors, wider, about["about"])
+        trained = TrainedCurveNetwork(RockingTrainConfig(**about["config"]), tensors, about["about"])
         trained.network()
     except (RuntimeError, KeyError, ValidationError) as error:
         reason = " ".join(str(error).split())[:160]

@@ -1,0 +1,76 @@
+"""Which other layers explain a curve as well, and how likely each is."""
+
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from madpipe.rocking.linear import linearised
+from madpipe.rocking.records import Curve
+from madpipe.rocking.search import Solution, minimise
+
+_STARTS = 48  # of the search for minima of the linear curve
+_SPREAD = (1.0, 1.0, 0.1, 0.1, 1.0)  # of their free numbers about the answer, but for L2 and Rp2, which go anywhere
+_DISTINCT = 0.15  # of a free number, between two minima
+_TRIED = 3  # minima of the linear curve that are searched further with the exact one
+_EVALUATIONS = 6  # in each of these
+_WORTH = 0.5  # of deviance, that is
+_LIKELY = 20.0  # of deviance above the least, beyond which a minimum is left out
+
+
+class Samples(NamedTuple):
+    """Layers drawn from the posterior."""
+
+    free: Float[Tensor, "layer 7"]
+    weights: Float[Tensor, "layer"]  # they add up to 1
+
+
+def explored(curve: Curve, answer: Solution, rounds: int, generator: torch.Generator) -> Solution:
+    """Look for a better answer among the layers whose strain explains the curve as well.
+
+    Parameters
+    ----------
+    curve, answer:
+        Counts, and where a search ended.
+    rounds:
+        At most so many times; each starts where the last one found something.
+    generator:
+        Draws where to look.
+    """
+    for _ in range(rounds):
+        best = answer
+        for free in _minima(curve, answer, generator)[:_TRIED]:
+            start = np.concatenate([free.numpy(), answer.numbers[free.numel() :]])
+            found = minimise(answer.model, curve, start, _EVALUATIONS)
+            if found.deviance < best.deviance:
+                best = replace(found, starts=answer.starts)
+        gain, answer = answer.deviance - best.deviance, best
+        if gain < _WORTH:
+            break
+    return answer
+
+
+def posterior(curve: Curve, answer: Solution, count: int, rounds: int, generator: torch.Generator) -> Samples:
+    """Draw layers from the posterior of a curve, from all its modes; see :meth:`Linear.sampled`."""
+    modes = _minima(curve, answer, generator)
+    return Samples(*linearised(curve, answer).sampled(modes, count, rounds, generator))
+
+
+def _minima(curve: Curve, answer: Solution, generator: torch.Generator) -> Float[Tensor, "layer 7"]:
+    """Minima of the curve that is linear about an answer, the least first, none likely beside it left out."""
+    linear = linearised(curve, answer)
+    spread = torch.tensor(_SPREAD, dtype=torch.float64)
+    start = torch.from_numpy(answer.numbers[:7]).repeat(_STARTS, 1)
+    elsewhere = start[1:]
+    elsewhere[:, :5] += spread * torch.randn(_STARTS - 1, 5, generator=generator, dtype=torch.float64)
+    elsewhere[:, 5:] = torch.logit(torch.rand(_STARTS - 1, 2, generator=generator, dtype=torch.float64), eps=0.02)
+    found, values = linear.minima(start)
+    kept: list[int] = []
+    for number in torch.argsort(values).tolist():
+        far = all(float((found[number] - found[other]).abs().max()) > _DISTINCT for other in kept)
+        if far and values[number] < values.min() + _LIKELY:
+            kept.append(number)
+    return found[kept]

@@ -1,0 +1,15 @@
+"""rocking_evaluation_figures: scores on held-out curves and weights -> one figure as PDF and PNG, with its caption."""
+
+import json
+from pathlib import Path
+
+from madpipe.base import plotting, provenance, runtime
+from madpipe.rocking.network_figures import FIGURES
+from madpipe.rocking.weights import load_network
+
+files = snakemake.input
+with runtime.job(snakemake.log[0]):
+    scores, trained = json.loads(Path(files.evaluation).read_text()), load_network(files.weights)
+    picture = FIGURES[snakemake.wildcards.figure](scores, trained.about)
+    process = provenance.process_of(snakemake, [files.evaluation, files.weights])
+    plotting.save(picture.figure, snakemake.output.pdf, process, caption=picture.caption)
