@@ -11,10 +11,10 @@ from madpipe.base import provenance, store
 from madpipe.base.errors import InputError
 from madpipe.base.origin import read_origin, weights_header
 from madpipe.base.plotting import new_figure, save
+from madpipe.base.shipped import shipped_weights
 from madpipe.mad.config import SimulatedSample, TrainConfig
 from madpipe.mad.network import build
 from madpipe.mad.sample import simulate
-from madpipe.base.shipped import shipped_weights
 from madpipe.mad.weights import TrainedNetwork, load_network, save_network
 
 PARAMETERS = {"odd": 'a (bracket), a \\ and a "quote", \u00e9', "code": provenance.code_of("madpipe.base.errors")}

@@ -52,10 +52,14 @@ class Linear:
         values = from_free(free.T)[..., None]
         return implanted_strain(self.depth.expand(len(free), -1), values) * (self.depth < values[2])
 
+    def chi2(self, free: _Free) -> Float[Tensor, "layer"]:
+        """Chi-square of layers, scale, background and offset the best for each."""
+        off = (self.strains(free) - self.strain) @ self.root.T - self.aim
+        return (off**2).sum(1) + self.rest
+
     def deviance(self, free: _Free) -> Float[Tensor, "layer"]:
         """Chi-square and prior of layers."""
-        off = (self.strains(free) - self.strain) @ self.root.T - self.aim
-        return (off**2).sum(1) + prior_deviance(free).sum(1) - 2 * ln_volume(free.T) + self.rest
+        return self.chi2(free) + prior_deviance(free).sum(1) - 2 * ln_volume(free.T)
 
     def minima(self, free: _Free) -> tuple[_Free, Float[Tensor, "layer"]]:
         """Search the nearest minimum from each layer: Levenberg and Marquardt's method, all at once."""
@@ -79,7 +83,7 @@ class Linear:
 
     def sampled(
         self, centres: _Free, count: int, rounds: int, generator: torch.Generator
-    ) -> tuple[_Free, Float[Tensor, "layer"]]:
+    ) -> tuple[Float[Tensor, "drawn 7"], Float[Tensor, "drawn"]]:
         """Draw layers from the posterior.
 
         Population Monte Carlo (Cappe et al., J. Comput. Graph. Stat. 13, 907 (2004)): draw from a mixture of
