@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all setup test test-slurm smoke testsuite ablation photons weights paper costs report bench lint lock docs clean help
+.PHONY: all setup test test-slurm smoke testsuite ablation rocking-ablation photons weights paper costs report bench lint lock docs clean help
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -59,12 +59,17 @@ testsuite: setup  ## compare fit, NanoMAD, reference U-Net and the shipped netwo
 ablation: setup  ## train every variant of the network with three seeds and draw the comparison
 	$(SNAKEMAKE) results/mad/figures/ablation.pdf
 
+rocking-ablation: setup  ## train the rocking network with each remedy, three seeds, and draw the comparison
+	$(SNAKEMAKE) results/rocking/figures/network/ablation.pdf
+
 photons: setup  ## retrieve particles at four photon budgets by every route, and draw the composition's error
 	$(SNAKEMAKE) --configfile config/photons.yaml
 
 weights: setup  ## train the weights that come with madpipe anew, and put them into the package
-	$(SNAKEMAKE) --configfile config/weights.yaml -- results/weights/mad/network/weights.safetensors
-	cp results/weights/mad/network/weights.safetensors src/madpipe/mad/weights.safetensors
+	for study in mad rocking; do \
+	  $(SNAKEMAKE) --configfile config/weights.yaml -- results/weights/$$study/network/weights.safetensors && \
+	  cp results/weights/$$study/network/weights.safetensors src/madpipe/$$study/weights.safetensors || exit 1; \
+	done
 
 paper: setup  ## run the published configuration: a training (a GPU's work), the whole suite, ablation, every figure
 	$(SNAKEMAKE) $(PAPER)

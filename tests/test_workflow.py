@@ -121,8 +121,11 @@ def test_curves_of_the_second_study_are_fitted_scored_and_drawn(project):
     expected = {
         "rocking_simulate": 1,
         "rocking_fit": at_hand,
-        "rocking_validate": at_hand,
-        "rocking_figures": 2 * at_hand,
+        "rocking_infer": 1,
+        "rocking_validate": at_hand + 1,
+        "rocking_figures": 2 * at_hand + 2,
+        "rocking_evaluate": 1,
+        "rocking_evaluation_figures": 4,
     }
     assert ran == expected | ({"rocking_convert": 2} if SHARED.is_dir() else {})
 

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import h5py
 
+from madpipe import config as configuration
 from madpipe.base import provenance, runtime, store
 from madpipe.base.config import dropped_nulls, to_yaml, validate
 from madpipe.base.errors import InputError

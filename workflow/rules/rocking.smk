@@ -349,6 +349,6 @@ ROCKING_TARGETS = [
     ),
     *expand(
         f"{CURVES_FOLDER}/figures/network/{{figure}}.pdf",
-        figure=NETWORK_FIGURES,
+        figure=NETWORK_FIGURES if PREDICTED_CURVES else [],
     ),
 ]
