@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -34,15 +34,23 @@ def reflection_of(curve: Curve) -> Reflection:
     InputError
         Unknown crystal, forbidden reflection, or a wavelength that cannot reach it.
     """
+    indices = tuple(int(index) for index in curve.indices)
     try:
-        crystal = crystal_named(curve.crystal)
-        strained = crystal.with_lattice_constant(curve.lattice_constant)
-        indices = [int(index) for index in curve.indices]
-        chi = susceptibility(strained, indices, curve.wavelength)
+        return _reflection(
+            curve.crystal, curve.lattice_constant, indices, curve.wavelength, curve.sigma_share, curve.monochromator
+        )
     except ValueError as error:
         raise InputError(f"{curve.title}: {error}.") from error
-    spacing = curve.lattice_constant / math.sqrt(sum(index**2 for index in indices))
-    return Reflection(curve.wavelength, spacing, chi, curve.sigma_share, curve.monochromator)
+
+
+@lru_cache(maxsize=64)
+def _reflection(
+    name: str, lattice_constant: float, indices: tuple[int, ...], wavelength: float, share: float, monochromator: float
+) -> Reflection:
+    """Look a reflection up once: its form factors take as long as a curve."""
+    chi = susceptibility(crystal_named(name).with_lattice_constant(lattice_constant), list(indices), wavelength)
+    spacing = lattice_constant / math.sqrt(sum(index**2 for index in indices))
+    return Reflection(wavelength, spacing, chi, share, monochromator)
 
 
 def peak_two_theta(reflection: Reflection) -> float:
