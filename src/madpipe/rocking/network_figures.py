@@ -124,16 +124,16 @@ def ablation(rows: Sequence[Values]) -> Picture:
     panels = list(figure.subplots(1, 3, sharey=True))
     place = np.arange(len(rows))[::-1]
     drawn = (
-        ("network mean", "network: mean absolute error (%)"),
-        ("network_log_rms", "network: rms of log10 of curve"),
-        ("refined mean", "refined: mean absolute error (%)"),
+        ("network mean", "error (% of range)"),
+        ("network_log_rms", "rms of log10 (1)"),
+        ("refined mean", "error (% of range)"),
     )
     for axes, look, (name, label) in zip(panels, LOOKS, drawn, strict=False):
         value, error = (np.array([row[key] for row in rows]) for key in (name, f"{name} error"))
         axes.errorbar(value, place, xerr=error, **{**look.points(), "linestyle": ""}, capsize=2)
         axes.set(xlabel=label)
     panels[0].set(yticks=place, yticklabels=[row["variant"] for row in rows])
-    name_panels(panels, ["parameters", "curves", "refined"])
+    name_panels(panels, ["network", "its curve", "refined"])
     best = rows[0]
     return Picture(
         figure,
