@@ -219,6 +219,24 @@ def test_a_curve_that_is_linear_in_strain_has_the_right_deviance_and_slopes(curv
     assert ((found - beside) < 0.5 * found.abs() + 6).all()
 
 
+def test_the_linear_curve_leads_back_from_beside_the_answer(curve):
+    right = centred(curve, reflection_of(curve))
+    model = exact_model(right, reflection_of(right))
+    start = np.concatenate([to_free(torch.from_numpy(curve.truth.parameters)).numpy(), [math.log(1e6), 5.5, 0.0]])
+    best = minimise(model, right, start, 15)
+    spread = np.linalg.cholesky(best.covariance())
+    beside = best.numbers + spread @ np.array([2.0, -2.0, 2.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0])
+    expected, jacobian = model.expected_with_derivatives(beside)
+    answer = replace(best, numbers=beside, expected=expected, jacobian=jacobian)
+    found, _ = linearised(right, answer).minima(torch.from_numpy(beside[:7])[None])
+    far, near, least = (
+        minimise(model, right, np.concatenate([one, best.numbers[7:]]), 1).deviance
+        for one in (beside[:7], found[0].numpy(), best.numbers[:7])
+    )
+    assert far - least > 3
+    assert near - least < 0.3 * (far - least)
+
+
 def test_minima_of_the_linear_curve_are_lower_and_draws_follow_a_gaussian_where_it_is_one(curve):
     right = centred(curve, reflection_of(curve))
     model = exact_model(right, reflection_of(right))
