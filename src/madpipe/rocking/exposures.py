@@ -18,7 +18,6 @@ from madpipe.rocking.information import Pool
 from madpipe.rocking.profiles import Implanted, draw_implanted, from_free, to_free
 from madpipe.rocking.scan import Setup
 
-_COARSER = 2.0  # sublayers of the training's curves over those of a fit's: 0.007 in log10 for nine curves of ten
 _WIDTHS = 8  # different resolutions within a batch
 _SMOOTHEST = 12.0  # points, of the input at the first step of a training from coarse to fine
 
@@ -122,7 +121,7 @@ def curves_at(angles: np.ndarray, setup: Setup, place: torch.device) -> Callable
     place:
         On a GPU curves are calculated all at once, on a CPU one by one, by the compiled solver and its adjoint.
     """
-    step = _COARSER * setup.step
+    step = setup.step  # thicker sublayers leave ghosts, by which a network would tell L1
     if place.type != "cpu":
         batched = Batched(torch.from_numpy(angles), setup.reflection, step, place)
         return lambda free: batched(from_free(free.T).float())
