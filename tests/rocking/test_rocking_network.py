@@ -59,6 +59,15 @@ def curve():
     return simulate(sample, "held out", torch.Generator().manual_seed(11))
 
 
+@pytest.fixture(scope="module")
+def answered(curve):
+    """The curve with its angles right, and the minimum nearest to the truth."""
+    right = centred(curve, reflection_of(curve))
+    model = exact_model(right, reflection_of(right))
+    start = np.concatenate([to_free(torch.from_numpy(curve.truth.parameters)).numpy(), [math.log(1e6), 5.5, 0.0]])
+    return right, minimise(model, right, start, 15)
+
+
 @pytest.fixture(autouse=True)
 def as_in_a_job():
     """One thread, single precision where nothing else is said."""
@@ -198,11 +207,9 @@ def test_the_prediction_alone_says_so(predictor, curve):
     assert (found.parameter_errors > 0).all()
 
 
-def test_a_curve_that_is_linear_in_strain_has_the_right_deviance_and_slopes(curve):
-    right = centred(curve, reflection_of(curve))
-    model = exact_model(right, reflection_of(right))
-    start = np.concatenate([to_free(torch.from_numpy(curve.truth.parameters)).numpy(), [math.log(1e6), 5.5, 0.0]])
-    answer = minimise(model, right, start, 15)
+def test_a_curve_that_is_linear_in_strain_has_the_right_deviance_and_slopes(answered):
+    right, answer = answered
+    model = answer.model
     linear = linearised(right, answer)
     best = torch.from_numpy(answer.numbers[:7])
     spread = torch.from_numpy(np.linalg.cholesky(answer.covariance()[:7, :7]))
@@ -219,11 +226,9 @@ def test_a_curve_that_is_linear_in_strain_has_the_right_deviance_and_slopes(curv
     assert ((found - beside) < 0.5 * found.abs() + 6).all()
 
 
-def test_the_linear_curve_leads_back_from_beside_the_answer(curve):
-    right = centred(curve, reflection_of(curve))
-    model = exact_model(right, reflection_of(right))
-    start = np.concatenate([to_free(torch.from_numpy(curve.truth.parameters)).numpy(), [math.log(1e6), 5.5, 0.0]])
-    best = minimise(model, right, start, 15)
+def test_the_linear_curve_leads_back_from_beside_the_answer(answered):
+    right, best = answered
+    model = best.model
     spread = np.linalg.cholesky(best.covariance())
     beside = best.numbers + spread @ np.array([2.0, -2.0, 2.0, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0])
     expected, jacobian = model.expected_with_derivatives(beside)
@@ -237,11 +242,8 @@ def test_the_linear_curve_leads_back_from_beside_the_answer(curve):
     assert near - least < 0.3 * (far - least)
 
 
-def test_minima_of_the_linear_curve_are_lower_and_draws_follow_a_gaussian_where_it_is_one(curve):
-    right = centred(curve, reflection_of(curve))
-    model = exact_model(right, reflection_of(right))
-    start = np.concatenate([to_free(torch.from_numpy(curve.truth.parameters)).numpy(), [math.log(1e6), 5.5, 0.0]])
-    answer = minimise(model, right, start, 15)
+def test_minima_of_the_linear_curve_are_lower_and_draws_follow_a_gaussian_where_it_is_one(answered):
+    right, answer = answered
     linear = linearised(right, answer)
     free = torch.from_numpy(answer.numbers[:7]).repeat(8, 1)
     free[1:, 5:] += torch.randn(7, 2, generator=torch.Generator().manual_seed(1), dtype=torch.float64)

@@ -47,7 +47,7 @@ class SimulatedCurve(Scan):
     @property
     def scan(self) -> Scan:
         """Sample, beam and angles alone."""
-        return Scan(**{name: getattr(self, name) for name in Scan.model_fields})
+        return Scan(**self.model_dump(include=set(Scan.model_fields)))
 
 
 class MeasuredCurve(CurveSample):

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from madpipe.base.runtime import generator_for, progress
 from madpipe.rocking.config import (
@@ -28,13 +27,12 @@ from madpipe.rocking.sample import simulate
 _ABSOLUTE = 0.7979  # mean absolute error of a Gaussian over its standard error
 _GOOD = 1.3  # chi-square per point
 Scores = dict[str, Any]
-_Table = Float[np.ndarray, "curve 7"]
 
 
 def held_out(scan: Scan, config: RockingEvaluateConfig, seed: int) -> list[Curve]:
     """Simulate curves of layers of the prior, the same for every network."""
     sample = SimulatedCurve(
-        **{name: getattr(scan, name) for name in Scan.model_fields},
+        **scan.model_dump(),
         peak_counts=config.peak_counts,
         background=config.background,
         systematic=config.systematic,

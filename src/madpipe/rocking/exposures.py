@@ -13,8 +13,8 @@ from torch.nn import functional
 from madpipe.rocking import forward
 from madpipe.rocking.batched import Batched
 from madpipe.rocking.config import RockingTrainConfig
-from madpipe.rocking.forward import Layers
 from madpipe.rocking.information import Pool
+from madpipe.rocking.model import layers_of
 from madpipe.rocking.profiles import Implanted, draw_implanted, from_free, to_free
 from madpipe.rocking.scan import Setup
 
@@ -59,9 +59,12 @@ class Exposures:
 
     def draw(self, step: int, generator: torch.Generator) -> Batch:
         """Draw the batch of a step; the generator is on the CPU."""
+        return self.measured(self._layers(generator), step, generator)
+
+    def measured(self, values: Float[Tensor, "curve 7"], step: int, generator: torch.Generator) -> Batch:
+        """Measure layers of these parameters as at a step."""
         config, place = self.config, self.place
-        values = self._layers(generator)
-        shift = math.radians(config.offset) / 2 * float(2 * _even(1, generator) - 1)
+        shift = math.radians(config.offset) / 2 * float(2 * torch.rand(1, generator=generator) - 1)
         shape = self._reflectivities(values, shift)
         groups = torch.tensor_split(shape, _WIDTHS)
         curves = torch.cat([one @ matrix.T for one, matrix in zip(groups, self.matrices, strict=True)])
@@ -128,11 +131,10 @@ def curves_at(angles: np.ndarray, setup: Setup, place: torch.device) -> Callable
     profile = Implanted(step)
 
     def one(free: Tensor) -> Tensor:
-        layers = profile.layers(free.double())
+        free = free.double()
         if free.requires_grad:
-            return forward.differentiable_reflectivity(*layers, angles, setup.reflection)
-        solved = forward.reflectivity(angles, Layers(*(part.numpy() for part in layers)), setup.reflection)
-        return torch.from_numpy(solved)
+            return forward.differentiable_reflectivity(*profile.layers(free), angles, setup.reflection)
+        return torch.from_numpy(forward.reflectivity(angles, layers_of(profile, free), setup.reflection))
 
     return lambda free: torch.stack([one(each) for each in free])
 
@@ -157,12 +159,7 @@ def what_is_seen(counts: Float[Tensor, "curve point"], smoothing: float = 0.0) -
     return functional.conv1d(padded, (kernel / kernel.sum())[None, None]).view_as(seen)
 
 
-def _even(count: int, generator: torch.Generator) -> Tensor:
-    """Numbers between 0 and 1."""
-    return torch.rand(count, generator=generator)
-
-
 def _between_logs(ends: tuple[float, float], count: int, generator: torch.Generator) -> Tensor:
     """Numbers even in their logarithm."""
     low, high = (math.log(end) for end in ends)
-    return torch.exp(low + (high - low) * _even(count, generator))
+    return torch.exp(low + (high - low) * torch.rand(count, generator=generator))

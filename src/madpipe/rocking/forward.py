@@ -18,6 +18,7 @@ from madpipe.physics.susceptibility import Susceptibility
 from madpipe.rocking import dynamical
 
 GAUSS = 0.5 / math.sqrt(3.0)  # of a layer's thickness: distance of its two Gauss points from its middle
+COARSER = 2.0  # sublayers that suffice for a search, over largest_step
 _NEAR, _FINER = 4, 6  # half widths on either side of the peak within which angles are so much finer
 _Angles = Float[np.ndarray, "angle"]
 

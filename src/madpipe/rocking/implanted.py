@@ -13,8 +13,8 @@ from scipy.ndimage import gaussian_filter1d
 from madpipe.base.runtime import log
 from madpipe.rocking import forward
 from madpipe.rocking.config import RockingFitConfig
-from madpipe.rocking.forward import Layers, Reflection
-from madpipe.rocking.model import Model, model_of
+from madpipe.rocking.forward import COARSER, Reflection
+from madpipe.rocking.model import Model, layers_of, model_of
 from madpipe.rocking.modes import explored
 from madpipe.rocking.prior import LARGEST_STRAIN, RANGES
 from madpipe.rocking.profiles import Implanted, draw_implanted, to_free
@@ -22,7 +22,6 @@ from madpipe.rocking.records import Curve
 from madpipe.rocking.search import Solution, first_levels, minimise, searched
 
 _Numbers = Float[np.ndarray, "number"]
-_COARSER = 2.0  # sublayers of the search over those of the answer
 _LAST = 6  # evaluations with the answer's own sublayers and angles
 
 
@@ -47,7 +46,7 @@ def fit_implanted(
         Profile's free numbers to start from first, a network's answer.
     """
     exact = exact_model(curve, reflection)
-    coarse = replace(exact, profile=Implanted(_COARSER * exact.profile.step), coarse=True)
+    coarse = replace(exact, profile=Implanted(COARSER * exact.profile.step), coarse=True)
     found: list[Solution] = []
     for free in itertools.islice(_starts(curve, reflection, config, generator, first), config.starts):
         start = np.concatenate([free, first_levels(coarse, curve, free)])
@@ -99,10 +98,7 @@ def _library(angles: bytes, reflection: Reflection, count: int, seed: int) -> tu
     """Parameters drawn from the prior and their reflectivities."""
     theta = forward.as_radian(np.frombuffer(angles))
     drawn = draw_implanted(count, torch.Generator().manual_seed(seed))
-    profile = Implanted(2 * forward.largest_step(theta, reflection, LARGEST_STRAIN))
+    profile = Implanted(COARSER * forward.largest_step(theta, reflection, LARGEST_STRAIN))
     log.info("library: %d curves", count)
-    shapes = [
-        forward.reflectivity(theta, Layers(*(part.numpy() for part in profile.layers(to_free(one)))), reflection)
-        for one in drawn
-    ]
+    shapes = [forward.reflectivity(theta, layers_of(profile, to_free(one)), reflection) for one in drawn]
     return drawn.numpy(), np.array(shapes)

@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.base.runtime import progress
+from madpipe.rocking.forward import COARSER
 from madpipe.rocking.model import Model, model_of, variance
 from madpipe.rocking.prior import RANGES
 from madpipe.rocking.profiles import Implanted, draw_implanted, from_free, to_free
@@ -16,7 +17,6 @@ from madpipe.rocking.search import prior_roots
 
 _Seven = Float[np.ndarray, "7"]
 _NEAREST_SPREAD = 0.5  # of free numbers about a layer of the pool
-_LEAST_RATIO = 1e-12  # of an error of absolute value, for a standard error: Gaussian
 
 
 class Information:
@@ -80,7 +80,7 @@ class Pool:
     """
 
     def __init__(self, setup: Setup, count: int, peak_counts: float, floor: float, generator: torch.Generator) -> None:
-        information = Information(setup, 2.0)
+        information = Information(setup, COARSER)
         self.values = draw_implanted(count, generator)
         errors = [
             information.standard_errors(one.numpy(), peak_counts, floor) for one in progress(self.values, "information")

@@ -21,10 +21,9 @@ from torch import Tensor
 from madpipe.base.derivatives import along
 from madpipe.rocking import forward
 from madpipe.rocking.forward import GAUSS, Layers
-from madpipe.rocking.model import OFFSET_UNIT
 from madpipe.rocking.profiles import from_free, implanted_strain, ln_volume
 from madpipe.rocking.records import Curve
-from madpipe.rocking.search import Solution
+from madpipe.rocking.search import Solution, logistic_roots
 
 _BEYOND = 1.03  # depth of the sublayers over the layer's
 _ITERATIONS = 20  # of Levenberg and Marquardt's method
@@ -59,7 +58,8 @@ class Linear:
 
     def deviance(self, free: _Free) -> Float[Tensor, "layer"]:
         """Chi-square and prior of layers."""
-        return self.chi2(free) + prior_deviance(free).sum(1) - 2 * ln_volume(free.T)
+        prior, _ = _prior_roots(free)
+        return self.chi2(free) + (prior**2).sum(1) - 2 * ln_volume(free.T)
 
     def minima(self, free: _Free) -> tuple[_Free, Float[Tensor, "layer"]]:
         """Search the nearest minimum from each layer: Levenberg and Marquardt's method, all at once."""
@@ -135,10 +135,14 @@ class Linear:
         _, (by,) = along(lambda layers: [self.strains(layers)], free.repeat(numbers, 1), directions)
         by = by @ self.root.T
         slopes = by.view(numbers, count, -1).permute(1, 2, 0)
-        prior = prior_deviance(free)
-        roots = free.sign() * prior.sqrt()
-        prior_slopes = torch.where(free.abs() > 1e-4, torch.tanh(free.abs() / 2) / prior.sqrt().clamp(min=1e-12), 0.7)
-        return torch.cat([off, roots], 1), torch.cat([slopes, torch.diag_embed(prior_slopes)], 1)
+        prior, prior_slopes = _prior_roots(free)
+        return torch.cat([off, prior], 1), torch.cat([slopes, torch.diag_embed(prior_slopes)], 1)
+
+
+def _prior_roots(free: _Free) -> tuple[_Free, _Free]:
+    """Signed roots of the prior's deviance of layers, and their derivatives."""
+    roots, slopes = logistic_roots(free.numpy())
+    return torch.from_numpy(roots), torch.from_numpy(slopes)
 
 
 @dataclass(frozen=True)
@@ -168,12 +172,6 @@ class _Mixture:
         return torch.logsumexp(logs, 0)
 
 
-def prior_deviance(free: Tensor) -> Tensor:
-    """-2 ln of the prior's density of free numbers, which is logistic, but for a constant."""
-    x = free.abs()
-    return 4 * (x / 2 + torch.log1p(torch.exp(-x)) - math.log(2.0))
-
-
 def linearised(curve: Curve, solution: Solution) -> Linear:
     """Make a curve linear in the strain about an answer."""
     model = solution.model
@@ -186,8 +184,7 @@ def linearised(curve: Curve, solution: Solution) -> Linear:
     both = middle[:, None] + size * torch.tensor([-GAUSS, GAUSS], dtype=torch.float64)
     strain = implanted_strain(both, values) * (both < values[2])
     layers = Layers(np.full(count, size), strain.numpy(), np.ones(count))
-    angles = model.angles + math.radians(levels[2] * OFFSET_UNIT) / 2
-    _, by = forward.reflectivity_with_derivatives(angles, layers, model.reflection)
+    _, by = forward.reflectivity_with_derivatives(model.shifted(levels), layers, model.reflection)
     slopes = math.exp(levels[0]) * (model.resolution(solution.numbers) @ by.by_strain.sum(1).T)
     error = np.sqrt(solution.variance)
     off = (curve.data - solution.expected) / error

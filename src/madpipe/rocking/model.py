@@ -98,8 +98,8 @@ class Model:
     def expected(self, numbers: _Numbers) -> Float[np.ndarray, "point"]:
         """Expected counts."""
         free, levels = self.split(numbers)
-        layers = Layers(*(part.numpy() for part in self.profile.layers(free)))
-        value = forward.reflectivity(self._shifted(levels), layers, self.reflection)
+        layers = layers_of(self.profile, free)
+        value = forward.reflectivity(self.shifted(levels), layers, self.reflection)
         return _level(levels[0]) * (self.resolution(numbers) @ value) + _level(levels[1])
 
     def split(self, numbers: _Numbers) -> tuple[Tensor, _Levels]:
@@ -113,7 +113,7 @@ class Model:
         """Expected counts and their Jacobian matrix."""
         free, levels = self.split(numbers)
         layers, slopes = self._tangents(free)
-        angles = self._shifted(levels)
+        angles = self.shifted(levels)
         value, by = forward.reflectivity_with_derivatives(angles, layers, self.reflection)
         thickness, strain, disorder = slopes
         of_value = (
@@ -133,7 +133,7 @@ class Model:
             columns.append(((scale * (self.resolution(moved) @ value) - signal) / _NUDGE)[:, None])
         return signal + background, np.concatenate(columns, axis=1)
 
-    def _shifted(self, levels: _Levels) -> Float[np.ndarray, "angle"]:
+    def shifted(self, levels: _Levels) -> Float[np.ndarray, "angle"]:
         """Angles of the reflectivity, which move with the offset."""
         return self.angles + math.radians(levels[2] * OFFSET_UNIT) / 2
 
@@ -145,6 +145,11 @@ class Model:
             lambda numbers: self.profile.layers(numbers, cut), columns, torch.eye(count, dtype=free.dtype)
         )
         return Layers(*(part[..., 0].numpy() for part in values)), tuple(slope.numpy() for slope in slopes)
+
+
+def layers_of(profile: Profile, free: Tensor) -> Layers:
+    """Sublayers of a profile."""
+    return Layers(*(part.numpy() for part in profile.layers(free)))
 
 
 def variance(expected: Float[np.ndarray, "point"], systematic: float) -> Float[np.ndarray, "point"]:

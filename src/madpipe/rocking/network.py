@@ -1,6 +1,5 @@
 """The network: from a rocking curve to an implanted layer's free numbers, with their covariance."""
 
-import math
 from typing import NamedTuple
 
 import torch
@@ -167,8 +166,3 @@ def covariance_of(answer: Answer) -> Float[Tensor, "curve 7 7"]:
 def coarse_curve(curve: Float[Tensor, "curve point"], points: int) -> Float[Tensor, "curve coarse"]:
     """What the multi-task answer says: a curve at fewer points."""
     return functional.interpolate(curve[:, None], points, mode="linear", align_corners=True)[:, 0]
-
-
-def size_of(network: nn.Module) -> int:
-    """Number of weights."""
-    return sum(math.prod(one.shape) for one in network.parameters())

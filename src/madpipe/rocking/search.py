@@ -98,15 +98,20 @@ def prior_roots(numbers: _Numbers, model: Model) -> tuple[_Numbers, _Numbers]:
     4 ln cosh(x / 2). It holds what the counts do not determine, and hardly weighs on the rest. Scale, background and
     offset have none; the resolution's width and share have it too.
     """
-    x = np.abs(numbers)
-    deviance = 4 * (x / 2 + np.log1p(np.exp(-x)) - math.log(2.0))
-    roots = np.sqrt(deviance)
-    slopes = np.where(x > 1e-4, np.tanh(x / 2) / np.maximum(roots, 1e-12), math.sqrt(0.5))
+    roots, slopes = logistic_roots(numbers)
     held = [name in ("width", "lorentzian") for name in model.levels]
     free = len(numbers) - len(held)
     roots[free:] *= held
     slopes[free:] *= held
-    return np.sign(numbers) * roots, slopes
+    return roots, slopes
+
+
+def logistic_roots(free: Float[np.ndarray, "*number"]) -> tuple[Float[np.ndarray, "*number"], ...]:
+    """Signed roots of -2 ln of a logistic distribution's density, and their derivatives."""
+    x = np.abs(free)
+    roots = np.sqrt(4 * (x / 2 + np.log1p(np.exp(-x)) - math.log(2.0)))
+    slopes = np.where(x > 1e-4, np.tanh(x / 2) / np.maximum(roots, 1e-12), math.sqrt(0.5))
+    return np.sign(free) * roots, slopes
 
 
 def signed_roots(data: _Points, expected: _Points, systematic: float) -> _Points:

@@ -12,7 +12,9 @@ from madpipe.rocking.config import RockingTrainConfig
 from madpipe.rocking.exposures import Exposures, curves_at
 from madpipe.rocking.information import Pool
 from madpipe.rocking.loss import Loss
-from madpipe.rocking.network import CurveNetwork, size_of
+from madpipe.rocking.network import CurveNetwork
+from madpipe.rocking.profiles import draw_implanted
+from madpipe.rocking.scan import Setup
 
 _POOL = 400  # layers whose information is measured
 _THINNED = 3  # every so many angles are compared in a reconstruction
@@ -49,13 +51,13 @@ def train(
     require_threads(config.threads)
     name = training.name_of(config, generator, code)
     place = device()
-    pool = _pool(config, place, generator)
+    pool = _pool(config, generator)
     source = Exposures(config, place, pool)
     network = CurveNetwork(config, generator).to(place)
-    log.info("%d weights, %d curves a step", size_of(network), config.batch)
-    held_out = Exposures(config.model_copy(update={"sensitive_share": 0.0}), place)
+    log.info("%d weights, %d curves a step", sum(p.numel() for p in network.parameters()), config.batch)
     batches = [
-        held_out.draw(config.steps, generator) for _ in range(math.ceil(config.validation_curves / config.batch))
+        source.measured(draw_implanted(config.batch, generator), config.steps, generator)
+        for _ in range(math.ceil(config.validation_curves / config.batch))
     ]
     loss = _loss(config, source, pool)
     with reproducible() if config.precision == "full" else rounding():
@@ -73,12 +75,12 @@ def train(
     return network.eval(), history
 
 
-def _pool(config: RockingTrainConfig, place: torch.device, generator: torch.Generator) -> Pool | None:
+def _pool(config: RockingTrainConfig, generator: torch.Generator) -> Pool | None:
     """Layers with their information, where a remedy needs them."""
     if not config.sensitive_share and config.sensitivity == "even":
         return None
     counts, floor = (math.sqrt(math.prod(ends)) for ends in (config.peak_counts, config.background))
-    return Pool(Exposures(config, place).setup, _POOL, counts, floor, generator)
+    return Pool(Setup(config.scan, "training"), _POOL, counts, floor, generator)
 
 
 def _loss(config: RockingTrainConfig, source: Exposures, pool: Pool | None) -> Loss:
