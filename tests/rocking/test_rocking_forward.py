@@ -142,7 +142,7 @@ def test_a_sublayer_too_thick_is_refused():
 
 def test_the_resolution_keeps_the_area_and_has_its_width():
     angles = np.linspace(0.4, 0.401, 201)
-    finer = forward.finer_angles(angles, 2e-5)
+    finer = forward.angles_for(angles, 2e-5, GGG)
     matrix = forward.resolution(angles, finer, 2e-5, 0.3)
     assert matrix.sum(axis=1) == pytest.approx(np.ones(201))
     line = np.zeros(len(finer))

@@ -91,18 +91,6 @@ def test_batched_curves_are_those_of_the_compiled_solver():
         assert np.abs(np.log10(each.numpy() + 1e-5) - np.log10(right + 1e-5)).max() < 0.01
 
 
-def test_coarser_angles_do_for_a_search(curve):
-    model = exact_model(curve, reflection_of(curve))
-    numbers = np.concatenate([to_free(torch.from_numpy(curve.truth.parameters)).numpy(), [math.log(1e6), 5.5, 0.0]])
-    coarse = replace(model, coarse=True)
-    angles = forward.finer_angles(model.measured, model.half_width / 5)
-    layers = Layers(*(part.numpy() for part in model.profile.layers(torch.from_numpy(numbers[:7]))))
-    matrix = forward.resolution(model.measured, angles, model.half_width, model.lorentzian)
-    right = 1e6 * (matrix @ forward.reflectivity(angles, layers, model.reflection)) + math.exp(5.5)
-    assert np.abs(np.log10(coarse.expected(numbers) / right)).max() < 0.01
-    assert len(coarse.angles) < 0.7 * len(model.angles)
-
-
 def test_derivatives_along_directions_are_exact():
     place = torch.tensor([[0.3, 1.2], [0.7, 0.1]], dtype=torch.float64)
     direction = torch.tensor([[1.0, 0.0], [0.5, 2.0]], dtype=torch.float64)

@@ -96,6 +96,8 @@ rule rocking_fit:
 
 rule rocking_train:
     """Train the network on curves drawn on the fly."""
+    input:
+        [shipped_weights("rocking")] if ROCKING.train.begin == "shipped" else [],
     output:
         weights=f"{CURVES_FOLDER}/network/weights.safetensors",
         history=f"{CURVES_FOLDER}/network/history.json",

@@ -122,6 +122,9 @@ class RockingTrainConfig(Model):
     pooling: Literal["per_parameter", "shared"] = Field(
         "per_parameter", description="attention over the angles: a query for each parameter, or one for all"
     )
+    begin: Literal["fresh", "shipped"] = Field(
+        "fresh", description="weights to begin with: drawn, or madpipe's own, which learn another reflection sooner"
+    )
     batch: int = Field(64, ge=1, description="curves per step")
     steps: int = Field(6000, ge=1, description="optimiser steps")
     learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW, cosine schedule [1]")

@@ -50,7 +50,7 @@ class Exposures:
         self.setup = setup = Setup(config.scan, "training")
         spread = config.resolution_spread
         factors = np.linspace(1 - spread, 1 + spread, _WIDTHS)
-        self.angles = forward.angles_near(setup.theta, setup.half_width * (1 + spread), math.radians(setup.peak) / 2)
+        self.angles = forward.angles_for(setup.theta, setup.half_width * (1 - spread), setup.reflection)
         matrices = [
             forward.resolution(setup.theta, self.angles, setup.half_width * factor, config.scan.lorentzian).toarray()
             for factor in factors

@@ -19,7 +19,10 @@ from madpipe.rocking import dynamical
 
 GAUSS = 0.5 / math.sqrt(3.0)  # of a layer's thickness: distance of its two Gauss points from its middle
 COARSER = 2.0  # sublayers that suffice for a search, over largest_step
-_NEAR, _FINER = 4, 6  # half widths on either side of the peak within which angles are so much finer
+_COARSEST = 0.87  # distance of angles over the resolution's half width: a Gaussian's sum is then right to 1e-4
+_FINEST = 12  # angles within half the substrate's own width
+_GRADED = 8  # distance from the peak over the distance of angles there
+_REACH = 12  # half widths that angles go beyond both ends
 _Angles = Float[np.ndarray, "angle"]
 
 
@@ -55,6 +58,16 @@ class Reflection:
     def refraction_shift(self) -> float:
         """Angle of the peak's middle above the kinematic Bragg angle: -chi_0 / sin 2 theta_B [radian]."""
         return -self.chi.chi_0.real / math.sin(2 * math.asin(self.bragg))
+
+    @property
+    def peak(self) -> float:
+        """Theta of the middle of the substrate's peak [radian]."""
+        return math.asin(self.bragg) + self.refraction_shift
+
+    @cached_property
+    def darwin_half_width(self) -> float:
+        """Half width of total reflection of sigma by the substrate: |chi_h| / sin 2 theta_B [radian]."""
+        return abs(self.chi.product) ** 0.5 / math.sin(2 * math.asin(self.bragg))
 
 
 @dataclass(frozen=True)
@@ -203,8 +216,12 @@ def differentiable_reflectivity(
     return _Reflectivity.apply(thickness, strain, debye_waller, angles, reflection)
 
 
-def finer_angles(measured: Float[np.ndarray, "point"], half_width: float) -> _Angles:
-    """Angles of the reflectivity for a convolution: at least two within a half width, and twelve beyond both ends.
+def angles_for(measured: Float[np.ndarray, "point"], half_width: float, reflection: Reflection) -> _Angles:
+    """Angles of the reflectivity for a convolution: finer than the scan where the resolution or the curve is narrower.
+
+    The substrate's peak is narrower than most resolutions and bright: angles too coarse for it, off by half a step,
+    bias what the counts determine best (L1 by two standard errors, on the scan of the default). With these no
+    parameter is off by more than 0.05 of its standard error.
 
     Parameters
     ----------
@@ -212,37 +229,19 @@ def finer_angles(measured: Float[np.ndarray, "point"], half_width: float) -> _An
         theta of the measured points, rising [radian].
     half_width:
         Of the resolution, at half maximum [radian]; 0 gives the measured angles.
+    reflection:
+        Whose peak it is.
     """
     if half_width <= 0:
         return measured
     step = float(np.median(np.diff(measured)))
-    fold = max(1, math.ceil(2 * step / half_width))
-    beyond = np.arange(1, math.ceil(12 * half_width / step * fold) + 1) * step / fold
-    inner = np.interp(np.arange((len(measured) - 1) * fold + 1) / fold, np.arange(len(measured)), measured)
-    return np.concatenate([measured[0] - beyond[::-1], inner, measured[-1] + beyond])
-
-
-def angles_near(measured: Float[np.ndarray, "point"], half_width: float, peak: float) -> _Angles:
-    """Angles of the reflectivity for many convolutions: the measured ones, finer only at the substrate's peak.
-
-    Wider than a step of the scan a resolution needs no finer angles where the curve is smooth; at the peak it does
-    (0.004 in log10 at most, there).
-
-    Parameters
-    ----------
-    measured:
-        theta of the measured points, rising [radian].
-    half_width:
-        Of the widest resolution, at half maximum [radian].
-    peak:
-        theta of the substrate's peak [radian].
-    """
-    step = float(np.median(np.diff(measured)))
-    beyond = np.arange(1, math.ceil(12 * half_width / step) + 1) * step
-    coarse = np.concatenate([measured[0] - beyond[::-1], measured, measured[-1] + beyond])
-    inner = np.interp(np.arange((len(coarse) - 1) * _FINER + 1) / _FINER, np.arange(len(coarse)), coarse)
-    kept = (np.abs(inner - peak) < _NEAR * half_width) | (np.arange(len(inner)) % _FINER == 0)
-    return inner[kept]
+    beyond = np.arange(1, math.ceil(_REACH * half_width / step) + 1) * step
+    edges = np.concatenate([measured[0] - beyond[::-1], measured, measured[-1] + beyond])
+    # the peak may be a step off its place
+    distance = np.maximum(np.abs((edges[1:] + edges[:-1]) / 2 - reflection.peak) - 1.5 * step, 0.0)
+    finest = np.minimum(_COARSEST * half_width, np.maximum(reflection.darwin_half_width / _FINEST, distance / _GRADED))
+    parts = np.ceil(np.diff(edges) / finest - 1e-9).astype(int)
+    return np.interp(np.arange(parts.sum() + 1), np.append(0, np.cumsum(parts)), edges)
 
 
 def resolution(
@@ -253,7 +252,7 @@ def resolution(
     Parameters
     ----------
     measured, angles:
-        theta of the measured points and of :func:`finer_angles` [radian].
+        theta of the measured points and of :func:`angles_for` [radian].
     half_width:
         At half maximum [radian]; 0 for none.
     lorentzian:

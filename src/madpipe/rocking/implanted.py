@@ -46,7 +46,7 @@ def fit_implanted(
         Profile's free numbers to start from first, a network's answer.
     """
     exact = exact_model(curve, reflection)
-    coarse = replace(exact, profile=Implanted(COARSER * exact.profile.step), coarse=True)
+    coarse = replace(exact, profile=Implanted(COARSER * exact.profile.step))
     found: list[Solution] = []
     for free in itertools.islice(_starts(curve, reflection, config, generator, first), config.starts):
         start = np.concatenate([free, first_levels(coarse, curve, free)])

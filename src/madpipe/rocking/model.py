@@ -55,7 +55,7 @@ def _reflection(
 
 def peak_two_theta(reflection: Reflection) -> float:
     """Where the substrate's peak lies, refraction included [degree of 2 theta]."""
-    return 2 * math.degrees(math.asin(reflection.bragg) + reflection.refraction_shift)
+    return 2 * math.degrees(reflection.peak)
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,6 @@ class Model:
     half_width: float  # of the resolution in theta [radian]
     lorentzian: float
     finds_resolution: bool = False
-    coarse: bool = False  # angles that suffice for a search
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -78,10 +77,7 @@ class Model:
     @cached_property
     def angles(self) -> Float[np.ndarray, "angle"]:
         """Angles of the reflectivity [radian]."""
-        if self.coarse and self.half_width > 0:
-            peak = math.radians(peak_two_theta(self.reflection)) / 2
-            return forward.angles_near(self.measured, self.half_width, peak)
-        return forward.finer_angles(self.measured, self.half_width)
+        return forward.angles_for(self.measured, self.half_width, self.reflection)
 
     @cached_property
     def matrix(self) -> csr_array:

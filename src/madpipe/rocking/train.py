@@ -6,7 +6,9 @@ from pathlib import Path
 import torch
 
 from madpipe.base import training
+from madpipe.base.provenance import file_digest
 from madpipe.base.runtime import device, log, reproducible, require_threads, rounding
+from madpipe.base.shipped import shipped_weights
 from madpipe.base.training import History, Schedule
 from madpipe.rocking.config import RockingTrainConfig
 from madpipe.rocking.exposures import Exposures, curves_at
@@ -15,6 +17,7 @@ from madpipe.rocking.loss import Loss
 from madpipe.rocking.network import CurveNetwork
 from madpipe.rocking.profiles import draw_implanted
 from madpipe.rocking.scan import Setup
+from madpipe.rocking.weights import load_network, take_weights
 
 _POOL = 400  # layers whose information is measured
 _THINNED = 3  # every so many angles are compared in a reconstruction
@@ -45,15 +48,20 @@ def train(
     Raises
     ------
     InputError
-        Unknown crystal, no checkpoint of a training, the training diverges, or torch runs with another number of
-        threads than the configuration's.
+        Unknown crystal, no checkpoint of a training, the training diverges, torch runs with another number of
+        threads than the configuration's, or madpipe's own weights are of another design.
     """
     require_threads(config.threads)
+    if config.begin == "shipped":
+        code += file_digest(shipped_weights("rocking"))
     name = training.name_of(config, generator, code)
     place = device()
     pool = _pool(config, generator)
     source = Exposures(config, place, pool)
-    network = CurveNetwork(config, generator).to(place)
+    network = CurveNetwork(config, generator)
+    if config.begin == "shipped":
+        take_weights(network, load_network(shipped_weights("rocking")))
+    network = network.to(place)
     log.info("%d weights, %d curves a step", sum(p.numel() for p in network.parameters()), config.batch)
     batches = [
         source.measured(draw_implanted(config.batch, generator), config.steps, generator)

@@ -44,6 +44,28 @@ class TrainedCurveNetwork:
         return network.eval()
 
 
+def take_weights(network: CurveNetwork, trained: TrainedCurveNetwork) -> None:
+    """Let a network begin with the weights of a trained one.
+
+    Raises
+    ------
+    InputError
+        They are of another design.
+    """
+    ours, theirs = network.state_dict(), trained.state
+    other = [
+        name for name in ours | theirs if getattr(ours.get(name), "shape", 0) != getattr(theirs.get(name), "shape", 0)
+    ]
+    if other:
+        given = trained.config
+        raise InputError(
+            f"rocking.train.begin: shipped needs the design of madpipe's own weights (width {given.width}, blocks "
+            f"{given.blocks}, pooling {given.pooling}, multi_task 0, {given.scan.points} points); {len(other)} tensors "
+            "differ; set these, or begin: fresh"
+        )
+    network.load_state_dict({name: tensor.float() for name, tensor in theirs.items()})
+
+
 def save_network(path: str | Path, trained: TrainedCurveNetwork, *, process: Mapping[str, str] | None = None) -> None:
     """Write a trained network and who made it, whole or not at all, the same bytes for the same network."""
     about = {"layout": _LAYOUT, "config": trained.config.model_dump(mode="json"), "about": dict(trained.about)}
