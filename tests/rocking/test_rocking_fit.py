@@ -21,7 +21,7 @@ from madpipe.rocking.sample import simulate
 from madpipe.rocking.search import prior_roots, root_slopes, signed_roots
 from madpipe.rocking.validate import score
 
-QUICK = RockingFitConfig(library=400, starts=6, explorations=2, samples=300, rounds=4)
+QUICK = RockingFitConfig(library=400, starts=6, explorations=2, samples=300)
 LAYER = (0.012, 0.006, 3500.0, 1200.0, 0.004, 2200.0, -800.0)
 YSZ = MeasuredCurve(path="", crystal="YSZ", indices=(4, 0, 0), half_width=0.013, lorentzian=0.02, depth=1998.0)
 
@@ -170,13 +170,13 @@ def test_the_command_writes_what_the_function_finds(tmp_path, capsys):
     curve = a_curve(background=50.0)
     store.write(tmp_path / "curve.h5", curve)
     (tmp_path / "quick.yaml").write_text(
-        "rocking: {fit: {library: 50, starts: 1, explorations: 0, samples: 100, rounds: 2, evaluations: 10}}"
+        "rocking: {fit: {library: 50, starts: 1, explorations: 0, samples: 100, evaluations: 10}}"
     )
     words = ["rocking", "fit", str(tmp_path / "curve.h5"), "-o", str(tmp_path / "profile.h5"), "--seed", "2"]
     assert cli.main([*words, "--config", str(tmp_path / "quick.yaml"), "--threads", "1"]) == 0
     assert "chi-square per point" in capsys.readouterr().out
     found = store.read(tmp_path / "profile.h5", LayerProfile)
-    config = RockingFitConfig(library=50, starts=1, explorations=0, samples=100, rounds=2, evaluations=10)
+    config = RockingFitConfig(library=50, starts=1, explorations=0, samples=100, evaluations=10)
     direct = fit_curve(store.read(tmp_path / "curve.h5", Curve), config, 2000.0, torch.Generator().manual_seed(2))
     assert np.array_equal(found.strain, direct.strain)
 

@@ -266,7 +266,7 @@ def test_counts_are_brought_to_the_network_s_angles(curve):
 
 def test_evaluation_is_plain_and_the_same_twice(predictor):
     conditions = RockingEvaluateConfig(curves=2)
-    fit = RockingFitConfig(samples=200, rounds=2, explorations=1)
+    fit = RockingFitConfig(samples=200, explorations=1)
     first, second = (evaluate(predictor, conditions, RockingInferConfig(), fit, 7) for _ in range(2))
     assert first == second
     assert first["sensitivities"]["Dmax1"] > 3 * first["sensitivities"]["Rp2"]

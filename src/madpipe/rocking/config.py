@@ -90,9 +90,8 @@ class RockingFitConfig(Model):
         2, ge=0, description="further searches among layers of nearly the same strain, of the implanted layer"
     )
     samples: int = Field(
-        1500, ge=0, description="layers drawn from the posterior in each round, for errors; 0: errors to first order"
+        2000, ge=0, description="layers drawn from the posterior, for errors; 0: errors to first order"
     )
-    rounds: int = Field(6, ge=2, description="of these draws")
     library: int = Field(3000, ge=10, description="curves drawn from the prior to choose starts from")
     good_chi2: float = Field(1.3, gt=0, description="chi-square per point that ends the search [1]")
     evaluations: int = Field(40, ge=5, description="of the curve and its derivatives, for each start")

@@ -14,10 +14,11 @@ from madpipe.rocking.forward import Reflection
 from madpipe.rocking.freeform import fit_splines
 from madpipe.rocking.implanted import fit_implanted
 from madpipe.rocking.model import OFFSET_UNIT, peak_two_theta, reflection_of
-from madpipe.rocking.modes import Samples, posterior
+from madpipe.rocking.modes import posterior
 from madpipe.rocking.prior import RANGES
 from madpipe.rocking.profiles import Implanted, from_free, profile_names
 from madpipe.rocking.records import Curve, LayerProfile
+from madpipe.rocking.sampling import Samples
 from madpipe.rocking.search import Solution
 
 _Function = Callable[[torch.Tensor], torch.Tensor]
@@ -60,7 +61,7 @@ def fit_curve(curve: Curve, config: RockingFitConfig, depth: float, generator: t
 
 def drawn(curve: Curve, answer: Solution, config: RockingFitConfig, generator: torch.Generator) -> Samples | None:
     """Draw layers from the posterior, if the configuration says so."""
-    return posterior(curve, answer, config.samples, config.rounds, generator) if config.samples else None
+    return posterior(curve, answer, config.samples, generator) if config.samples else None
 
 
 def centred(curve: Curve, reflection: Reflection) -> Curve:

@@ -14,9 +14,9 @@ from madpipe.rocking.exposures import what_is_seen
 from madpipe.rocking.fit import centred, drawn, report
 from madpipe.rocking.implanted import exact_model, fit_implanted
 from madpipe.rocking.model import reflection_of, variance
-from madpipe.rocking.modes import Samples
 from madpipe.rocking.network import CurveNetwork, covariance_of
 from madpipe.rocking.records import Curve, LayerProfile
+from madpipe.rocking.sampling import Samples
 from madpipe.rocking.scan import Setup
 from madpipe.rocking.search import Solution, first_levels, pearson
 from madpipe.rocking.weights import TrainedCurveNetwork

@@ -11,7 +11,7 @@ S(p) the strain in the middle of every sublayer.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 from madpipe.base.derivatives import along
 from madpipe.rocking import forward
 from madpipe.rocking.forward import GAUSS, Layers
+from madpipe.rocking.prior import LEAST_STRAIN
 from madpipe.rocking.profiles import from_free, implanted_strain, ln_volume
 from madpipe.rocking.records import Curve
 from madpipe.rocking.search import Solution, logistic_roots
@@ -29,8 +30,6 @@ _BEYOND = 1.03  # depth of the sublayers over the layer's
 _ITERATIONS = 20  # of Levenberg and Marquardt's method
 _DAMPING = (1e-2, 1e-6, 1e6)  # at first, least, most
 _GAIN = 0.02  # of chi-square in an iteration, below which the search ends
-_CENTRES = 64  # of a round's mixture
-_TAILS = 5  # degrees of freedom
 _LARGEST_STEP = 2.0  # of a free number
 
 _Free = Float[Tensor, "layer 7"]
@@ -40,6 +39,7 @@ _Free = Float[Tensor, "layer 7"]
 class Linear:
     """Chi-square of many layers at once."""
 
+    size: float  # of a sublayer [angstrom]
     depth: Float[Tensor, "strain"]  # of the sublayers' middles [angstrom]
     root: Float[Tensor, "strain strain"]  # triangular: root^T root is the information on the strain
     aim: Float[Tensor, "strain"]  # root (S - S_0) that would explain all that can be explained
@@ -47,9 +47,13 @@ class Linear:
     rest: float  # chi-square that no strain explains
 
     def strains(self, free: _Free) -> Float[Tensor, "layer strain"]:
-        """Strain in the sublayers of layers."""
+        """Strain in the sublayers of layers; the bells end within one at L1 and L2, smoothly in them."""
         values = from_free(free.T)[..., None]
-        return implanted_strain(self.depth.expand(len(free), -1), values) * (self.depth < values[2])
+        strain = implanted_strain(self.depth.expand(len(free), -1), values) * (self.depth < values[2])
+        for end in (values[2], values[5]):
+            inside = ((end - self.depth) / self.size + 0.5).clamp(0, 1)
+            strain = strain + LEAST_STRAIN * (inside - (self.depth < end).to(strain.dtype))
+        return strain
 
     def chi2(self, free: _Free) -> Float[Tensor, "layer"]:
         """Chi-square of layers, scale, background and offset the best for each."""
@@ -61,17 +65,30 @@ class Linear:
         prior, _ = _prior_roots(free)
         return self.chi2(free) + (prior**2).sum(1) - 2 * ln_volume(free.T)
 
-    def minima(self, free: _Free) -> tuple[_Free, Float[Tensor, "layer"]]:
-        """Search the nearest minimum from each layer: Levenberg and Marquardt's method, all at once."""
+    def minima(
+        self, free: _Free, moving: int = 7, iterations: int = _ITERATIONS
+    ) -> tuple[_Free, Float[Tensor, "layer"]]:
+        """Search the nearest minimum from each layer: Levenberg and Marquardt's method, all at once.
+
+        Parameters
+        ----------
+        free:
+            Where to start.
+        moving:
+            How many free numbers are searched; the last ones, Rp2 or L2 and Rp2, are held.
+        iterations:
+            At most.
+        """
         damping = torch.full((len(free),), _DAMPING[0], dtype=free.dtype)
         best = self.deviance(free)
-        for _ in range(_ITERATIONS):
-            off, slopes = self._roots(free)
+        held = free[:, moving:]
+        for _ in range(iterations):
+            off, slopes = self.roots(free, moving)
             normal = slopes.transpose(1, 2) @ slopes
             scale = torch.diag_embed(torch.diagonal(normal, dim1=1, dim2=2) + 1e-6)
             wanted = (slopes.transpose(1, 2) @ off[..., None])[..., 0]
             step = torch.linalg.solve(normal + damping[:, None, None] * scale, -wanted)
-            tried = free + step.clamp(-_LARGEST_STEP, _LARGEST_STEP)
+            tried = torch.cat([free[:, :moving] + step.clamp(-_LARGEST_STEP, _LARGEST_STEP), held], 1)
             value = self.deviance(tried)
             better = value < best
             gain = best - value
@@ -81,95 +98,25 @@ class Linear:
             damping = (damping * torch.where(better, 0.2, 5.0)).clamp(*_DAMPING[1:])
         return free, best
 
-    def sampled(
-        self, centres: _Free, count: int, rounds: int, generator: torch.Generator
-    ) -> tuple[Float[Tensor, "drawn 7"], Float[Tensor, "drawn"]]:
-        """Draw layers from the posterior.
-
-        Population Monte Carlo (Cappe et al., J. Comput. Graph. Stat. 13, 907 (2004)): draw from a mixture of
-        Student's distributions about centres, each as wide as the curve leaves it there; weigh by posterior over
-        mixture; let some of what was drawn be the next round's centres. So the mixture takes the posterior's shape,
-        bent or in parts.
-
-        Parameters
-        ----------
-        centres:
-            Its modes, to begin with.
-        count, rounds:
-            Layers drawn in each round, rounds.
-        generator:
-            Draws.
-
-        Returns
-        -------
-        :
-            Layers of the later rounds, and their weights, which add up to 1.
-        """
-        weights = torch.softmax(-self.deviance(centres) / 4, 0)
-        drawn, importance = [], []
-        for number in range(rounds):
-            mixture = _Mixture(centres, self._spreads(centres), weights)
-            free = mixture.draw(count, generator)
-            logs = -self.deviance(free) / 2 - mixture.ln_density(free)
-            chances = torch.softmax(logs, 0)
-            effective = 1 / (chances**2).sum()
-            if number >= rounds // 2:
-                drawn.append(free)
-                importance.append(chances * effective)
-            chosen = torch.multinomial(chances.clamp(max=1 / _CENTRES), _CENTRES, replacement=True, generator=generator)
-            centres, weights = free[chosen], torch.full((_CENTRES,), 1 / _CENTRES, dtype=free.dtype)
-        total = torch.cat(importance)
-        return torch.cat(drawn), total / total.sum()
-
-    def _spreads(self, free: _Free) -> Float[Tensor, "layer 7 7"]:
-        """Triangular roots of the covariances that the curve leaves about layers."""
-        _, slopes = self._roots(free)
-        normal = slopes.transpose(1, 2) @ slopes
-        return torch.linalg.cholesky(torch.linalg.inv(normal + 1e-9 * torch.eye(free.shape[1], dtype=free.dtype)))
-
-    def _roots(self, free: _Free) -> tuple[Float[Tensor, "layer root"], Float[Tensor, "layer root 7"]]:
-        """Roots of the deviance's parts and their derivatives by the free numbers."""
+    def roots(
+        self, free: _Free, moving: int = 7
+    ) -> tuple[Float[Tensor, "layer root"], Float[Tensor, "layer root moving"]]:
+        """Roots of the deviance's parts and their derivatives by the first free numbers."""
         off = (self.strains(free) - self.strain) @ self.root.T - self.aim
         count, numbers = free.shape
-        directions = torch.eye(numbers, dtype=free.dtype).repeat_interleave(count, dim=0)
-        _, (by,) = along(lambda layers: [self.strains(layers)], free.repeat(numbers, 1), directions)
+        directions = torch.eye(numbers, dtype=free.dtype)[:moving].repeat_interleave(count, dim=0)
+        _, (by,) = along(lambda layers: [self.strains(layers)], free.repeat(moving, 1), directions)
         by = by @ self.root.T
-        slopes = by.view(numbers, count, -1).permute(1, 2, 0)
+        slopes = by.view(moving, count, -1).permute(1, 2, 0)
         prior, prior_slopes = _prior_roots(free)
-        return torch.cat([off, prior], 1), torch.cat([slopes, torch.diag_embed(prior_slopes)], 1)
+        of_prior = torch.diag_embed(prior_slopes)[:, :, :moving]
+        return torch.cat([off, prior], 1), torch.cat([slopes, of_prior], 1)
 
 
 def _prior_roots(free: _Free) -> tuple[_Free, _Free]:
     """Signed roots of the prior's deviance of layers, and their derivatives."""
     roots, slopes = logistic_roots(free.numpy())
     return torch.from_numpy(roots), torch.from_numpy(slopes)
-
-
-@dataclass(frozen=True)
-class _Mixture:
-    """Student's distributions of some degrees of freedom."""
-
-    centres: _Free
-    spreads: Float[Tensor, "layer 7 7"]
-    weights: Float[Tensor, "layer"]
-
-    def draw(self, count: int, generator: torch.Generator) -> _Free:
-        """Draw from the mixture."""
-        chosen = torch.multinomial(self.weights, count, replacement=True, generator=generator)
-        normal = torch.randn(count, self.centres.shape[1], generator=generator, dtype=self.centres.dtype)
-        squares = torch.randn(count, _TAILS, generator=generator, dtype=normal.dtype).square().mean(1, keepdim=True)
-        return self.centres[chosen] + (self.spreads[chosen] @ (normal / squares.sqrt())[..., None])[..., 0]
-
-    def ln_density(self, free: _Free) -> Float[Tensor, "layer"]:
-        """ln of the density, but for a constant."""
-        inverse = torch.linalg.inv(self.spreads)
-        off = torch.einsum("kij,knj->kni", inverse, free - self.centres[:, None])
-        numbers = free.shape[1]
-        logs = -0.5 * (_TAILS + numbers) * torch.log1p((off**2).sum(2) / _TAILS)
-        logs += (
-            torch.log(self.weights)[:, None] - torch.log(torch.diagonal(self.spreads, dim1=1, dim2=2)).sum(1)[:, None]
-        )
-        return torch.logsumexp(logs, 0)
 
 
 def linearised(curve: Curve, solution: Solution) -> Linear:
@@ -195,4 +142,5 @@ def linearised(curve: Curve, solution: Solution) -> Linear:
     unit, root = np.linalg.qr(matrix)
     aim = unit.T @ off
     rest = float(off @ off - aim @ aim)
-    return Linear(middle, torch.from_numpy(root), torch.from_numpy(aim), strain.mean(1), rest)
+    about = Linear(size, middle, torch.from_numpy(root), torch.from_numpy(aim), torch.zeros_like(middle), rest)
+    return replace(about, strain=about.strains(free[None])[0])

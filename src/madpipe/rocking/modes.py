@@ -1,7 +1,6 @@
 """Which other layers explain a curve as well, and how likely each is."""
 
 from dataclasses import replace
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -10,6 +9,7 @@ from torch import Tensor
 
 from madpipe.rocking.linear import linearised
 from madpipe.rocking.records import Curve
+from madpipe.rocking.sampling import Samples, sampled
 from madpipe.rocking.search import Solution, minimise
 
 _STARTS = 48  # of the search for minima of the linear curve
@@ -19,13 +19,8 @@ _TRIED = 3  # minima of the linear curve that are searched further with the exac
 _EVALUATIONS = 6  # in each of these
 _WORTH = 0.5  # of deviance, that is
 _LIKELY = 20.0  # of deviance above the least, beyond which a minimum is left out
-
-
-class Samples(NamedTuple):
-    """Layers drawn from the posterior."""
-
-    free: Float[Tensor, "layer 7"]
-    weights: Float[Tensor, "layer"]  # they add up to 1
+_VALLEYS = 96  # of the posterior's starts, at as many values of Rp2
+_REACHED = 40.0  # of deviance above the least, within which they are drawn from
 
 
 def explored(curve: Curve, answer: Solution, rounds: int, generator: torch.Generator) -> Solution:
@@ -53,24 +48,34 @@ def explored(curve: Curve, answer: Solution, rounds: int, generator: torch.Gener
     return answer
 
 
-def posterior(curve: Curve, answer: Solution, count: int, rounds: int, generator: torch.Generator) -> Samples:
-    """Draw layers from the posterior of a curve, from all its modes; see :meth:`Linear.sampled`."""
-    modes = _minima(curve, answer, generator)
-    return Samples(*linearised(curve, answer).sampled(modes, count, rounds, generator))
+def posterior(curve: Curve, answer: Solution, count: int, generator: torch.Generator) -> Samples:
+    """Draw layers from the posterior of a curve, from all its valleys; see :func:`sampled`."""
+    linear = linearised(curve, answer)
+    start = _around(answer, _VALLEYS, generator)
+    places = (torch.randperm(_VALLEYS, generator=generator) + 0.5) / _VALLEYS
+    start[:, 6] = torch.logit(places.double())
+    start[0] = torch.from_numpy(answer.numbers[:7])
+    found, values = linear.minima(start, 6)
+    return sampled(linear, found[values < values.min() + _REACHED], count, generator)
 
 
 def _minima(curve: Curve, answer: Solution, generator: torch.Generator) -> Float[Tensor, "layer 7"]:
     """Minima of the curve that is linear about an answer, the least first, none likely beside it left out."""
-    linear = linearised(curve, answer)
-    spread = torch.tensor(_SPREAD, dtype=torch.float64)
-    start = torch.from_numpy(answer.numbers[:7]).repeat(_STARTS, 1)
-    elsewhere = start[1:]
-    elsewhere[:, :5] += spread * torch.randn(_STARTS - 1, 5, generator=generator, dtype=torch.float64)
-    elsewhere[:, 5:] = torch.logit(torch.rand(_STARTS - 1, 2, generator=generator, dtype=torch.float64), eps=0.02)
-    found, values = linear.minima(start)
+    start = _around(answer, _STARTS, generator)
+    start[0] = torch.from_numpy(answer.numbers[:7])
+    found, values = linearised(curve, answer).minima(start)
     kept: list[int] = []
     for number in torch.argsort(values).tolist():
         far = all(float((found[number] - found[other]).abs().max()) > _DISTINCT for other in kept)
         if far and values[number] < values.min() + _LIKELY:
             kept.append(number)
     return found[kept]
+
+
+def _around(answer: Solution, count: int, generator: torch.Generator) -> Float[Tensor, "layer 7"]:
+    """Layers about an answer, L2 and Rp2 anywhere."""
+    spread = torch.tensor(_SPREAD, dtype=torch.float64)
+    start = torch.from_numpy(answer.numbers[:7]).repeat(count, 1)
+    start[:, :5] += spread * torch.randn(count, 5, generator=generator, dtype=torch.float64)
+    start[:, 5:] = torch.logit(torch.rand(count, 2, generator=generator, dtype=torch.float64), eps=0.02)
+    return start
