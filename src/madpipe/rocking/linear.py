@@ -22,7 +22,7 @@ from madpipe.base.derivatives import along
 from madpipe.rocking import forward
 from madpipe.rocking.forward import GAUSS, Layers
 from madpipe.rocking.prior import LEAST_STRAIN
-from madpipe.rocking.profiles import from_free, implanted_strain, ln_volume
+from madpipe.rocking.profiles import from_free, implanted_strain, implanted_strain_slopes, ln_volume
 from madpipe.rocking.records import Curve
 from madpipe.rocking.search import Solution, logistic_roots
 
@@ -103,14 +103,22 @@ class Linear:
     ) -> tuple[Float[Tensor, "layer root"], Float[Tensor, "layer root moving"]]:
         """Roots of the deviance's parts and their derivatives by the first free numbers."""
         off = (self.strains(free) - self.strain) @ self.root.T - self.aim
-        count, numbers = free.shape
-        directions = torch.eye(numbers, dtype=free.dtype)[:moving].repeat_interleave(count, dim=0)
-        _, (by,) = along(lambda layers: [self.strains(layers)], free.repeat(moving, 1), directions)
-        by = by @ self.root.T
-        slopes = by.view(moving, count, -1).permute(1, 2, 0)
+        slopes = (self._slopes(free, moving) @ self.root.T).permute(1, 2, 0)
         prior, prior_slopes = _prior_roots(free)
         of_prior = torch.diag_embed(prior_slopes)[:, :, :moving]
         return torch.cat([off, prior], 1), torch.cat([slopes, of_prior], 1)
+
+    def _slopes(self, free: _Free, moving: int) -> Float[Tensor, "moving layer strain"]:
+        """Derivatives of :meth:`strains` by the first free numbers."""
+        count = len(free)
+        directions = torch.eye(7, dtype=free.dtype)[:moving].repeat_interleave(count, dim=0)
+        values, (by_free,) = along(lambda layers: [from_free(layers.T).T], free.repeat(moving, 1), directions)
+        values = values[0][:count].T[..., None]
+        by_value = implanted_strain_slopes(self.depth.expand(count, -1), values) * (self.depth < values[2])
+        for place in (2, 5):
+            inside = ((values[place] - self.depth).abs() < self.size / 2).to(free.dtype)
+            by_value[place] += LEAST_STRAIN / self.size * inside
+        return torch.einsum("vns,mnv->mns", by_value, by_free.view(moving, count, 7))
 
 
 def _prior_roots(free: _Free) -> tuple[_Free, _Free]:

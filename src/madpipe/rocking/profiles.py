@@ -36,8 +36,8 @@ class Profile(Protocol):
         Free numbers of many layers, each a column, are cut alike.
         """
 
-    def at(self, depth: Float[Tensor, "depth"], free: _Free) -> tuple[Tensor, Tensor]:
-        """Strain and Debye-Waller factor at depths [angstrom]."""
+    def at(self, depth: Float[Tensor, "depth"], free: _Frees) -> tuple[Tensor, Tensor]:
+        """Strain and Debye-Waller factor at depths [angstrom]; of many layers, each a column, columns."""
 
 
 # -- seven parameters of an implanted layer -------------------------------------------------------------------
@@ -69,9 +69,10 @@ class Implanted:
         strain = torch.stack([implanted_strain(middle + side * GAUSS * size, values) for side in (-1, 1)], dim=1)
         return size, strain, torch.ones_like(size)
 
-    def at(self, depth: Float[Tensor, "depth"], free: _Free) -> tuple[Tensor, Tensor]:
+    def at(self, depth: Float[Tensor, "depth"], free: _Frees) -> tuple[Tensor, Tensor]:
         """Strain and Debye-Waller factor, which is 1, at depths."""
         values = from_free(free)
+        depth = depth.view(-1, *[1] * (free.ndim - 1)).expand(-1, *free.shape[1:])
         return implanted_strain(depth, values) * (depth < values[2]), torch.ones_like(depth)
 
 
@@ -98,6 +99,40 @@ def implanted_strain(depth: Float[Tensor, "*depth"], values: Float[Tensor, "7 ..
     third = inner * (inner - 2 * range_2) / torch.log(second / LEAST_STRAIN)
     other = second * torch.exp((range_2**2 - (depth - range_2) ** 2) / third)
     return first + torch.where(depth < inner, other, torch.zeros_like(other))
+
+
+def implanted_strain_slopes(
+    depth: Float[Tensor, "*depth"], values: Float[Tensor, "7 ..."]
+) -> Float[Tensor, "7 *depth"]:
+    """Derivatives of :func:`implanted_strain` by the seven parameters, arguments as there."""
+    peak, surface, end, range_1, second, inner, range_2 = values
+    ln_above = torch.log(peak / surface).clamp(min=1e-9)
+    ln_below = torch.log(peak / LEAST_STRAIN)
+    upper = depth < range_1
+    ln_ends = torch.where(upper, ln_above, ln_below)
+    flank = end - range_1
+    width = torch.where(upper, range_1**2 / ln_above, (flank**2 / ln_below).clamp(min=1e-6))
+    off = depth - range_1
+    squared = off**2 / width
+    first = peak * torch.exp(-squared)
+    stretched = first * squared  # change of D1 as its width grows by a factor of e
+    above, below = torch.where(upper, stretched, 0.0), torch.where(upper, 0.0, stretched)
+    by_end = 2 * below / flank
+    ln_second = torch.log(second / LEAST_STRAIN)
+    third = inner * (inner - 2 * range_2) / ln_second
+    exponent = depth * (2 * range_2 - depth) / third
+    other = torch.where(depth < inner, second * torch.exp(exponent), 0.0)
+    return torch.stack(
+        [
+            (first - stretched / ln_ends) / peak,
+            above / ln_above / surface,
+            by_end,
+            2 * first * off / width + 2 * above / range_1 - by_end,
+            other * (1 + exponent / ln_second) / second,
+            -other * exponent * 2 * (inner - range_2) / (inner * (inner - 2 * range_2)),
+            2 * other * (depth / third + exponent / (inner - 2 * range_2)),
+        ]
+    )
 
 
 def from_free(free: Float[Tensor, "7 *curve"]) -> Float[Tensor, "7 *curve"]:
@@ -216,7 +251,7 @@ class Spline:
             torch.exp(-(self._middle @ _positive(disorder))),
         )
 
-    def at(self, depth: Float[Tensor, "depth"], free: _Free) -> tuple[Tensor, Tensor]:
+    def at(self, depth: Float[Tensor, "depth"], free: _Frees) -> tuple[Tensor, Tensor]:
         """Strain and Debye-Waller factor at depths."""
         strain, disorder = self.split(free)
         bases = [self.basis(depth.numpy(), count) for count in self.counts]

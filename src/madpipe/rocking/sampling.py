@@ -11,7 +11,7 @@ import math
 from typing import NamedTuple
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from torch import Tensor
 
 from madpipe.rocking.linear import Linear
@@ -50,7 +50,7 @@ class _Valley(NamedTuple):
         """ln of the posterior of L2 and Rp2, the five integrated by Laplace's method, but for a constant."""
         return -self.deviance / 2 - _ln_determinant(self.root)
 
-    def taken(self, chosen: Float[Tensor, "chosen"]) -> "_Valley":
+    def taken(self, chosen: Int[Tensor, "chosen"]) -> "_Valley":
         """Take some of the layers."""
         return _Valley(*(part[chosen] for part in self))
 
