@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all setup test test-slurm smoke testsuite ablation rocking-ablation photons weights paper costs report bench lint lock docs clean help
+.PHONY: all setup test test-slurm smoke testsuite ablation rocking-ablation rocking-scores photons weights paper costs report bench lint lock docs clean help
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -61,6 +61,10 @@ ablation: setup  ## train every variant of the network with three seeds and draw
 
 rocking-ablation: setup  ## train the rocking network with each remedy, three seeds, and draw the comparison
 	$(SNAKEMAKE) results/rocking/figures/network/ablation.pdf
+
+rocking-scores: setup  ## score the rocking network and the intervals on a thousand curves, a core's 20 minutes, and draw them
+	$(SNAKEMAKE) --configfile config/rocking_scores.yaml -- \
+	  $(foreach figure,parameter_errors calibration sensitivities speed,results/rocking_scores/rocking/figures/network/$(figure).pdf)
 
 photons: setup  ## retrieve particles at four photon budgets by every route, and draw the composition's error
 	$(SNAKEMAKE) --configfile config/photons.yaml

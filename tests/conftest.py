@@ -5,16 +5,18 @@ from pathlib import Path
 import pytest
 import torch
 
+from madpipe.base.runtime import fix_threads
+
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data"
 
-torch.set_num_threads(1)
-torch.set_flush_denormal(True)
+fix_threads(1)
 
 
 @pytest.fixture(autouse=True)
 def _float64_on_one_thread():
     torch.set_default_dtype(torch.float64)
-    torch.set_num_threads(1)  # a command that a test before ran may have left another number
+    if torch.get_num_threads() != 1:
+        fix_threads(1)  # a command that a test before ran left another number
 
 
 @pytest.fixture

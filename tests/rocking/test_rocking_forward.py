@@ -152,6 +152,25 @@ def test_the_resolution_keeps_the_area_and_has_its_width():
     assert above[-1] - above[0] == pytest.approx(4e-5, abs=1e-5)
 
 
+def test_angles_are_fine_enough_at_the_substrate_s_peak():
+    """Wherever the scan's angles fall on the peak, the counts are right to half a per cent."""
+    half_width = math.radians(0.003)
+    values = draw_implanted(1, torch.Generator().manual_seed(3))[0]
+    layers = Layers(*(part.numpy() for part in Implanted(25.0).layers(to_free(values))))
+    for shift in (0.0, 0.3, 0.7):
+        measured = PEAK + np.radians(np.arange(-80, 40) + shift) * 0.0018
+        found, right = (
+            forward.resolution(measured, angles, half_width, 0.0) @ reflectivity(angles, layers, GGG)
+            for angles in (
+                forward.angles_for(measured, half_width, GGG),
+                np.linspace(measured[0] - 12 * half_width, measured[-1] + 12 * half_width, 12001),
+            )
+        )
+        assert np.abs(found / right - 1).max() < 5e-3
+    assert len(forward.angles_for(measured, half_width, GGG)) < 2.5 * len(measured)
+    assert forward.angles_for(measured, 0.0, GGG) is measured
+
+
 def test_a_known_program_gives_the_same_curve():
     """xrayutilities' dynamical model on a strained stack of fifty layers, (00l), where its strain is right."""
     xu = pytest.importorskip("xrayutilities", reason="xrayutilities (GPL) is not installed: pip install xrayutilities")

@@ -6,6 +6,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from madpipe.base.derivatives import along
 from madpipe.rocking.prior import LEAST_STRAIN, RANGES
 from madpipe.rocking.profiles import (
     Implanted,
@@ -13,6 +14,7 @@ from madpipe.rocking.profiles import (
     draw_implanted,
     from_free,
     implanted_strain,
+    implanted_strain_slopes,
     profile_names,
     to_free,
 )
@@ -61,6 +63,25 @@ def test_strain_takes_its_values_where_the_definition_has_them():
     assert float(first[4]) == pytest.approx(LEAST_STRAIN, rel=1e-6)
     assert float(both[0]) == pytest.approx(0.010, rel=1e-6)
     assert float(both[2] - both[3]) == pytest.approx(LEAST_STRAIN, rel=1e-3)
+
+
+def test_slopes_of_the_strain_are_its_derivatives():
+    values = draw_implanted(40, torch.Generator().manual_seed(4)).T[..., None]
+    depth = torch.linspace(3.0, 6900.0, 120).expand(40, -1)
+    found = implanted_strain_slopes(depth, values)
+    directions = torch.eye(7).view(7, 7, 1, 1)
+    for place, direction in enumerate(directions):
+        _, (right,) = along(lambda each: [implanted_strain(depth, each)], values, direction.expand_as(values))
+        torch.testing.assert_close(found[place], right, rtol=1e-9, atol=1e-12 * float(right.abs().max()))
+
+
+def test_many_layers_at_once_are_those_one_by_one():
+    free = to_free(draw_implanted(5, torch.Generator().manual_seed(5)).T)
+    depth = torch.linspace(0.0, 6000.0, 31)
+    for profile, columns in ((Implanted(25.0), free), (Spline(2000.0, 4, 3, 25.0), free)):
+        for part in (0, 1):
+            one_by_one = torch.stack([profile.at(depth, one)[part] for one in columns.T], dim=1)
+            torch.testing.assert_close(profile.at(depth, columns)[part].expand_as(one_by_one), one_by_one)
 
 
 def test_sublayers_end_where_the_bells_do():

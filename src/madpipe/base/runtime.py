@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import torch
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 
 from madpipe.base.errors import InputError
@@ -36,6 +37,7 @@ def device() -> torch.device:
 def fix_threads(count: int) -> None:
     """Use this many CPU threads: their number changes the last bits of a sum, hence it is part of the result."""
     torch.set_num_threads(count)
+    threadpool_limits(count)  # numpy's and scipy's BLAS, whose waiting threads also make small work slower
     torch.set_flush_denormal(True)
 
 

@@ -151,6 +151,6 @@ def _ln_student(squares: Tensor, dimensions: int) -> Tensor:
     return -0.5 * (_TAILS + dimensions) * torch.log1p(squares / _TAILS)
 
 
-def _ln_determinant(root: Float[Tensor, "layer size size"]) -> _Chances:
+def _ln_determinant(root: Float[Tensor, "layer number number"]) -> _Chances:
     """ln of the determinant of triangular matrices."""
     return torch.log(torch.diagonal(root, dim1=1, dim2=2)).sum(1)
