@@ -124,7 +124,7 @@ def curves_at(angles: np.ndarray, setup: Setup, place: torch.device) -> Callable
     place:
         On a GPU curves are calculated all at once, on a CPU one by one, by the compiled solver and its adjoint.
     """
-    step = setup.step  # thicker sublayers leave ghosts, by which a network would tell L1
+    step = setup.step
     if place.type != "cpu":
         batched = Batched(torch.from_numpy(angles), setup.reflection, step, place)
         return lambda free: batched(from_free(free.T).float())
