@@ -17,7 +17,16 @@ from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.weights import load_network
 
 # what a command tells of a curve that is text
-_CURVE = ("crystal", "lattice_constant", "indices", "wavelength", "half_width", "lorentzian", "systematic")
+_CURVE = (
+    "crystal",
+    "lattice_constant",
+    "indices",
+    "wavelength",
+    "half_width",
+    "lorentzian",
+    "systematic",
+    "instrument",
+)
 
 
 def add_rocking(commands: argparse._SubParsersAction) -> list[argparse.ArgumentParser]:
@@ -52,6 +61,7 @@ def _add_curve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--wavelength", type=float, help="(default: 1.5406) [angstrom]")
     command.add_argument("--half-width", type=float, help="of the resolution in 2 theta (default: 0.006) [degree]")
     command.add_argument("--lorentzian", type=float, help="Lorentzian share of the resolution (default: 0)")
+    command.add_argument("--instrument", help="text of 2 theta and intensity: a measured instrument function instead")
     command.add_argument("--systematic", type=float, help="relative error beside counting (default: 0)")
     command.add_argument("--seed", type=int, default=0, help="of what a search draws")
     add_config(command)

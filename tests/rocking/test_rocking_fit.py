@@ -1,5 +1,6 @@
 """Fits of rocking curves: derivatives, weights, recovery of what was simulated, measured curves, bad input."""
 
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -12,13 +13,14 @@ from madpipe.base.errors import InputError
 from madpipe.rocking import fit, forward
 from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, SimulatedCurve
 from madpipe.rocking.fit import fit_curve
+from madpipe.rocking.implanted import exact_model
 from madpipe.rocking.model import model_of, reflection_of
 from madpipe.rocking.prior import LARGEST_STRAIN, RANGES
 from madpipe.rocking.profiles import Implanted, Spline, to_free
-from madpipe.rocking.readers import counts_per_unit, read_curve
+from madpipe.rocking.readers import counts_per_unit, read_curve, read_instrument
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.sample import simulate
-from madpipe.rocking.search import prior_roots, root_slopes, signed_roots
+from madpipe.rocking.search import minimise, prior_roots, root_slopes, signed_roots
 from madpipe.rocking.validate import score
 
 QUICK = RockingFitConfig(library=400, starts=6, explorations=2, samples=300)
@@ -164,6 +166,60 @@ def test_counts_are_found_in_scaled_intensities():
     counts = np.random.default_rng(1).poisson(20.0, 300).astype(float)
     assert counts_per_unit(np.round(counts * 0.00646, 5)) == pytest.approx(1 / 0.00646, rel=1e-3)
     assert counts_per_unit(counts + 0.3141) == 1.0
+
+
+def beam(tail=0.006):
+    """A skew instrument function: 2 theta and intensity."""
+    two_theta = np.linspace(-0.03, 0.06, 91)
+    return two_theta, np.exp(-((two_theta / 0.004) ** 2)) + 0.3 * (two_theta > 0) * np.exp(-two_theta / tail)
+
+
+def test_a_measured_instrument_function_explains_what_a_gaussian_cannot(tmp_path):
+    two_theta, intensity = beam()
+    (tmp_path / "beam.txt").write_text("\n".join(f"{x + 12.3} {y}" for x, y in zip(two_theta, intensity, strict=True)))
+    instrument, half_width = read_instrument(tmp_path / "beam.txt")
+    assert half_width == pytest.approx(0.0033, abs=2e-4)
+    assert instrument.two_theta[np.argmax(instrument.intensity)] == pytest.approx(0.0, abs=2e-3)
+    ideal = a_curve(systematic=0.0)
+    known = replace(ideal, instrument=instrument, half_width=half_width)
+    reflection = reflection_of(ideal)
+    model = exact_model(known, reflection)
+    free = to_free(torch.from_numpy(ideal.truth.parameters)).numpy()
+    numbers = np.concatenate([free, [math.log(1e6), math.log(10.0), 0.0]])
+    generator = torch.Generator().manual_seed(1)
+    data = torch.poisson(torch.from_numpy(model.expected(numbers)), generator=generator).numpy()
+    store.write(tmp_path / "curve.h5", replace(known, data=data))
+    kept = store.read(tmp_path / "curve.h5", Curve)
+    right = minimise(exact_model(kept, reflection), kept, numbers, 20)
+    gaussian = replace(kept, instrument=None)
+    wrong = minimise(exact_model(gaussian, reflection), gaussian, numbers, 20)
+    assert right.chi2 < 1.3
+    assert wrong.chi2 > 3
+
+
+def test_a_text_with_its_instrument_function_is_read(tmp_path):
+    two_theta, intensity = beam()
+    (tmp_path / "beam.txt").write_text("\n".join(f"{x} {y}" for x, y in zip(two_theta, intensity, strict=True)))
+    (tmp_path / "curve.txt").write_text(lines_of(a_curve()))
+    curve = read_curve(tmp_path / "curve.txt", YSZ.model_copy(update={"instrument": str(tmp_path / "beam.txt")}))
+    assert curve.half_width == read_instrument(tmp_path / "beam.txt")[1]
+    model = model_of(curve, reflection_of(curve), Spline(2000.0, 4, 4, 25.0), finds_resolution=True)
+    assert model.levels == ("scale", "background", "offset")
+
+
+@pytest.mark.parametrize(
+    ("two_theta", "intensity", "words"),
+    [
+        ([0, 1, 2, 3, 4], [0, 1, -1, 1, 0], "rising angles and intensities of at least 0"),
+        ([0, 1, 1, 3, 4], [0, 1, 2, 1, 0], "rising angles"),
+        ([0, 1, 2, 3, 4], [0, 0, 2, 0, 0], "3 points above half .*; 1 of 5 are above; scan finer"),
+        ([0, 1, 2, 3, 4], [4, 4, 3, 1, 0], "lower ones on both sides"),
+    ],
+)
+def test_no_instrument_function_is_refused(two_theta, intensity, words, tmp_path):
+    (tmp_path / "beam.txt").write_text("\n".join(f"{x} {y}" for x, y in zip(two_theta, intensity, strict=True)))
+    with pytest.raises(InputError, match=words):
+        read_instrument(tmp_path / "beam.txt")
 
 
 def test_the_command_writes_what_the_function_finds(tmp_path, capsys):

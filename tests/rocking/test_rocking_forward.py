@@ -152,6 +152,20 @@ def test_the_resolution_keeps_the_area_and_has_its_width():
     assert above[-1] - above[0] == pytest.approx(4e-5, abs=1e-5)
 
 
+def test_a_measured_resolution_is_the_gaussian_that_it_samples_and_keeps_its_skew():
+    measured = PEAK + np.radians(np.arange(-60, 60)) * 0.0018
+    width = math.radians(0.003)
+    angles = forward.angles_for(measured, width, GGG)
+    offsets = np.linspace(-4, 4, 161) * width
+    gauss = np.exp(-math.log(2) * (offsets / width) ** 2)
+    found = forward.measured_resolution(measured, angles, offsets, 7.0 * gauss).toarray()
+    assert np.abs(found - forward.resolution(measured, angles, width, 0.0).toarray()).max() < 2e-3 * found.max()
+    skew = gauss * (offsets >= 0)  # a line is seen at angles above its own
+    line = np.abs(angles - measured[60]) < width / 50
+    shape = forward.measured_resolution(measured, angles, offsets, skew) @ line
+    assert shape[61:63].sum() > 10 * shape[57:60].sum()
+
+
 def test_angles_are_fine_enough_at_the_substrate_s_peak():
     """Wherever the scan's angles fall on the peak, the counts are right to half a per cent."""
     half_width = math.radians(0.003)

@@ -68,6 +68,7 @@ def is_at_hand(name, sample, study):
     """Say whether one sample can be run."""
     paths = getattr(sample, "path", ())
     paths = [paths] if isinstance(paths, str) else paths
+    paths = [*paths, *filter(None, [getattr(sample, "instrument", None)])]
     absent = [path for path in paths if not Path(measured_path(path)).exists()]
     if absent and sample.optional:
         logger.warning(

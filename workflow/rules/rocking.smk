@@ -21,6 +21,11 @@ NETWORK_FIGURES = ["parameter_errors", "calibration", "sensitivities", "converge
 NETWORK_FIGURES += ["speed"] if ROCKING.evaluate.timed else []
 
 
+def measured_paths(sample):
+    """Give the files of a measured curve: its own, and that of the instrument function."""
+    return [measured_path(path) for path in (sample.path, sample.instrument) if path]
+
+
 rule rocking_simulate:
     """Draw an implanted layer and measure its curve."""
     output:
@@ -47,7 +52,7 @@ rule rocking_simulate:
 rule rocking_convert:
     """Bring a measured curve into one layout."""
     input:
-        lambda wildcards: measured_path(CURVES[wildcards.sample].path),
+        lambda wildcards: measured_paths(CURVES[wildcards.sample]),
     output:
         f"{CURVES_FOLDER}/{{sample}}/curve.h5",
     log:

@@ -5,5 +5,7 @@ from madpipe.rocking.config import MeasuredCurve
 from madpipe.rocking.readers import read_curve
 
 with runtime.job(snakemake.log[0]):
-    curve = read_curve(snakemake.input[0], MeasuredCurve(**snakemake.params.config))
+    path, *instrument = snakemake.input
+    sample = MeasuredCurve(**snakemake.params.config)
+    curve = read_curve(path, sample.model_copy(update={"instrument": instrument[0] if instrument else None}))
     store.write(snakemake.output[0], curve, process=provenance.process_of(snakemake))

@@ -60,6 +60,10 @@ class MeasuredCurve(CurveSample):
     systematic: float = Field(
         0.0, ge=0, description="error beside counting, relative to the curve: absorbers, dead time, the model's own [1]"
     )
+    instrument: str | None = Field(
+        None,
+        description="text of 2 theta [degree] and intensity: a measured instrument function in their place",
+    )
     depth: float = Field(2000.0, gt=0, description="where the strained layer ends [angstrom]")
     optional: bool = Field(False, description="leave it out where its file is not there")
 

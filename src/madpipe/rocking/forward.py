@@ -264,7 +264,30 @@ def resolution(
     gauss = math.sqrt(math.log(2) / math.pi) * np.exp(-math.log(2) * x**2)
     kernel = (1 - lorentzian) * gauss + lorentzian / (math.pi * (1 + x**2))
     kernel[kernel < 1e-9] = 0.0
-    kernel *= np.gradient(angles)
+    return _averages(kernel, angles)
+
+
+def measured_resolution(
+    measured: Float[np.ndarray, "point"],
+    angles: _Angles,
+    offsets: Float[np.ndarray, "offset"],
+    intensity: Float[np.ndarray, "offset"],
+) -> csr_array:
+    """Convolution with a measured instrument function, as a matrix; rows add up to 1.
+
+    Parameters
+    ----------
+    measured, angles:
+        As in :func:`resolution` [radian].
+    offsets, intensity:
+        What a scan of theta [radian] over a line at 0 shows; nothing beyond the ends.
+    """
+    return _averages(np.interp(measured[:, None] - angles, offsets, intensity, left=0.0, right=0.0), angles)
+
+
+def _averages(kernel: Float[np.ndarray, "point angle"], angles: _Angles) -> csr_array:
+    """Weights of the angles in each point's mean, by the trapezoidal rule."""
+    kernel = kernel * np.gradient(angles)
     return csr_array(kernel / kernel.sum(axis=1, keepdims=True))
 
 

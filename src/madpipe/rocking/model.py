@@ -16,7 +16,7 @@ from madpipe.physics.susceptibility import crystal_named, susceptibility
 from madpipe.rocking import forward
 from madpipe.rocking.forward import Layers, Reflection
 from madpipe.rocking.profiles import Profile
-from madpipe.rocking.records import Curve
+from madpipe.rocking.records import Curve, InstrumentFunction
 
 _Numbers = Float[np.ndarray, "number"]
 _Levels = Float[np.ndarray, "level"]
@@ -68,6 +68,7 @@ class Model:
     half_width: float  # of the resolution in theta [radian]
     lorentzian: float
     finds_resolution: bool = False
+    instrument: InstrumentFunction | None = None  # instead of width and share
 
     @property
     def levels(self) -> tuple[str, ...]:
@@ -82,6 +83,9 @@ class Model:
     @cached_property
     def matrix(self) -> csr_array:
         """The stated resolution."""
+        if self.instrument is not None:
+            offsets = np.radians(self.instrument.two_theta) / 2
+            return forward.measured_resolution(self.measured, self.angles, offsets, self.instrument.intensity)
         return forward.resolution(self.measured, self.angles, self.half_width, self.lorentzian)
 
     def resolution(self, numbers: _Numbers) -> csr_array:
@@ -163,4 +167,5 @@ def model_of(curve: Curve, reflection: Reflection, profile: Profile, finds_resol
     """Model of a curve by a profile."""
     half_width = math.radians(curve.half_width) / 2
     angles = forward.as_radian(curve.two_theta)
-    return Model(profile, reflection, angles, half_width, curve.lorentzian, finds_resolution)
+    finds = finds_resolution and curve.instrument is None
+    return Model(profile, reflection, angles, half_width, curve.lorentzian, finds, curve.instrument)

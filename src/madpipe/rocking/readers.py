@@ -1,14 +1,16 @@
 """Rocking curves from text: two columns, 2 theta and intensity, and what the file does not say."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
 from madpipe.base.errors import InputError
 from madpipe.rocking.config import MeasuredCurve
-from madpipe.rocking.records import Curve, curve_of
+from madpipe.rocking.records import Curve, InstrumentFunction, curve_of
 
+_ABOVE_HALF = 3  # points of an instrument function above half of its height
 _COMMENT = re.compile(r"[#;%!].*")
 
 
@@ -34,9 +36,46 @@ def read_curve(path: str | Path, sample: MeasuredCurve) -> Curve:
     two_theta, intensity = rows[:, 0], rows[:, 1]
     try:
         photons = sample.counts_per_unit or counts_per_unit(intensity)
-        return curve_of(sample, path.stem, two_theta, intensity * photons, sample.systematic)
+        curve = curve_of(sample, path.stem, two_theta, intensity * photons, sample.systematic)
     except InputError as error:
         raise InputError(f"{path}: {str(error).rstrip('.')}.") from error
+    if sample.instrument is None:
+        return curve
+    instrument, half_width = read_instrument(sample.instrument)
+    return replace(curve, instrument=instrument, half_width=half_width, lorentzian=0.0)
+
+
+def read_instrument(path: str | Path) -> tuple[InstrumentFunction, float]:
+    """Read a measured instrument function, and tell its half width at half maximum [degree of 2 theta].
+
+    Parameters
+    ----------
+    path:
+        Lines of 2 theta [degree], wherever its zero, and intensity, as in :func:`read_curve`: a scan of what is far
+        narrower than the instrument, such as the direct beam.
+
+    Raises
+    ------
+    InputError
+        No such file, not two columns of numbers, negative intensities, angles that do not rise, or no peak that falls
+        below half of its height on both sides.
+    """
+    rows = _rows(Path(path))
+    two_theta, intensity = rows[:, 0], rows[:, 1]
+    if not np.isfinite(rows).all() or np.min(intensity) < 0 or np.min(np.diff(two_theta), initial=1.0) <= 0:
+        raise InputError(f"{path}: an instrument function needs rising angles and intensities of at least 0; mend it.")
+    above = np.flatnonzero(intensity >= intensity.max() / 2)
+    first, last = above[0], above[-1]
+    if len(above) < _ABOVE_HALF or first == 0 or last == len(rows) - 1:
+        raise InputError(
+            f"{path}: an instrument function needs {_ABOVE_HALF} points above half of its height and lower ones on "
+            f"both sides; {len(above)} of {len(rows)} are above; scan finer or further."
+        )
+    half = intensity.max() / 2
+    left = np.interp(half, intensity[[first - 1, first]], two_theta[[first - 1, first]])
+    right = np.interp(half, intensity[[last + 1, last]], two_theta[[last + 1, last]])
+    middle = (left + right) / 2
+    return InstrumentFunction(two_theta - middle, intensity), float(right - left) / 2
 
 
 def _rows(path: Path) -> np.ndarray:

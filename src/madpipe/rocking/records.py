@@ -28,6 +28,18 @@ class CurveTruth:
 
 
 @dataclass(frozen=True)
+class InstrumentFunction:
+    """A measured resolution: what the instrument makes of a line."""
+
+    two_theta: _Array = entry("two_theta", "degree")  # about the middle of its upper half
+    intensity: _Array = entry("intensity")  # in any unit
+
+    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+        """Attributes of the groups."""
+        return {"": {"NX_class": "NXdata", "signal": "intensity", "axes": ["two_theta"]}}
+
+
+@dataclass(frozen=True)
 class Curve:
     """Counts against 2 theta of a symmetric reflection."""
 
@@ -43,6 +55,7 @@ class Curve:
     indices: _Array = entry("entry_1/sample_1/miller_indices")
     title: str = entry("entry_1/title")
     systematic: float = entry("entry_1/data_1/systematic")  # error beside counting, relative to the curve
+    instrument: InstrumentFunction | None = part("entry_1/instrument_1/resolution", InstrumentFunction)
     truth: CurveTruth | None = part("entry_1/truth", CurveTruth)
 
     def __post_init__(self) -> None:
