@@ -16,7 +16,7 @@ from madpipe.rocking.fit import fit_curve
 from madpipe.rocking.implanted import exact_model
 from madpipe.rocking.model import model_of, reflection_of
 from madpipe.rocking.prior import LARGEST_STRAIN, RANGES
-from madpipe.rocking.profiles import Implanted, Spline, to_free
+from madpipe.rocking.profiles import Implanted, Spline, from_free, to_free
 from madpipe.rocking.readers import counts_per_unit, read_curve, read_instrument
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.sample import simulate
@@ -220,6 +220,26 @@ def test_no_instrument_function_is_refused(two_theta, intensity, words, tmp_path
     (tmp_path / "beam.txt").write_text("\n".join(f"{x} {y}" for x, y in zip(two_theta, intensity, strict=True)))
     with pytest.raises(InputError, match=words):
         read_instrument(tmp_path / "beam.txt")
+
+
+def test_a_peak_that_the_detector_lost_does_not_spoil_the_layer():
+    ideal = a_curve(systematic=0.0)
+    near = ideal.near(ideal.two_theta[np.argmax(ideal.data)])
+    assert 5 < near.sum() < 20
+    lost = replace(ideal, data=np.where(near, 0.6 * ideal.data, ideal.data))
+    reflection = reflection_of(lost)
+    model = exact_model(lost, reflection)
+    truth = ideal.truth.parameters
+    start = np.concatenate([to_free(torch.from_numpy(truth)).numpy(), [math.log(1e6), 0.0, 0.0]])
+    errors = []
+    for share in (0.0, 0.3):
+        curve = replace(lost, peak_systematic=share)
+        assert (curve.relative_error[near] == share).all()
+        assert (curve.relative_error[~near] == 0).all()
+        found = minimise(model, curve, start, 20)
+        values = from_free(torch.from_numpy(found.numbers[:7])).numpy()
+        errors.append(np.abs(values - truth) / np.array(RANGES))
+    assert errors[1].max() < 0.3 * errors[0].max()
 
 
 def test_the_command_writes_what_the_function_finds(tmp_path, capsys):

@@ -64,6 +64,11 @@ class MeasuredCurve(CurveSample):
         None,
         description="text of 2 theta [degree] and intensity: a measured instrument function in their place",
     )
+    peak_systematic: float = Field(
+        0.3,
+        ge=0,
+        description="the same within five half widths of the substrate's peak, where dead time and resolution tell [1]",
+    )
     depth: float = Field(2000.0, gt=0, description="where the strained layer ends [angstrom]")
     optional: bool = Field(False, description="leave it out where its file is not there")
 

@@ -23,7 +23,7 @@ def curve_fit(curve: Curve, found: LayerProfile) -> Picture:
     upper.set(yscale="log", ylabel="counts (photon)")
     upper.set_ylim(0.5 * max(0.5, float(curve.data[seen].min())), 3 * float(curve.data.max()))
     upper.legend(loc="upper left")
-    error = np.sqrt(variance(found.calculated, curve.systematic))
+    error = np.sqrt(variance(found.calculated, curve.relative_error))
     lower.axhline(0.0, **REFERENCE.dash())
     lower.plot(found.two_theta, (curve.data - found.calculated) / error, **points)
     limit = max(4.0, 1.1 * float(np.quantile(np.abs((curve.data - found.calculated) / error), 0.98)))

@@ -42,7 +42,7 @@ def fit_splines(curve: Curve, reflection: Reflection, config: RockingFitConfig, 
 def _criterion(curve: Curve, answer: Solution) -> float:
     """Bayesian information criterion; a misfit that no number of splines explains scales it, else all would pay."""
     expected = np.maximum(answer.expected, LEAST_COUNTS)
-    deviance = float(np.sum(signed_roots(curve.data, expected, curve.systematic) ** 2))
+    deviance = float(np.sum(signed_roots(curve.data, expected, curve.relative_error) ** 2))
     points = len(curve.data)
     return points * math.log(deviance / points) + len(answer.numbers) * math.log(points)
 

@@ -149,5 +149,5 @@ def alone(curve: Curve, prediction: Prediction) -> Solution:
     free = prediction.mean.numpy()
     numbers = np.concatenate([free, first_levels(model, curve, free)])
     expected, jacobian = model.expected_with_derivatives(numbers)
-    spread = variance(expected, curve.systematic)
+    spread = variance(expected, curve.relative_error)
     return Solution(model, numbers, expected, jacobian, spread, pearson(curve, expected), 1, math.nan)

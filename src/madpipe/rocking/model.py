@@ -152,7 +152,9 @@ def layers_of(profile: Profile, free: Tensor) -> Layers:
     return Layers(*(part.numpy() for part in profile.layers(free)))
 
 
-def variance(expected: Float[np.ndarray, "point"], systematic: float) -> Float[np.ndarray, "point"]:
+def variance(
+    expected: Float[np.ndarray, "point"], systematic: float | Float[np.ndarray, "point"]
+) -> Float[np.ndarray, "point"]:
     """Expected variance of the counts: of counting, and of an error that goes with the curve."""
     least = np.maximum(expected, LEAST_COUNTS)
     return least + (systematic * least) ** 2

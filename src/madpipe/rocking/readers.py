@@ -36,7 +36,8 @@ def read_curve(path: str | Path, sample: MeasuredCurve) -> Curve:
     two_theta, intensity = rows[:, 0], rows[:, 1]
     try:
         photons = sample.counts_per_unit or counts_per_unit(intensity)
-        curve = curve_of(sample, path.stem, two_theta, intensity * photons, sample.systematic)
+        errors = sample.systematic, sample.peak_systematic
+        curve = curve_of(sample, path.stem, two_theta, intensity * photons, *errors)
     except InputError as error:
         raise InputError(f"{path}: {str(error).rstrip('.')}.") from error
     if sample.instrument is None:

@@ -1,6 +1,7 @@
 """The two files of the study: a measured or simulated curve, and the profile that explains it."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from madpipe.physics.susceptibility import crystal_named
 from madpipe.rocking.config import CurveSample
 
 _Array = np.ndarray
+_PEAK = 5.0  # half widths of the resolution on either side of the substrate's peak, which are judged apart
+_NARROWEST = 0.004  # half width of such a peak at least [degree]
 
 
 @dataclass(frozen=True)
@@ -55,11 +58,22 @@ class Curve:
     indices: _Array = entry("entry_1/sample_1/miller_indices")
     title: str = entry("entry_1/title")
     systematic: float = entry("entry_1/data_1/systematic")  # error beside counting, relative to the curve
+    peak_systematic: float = entry("entry_1/data_1/peak_systematic")  # the same at the substrate's peak, where larger
     instrument: InstrumentFunction | None = part("entry_1/instrument_1/resolution", InstrumentFunction)
     truth: CurveTruth | None = part("entry_1/truth", CurveTruth)
 
     def __post_init__(self) -> None:
         check_curve(self.data, self.two_theta)
+
+    @cached_property
+    def relative_error(self) -> _Array:
+        """Error beside counting at each point, relative to the curve: larger at the substrate's peak, the highest."""
+        peak = self.two_theta[np.argmax(self.data)]
+        return np.where(self.near(peak), max(self.systematic, self.peak_systematic), self.systematic)
+
+    def near(self, peak: float) -> _Array:
+        """Points within the resolution of a peak at a 2 theta [degree]."""
+        return np.abs(self.two_theta - peak) < _PEAK * max(self.half_width, _NARROWEST)
 
     def nexus_groups(self) -> dict[str, dict[str, Any]]:
         """Attributes of the groups."""
@@ -104,7 +118,14 @@ class LayerProfile:
         }
 
 
-def curve_of(sample: CurveSample, title: str, two_theta: _Array, data: _Array, systematic: float = 0.0) -> Curve:
+def curve_of(
+    sample: CurveSample,
+    title: str,
+    two_theta: _Array,
+    data: _Array,
+    systematic: float = 0.0,
+    peak_systematic: float = 0.0,
+) -> Curve:
     """Make the curve of a sample; the lattice constant is the built-in one where the sample states none.
 
     Raises
@@ -129,6 +150,7 @@ def curve_of(sample: CurveSample, title: str, two_theta: _Array, data: _Array, s
         indices=np.array(sample.indices),
         title=title,
         systematic=systematic,
+        peak_systematic=peak_systematic,
     )
 
 

@@ -57,7 +57,7 @@ def minimise(model: Model, curve: Curve, start: _Numbers, evaluations: int) -> S
     evaluations:
         At most so many of the curve with its derivatives.
     """
-    data, systematic = curve.data, curve.systematic
+    data, systematic = curve.data, curve.relative_error
     known: dict[bytes, tuple[_Points, np.ndarray]] = {}
 
     def at(numbers: _Numbers) -> tuple[_Points, np.ndarray]:
@@ -114,31 +114,31 @@ def logistic_roots(free: Float[np.ndarray, "*number"]) -> tuple[Float[np.ndarray
     return np.sign(free) * roots, slopes
 
 
-def signed_roots(data: _Points, expected: _Points, systematic: float) -> _Points:
+def signed_roots(data: _Points, expected: _Points, systematic: float | _Points) -> _Points:
     """Signed roots of the deviance of each point.
 
     Poisson's, sign(n - mu) sqrt(2 (mu - n + n ln(n / mu))), or, with a systematic error s, differences of
     (2 / s) arsinh(s sqrt(n)), whose variance is 1 where that of n is n + (s n)^2.
     """
-    if systematic > 0:
-        return (np.arcsinh(systematic * np.sqrt(data)) - np.arcsinh(systematic * np.sqrt(expected))) * 2 / systematic
+    share = np.where(np.asarray(systematic) > 0, systematic, 1.0)
+    stable = (np.arcsinh(share * np.sqrt(data)) - np.arcsinh(share * np.sqrt(expected))) * 2 / share
     ratio = np.where(data > 0, data, 1.0) / expected
     deviance = 2 * (expected - data + data * np.log(ratio))
-    return np.sign(data - expected) * np.sqrt(np.maximum(deviance, 0.0))
+    poisson = np.sign(data - expected) * np.sqrt(np.maximum(deviance, 0.0))
+    return np.where(np.asarray(systematic) > 0, stable, poisson)
 
 
-def root_slopes(data: _Points, expected: _Points, systematic: float) -> _Points:
+def root_slopes(data: _Points, expected: _Points, systematic: float | _Points) -> _Points:
     """Derivative of :func:`signed_roots` by the expected counts."""
-    if systematic > 0:
-        return -1 / np.sqrt(variance(expected, systematic))
     root = signed_roots(data, expected, 0.0)
     near = np.abs(data - expected) < 1e-4 * expected
-    return np.where(near, -1 / np.sqrt(expected), (1 - data / expected) / np.where(near, 1.0, root))
+    poisson = np.where(near, -1 / np.sqrt(expected), (1 - data / expected) / np.where(near, 1.0, root))
+    return np.where(np.asarray(systematic) > 0, -1 / np.sqrt(variance(expected, systematic)), poisson)
 
 
 def pearson(curve: Curve, expected: _Points) -> float:
     """Chi-square per point, by expected variance."""
-    return float(np.mean((curve.data - expected) ** 2 / variance(expected, curve.systematic)))
+    return float(np.mean((curve.data - expected) ** 2 / variance(expected, curve.relative_error)))
 
 
 def first_levels(model: Model, curve: Curve, free: _Numbers) -> Float[np.ndarray, "level"]:

@@ -1,5 +1,6 @@
 """Scores of a fitted curve: how well it is explained and, where there is a truth, how far off the profile is."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,6 @@ from madpipe.rocking.model import peak_two_theta, reflection_of, variance
 from madpipe.rocking.prior import NAMES, RANGES
 from madpipe.rocking.records import Curve, LayerProfile
 
-_PEAK = 5.0  # half widths of the resolution on either side of the substrate's peak, which are judged apart
 _GOOD = 1.3
 _GOOD_MEASURED = 2.0
 
@@ -32,7 +32,7 @@ def score(curve: Curve, found: LayerProfile) -> dict[str, Any]:
         parameters with errors and ranges; where there is a truth, errors; ``verdicts``.
     """
     outside = ~near_peak(curve, found)
-    deviations = (curve.data - found.calculated) ** 2 / variance(found.calculated, curve.systematic)
+    deviations = (curve.data - found.calculated) ** 2 / variance(found.calculated, curve.relative_error)
     chi2_outside = float(np.mean(deviations[outside]))
     names = found.names.split(",")
     scores: dict[str, Any] = {
@@ -74,4 +74,4 @@ def score(curve: Curve, found: LayerProfile) -> dict[str, Any]:
 def near_peak(curve: Curve, found: LayerProfile) -> np.ndarray:
     """Points of the substrate's peak, where the resolution's shape and dead time count more than the layer."""
     peak = peak_two_theta(reflection_of(curve)) - found.offset
-    return np.abs(found.two_theta - peak) < _PEAK * max(curve.half_width, 0.004)
+    return replace(curve, two_theta=found.two_theta).near(peak)
