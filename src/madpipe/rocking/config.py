@@ -60,14 +60,14 @@ class MeasuredCurve(CurveSample):
     systematic: float = Field(
         0.0, ge=0, description="error beside counting, relative to the curve: absorbers, dead time, the model's own [1]"
     )
-    instrument: str | None = Field(
-        None,
-        description="text of 2 theta [degree] and intensity: a measured instrument function in their place",
-    )
     peak_systematic: float = Field(
         0.3,
         ge=0,
         description="the same within five half widths of the substrate's peak, where dead time and resolution tell [1]",
+    )
+    instrument: str | None = Field(
+        None,
+        description="text of 2 theta [degree] and intensity: the resolution as measured, not by half_width, lorentzian",
     )
     depth: float = Field(2000.0, gt=0, description="where the strained layer ends [angstrom]")
     optional: bool = Field(False, description="leave it out where its file is not there")
