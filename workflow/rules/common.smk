@@ -55,6 +55,11 @@ def measured_path(path):
     return str(Path(PROJECT, path))
 
 
+def measured_paths(sample):
+    """Give the files of a measured curve: its own, and that of the instrument function."""
+    return [measured_path(path) for path in (sample.path, sample.instrument) if path]
+
+
 def at_hand(samples, study):
     """Give the samples that can be run; an optional one without its files is left out with a line."""
     return {

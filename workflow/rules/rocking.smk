@@ -21,11 +21,6 @@ NETWORK_FIGURES = ["parameter_errors", "calibration", "sensitivities", "converge
 NETWORK_FIGURES += ["speed"] if ROCKING.evaluate.timed else []
 
 
-def measured_paths(sample):
-    """Give the files of a measured curve: its own, and that of the instrument function."""
-    return [measured_path(path) for path in (sample.path, sample.instrument) if path]
-
-
 rule rocking_simulate:
     """Draw an implanted layer and measure its curve."""
     output:
