@@ -78,7 +78,8 @@ def _parser() -> argparse.ArgumentParser:
     default = commands.add_parser("config", help="print the default configuration, every key described")
     default.set_defaults(run=lambda _: print(to_yaml(configuration.DEFAULT), end=""))
     for command in (*commands.choices.values(), *of_rocking):
-        command.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="CPU threads")
+        threads = command.get_default("threads") or os.cpu_count() or 1
+        command.add_argument("--threads", type=int, default=threads, help="CPU threads")
     return parser
 
 
@@ -172,7 +173,7 @@ def _add_plan(commands: argparse._SubParsersAction) -> None:
     help_robust = "leave the table's doubt out of the search"
     command.add_argument("--photons-only", dest="robust", action="store_false", help=help_robust)
     command.add_argument("-o", "--output", nargs="+", default=(), help="plan.pdf (+ .png, .txt) and/or plan.json")
-    command.set_defaults(run=_plan)
+    command.set_defaults(run=_plan, threads=1)  # many small operations: a second thread only waits
 
 
 def _add_verify(commands: argparse._SubParsersAction) -> None:
@@ -248,7 +249,6 @@ def _export(arguments: argparse.Namespace) -> None:
 
 
 def _plan(arguments: argparse.Namespace) -> None:
-    runtime.fix_threads(1)  # many small operations: a second thread only waits
     other = {"run", "output", "threads"}
     settings = {key: value for key, value in vars(arguments).items() if key not in other}
     print("\n".join(run_plan(settings, arguments.output, origin_of(arguments, "mad.plan.run", arguments.spectrum))))

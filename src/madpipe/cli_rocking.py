@@ -6,7 +6,6 @@ import torch
 
 from madpipe.base import store
 from madpipe.base.config import dropped_nulls, validate
-from madpipe.base.runtime import fix_threads
 from madpipe.base.shipped import shipped_weights
 from madpipe.cli_shared import add_config, origin_of, section
 from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, RockingInferConfig
@@ -65,6 +64,7 @@ def _add_curve(command: argparse.ArgumentParser) -> None:
     command.add_argument("--systematic", type=float, help="relative error beside counting (default: 0)")
     command.add_argument("--seed", type=int, default=0, help="of what a search draws")
     add_config(command)
+    command.set_defaults(threads=1)  # many small operations: a second thread only waits
 
 
 def _indices(text: str) -> tuple[int, ...]:
@@ -85,7 +85,6 @@ def _told(arguments: argparse.Namespace, *more: str) -> tuple[Curve, MeasuredCur
 
 
 def _fit(arguments: argparse.Namespace) -> None:
-    fix_threads(1)  # many small operations: a second thread only waits
     config = section(arguments, "fit", RockingFitConfig, "rocking")
     if arguments.profile is not None:
         config = config.model_copy(update={"profile": arguments.profile})
@@ -96,7 +95,6 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    fix_threads(1)
     config = section(arguments, "infer", RockingInferConfig, "rocking")
     fit = section(arguments, "fit", RockingFitConfig, "rocking")
     if arguments.refine is not None:

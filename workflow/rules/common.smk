@@ -55,9 +55,11 @@ def measured_path(path):
     return str(Path(PROJECT, path))
 
 
-def measured_paths(sample):
-    """Give the files of a measured curve: its own, and that of the instrument function."""
-    return [measured_path(path) for path in (sample.path, sample.instrument) if path]
+def files_of(sample):
+    """Give the files that a measured sample needs, as configured: one or several, and an instrument function."""
+    paths = getattr(sample, "path", ())
+    paths = [paths] if isinstance(paths, str) else paths
+    return [*paths, *filter(None, [getattr(sample, "instrument", None)])]
 
 
 def at_hand(samples, study):
@@ -71,10 +73,9 @@ def at_hand(samples, study):
 
 def is_at_hand(name, sample, study):
     """Say whether one sample can be run."""
-    paths = getattr(sample, "path", ())
-    paths = [paths] if isinstance(paths, str) else paths
-    paths = [*paths, *filter(None, [getattr(sample, "instrument", None)])]
-    absent = [path for path in paths if not Path(measured_path(path)).exists()]
+    absent = [
+        path for path in files_of(sample) if not Path(measured_path(path)).exists()
+    ]
     if absent and sample.optional:
         logger.warning(
             f"sample {name} is left out: {absent[0]} is absent; set {study}.samples.{name}.path to run it"

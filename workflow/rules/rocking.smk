@@ -47,7 +47,7 @@ rule rocking_simulate:
 rule rocking_convert:
     """Bring a measured curve into one layout."""
     input:
-        lambda wildcards: measured_paths(CURVES[wildcards.sample]),
+        lambda wildcards: map(measured_path, files_of(CURVES[wildcards.sample])),
     output:
         f"{CURVES_FOLDER}/{{sample}}/curve.h5",
     log:

@@ -57,8 +57,7 @@ class Linear:
 
     def chi2(self, free: _Free) -> Float[Tensor, "layer"]:
         """Chi-square of layers, scale, background and offset the best for each."""
-        off = (self.strains(free) - self.strain) @ self.root.T - self.aim
-        return (off**2).sum(1) + self.rest
+        return (self._off(free) ** 2).sum(1) + self.rest
 
     def deviance(self, free: _Free) -> Float[Tensor, "layer"]:
         """Chi-square and prior of layers."""
@@ -102,11 +101,14 @@ class Linear:
         self, free: _Free, moving: int = 7
     ) -> tuple[Float[Tensor, "layer root"], Float[Tensor, "layer root moving"]]:
         """Roots of the deviance's parts and their derivatives by the first free numbers."""
-        off = (self.strains(free) - self.strain) @ self.root.T - self.aim
         slopes = (self._slopes(free, moving) @ self.root.T).permute(1, 2, 0)
         prior, prior_slopes = _prior_roots(free)
         of_prior = torch.diag_embed(prior_slopes)[:, :, :moving]
-        return torch.cat([off, prior], 1), torch.cat([slopes, of_prior], 1)
+        return torch.cat([self._off(free), prior], 1), torch.cat([slopes, of_prior], 1)
+
+    def _off(self, free: _Free) -> Float[Tensor, "layer strain"]:
+        """What layers leave unexplained, in standard errors."""
+        return (self.strains(free) - self.strain) @ self.root.T - self.aim
 
     def _slopes(self, free: _Free, moving: int) -> Float[Tensor, "moving layer strain"]:
         """Derivatives of :meth:`strains` by the first free numbers."""

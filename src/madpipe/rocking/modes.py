@@ -53,17 +53,14 @@ def posterior(curve: Curve, answer: Solution, count: int, generator: torch.Gener
     linear = linearised(curve, answer)
     start = _around(answer, _VALLEYS, generator)
     places = (torch.randperm(_VALLEYS, generator=generator) + 0.5) / _VALLEYS
-    start[:, 6] = torch.logit(places.double())
-    start[0] = torch.from_numpy(answer.numbers[:7])
+    start[1:, 6] = torch.logit(places.double())[1:]
     found, values = linear.minima(start, 6)
     return sampled(linear, found[values < values.min() + _REACHED], count, generator)
 
 
 def _minima(curve: Curve, answer: Solution, generator: torch.Generator) -> Float[Tensor, "layer 7"]:
     """Minima of the curve that is linear about an answer, the least first, none likely beside it left out."""
-    start = _around(answer, _STARTS, generator)
-    start[0] = torch.from_numpy(answer.numbers[:7])
-    found, values = linearised(curve, answer).minima(start)
+    found, values = linearised(curve, answer).minima(_around(answer, _STARTS, generator))
     kept: list[int] = []
     for number in torch.argsort(values).tolist():
         far = all(float((found[number] - found[other]).abs().max()) > _DISTINCT for other in kept)
@@ -73,9 +70,11 @@ def _minima(curve: Curve, answer: Solution, generator: torch.Generator) -> Float
 
 
 def _around(answer: Solution, count: int, generator: torch.Generator) -> Float[Tensor, "layer 7"]:
-    """Layers about an answer, L2 and Rp2 anywhere."""
+    """The answer, and layers about it, L2 and Rp2 anywhere."""
     spread = torch.tensor(_SPREAD, dtype=torch.float64)
-    start = torch.from_numpy(answer.numbers[:7]).repeat(count, 1)
+    middle = torch.from_numpy(answer.numbers[:7])
+    start = middle.repeat(count, 1)
     start[:, :5] += spread * torch.randn(count, 5, generator=generator, dtype=torch.float64)
     start[:, 5:] = torch.logit(torch.rand(count, 2, generator=generator, dtype=torch.float64), eps=0.02)
+    start[0] = middle
     return start

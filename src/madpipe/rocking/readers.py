@@ -65,14 +65,14 @@ def read_instrument(path: str | Path) -> tuple[InstrumentFunction, float]:
     two_theta, intensity = rows[:, 0], rows[:, 1]
     if not np.isfinite(rows).all() or np.min(intensity) < 0 or np.min(np.diff(two_theta), initial=1.0) <= 0:
         raise InputError(f"{path}: an instrument function needs rising angles and intensities of at least 0; mend it.")
-    above = np.flatnonzero(intensity >= intensity.max() / 2)
+    half = intensity.max() / 2
+    above = np.flatnonzero(intensity >= half)
     first, last = above[0], above[-1]
     if len(above) < _ABOVE_HALF or first == 0 or last == len(rows) - 1:
         raise InputError(
             f"{path}: an instrument function needs {_ABOVE_HALF} points above half of its height and lower ones on "
             f"both sides; {len(above)} of {len(rows)} are above; scan finer or further."
         )
-    half = intensity.max() / 2
     left = np.interp(half, intensity[[first - 1, first]], two_theta[[first - 1, first]])
     right = np.interp(half, intensity[[last + 1, last]], two_theta[[last + 1, last]])
     middle = (left + right) / 2

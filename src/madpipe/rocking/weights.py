@@ -52,18 +52,16 @@ def take_weights(network: CurveNetwork, trained: TrainedCurveNetwork) -> None:
     InputError
         They are of another design.
     """
-    ours, theirs = network.state_dict(), trained.state
-    other = [
-        name for name in ours | theirs if getattr(ours.get(name), "shape", 0) != getattr(theirs.get(name), "shape", 0)
-    ]
-    if other:
-        given = trained.config
+    given = trained.config
+    try:
+        network.load_state_dict(trained.network().state_dict())
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
         raise InputError(
             f"rocking.train.begin: shipped needs the design of madpipe's own weights (width {given.width}, blocks "
-            f"{given.blocks}, pooling {given.pooling}, multi_task 0, {given.scan.points} points); {len(other)} tensors "
-            "differ; set these, or begin: fresh"
-        )
-    network.load_state_dict({name: tensor.float() for name, tensor in theirs.items()})
+            f"{given.blocks}, pooling {given.pooling}, multi_task 0, {given.scan.points} points); got: {reason}; set "
+            "these, or begin: fresh"
+        ) from error
 
 
 def save_network(path: str | Path, trained: TrainedCurveNetwork, *, process: Mapping[str, str] | None = None) -> None:
