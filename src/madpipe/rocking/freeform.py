@@ -14,7 +14,7 @@ from madpipe.rocking.forward import Reflection
 from madpipe.rocking.model import LEAST_COUNTS, Model, model_of, peak_two_theta
 from madpipe.rocking.profiles import Spline
 from madpipe.rocking.records import Curve
-from madpipe.rocking.search import Solution, first_levels, searched, signed_roots
+from madpipe.rocking.search import Solution, first_levels, minimise, searched, signed_roots
 
 _Numbers = Float[np.ndarray, "number"]
 _SHARE = 0.02  # of the counts below the peak, further off than the largest strain shows
@@ -30,6 +30,8 @@ def fit_splines(curve: Curve, reflection: Reflection, config: RockingFitConfig, 
         model = model_of(curve, reflection, profile, config.refine_resolution)
         starts = [_refined(*found[-1][1:], profile)] if found else _even_starts(curve, model, profile, largest)
         answers = [searched(model, curve, start, config.evaluations) for start in starts[: config.starts]]
+        if found:  # the last answer is near, and a search that begins from afar may lose it
+            answers.append(minimise(model, curve, starts[0], config.evaluations))
         best = min(answers, key=lambda one: one.deviance)
         criterion = _criterion(curve, best)
         log.info("%d splines: chi-square per point %.3f, criterion %.1f", count, best.chi2, criterion)
