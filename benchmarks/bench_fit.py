@@ -7,9 +7,9 @@ import pytest
 import torch
 from points import drawn
 
-from madpipe.mad import exact, nanomad
-from madpipe.mad.exact import covariance, fisher_information
-from madpipe.mad.fit import structure_factors
+from madpipe.mad.fit import exact, nanomad
+from madpipe.mad.fit.exact import covariance, fisher_information
+from madpipe.mad.fit.fit import structure_factors
 
 PHOTONS = (1.0, 10.0, 100.0, 1e3, 1e5)
 QUANTITIES = ("f_total", "f_resonant", "delta_phi", "f_normal")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import torch
 
-from madpipe.mad.exact import expected_photons
+from madpipe.mad.fit.exact import expected_photons
 from madpipe.mad.measurement import Measurement, without_counts
 
 F_PRIME = (-5.794, -6.103, -6.552, -7.317, -9.047, -7.265, -6.549, -6.042)  # Chantler, Ni K, 8313 .. 8348 eV

@@ -11,7 +11,7 @@ from madpipe.base import store
 from madpipe.base.provenance import file_digest
 from madpipe.mad.config import SimulatedSample
 from madpipe.mad.records import Fit, Stack
-from madpipe.mad.sample import simulate
+from madpipe.mad.simulate.sample import simulate
 
 
 @pytest.fixture
@@ -27,7 +27,7 @@ def run(*words):
     return cli.main([*words, "--threads", "1"])
 
 
-@pytest.mark.filterwarnings("ignore::madpipe.mad.convert.DataWarning")
+@pytest.mark.filterwarnings("ignore::madpipe.mad.measured.convert.DataWarning")
 def test_convert_makes_the_stack_that_the_simulation_wrote(folder):
     assert run("convert", "run.npz", "--element", "Ni", "--edge", "K", "-o", "converted.h5") == 0
     made, given = store.read("converted.h5", Stack), store.read("stack.h5", Stack)
@@ -64,7 +64,7 @@ def test_every_command_states_its_code_settings_and_inputs_without_folders(folde
     run("score", "fit.h5", "--truth", "stack.h5", "-o", "scores.json")
     note = json.loads(store.read_process("fit.h5")["note_1"])
     assert note["parameters"]["settings"]["max_iterations"] == 3
-    assert note["parameters"]["code"].startswith("madpipe.mad.volume ")
+    assert note["parameters"]["code"].startswith("madpipe.mad.fit.slabs ")
     assert note["inputs"] == {"stack.h5": file_digest("stack.h5")}
     assert str(folder) not in json.dumps(note)
     assert set(json.loads((folder / "scores.json").read_text())["process"]["note_1"]["inputs"]) == {

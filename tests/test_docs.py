@@ -6,8 +6,8 @@ from collections import defaultdict
 from pathlib import Path
 
 import madpipe
-from madpipe.mad.readers import READERS
-from madpipe.mad.readers.arrays import _NPZ_KEYS
+from madpipe.mad.measured.readers import READERS
+from madpipe.mad.measured.readers.arrays import _NPZ_KEYS
 from madpipe.mad.records import Fit, RealSpace, Stack
 from madpipe.rocking.records import Curve, LayerProfile
 

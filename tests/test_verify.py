@@ -32,7 +32,7 @@ def make(rule, name, inputs, section, **others):
     """Do as a rule's script does."""
     output = Path(f"results/mad/mine/{name}.json")
     config = section.model_dump(mode="json", by_alias=True, exclude_none=True)
-    params = {"config": config, "code": provenance.code_of("madpipe.mad.cone"), **others}
+    params = {"config": config, "code": provenance.code_of("madpipe.mad.fit.cone"), **others}
     job = SimpleNamespace(rule=rule, wildcards={"sample": "mine"}, params=params, input=inputs, output=[output])
     output.parent.mkdir(parents=True, exist_ok=True)
     store.write_json(output, {"rule": rule}, process=provenance.process_of(job))
@@ -88,15 +88,15 @@ def test_a_sample_that_left_the_configuration_is_stale(results):
 
 
 def test_changed_and_gone_modules_are_named(results, monkeypatch):
-    digests = provenance.digests("madpipe.mad.cone")
-    monkeypatch.setattr(provenance, "digests", lambda *_: {**digests, "madpipe.mad.cone": "0", "madpipe.new": "1"})
-    assert "stack.json: code changed: madpipe.mad.cone, madpipe.new" in said(results)[1]
+    digests = provenance.digests("madpipe.mad.fit.cone")
+    monkeypatch.setattr(provenance, "digests", lambda *_: {**digests, "madpipe.mad.fit.cone": "0", "madpipe.new": "1"})
+    assert "stack.json: code changed: madpipe.mad.fit.cone, madpipe.new" in said(results)[1]
 
     def gone(*_):
         raise FileNotFoundError
 
     monkeypatch.setattr(provenance, "digests", gone)
-    assert "stack.json: code changed: madpipe.mad.cone is gone" in said(results)[1]
+    assert "stack.json: code changed: madpipe.mad.fit.cone is gone" in said(results)[1]
 
 
 def test_other_versions_are_told_and_make_nothing_stale(results, monkeypatch):

@@ -70,7 +70,7 @@ def test_the_command_line_fits_and_predicts_with_the_weights_in_the_wheel(instal
         "import torch",
         "from madpipe.base import store",
         "from madpipe.mad.config import SimulatedSample",
-        "from madpipe.mad.sample import simulate",
+        "from madpipe.mad.simulate.sample import simulate",
         "torch.set_default_dtype(torch.float64)",
         "store.write('stack.h5', simulate(SimulatedSample(dimensions=2, grid=32), torch.Generator().manual_seed(2)))",
     )

@@ -19,7 +19,7 @@ from madpipe import config as configuration
 from madpipe.base.config import dropped_nulls, merge, read_yaml, to_yaml, validate
 from madpipe.base.origin import BESIDE, READERS, read_origin
 from madpipe.mad.figures import FIGURES, of_one_sample
-from madpipe.mad.variants import VARIANTS
+from madpipe.mad.network.variants import VARIANTS
 from madpipe.verify import SECTIONS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -328,7 +328,7 @@ def test_verify_names_the_module_that_changed_and_what_follows(smoke):
     loss.write_text(before)
     assert status == 1
     data = "results/smoke/mad"
-    assert f"stale: {data}/network/weights.safetensors: code changed: madpipe.mad.loss" in lines
+    assert f"stale: {data}/network/weights.safetensors: code changed: madpipe.mad.network.loss" in lines
     inferred = f"stale: {data}/core_shell_2d/inferred.h5: input is stale: ../network/weights.safetensors"
     assert inferred in lines
     figure = f"stale: {data}/figures/core_shell_2d/network_maps{{.pdf,.png,.txt}}: input is stale: "

@@ -24,18 +24,18 @@ from madpipe.base.shipped import shipped_weights
 from madpipe.cli_rocking import add_rocking
 from madpipe.cli_shared import add_config, origin_of, section
 from madpipe.mad.config import FitConfig, InferConfig, MeasuredSample, RetrieveConfig, ValidateConfig
-from madpipe.mad.convert import convert
-from madpipe.mad.export import export_vtk
-from madpipe.mad.fit import METHODS
-from madpipe.mad.infer import infer
+from madpipe.mad.fit.fit import METHODS
+from madpipe.mad.fit.slabs import fit_file
+from madpipe.mad.measured.convert import convert
+from madpipe.mad.measured.readers.nanomad import SUFFIXES as NANOMAD
+from madpipe.mad.measured.readers.nanomad import write_nanomad
+from madpipe.mad.network.infer import infer
+from madpipe.mad.network.weights import load_network
 from madpipe.mad.plan.run import run_plan
-from madpipe.mad.readers.nanomad import SUFFIXES as NANOMAD
-from madpipe.mad.readers.nanomad import write_nanomad
+from madpipe.mad.realspace.export import export_vtk
+from madpipe.mad.realspace.retrieve import retrieve
 from madpipe.mad.records import Fit, RealSpace, Stack
-from madpipe.mad.retrieve import retrieve
-from madpipe.mad.validate import score
-from madpipe.mad.volume import fit_file
-from madpipe.mad.weights import load_network
+from madpipe.mad.scores.validate import score
 from madpipe.verify import in_words, settings_of, verify
 
 
@@ -209,7 +209,7 @@ def _convert(arguments: argparse.Namespace) -> None:
     if Path(arguments.output).suffix.lower() in NANOMAD:
         write_nanomad(arguments.output, stack)
     else:
-        process = origin_of(arguments, "mad.convert", *arguments.path, arguments.spectrum)
+        process = origin_of(arguments, "mad.measured.convert", *arguments.path, arguments.spectrum)
         store.write(arguments.output, stack, process=process)
 
 
@@ -217,7 +217,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     config = section(arguments, "fit", FitConfig)
     if arguments.method is not None:
         config = config.model_copy(update={"method": arguments.method})
-    process = origin_of(arguments, "mad.volume", arguments.stack, settings=config)
+    process = origin_of(arguments, "mad.fit.slabs", arguments.stack, settings=config)
     fit_file(arguments.stack, arguments.output, config, arguments.refine, process)
 
 
@@ -228,7 +228,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     config = section(arguments, "infer", InferConfig)
     if arguments.refine is not None:
         config = config.model_copy(update={"refine": arguments.refine})
-    process = origin_of(arguments, "mad.infer", arguments.stack, weights, settings=config)
+    process = origin_of(arguments, "mad.network.infer", arguments.stack, weights, settings=config)
     store.write(arguments.output, infer(stack, network, config), process=process)
 
 
@@ -240,7 +240,7 @@ def _retrieve(arguments: argparse.Namespace) -> None:
     config = section(arguments, "retrieve", RetrieveConfig)
     generator = runtime.generator_for(arguments.seed, "retrieve", arguments.route)
     found = retrieve(fit, stack, config, generator, arguments.route, arguments.partner, arguments.refine)
-    process = origin_of(arguments, "mad.retrieve", *arguments.files, settings=config)
+    process = origin_of(arguments, "mad.realspace.retrieve", *arguments.files, settings=config)
     store.write(arguments.output, found, process=process)
 
 
@@ -266,7 +266,7 @@ def _score(arguments: argparse.Namespace) -> None:
             answers["network" if answer.method.startswith("network") else "fit"] = answer
     config = section(arguments, "validate_", ValidateConfig)
     scores = score(stack, answers, objects, config, runtime.generator_for(arguments.seed, "score"))
-    process = origin_of(arguments, "mad.validate", arguments.truth, *arguments.files, settings=config)
+    process = origin_of(arguments, "mad.scores.validate", arguments.truth, *arguments.files, settings=config)
     store.write_json(arguments.output, scores, process=process)
 
 

@@ -9,11 +9,11 @@ from madpipe.base.config import dropped_nulls, validate
 from madpipe.base.shipped import shipped_weights
 from madpipe.cli_shared import add_config, origin_of, section
 from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, RockingInferConfig
-from madpipe.rocking.fit import fit_curve
-from madpipe.rocking.infer import Predictor, infer
-from madpipe.rocking.readers import read_curve
+from madpipe.rocking.fit.fit import fit_curve
+from madpipe.rocking.measured import read_curve
+from madpipe.rocking.network.infer import Predictor, infer
+from madpipe.rocking.network.weights import load_network
 from madpipe.rocking.records import Curve, LayerProfile
-from madpipe.rocking.weights import load_network
 
 # what a command tells of a curve that is text
 _CURVE = (
@@ -90,7 +90,9 @@ def _fit(arguments: argparse.Namespace) -> None:
         config = config.model_copy(update={"profile": arguments.profile})
     curve, sample = _told(arguments, "depth")
     found = fit_curve(curve, config, sample.depth, torch.Generator().manual_seed(arguments.seed))
-    store.write(arguments.output, found, process=origin_of(arguments, "rocking.fit", arguments.curve, settings=config))
+    store.write(
+        arguments.output, found, process=origin_of(arguments, "rocking.fit.fit", arguments.curve, settings=config)
+    )
     _tell(found)
 
 
@@ -103,7 +105,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     weights = str(arguments.weights or shipped_weights("rocking"))
     generator = torch.Generator().manual_seed(arguments.seed)
     found = infer(curve, Predictor(load_network(weights)), config, fit, generator)
-    origin = origin_of(arguments, "rocking.infer", arguments.curve, weights, settings=config)
+    origin = origin_of(arguments, "rocking.network.infer", arguments.curve, weights, settings=config)
     store.write(arguments.output, found, process=origin)
     _tell(found)
 

@@ -13,9 +13,9 @@ from madpipe.base.origin import read_origin, weights_header
 from madpipe.base.plotting import new_figure, save
 from madpipe.base.shipped import shipped_weights
 from madpipe.mad.config import SimulatedSample, TrainConfig
-from madpipe.mad.network import build
-from madpipe.mad.sample import simulate
-from madpipe.mad.weights import TrainedNetwork, load_network, save_network
+from madpipe.mad.network.design import build
+from madpipe.mad.network.weights import TrainedNetwork, load_network, save_network
+from madpipe.mad.simulate.sample import simulate
 
 PARAMETERS = {"odd": 'a (bracket), a \\ and a "quote", \u00e9', "code": provenance.code_of("madpipe.base.errors")}
 

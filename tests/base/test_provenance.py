@@ -13,7 +13,7 @@ import madpipe
 from madpipe.base import provenance
 from madpipe.base.shipped import shipped_weights
 
-FIT = "madpipe.mad.fit"
+FIT = "madpipe.mad.fit.fit"
 
 
 @pytest.fixture
@@ -98,10 +98,10 @@ def test_a_string_that_is_no_docstring_is_code(package):
 
 
 def test_the_loss_belongs_to_the_training_and_not_to_what_stands_before_it(package):
-    before_it = ["madpipe.mad.sample", FIT]
-    training, others = provenance.fingerprint("madpipe.mad.train"), provenance.fingerprint(*before_it)
+    before_it = ["madpipe.mad.simulate.sample", FIT]
+    training, others = provenance.fingerprint("madpipe.mad.network.train"), provenance.fingerprint(*before_it)
     append(package / "mad/loss.py", "\nEDITED = 1\n")
-    assert provenance.fingerprint("madpipe.mad.train") != training
+    assert provenance.fingerprint("madpipe.mad.network.train") != training
     assert provenance.fingerprint(*before_it) == others
 
 
@@ -185,7 +185,7 @@ def test_a_changed_module_is_known_by_name(package):
     append(package / "mad/cone.py", "\nEDITED = 1\n")
     append(package / "mad/fit.py", "\n# a comment\n")
     after = provenance.digests(FIT)
-    assert [name for name in before if after[name] != before[name]] == ["madpipe.mad.cone"]
+    assert [name for name in before if after[name] != before[name]] == ["madpipe.mad.fit.cone"]
 
 
 def test_versions_of_what_is_not_installed_are_left_out(monkeypatch):

@@ -16,8 +16,8 @@ from torch.autograd.functional import jacobian
 
 from madpipe.base import provenance
 from madpipe.base.errors import InputError
-from madpipe.mad.exact import covariance, expected_photons, fisher_information, solve
 from madpipe.mad.figures.planning import planning
+from madpipe.mad.fit.exact import covariance, expected_photons, fisher_information, solve
 from madpipe.mad.forward import dispersion_ratio, in_resonant_gauge, mad_intensity
 from madpipe.mad.measurement import condition_number, without_counts
 from madpipe.mad.plan import atom_of, best_energies, condition, plan

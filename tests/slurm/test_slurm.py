@@ -18,7 +18,7 @@ from conftest import PARTS, ROOT, wait_for
 
 from madpipe.base import runtime, store
 from madpipe.mad.config import FitConfig
-from madpipe.mad.fit import fit_stack
+from madpipe.mad.fit.fit import fit_stack
 from madpipe.mad.records import Fit, Stack
 
 pytestmark = pytest.mark.slurm

@@ -7,9 +7,9 @@ from madpipe.base.config import dropped_nulls, to_yaml, validate
 from madpipe.base.errors import InputError
 from madpipe.config import Config
 from madpipe.base.shipped import shipped_weights
-from madpipe.mad.suite import outline
-from madpipe.mad.variants import BASE, DROPPED, VARIANTS
-from madpipe.rocking.variants import VARIANTS as CURVE_VARIANTS
+from madpipe.mad.scores.suite import outline
+from madpipe.mad.network.variants import BASE, DROPPED, VARIANTS
+from madpipe.rocking.network.variants import VARIANTS as CURVE_VARIANTS
 
 try:
     SETTINGS = validate(Config, dropped_nulls(config))

@@ -16,7 +16,7 @@ rule mad_simulate:
     params:
         config=sample_parameters,
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.mad.sample"),
+        code=fingerprint("madpipe.mad.simulate.sample"),
     script:
         "../scripts/mad_simulate.py"
 
@@ -40,7 +40,7 @@ rule mad_convert:
         runtime=minutes(10, 5),
     params:
         config=sample_parameters,
-        code=fingerprint("madpipe.mad.convert"),
+        code=fingerprint("madpipe.mad.measured.convert"),
     script:
         "../scripts/mad_convert.py"
 
@@ -65,7 +65,7 @@ rule mad_fit:
     params:
         config=parameters(MAD.fit),
         refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
-        code=fingerprint("madpipe.mad.parts"),
+        code=fingerprint("madpipe.mad.fit.parts"),
     script:
         "../scripts/mad_fit.py"
 
@@ -88,7 +88,7 @@ rule mad_refine:
     params:
         config=parameters(MAD.fit),
         refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
-        code=fingerprint("madpipe.mad.parts"),
+        code=fingerprint("madpipe.mad.fit.parts"),
     script:
         "../scripts/mad_refine.py"
 
@@ -114,7 +114,7 @@ rule mad_fit_part:
     params:
         config=parameters(MAD.fit),
         parts=lambda wildcards: SAMPLES[wildcards.sample].parts,
-        code=fingerprint("madpipe.mad.parts"),
+        code=fingerprint("madpipe.mad.fit.parts"),
     script:
         "../scripts/mad_fit_part.py"
 
@@ -141,7 +141,7 @@ rule mad_train:
         config=training_of,
         seed=SETTINGS.seed,
         checkpoint=lambda wildcards: f"{DATA}/{wildcards.network}/train.ckpt",
-        code=fingerprint("madpipe.mad.train"),
+        code=fingerprint("madpipe.mad.network.train"),
     script:
         "../scripts/mad_train.py"
 
@@ -167,7 +167,7 @@ rule mad_infer:
         gpu=1,
     params:
         config=parameters(MAD.infer),
-        code=fingerprint("madpipe.mad.infer"),
+        code=fingerprint("madpipe.mad.network.infer"),
     script:
         "../scripts/mad_infer.py"
 
@@ -195,7 +195,7 @@ rule mad_infer_part:
     params:
         config=parameters(MAD.infer),
         parts=lambda wildcards: SAMPLES[wildcards.sample].parts,
-        code=fingerprint("madpipe.mad.infer"),
+        code=fingerprint("madpipe.mad.network.infer"),
     script:
         "../scripts/mad_infer_part.py"
 
@@ -222,7 +222,7 @@ rule mad_retrieve:
         refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
         partner=lambda wildcards: SAMPLES[wildcards.sample].partner,
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.mad.retrieve"),
+        code=fingerprint("madpipe.mad.realspace.retrieve"),
     script:
         "../scripts/mad_retrieve.py"
 
@@ -253,7 +253,7 @@ rule mad_retrieve_apart:
         config=parameters(MAD.retrieve),
         partner=lambda wildcards: SAMPLES[wildcards.sample].partner,
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.mad.retrieve"),
+        code=fingerprint("madpipe.mad.realspace.retrieve"),
     script:
         "../scripts/mad_retrieve.py"
 
@@ -278,7 +278,7 @@ rule mad_validate:
     params:
         config=parameters(MAD.validate_),
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.mad.validate"),
+        code=fingerprint("madpipe.mad.scores.validate"),
     script:
         "../scripts/mad_validate.py"
 
@@ -302,7 +302,7 @@ rule mad_testsuite:
             for key, value in parameters(MAD.testsuite).items()
             if key != "methods"
         },
-        code=fingerprint("madpipe.mad.suite.cases", "madpipe.mad.sample"),
+        code=fingerprint("madpipe.mad.scores.suite.cases", "madpipe.mad.simulate.sample"),
     script:
         "../scripts/mad_testsuite.py"
 
@@ -351,7 +351,7 @@ rule mad_comparison:
     conda:
         CONDA
     params:
-        code=fingerprint("madpipe.mad.suite.scores"),
+        code=fingerprint("madpipe.mad.scores.suite.scores"),
     script:
         "../scripts/mad_comparison.py"
 
@@ -379,7 +379,7 @@ rule mad_ablate:
         training=lambda wildcards: int(wildcards.training),
         config=parameters(MAD.ablation),
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.mad.ablation", "madpipe.mad.train"),
+        code=fingerprint("madpipe.mad.network.ablation", "madpipe.mad.network.train"),
     script:
         "../scripts/mad_ablate.py"
 
@@ -412,6 +412,6 @@ rule mad_ablation:
     params:
         config=parameters(MAD.ablation),
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.mad.ablation"),
+        code=fingerprint("madpipe.mad.network.ablation"),
     script:
         "../scripts/mad_ablation.py"

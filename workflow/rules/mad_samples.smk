@@ -110,7 +110,7 @@ def of_method(wildcards, section):
 def method_fingerprint(method):
     """Hash what a method of the comparison runs."""
     runs_in = "fit" if method in ("exact", "nanomad") else "infer"
-    return fingerprint("madpipe.mad.suite.scores", f"madpipe.mad.{runs_in}")
+    return fingerprint("madpipe.mad.scores.suite.scores", f"madpipe.mad.{runs_in}")
 
 
 def files(name, samples):

@@ -39,7 +39,7 @@ rule rocking_simulate:
     params:
         config=lambda wildcards: parameters(CURVES[wildcards.sample]),
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.rocking.sample"),
+        code=fingerprint("madpipe.rocking.simulate.sample"),
     script:
         "../scripts/rocking_simulate.py"
 
@@ -63,7 +63,7 @@ rule rocking_convert:
         runtime=minutes(10, values=0),
     params:
         config=lambda wildcards: parameters(CURVES[wildcards.sample]),
-        code=fingerprint("madpipe.rocking.readers"),
+        code=fingerprint("madpipe.rocking.measured"),
     script:
         "../scripts/rocking_convert.py"
 
@@ -89,7 +89,7 @@ rule rocking_fit:
         config=parameters(ROCKING.fit),
         depth=lambda wildcards: getattr(CURVES[wildcards.sample], "depth", None),
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.rocking.fit"),
+        code=fingerprint("madpipe.rocking.fit.fit"),
     script:
         "../scripts/rocking_fit.py"
 
@@ -116,7 +116,7 @@ rule rocking_train:
         config=parameters(ROCKING.train),
         seed=SETTINGS.seed,
         checkpoint=f"{CURVES_FOLDER}/network/train.ckpt",
-        code=fingerprint("madpipe.rocking.train"),
+        code=fingerprint("madpipe.rocking.network.train"),
     script:
         "../scripts/rocking_train.py"
 
@@ -143,7 +143,7 @@ rule rocking_infer:
         config=parameters(ROCKING.infer),
         fit=parameters(ROCKING.fit),
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.rocking.infer"),
+        code=fingerprint("madpipe.rocking.network.infer"),
     script:
         "../scripts/rocking_infer.py"
 
@@ -170,7 +170,7 @@ rule rocking_validate:
         mem_mb=memory(800, values=0),
         runtime=minutes(10, values=0),
     params:
-        code=fingerprint("madpipe.rocking.validate"),
+        code=fingerprint("madpipe.rocking.scores.validate"),
     script:
         "../scripts/rocking_validate.py"
 
@@ -207,7 +207,7 @@ rule rocking_figures:
         runtime=minutes(10, values=0),
     params:
         caption=lambda wildcards, output: Path(output.caption),
-        code=fingerprint("madpipe.rocking.figures"),
+        code=fingerprint("madpipe.rocking.figures.curve"),
     script:
         "../scripts/rocking_figures.py"
 
@@ -232,7 +232,7 @@ rule rocking_evaluate:
         infer=parameters(ROCKING.infer),
         fit=parameters(ROCKING.fit),
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.rocking.evaluate"),
+        code=fingerprint("madpipe.rocking.scores.evaluate"),
     script:
         "../scripts/rocking_evaluate.py"
 
@@ -265,7 +265,7 @@ rule rocking_evaluation_figures:
         runtime=minutes(10, values=0),
     params:
         caption=lambda wildcards, output: Path(output.caption),
-        code=fingerprint("madpipe.rocking.network_figures"),
+        code=fingerprint("madpipe.rocking.figures.network"),
     script:
         "../scripts/rocking_evaluation_figures.py"
 
@@ -295,7 +295,7 @@ rule rocking_ablate:
         infer=parameters(ROCKING.infer),
         fit=parameters(ROCKING.fit),
         seed=SETTINGS.seed,
-        code=fingerprint("madpipe.rocking.ablation", "madpipe.rocking.train"),
+        code=fingerprint("madpipe.rocking.network.ablation", "madpipe.rocking.network.train"),
     script:
         "../scripts/rocking_ablate.py"
 
@@ -331,7 +331,7 @@ rule rocking_ablation:
         runtime=minutes(10, values=0),
     params:
         caption=lambda wildcards, output: Path(output.caption),
-        code=fingerprint("madpipe.rocking.ablation", "madpipe.rocking.network_figures"),
+        code=fingerprint("madpipe.rocking.network.ablation", "madpipe.rocking.figures.network"),
     script:
         "../scripts/rocking_ablation.py"
 

@@ -1,10 +1,10 @@
 """mad_ablate: a variant of the ablation -> trained weights and their scores."""
 
 from madpipe.base import provenance, runtime, store
-from madpipe.mad.ablation import compare_on_particles, variant_config
 from madpipe.mad.config import AblationConfig
-from madpipe.mad.train import train
-from madpipe.mad.weights import save_network
+from madpipe.mad.network.ablation import compare_on_particles, variant_config
+from madpipe.mad.network.train import train
+from madpipe.mad.network.weights import save_network
 
 given = snakemake.params
 config = AblationConfig(**given.config)

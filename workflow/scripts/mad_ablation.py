@@ -4,9 +4,9 @@ import json
 from pathlib import Path
 
 from madpipe.base import provenance, runtime, store
-from madpipe.mad.ablation import committees, compare_on_particles, table
 from madpipe.mad.config import AblationConfig
-from madpipe.mad.weights import load_network
+from madpipe.mad.network.ablation import committees, compare_on_particles, table
+from madpipe.mad.network.weights import load_network
 
 given = snakemake.params
 config = AblationConfig(**given.config)

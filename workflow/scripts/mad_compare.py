@@ -5,10 +5,10 @@ from pathlib import Path
 
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import FitConfig, InferConfig, ValidateConfig
-from madpipe.mad.fit import fit_stack
-from madpipe.mad.infer import infer
-from madpipe.mad.suite.scores import score_suite
-from madpipe.mad.weights import load_network
+from madpipe.mad.fit.fit import fit_stack
+from madpipe.mad.network.infer import infer
+from madpipe.mad.network.weights import load_network
+from madpipe.mad.scores.suite.scores import score_suite
 
 given = snakemake.params
 with runtime.job(snakemake.log[0], given.cores):

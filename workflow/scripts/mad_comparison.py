@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from madpipe.base import provenance, runtime, store
-from madpipe.mad.suite.scores import compare
+from madpipe.mad.scores.suite.scores import compare
 
 with runtime.job(snakemake.log[0]):
     results = {Path(file).stem: json.loads(Path(file).read_text()) for file in snakemake.input}

@@ -2,7 +2,7 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import MeasuredSample
-from madpipe.mad.convert import convert
+from madpipe.mad.measured.convert import convert
 
 with runtime.job(snakemake.log[0]):
     sample = MeasuredSample(**snakemake.params.config)

@@ -2,8 +2,8 @@
 
 from madpipe.base import provenance, runtime
 from madpipe.mad.config import FitConfig
-from madpipe.mad.parts import gather
-from madpipe.mad.volume import fit_file
+from madpipe.mad.fit.parts import gather
+from madpipe.mad.fit.slabs import fit_file
 
 given, config = snakemake.input, FitConfig(**snakemake.params.config)
 with runtime.job(snakemake.log[0], snakemake.threads):

@@ -2,7 +2,7 @@
 
 from madpipe.base import provenance, runtime
 from madpipe.mad.config import FitConfig
-from madpipe.mad.parts import fit_part
+from madpipe.mad.fit.parts import fit_part
 
 given, params = snakemake.input, snakemake.params
 with runtime.job(snakemake.log[0], snakemake.threads):

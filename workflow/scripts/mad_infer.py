@@ -2,9 +2,9 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import InferConfig
-from madpipe.mad.infer import infer
+from madpipe.mad.network.infer import infer
+from madpipe.mad.network.weights import load_network
 from madpipe.mad.records import Passes, Stack
-from madpipe.mad.weights import load_network
 
 given, config = snakemake.input, InferConfig(**snakemake.params.config)
 with runtime.job(snakemake.log[0], config.threads):

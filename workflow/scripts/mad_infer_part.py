@@ -2,9 +2,9 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import InferConfig
-from madpipe.mad.infer import infer_part
+from madpipe.mad.network.infer import infer_part
+from madpipe.mad.network.weights import load_network
 from madpipe.mad.records import Stack
-from madpipe.mad.weights import load_network
 
 given, params = snakemake.input, snakemake.params
 config = InferConfig(**params.config)

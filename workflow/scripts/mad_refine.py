@@ -2,7 +2,7 @@
 
 from madpipe.base import runtime
 from madpipe.mad.config import FitConfig
-from madpipe.mad.parts import refine_file
+from madpipe.mad.fit.parts import refine_file
 
 given = snakemake.params
 with runtime.job(snakemake.log[0], snakemake.threads):

@@ -2,8 +2,8 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import RetrieveConfig
+from madpipe.mad.realspace.retrieve import retrieve
 from madpipe.mad.records import Fit, Stack
-from madpipe.mad.retrieve import retrieve
 
 given = snakemake.params
 config = RetrieveConfig(**given.config)

@@ -2,7 +2,7 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import SimulatedSample
-from madpipe.mad.sample import simulate
+from madpipe.mad.simulate.sample import simulate
 
 with runtime.job(snakemake.log[0]):
     sample = SimulatedSample(**snakemake.params.config)

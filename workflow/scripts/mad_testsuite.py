@@ -4,8 +4,8 @@ from pathlib import Path
 
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import SuiteConfig
-from madpipe.mad.sample import simulate
-from madpipe.mad.suite.cases import cases, suite_generator
+from madpipe.mad.scores.suite.cases import cases, suite_generator
+from madpipe.mad.simulate.sample import simulate
 
 with runtime.job(snakemake.log[0]):
     drawn = cases(SuiteConfig(**snakemake.params.config))

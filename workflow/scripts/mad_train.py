@@ -5,8 +5,8 @@ from pathlib import Path
 
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import TrainConfig
-from madpipe.mad.train import train
-from madpipe.mad.weights import save_network
+from madpipe.mad.network.train import train
+from madpipe.mad.network.weights import save_network
 
 given = snakemake.params
 config = TrainConfig(**given.config)

@@ -5,7 +5,7 @@ from pathlib import Path
 from madpipe.base import provenance, runtime, store
 from madpipe.mad.config import ValidateConfig
 from madpipe.mad.records import Fit, RealSpace, Stack
-from madpipe.mad.validate import rows, score
+from madpipe.mad.scores.validate import rows, score
 
 with runtime.job(snakemake.log[0]):
     given = snakemake.input

@@ -1,10 +1,10 @@
 """rocking_ablate: a variant of the ablation -> trained weights and their scores."""
 
 from madpipe.base import provenance, runtime, store
-from madpipe.rocking.ablation import compare, variant_config
 from madpipe.rocking.config import RockingAblationConfig, RockingFitConfig, RockingInferConfig
-from madpipe.rocking.train import train
-from madpipe.rocking.weights import TrainedCurveNetwork, save_network
+from madpipe.rocking.network.ablation import compare, variant_config
+from madpipe.rocking.network.train import train
+from madpipe.rocking.network.weights import TrainedCurveNetwork, save_network
 
 given = snakemake.params
 config = RockingAblationConfig(**given.config)

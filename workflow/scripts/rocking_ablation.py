@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from madpipe.base import plotting, provenance, runtime, store
-from madpipe.rocking.ablation import table
-from madpipe.rocking.network_figures import ablation
+from madpipe.rocking.figures.network import ablation
+from madpipe.rocking.network.ablation import table
 
 made = snakemake.output
 with runtime.job(snakemake.log[0]):

@@ -2,7 +2,7 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.rocking.config import MeasuredCurve
-from madpipe.rocking.readers import read_curve
+from madpipe.rocking.measured import read_curve
 
 with runtime.job(snakemake.log[0]):
     path, *instrument = snakemake.input

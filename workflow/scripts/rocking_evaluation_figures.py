@@ -4,8 +4,8 @@ import json
 from pathlib import Path
 
 from madpipe.base import plotting, provenance, runtime
-from madpipe.rocking.network_figures import FIGURES
-from madpipe.rocking.weights import load_network
+from madpipe.rocking.figures.network import FIGURES
+from madpipe.rocking.network.weights import load_network
 
 files = snakemake.input
 with runtime.job(snakemake.log[0]):

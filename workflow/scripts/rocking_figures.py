@@ -1,7 +1,7 @@
 """rocking_figures: Curve and LayerProfile -> one figure as PDF and PNG, with its caption."""
 
 from madpipe.base import plotting, provenance, runtime, store
-from madpipe.rocking.figures import FIGURES
+from madpipe.rocking.figures.curve import FIGURES
 from madpipe.rocking.records import Curve, LayerProfile
 
 with runtime.job(snakemake.log[0]):

@@ -2,7 +2,7 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.rocking.config import RockingFitConfig
-from madpipe.rocking.fit import fit_curve
+from madpipe.rocking.fit.fit import fit_curve
 from madpipe.rocking.records import Curve
 
 given = snakemake.params

@@ -2,9 +2,9 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.rocking.config import RockingFitConfig, RockingInferConfig
-from madpipe.rocking.infer import Predictor, infer
+from madpipe.rocking.network.infer import Predictor, infer
+from madpipe.rocking.network.weights import load_network
 from madpipe.rocking.records import Curve
-from madpipe.rocking.weights import load_network
 
 given, files = snakemake.params, snakemake.input
 with runtime.job(snakemake.log[0]):

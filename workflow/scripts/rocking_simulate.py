@@ -2,7 +2,7 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.rocking.config import SimulatedCurve
-from madpipe.rocking.sample import simulate
+from madpipe.rocking.simulate.sample import simulate
 
 with runtime.job(snakemake.log[0]):
     sample, name = SimulatedCurve(**snakemake.params.config), snakemake.wildcards.sample

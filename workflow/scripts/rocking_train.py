@@ -5,8 +5,8 @@ from pathlib import Path
 
 from madpipe.base import provenance, runtime, store
 from madpipe.rocking.config import RockingTrainConfig
-from madpipe.rocking.train import train
-from madpipe.rocking.weights import TrainedCurveNetwork, save_network
+from madpipe.rocking.network.train import train
+from madpipe.rocking.network.weights import TrainedCurveNetwork, save_network
 
 given = snakemake.params
 config = RockingTrainConfig(**given.config)

@@ -2,7 +2,7 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.rocking.records import Curve, LayerProfile
-from madpipe.rocking.validate import score
+from madpipe.rocking.scores.validate import score
 
 with runtime.job(snakemake.log[0]):
     curve, found = store.read(snakemake.input.curve, Curve), store.read(snakemake.input.profile, LayerProfile)

@@ -7,9 +7,9 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from madpipe.mad.columns import added
 from madpipe.mad.forward import design_matrix, dispersion_ratio, in_resonant_gauge, mad_intensity
 from madpipe.mad.records import Fit, Nuisance, Stack
+from madpipe.physics.sums import added
 
 LEAST_NOISE = 1e-3  # of the stated errors: data without noise would weigh without limit
 

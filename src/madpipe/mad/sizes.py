@@ -1,7 +1,7 @@
 """How much each job has to do: points times photon energies, or frames of a training, from the configuration alone."""
 
 from madpipe.mad.config import MadConfig, SimulatedSample
-from madpipe.mad.suite import outline
+from madpipe.mad.scores.suite import outline
 
 
 def points_times_energies(sample: SimulatedSample) -> int:

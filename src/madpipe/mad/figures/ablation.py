@@ -9,7 +9,7 @@ from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 from madpipe.base.plotting import REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
 from madpipe.mad.figures.comparison import shell_in_words, shell_look
 from madpipe.mad.figures.picture import FIT_LOOK, SYMBOLS
-from madpipe.mad.variants import BASE
+from madpipe.mad.network.variants import BASE
 
 Row = Mapping[str, Any]
 _JUDGED = 2.0  # standard errors that tell a ratio from 1
@@ -22,7 +22,8 @@ def ablation(table: Sequence[Row]) -> Picture:
     Parameters
     ----------
     table:
-        Rows of :func:`madpipe.mad.ablation.table`, the best variant first; bars are standard errors over trainings.
+        Rows of :func:`madpipe.mad.network.ablation.table`, the best variant first; bars are standard errors over
+        trainings.
     """
     figure = new_figure(TWO_COLUMNS, 1.2 + 0.19 * len(table))
     overall, shells = figure.subplots(1, 2, sharey=True)

@@ -13,7 +13,7 @@ from matplotlib.lines import Line2D
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
 from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, NO_INFORMATION, SYMBOLS
 from madpipe.mad.figures.quality import shell_centre
-from madpipe.mad.suite.scores import LEVELS, SHELL_EDGES, compare
+from madpipe.mad.scores.suite.scores import LEVELS, SHELL_EDGES, compare
 
 Row = Mapping[str, Any]
 _METHODS = {  # in the order of the key
@@ -46,7 +46,7 @@ def suite_errors(comparisons: Sequence[Row]) -> Picture:
     Parameters
     ----------
     comparisons:
-        Scores of each method, from :func:`madpipe.mad.suite.scores.score_suite`.
+        Scores of each method, from :func:`madpipe.mad.scores.suite.scores.score_suite`.
     """
     results = _by_method(comparisons)
     figure = new_figure(TWO_COLUMNS, 4.2)

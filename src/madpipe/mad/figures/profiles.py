@@ -23,7 +23,7 @@ from madpipe.base.plotting import (
 from madpipe.mad.figures.picture import ANGSTROM_PER_NM, FIT_LOOK, central_slice
 from madpipe.mad.figures.realspace import Body, body_from_object, draw_body
 from madpipe.mad.figures.specimen import draw_real, real_window
-from madpipe.mad.profiles import (
+from madpipe.mad.realspace.depth_profiles import (
     Profile,
     Shell,
     depth_below_surface,

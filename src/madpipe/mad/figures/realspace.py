@@ -28,8 +28,8 @@ from madpipe.base.plotting import (
 )
 from madpipe.mad.figures.picture import ANGSTROM_PER_NM, FIT_LOOK, MODULUS_UNIT, central_slice
 from madpipe.mad.figures.specimen import draw_real, real_window
+from madpipe.mad.realspace.verdicts import on_truth
 from madpipe.mad.records import RealSpace, Stack
-from madpipe.mad.verdicts import on_truth
 
 _VIEW = {"elev": 20.0, "azim": -60.0}  # degree
 _LEVEL = 0.5  # of a support of 0 and 1

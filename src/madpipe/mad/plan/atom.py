@@ -9,7 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.base.errors import InputError
-from madpipe.mad.spectrum import read_spectrum
+from madpipe.mad.measured.spectrum import read_spectrum
 from madpipe.physics.absorption import dispersion_from_spectrum
 from madpipe.physics.atoms import dispersion_correction, edge_energy, form_factor
 

@@ -7,12 +7,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.mad.columns import added
-from madpipe.mad.exact import covariance, expected_photons, fisher_information
-from madpipe.mad.fit import structure_factors
-from madpipe.mad.likelihood import climb, problem_of
+from madpipe.mad.fit.exact import covariance, expected_photons, fisher_information
+from madpipe.mad.fit.fit import structure_factors
+from madpipe.mad.fit.likelihood import climb, problem_of
 from madpipe.mad.measurement import Measurement, without_counts
 from madpipe.mad.plan.atom import Atom
+from madpipe.physics.sums import added
 
 QUANTITIES = ("f_total", "f_resonant", "delta_phi", "f_normal")
 _RATIOS = (0.6, 1.1)  # |F_A|/|F_T|, as in PHYSICS.md, section 5

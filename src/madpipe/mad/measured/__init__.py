@@ -1,0 +1,1 @@
+"""A beamline's files as they are, and how they become one checked stack."""

@@ -1,0 +1,104 @@
+"""From a network's prediction to an answer: the counts of each point correct it, and every quantity gets its error."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from madpipe.mad.fit.belief import DEGREES, Belief, quadratic
+from madpipe.mad.fit.cone import unknowns
+from madpipe.mad.fit.exact import covariance, flat_optimum, information_at
+from madpipe.mad.fit.likelihood import Problem, climb, predicted_information, problem_of, slope_at
+from madpipe.mad.measurement import Measurement
+from madpipe.mad.network.calibration import share_of_counts
+from madpipe.mad.network.posterior import moments
+from madpipe.physics.sums import added, times
+
+_STEPS = 40  # of the climb at most
+_TOLERANCE = 1e-4  # of a standard error
+_PRIOR_BREADTH = 10.0  # of the fit's weak prior on |F_A|, which tells its two optima apart where photons are few
+_TILE, _TILE_ON_DEVICE = 1 << 16, 1 << 20  # points at once: what fits a cache, what keeps a device busy
+Columns = dict[str, Float[Tensor, "point"]]
+
+
+def answer(measurement: Measurement, prediction: Belief, *, refine: bool) -> tuple[Columns, Columns]:
+    """Structure factors with errors, chi-square and degrees of freedom, from a prediction and the counts.
+
+    Parameters
+    ----------
+    measurement:
+        The counts, with the weights and the background of the classical fit.
+    prediction:
+        Of x, p, q = |F_T|, |F_A/f0| cos, |F_A/f0| sin of Delta_phi at unit exposure [sqrt(photon)].
+    refine:
+        Climb to the most likely unknowns under counts and prediction; else take the prediction as it is.
+
+    Returns
+    -------
+    :
+        The answer, and the share of the information on each quantity that the counts gave.
+    """
+    size = _TILE if measurement.f0.device.type == "cpu" else _TILE_ON_DEVICE
+    tiles = [slice(start, start + size) for start in range(0, len(measurement.f0), size)]
+    parts = [_tile(measurement.part(tile), prediction.part(tile), refine) for tile in tiles]
+    first, second = ([part[which] for part in parts] for which in (0, 1))
+    return _joined(first), _joined(second)
+
+
+def _joined(parts: Sequence[dict[str, Tensor]]) -> Columns:
+    """Put the points of several parts side by side."""
+    return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
+
+
+def _tile(measurement: Measurement, prediction: Belief, refine: bool) -> tuple[Columns, Columns]:
+    """Answer some points."""
+    problem = replace(problem_of(measurement, _PRIOR_BREADTH), prediction=prediction)
+    theta = climb(problem, _start(problem), _STEPS, _TOLERANCE)[0] if refine else prediction.mean
+    turn = torch.where(theta[0] < 0, -1.0, 1.0).to(theta)
+    theta = turn * theta
+    # the prediction turns with them, or it would seem far off
+    problem = replace(problem, prediction=prediction._replace(mean=turn * prediction.mean))
+    slope = slope_at(problem, theta)
+    reduction = measurement.reduction()
+    known = information(problem, theta, slope.weight, refine)
+    columns = moments(theta * reduction, covariance(known))
+    before = columns
+    if refine:
+        alone = information(problem, prediction.mean, slope.weight, refine=False)
+        before = moments(prediction.mean * reduction, covariance(alone))
+    shares = share_of_counts(columns, before)
+    chi2 = added(slope.pull * (problem.net - slope.photons))
+    dof = (measurement.channels() - 3).clamp(min=0)
+    return {**columns, "chi2": chi2, "dof": dof, "certified": torch.zeros_like(dof, dtype=torch.bool)}, shares
+
+
+def information(
+    problem: Problem, theta: Float[Tensor, "3 point"], weight: Float[Tensor, "channel point"], refine: bool
+) -> Float[Tensor, "6 point"]:
+    """Information on x, a, b of the prediction and, where they were used, of the counts."""
+    f0 = problem.measurement.f0
+    inverse = torch.stack([torch.ones_like(f0), 1 / f0, 1 / f0, 1 / f0**2, 1 / f0**2, 1 / f0**2])
+    if not refine:
+        return problem.prediction.precision * (1 + 3 / DEGREES) * inverse
+    counts = information_at(problem, theta, times(problem.products, weight))
+    return counts + predicted_information(problem, theta) * inverse
+
+
+def _start(problem: Problem) -> Float[Tensor, "3 point"]:
+    """The prediction's mean, or the counts' own optimum where that is the more likely one under both."""
+    predicted, counted = problem.prediction.mean, flat_optimum(problem)
+    better = _cost(problem, counted) < _cost(problem, predicted)
+    return torch.where(better, problem.prediction.nearer(counted), predicted)
+
+
+def _cost(problem: Problem, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "point"]:
+    """Half the chi-square with weights at the point's brightness, less the logarithm of the prediction's density."""
+    measurement = problem.measurement
+    flat = measurement.with_background(measurement.brightness() * measurement.exposure[:, None])
+    weight = measurement.measured(1 / measurement.variance_at(flat))
+    misfit = problem.net - times(problem.design, unknowns(theta))
+    prediction = problem.prediction
+    distance = quadratic(prediction.precision, prediction.nearer(theta) - prediction.mean)
+    return 0.5 * added(weight * misfit * misfit) + 0.5 * (DEGREES + 3) * torch.log1p(distance / DEGREES)

@@ -1,0 +1,116 @@
+"""The network's answer to a stack: whole frames in one pass, volumes along three axes, errors calibrated."""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from madpipe.base.errors import InputError
+from madpipe.base.runtime import device
+from madpipe.mad.config import InferConfig
+from madpipe.mad.measurement import Measurement, measurement_from_stack
+from madpipe.mad.network.answer import answer
+from madpipe.mad.network.calibration import Setting, apply, circumstances, unpacked
+from madpipe.mad.network.predict import Pass, contrast_of, gathered, passes, predict
+from madpipe.mad.network.weights import TrainedNetwork
+from madpipe.mad.records import Fit, Passes, Stack, axis_fields
+
+
+def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig, parts: Sequence[Passes] = ()) -> Fit:
+    """Let a trained network answer for every point of a stack.
+
+    Parameters
+    ----------
+    stack:
+        A frame or a volume.
+    trained:
+        The network, from :func:`madpipe.mad.network.weights.load_network`.
+    config:
+        Whether the counts of each point correct its prediction; points per pass.
+    parts:
+        All parts of the network's passes, from :func:`infer_part`, where other jobs ran them; the answer is the same.
+
+    Returns
+    -------
+    :
+        Structure factors in sqrt(photons at unit exposure), in the layout of the classical fit: means and standard
+        deviations under the prediction of the network and, where refined, the Poisson likelihood of the counts. Errors
+        are calibrated on particles that the network was not trained on, and hold for particles like those. Nothing is
+        certified. Points that lack an energy are predicted from their surroundings, and corrected by what they have.
+
+    Raises
+    ------
+    InputError
+        A kind of data, a sampling or, for the reference design, energies that the network was not trained for;
+        parts that are not all of one prediction.
+    """
+    trained.check_fits(stack)
+    place = device()
+    measurement = _rising(measurement_from_stack(stack, place), stack)
+    network = trained.network().to(place)
+    if parts:
+        prediction, photons = gathered(_restored(parts, stack.shape), measurement, stack.shape)
+    else:
+        prediction, photons = predict(network, measurement, stack.shape, config.points)
+    columns, shares = answer(measurement, prediction, refine=config.refine)
+    setting = Setting(photons, contrast_of(network, measurement), len(measurement.exposure), len(stack.shape) == 3)
+    layers = unpacked({name: layer.to(place) for name, layer in trained.calibration.items()}, refine=config.refine)
+    columns = apply(columns, circumstances(columns, shares, setting), layers)
+    arrays = {name: column.reshape(stack.shape).cpu().numpy() for name, column in columns.items()}
+    method = "network, refined" if config.refine else "network"
+    return Fit(**arrays, n_iterations=0, method=method, **axis_fields(stack))
+
+
+def infer_part(stack: Stack, trained: TrainedNetwork, config: InferConfig, part: int, parts: int) -> Passes:
+    """Run one of several parts of the network's passes, nearly all the work of :func:`infer`.
+
+    Parameters
+    ----------
+    stack, trained, config:
+        As in :func:`infer`.
+    part, parts:
+        Which part, counted from 0, of how many; where there are fewer passes, some parts have none.
+
+    Raises
+    ------
+    InputError
+        As :func:`infer`.
+    """
+    trained.check_fits(stack)
+    place = device()
+    measurement = _rising(measurement_from_stack(stack, place), stack)
+    network = trained.network().to(place)
+    found = list(passes(network, measurement, stack.shape, config.points, part, parts))
+    places = [(one.axis, one.slices.start, one.slices.stop, one.rows.start, one.rows.stop) for one in found]
+    answers = [one.answer.flatten(1).cpu().numpy() for one in found]
+    return Passes(
+        np.array(places, dtype=np.int64).reshape(-1, 5), np.concatenate([np.zeros((10, 0), np.float32), *answers], 1)
+    )
+
+
+def _restored(parts: Sequence[Passes], shape: tuple[int, ...]) -> Iterator[Pass]:
+    """Passes of all parts in the order in which one job runs them."""
+    found = []
+    for part in parts:
+        start = 0
+        for axis, first, last, top, bottom in part.place.tolist():
+            size = (last - first, bottom - top, shape[1 if axis == 2 else -1])
+            stop = start + math.prod(size)
+            answer = torch.as_tensor(part.answer[:, start:stop], device=device()).reshape(10, *size)
+            found.append(Pass(axis, slice(first, last), slice(top, bottom), answer))
+            start = stop
+    points = sum(one.answer[0].numel() for one in found)
+    needed = math.prod(shape) * (3 if len(shape) == 3 else 1)
+    if points != needed:
+        raise InputError(f"parts of a prediction need {needed} values; {points} came; make all of them again.")
+    yield from sorted(found, key=lambda one: (one.axis, one.slices.start, one.rows.start))
+
+
+def _rising(measurement: Measurement, stack: Stack) -> Measurement:
+    """Channels with energies rising, as the reference design learnt them."""
+    order = torch.as_tensor(np.argsort(stack.energy), device=measurement.f0.device)
+    names = ("intensity", "background", "good", "exposure", "f_prime", "f_double_prime", "energy_of_channel")
+    kept = {name: getattr(measurement, name) for name in names if getattr(measurement, name) is not None}
+    return replace(measurement, **{name: values[order] for name, values in kept.items()})

@@ -1,0 +1,144 @@
+"""A trained network with what it was trained for: one file, refused where it does not fit the data."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from madpipe.base.errors import InputError
+from madpipe.base.runtime import log
+from madpipe.base.weights import load_weights, save_weights
+from madpipe.mad.config import TrainConfig
+from madpipe.mad.measured.oversampling import oversampling_of
+from madpipe.mad.network.design import Network, build
+from madpipe.mad.records import Stack
+
+_LAYOUT = 2
+_STATE = "network."
+_ROUNDING_EV = 1.05  # shift of the reference design's energies, and rounding
+_SAMPLING_MARGIN = 1.25  # of the oversampling, whose estimate is as rough
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A network as it is kept."""
+
+    config: TrainConfig
+    state: dict[str, Tensor]
+    calibration: dict[str, Tensor]  # see :mod:`madpipe.mad.network.calibration`
+    fingerprint: str  # of the code that trained it
+    about: dict[str, Any]  # plain: scores it was validated with
+
+    @classmethod
+    def of(cls, network: Network, config: TrainConfig, code: str) -> "TrainedNetwork":
+        """Take a network's weights, its errors not calibrated yet."""
+        state = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
+        return cls(config, state, {}, code, {})
+
+    def network(self) -> Network:
+        """Build the network, ready to answer."""
+        network = build(self.config, torch.Generator())
+        network.load_state_dict(self.state)
+        return network.eval()
+
+    def check_fits(self, stack: Stack) -> None:
+        """Refuse a stack that the network was not made for.
+
+        Raises
+        ------
+        InputError
+            A list of reflections, a dimension or a sampling that it was not trained on; for the reference design also
+            another element or other energies.
+        """
+        if stack.reflection is not None or len(stack.shape) not in (2, 3):
+            raise InputError(
+                f"the network needs frames or volumes; {stack.title!r} is a list of reflections; use `madpipe fit`"
+            )
+        if len(stack.shape) == 3 and not (self.config.volumes and self.config.network == "frames"):
+            raise InputError(
+                "these weights were trained on frames only; the stack is a volume; train with mad.train.volumes > 0, "
+                "take the shipped weights, or use `madpipe fit`"
+            )
+        if self.config.network == "unet_patches":
+            self._check_energies(stack)
+        self._check_sampling(stack)
+        if stack.data_errors is not None:
+            log.warning("the network takes intensities as photon counts; the stack states other errors: trust the fit")
+
+    def _check_sampling(self, stack: Stack) -> None:
+        """Refuse speckles finer or coarser than any seen in training, where the counts tell."""
+        found = oversampling_of(stack)
+        if found is None:
+            return
+        low, high = self.config.prior.oversampling
+        if not low / _SAMPLING_MARGIN <= found <= high * _SAMPLING_MARGIN:
+            raise InputError(
+                f"these weights need an oversampling of {low:g} to {high:g}; the stack's speckles are sampled "
+                f"{found:.1f} times as finely as their size requires; bin or crop the data, train with "
+                "mad.train.prior.oversampling, or use `madpipe fit`"
+            )
+
+    def _check_energies(self, stack: Stack) -> None:
+        """Refuse what the reference design has no channels for."""
+        element, edge, _ = self.config.prior.edges[0]
+        if (stack.element, stack.edge) != (element, edge):
+            raise InputError(
+                f"these weights are for the {element} {edge} edge; the stack is at the {stack.element} {stack.edge} "
+                "edge; train on it (mad.train.prior.edges), take `network: frames`, or use `madpipe fit`"
+            )
+        trained, came = np.sort(self.config.energies_ev), np.sort(stack.energy)
+        if len(trained) != len(came) or np.abs(came - trained).max() > _ROUNDING_EV:
+            raise InputError(
+                f"these weights need the energies {_in_words(trained)}; the stack has {_in_words(came)}; train on "
+                "these (mad.train.energies_ev), take `network: frames`, or use `madpipe fit`"
+            )
+
+    def with_about(self, **facts: Any) -> "TrainedNetwork":
+        """Add facts about the network."""
+        return replace(self, about={**self.about, **facts})
+
+
+def save_network(path: str | Path, trained: TrainedNetwork, *, process: Mapping[str, str] | None = None) -> None:
+    """Write a trained network and who made it, whole or not at all, the same bytes for the same network."""
+    tensors = {_STATE + name: tensor for name, tensor in trained.state.items()} | trained.calibration
+    about = {
+        "layout": _LAYOUT,
+        "config": trained.config.model_dump(mode="json"),
+        "fingerprint": trained.fingerprint,
+        "about": trained.about,
+    }
+    save_weights(path, tensors, about, process)
+
+
+def load_network(path: str | Path) -> TrainedNetwork:
+    """Read a trained network.
+
+    Raises
+    ------
+    InputError
+        No such file, not weights of madpipe, of a design unknown here, or tensors that it does not have.
+    """
+    tensors, about = load_weights(path, _LAYOUT)
+    try:
+        trained = TrainedNetwork(
+            TrainConfig(**about["config"]),
+            {name.removeprefix(_STATE): one for name, one in tensors.items() if name.startswith(_STATE)},
+            {name: one for name, one in tensors.items() if not name.startswith(_STATE)},
+            about["fingerprint"],
+            about["about"],
+        )
+        trained.network()
+    except (RuntimeError, KeyError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: needs the tensors of its own design; got: {reason}; train again") from error
+    return trained
+
+
+def _in_words(energies: np.ndarray) -> str:
+    """Energies as text."""
+    return ", ".join(f"{energy:g}" for energy in energies) + " eV"

@@ -1,0 +1,158 @@
+r"""Joint retrieval: the densities of both kinds of atoms from the counts of all energies at once.
+
+.. math:: \max_{n_A, n_N} \sum_{q, E} \ln P\left(I_E(q) \mid \tau_E |F_T + \rho_E F_A|^2 + b_E\right)
+
+Two complex numbers in every voxel of a small domain stand against all energies times all points of the frame, so that
+it works at counts where no point of the frame tells anything by itself. Start in model.py (the likelihood),
+then search.py (how it is climbed) and start.py (how the right hill is found).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Complex, Float
+from torch import Tensor
+
+from madpipe.base.runtime import log
+from madpipe.mad.config import JointConfig
+from madpipe.mad.fit.refine.search import Sums
+from madpipe.mad.realspace.joint.domain import box_of, core_of, cut, pasted
+from madpipe.mad.realspace.joint.errors import composition_errors, draws, marginal_sums, r_over_noise
+from madpipe.mad.realspace.joint.model import Experiment
+from madpipe.mad.realspace.joint.nuisances import Nuisances
+from madpipe.mad.realspace.joint.priors import Prior, composition_prior
+from madpipe.mad.realspace.joint.search import Found, Place, search
+from madpipe.mad.realspace.joint.start import Guess, both_hands
+from madpipe.mad.realspace.separation import composition_from_atoms
+from madpipe.physics.phasing import dilate
+
+_HAND_STEPS = 12  # of each hand, before they are compared
+_CLEAR = 100.0  # difference of the logarithms of their likelihoods; a lesser one is looked at more closely
+_CLOSE_LOOK = (40, 0.01)  # steps and tolerance
+_UPDATE_STEPS = 6  # between updates of the domain
+_UPDATES = 8
+_SETTLED = 0.004  # share of the domain that changed, below which it stays
+
+
+@dataclass(frozen=True)
+class Joint:
+    """Both kinds of atoms on the centred grid."""
+
+    atoms: Complex[Tensor, "2 *grid"]  # resonant, other [sqrt(photon) / electron]
+    support: Bool[Tensor, "*grid"]  # voxels more than half full
+    composition: Float[Tensor, "*grid"]  # resonant atoms' share; 0 outside the support
+    composition_errors: Float[Tensor, "*grid"]
+    hand: float  # ln of the likelihood of this hand over its twin's
+    r_over_noise: float  # R over the R of noise alone
+    last_step: float  # of the search [standard error]
+    nuisances: Nuisances | None  # as refined
+    sums: Sums | None  # what the counts say of them
+
+
+def retrieve_jointly(
+    experiment: Experiment,
+    guess: Guess,
+    config: JointConfig,
+    generator: torch.Generator,
+    nuisances: Nuisances | None = None,
+) -> Joint:
+    """Search the most likely densities, and what noise makes of them.
+
+    Parameters
+    ----------
+    experiment, guess:
+        Counts; where to start, hand unknown.
+    config:
+        Beliefs, steps, draws.
+    generator:
+        Draws the noise that errors are made of.
+    nuisances:
+        Refined with the densities.
+    """
+    seen = experiment if nuisances is None else nuisances.applied(experiment, nuisances.theta)
+    found, guess, hand = _handed(seen, guess, config)
+    for _ in range(_UPDATES):
+        domain = dilate(core_of(guess.atoms, guess.domain), 1)
+        changed = float((domain ^ guess.domain).sum() / domain.sum())
+        guess = Guess(guess.atoms, domain, guess.loss)
+        if changed < _SETTLED:
+            break
+        found, guess = _searched(experiment, guess, config, _UPDATE_STEPS, nuisances)
+        nuisances = None if nuisances is None else nuisances.at(found.theta)
+        log.info("joint: half the deviance %.7g, domain of %d voxels", found.loss, int(guess.domain.sum()))
+    support = core_of(guess.atoms, guess.domain)
+    found, guess = _searched(experiment, guess, config, config.steps, nuisances, support)
+    nuisances = None if nuisances is None else nuisances.at(found.theta)
+    return _with_errors(experiment, guess, config, generator, nuisances, found, hand)
+
+
+def _handed(experiment: Experiment, guess: Guess, config: JointConfig) -> tuple[Found, Guess, float]:
+    """The likelier of a guess and its twin, and ln of how much likelier; to the last digit only where it is close."""
+    pair = both_hands(guess)
+    for steps, tolerance in ((_HAND_STEPS, config.tolerance), (_HAND_STEPS, config.tolerance), _CLOSE_LOOK):
+        closely = config.model_copy(update={"tolerance": tolerance})
+        tried = [_searched(experiment, one, closely, steps) for one in pair]
+        (found, guess), (worse, _) = sorted(tried, key=lambda each: each[0].loss)
+        hand, pair = worse.loss - found.loss, tuple(one for _, one in tried)
+        if hand > _CLEAR and found.converged and worse.converged:
+            break
+    log.info("joint: this hand is exp(%.4g) times as likely as its twin", hand)
+    return found, guess, hand
+
+
+def _searched(
+    experiment: Experiment,
+    guess: Guess,
+    config: JointConfig,
+    most: int,
+    nuisances: Nuisances | None = None,
+    inside: Bool[Tensor, "*grid"] | None = None,
+) -> tuple[Found, Guess]:
+    """Search on the box of a guess's domain; beliefs about the composition hold inside."""
+    box, shape = box_of(guess.domain), guess.domain.shape
+    found = search(
+        experiment,
+        cut(guess.atoms, box),
+        cut(guess.domain, box),
+        most=most,
+        tolerance=config.tolerance,
+        prior=None if inside is None else _beliefs(config, cut(inside, box)),
+        nuisances=nuisances,
+    )
+    return found, Guess(pasted(found.atoms, box, shape), guess.domain, found.loss)
+
+
+def _beliefs(config: JointConfig, inside: Bool[Tensor, "*box"]) -> Prior | None:
+    """The priors asked for; None for none."""
+    widths = (config.smoothness, config.common_phase, config.bounds)
+    return composition_prior(inside, *widths) if any(widths) else None
+
+
+def _with_errors(
+    experiment: Experiment,
+    guess: Guess,
+    config: JointConfig,
+    generator: torch.Generator,
+    nuisances: Nuisances | None,
+    found: Found,
+    hand: float,
+) -> Joint:
+    """Composition with its errors, R, and what is known of the nuisances."""
+    box, shape = box_of(guess.domain), guess.domain.shape
+    support = core_of(guess.atoms, guess.domain)
+    inside, atoms = cut(support, box), cut(guess.atoms, box)
+    theta = None if nuisances is None else nuisances.theta
+    place = Place(experiment, cut(guess.domain, box), experiment.whitening(), _beliefs(config, inside), nuisances)
+    changes = list(draws(place, atoms, theta, config.draws, generator))
+    state = place.at(atoms, theta)
+    return Joint(
+        atoms=guess.atoms,
+        support=support,
+        composition=composition_from_atoms(*guess.atoms) * support,
+        composition_errors=pasted(composition_errors(place, atoms, inside, changes), box, shape),
+        hand=hand,
+        r_over_noise=r_over_noise(state.experiment, state.pair, generator),
+        last_step=found.last_step,
+        nuisances=nuisances,
+        sums=None if nuisances is None else marginal_sums(place, atoms, theta),
+    )

@@ -1,0 +1,1 @@
+"""How good an answer is: against its data, its truth, and on the test suite."""

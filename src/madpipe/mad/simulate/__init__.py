@@ -1,0 +1,1 @@
+"""A particle and the measurement of its Bragg peak, with the truth that made it."""

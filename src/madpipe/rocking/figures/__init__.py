@@ -1,0 +1,1 @@
+"""Figures of one curve, and of the network."""

@@ -1,0 +1,1 @@
+"""The network: its design, curves to train it with, training, and its answer to a curve."""

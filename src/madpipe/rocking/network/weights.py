@@ -1,0 +1,88 @@
+"""A trained network with the scan that it was trained for: one file, refused where it does not fit the curve."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from torch import Tensor
+
+from madpipe.base.errors import InputError
+from madpipe.base.training import History
+from madpipe.base.weights import load_weights, save_weights
+from madpipe.rocking.config import RockingTrainConfig
+from madpipe.rocking.network.design import CurveNetwork
+
+_LAYOUT = "rocking 1"
+_KEPT = torch.float16  # weights are kept so: half the file, and no error moves by a hundredth of itself
+
+
+@dataclass(frozen=True)
+class TrainedCurveNetwork:
+    """A network as it is kept."""
+
+    config: RockingTrainConfig
+    state: dict[str, Tensor]
+    about: Mapping[str, Any]  # plain: fingerprint of the code, history of the training
+
+    @classmethod
+    def of(
+        cls, network: CurveNetwork, config: RockingTrainConfig, code: str, history: History
+    ) -> "TrainedCurveNetwork":
+        """Take a network's weights, and how the training went."""
+        state = {name: tensor.detach().cpu().to(_KEPT) for name, tensor in network.state_dict().items()}
+        kept = ("validation_step", "validation_loss", "validation_terms", "best_step")
+        about = {"fingerprint": code, "history": {name: getattr(history, name) for name in kept}}
+        return cls(config, state, about)
+
+    def network(self) -> CurveNetwork:
+        """Build the network, ready to answer."""
+        network = CurveNetwork(self.config, torch.Generator())
+        network.load_state_dict({name: tensor.float() for name, tensor in self.state.items()})
+        return network.eval()
+
+
+def take_weights(network: CurveNetwork, trained: TrainedCurveNetwork) -> None:
+    """Let a network begin with the weights of a trained one.
+
+    Raises
+    ------
+    InputError
+        They are of another design.
+    """
+    given = trained.config
+    try:
+        network.load_state_dict(trained.network().state_dict())
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(
+            f"rocking.train.begin: shipped needs the design of madpipe's own weights (width {given.width}, blocks "
+            f"{given.blocks}, pooling {given.pooling}, multi_task 0, {given.scan.points} points); got: {reason}; set "
+            "these, or begin: fresh"
+        ) from error
+
+
+def save_network(path: str | Path, trained: TrainedCurveNetwork, *, process: Mapping[str, str] | None = None) -> None:
+    """Write a trained network and who made it, whole or not at all, the same bytes for the same network."""
+    about = {"layout": _LAYOUT, "config": trained.config.model_dump(mode="json"), "about": dict(trained.about)}
+    save_weights(path, trained.state, about, process)
+
+
+def load_network(path: str | Path) -> TrainedCurveNetwork:
+    """Read a trained network.
+
+    Raises
+    ------
+    InputError
+        No such file, not weights of this study, or tensors that its design does not have.
+    """
+    tensors, about = load_weights(path, _LAYOUT)
+    try:
+        trained = TrainedCurveNetwork(RockingTrainConfig(**about["config"]), tensors, about["about"])
+        trained.network()
+    except (RuntimeError, KeyError, ValidationError) as error:
+        reason = " ".join(str(error).split())[:160]
+        raise InputError(f"{path}: needs the tensors of its own design; got: {reason}; train again") from error
+    return trained

@@ -1,0 +1,1 @@
+"""An implanted layer, its scan and its measured curve."""

@@ -1,0 +1,329 @@
+"""Joint retrieval: derivatives against differences and autograd, priors, errors, and particles from cold starts."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from madpipe.base.errors import InputError
+from madpipe.mad.config import NuisanceConfig, RetrieveConfig, SimulatedSample, ValidateConfig
+from madpipe.mad.forward import mad_intensity
+from madpipe.mad.realspace.joint.domain import box_of, core_of, cut, pasted
+from madpipe.mad.realspace.joint.errors import composition_errors, draws, marginal_sums
+from madpipe.mad.realspace.joint.model import Experiment, experiment_of, linearise, minus_log_likelihood, summed
+from madpipe.mad.realspace.joint.nuisances import Vector, nuisances_of
+from madpipe.mad.realspace.joint.priors import composition_prior, even_density, together
+from madpipe.mad.realspace.joint.search import Place, search
+from madpipe.mad.realspace.joint.start import Guess, both_hands, resonant_share
+from madpipe.mad.realspace.retrieve import retrieve
+from madpipe.mad.realspace.separation import composition_from_atoms, scattering_factors
+from madpipe.mad.scores.validate import score
+from madpipe.mad.simulate.sample import simulate
+from madpipe.physics.alignment import twin
+from madpipe.physics.fourier import cornered, diffract, diffract_box, onto_box
+
+SMALL = SimulatedSample(dimensions=2, grid=48, photons=1e7, strain_phase_rms=0.5, nonresonant_dispersion="mean", seed=3)
+
+
+def case(sample=SMALL):
+    stack = simulate(sample, torch.Generator().manual_seed(sample.seed + 1))
+    factors = scattering_factors(stack)
+    root = math.sqrt(stack.truth.photons_per_electron2)
+    atoms = np.stack(
+        [stack.truth.rho_resonant * root / factors.resonant, stack.truth.rho_normal * root / factors.normal]
+    )
+    return stack, experiment_of(stack, factors), torch.as_tensor(atoms).to(torch.complex64)
+
+
+@pytest.fixture(scope="module")
+def measured():
+    return case()
+
+
+def boxed(atoms):
+    domain = atoms.sum(0).abs() > 0
+    box = box_of(domain)
+    return cut(atoms, box), cut(domain, box), box
+
+
+def double(experiment):
+    """The same in float64, for derivatives by differences."""
+
+    def wide(value):
+        if not isinstance(value, torch.Tensor):
+            return value
+        return value.to(torch.complex128) if value.is_complex() else value.double()
+
+    return Experiment(**{name: wide(value) for name, value in vars(experiment).items()})
+
+
+def test_box_transform_is_the_grid_s_but_for_a_ramp(rng):
+    box = torch.randn(5, 7, 6, generator=rng, dtype=torch.complex128)
+    whole = pasted(box, (slice(0, 5), slice(0, 7), slice(0, 6)), (12, 10, 16))
+    torch.testing.assert_close(diffract_box(box, (12, 10, 16)), torch.fft.ifftn(whole, norm="forward"))
+    centred = diffract(whole.roll((6, 5, 8), (0, 1, 2)), 3)  # r = 0 from index 0 to index n // 2
+    torch.testing.assert_close(cornered(centred, 3), diffract_box(box, (12, 10, 16)))
+
+
+def test_onto_box_is_the_adjoint(rng):
+    box = torch.randn(4, 5, generator=rng, dtype=torch.complex128)
+    factor = torch.randn(9, 8, generator=rng, dtype=torch.complex128)
+    left = (factor.conj() * diffract_box(box, (9, 8))).sum()
+    torch.testing.assert_close((onto_box(factor, (4, 5)).conj() * box).sum(), left)
+
+
+def test_expected_photons_are_the_simulation_s(measured):
+    stack, experiment, atoms = measured
+    inside, _, _ = boxed(atoms)
+    total, reduced = experiment.transformed(inside)
+    expected = cornered(torch.as_tensor(stack.truth.expected), 2)
+    for energy in range(len(expected)):
+        found = mad_intensity(total, reduced, experiment.ratio(energy)) * experiment.exposure[energy]
+        # float32 amplitudes, each to 1e-6 of the strongest
+        assert float((found - expected[energy]).abs().max()) < 1e-4 * float(expected[energy].max())
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_gradient_is_autograd_s(measured, background):
+    stack, _, atoms = measured
+    if background:
+        stack = replace(stack, background=np.full(stack.data.shape, 0.3), data=stack.data + 1)
+    experiment = double(experiment_of(stack, scattering_factors(stack)))
+    inside, _, _ = boxed(atoms.to(torch.complex128))
+    pair = experiment.transformed(inside * 1.1).detach()
+    parts = torch.view_as_real(pair).clone().requires_grad_()
+    loss = 0
+    for energy in range(len(experiment.counts)):
+        total, reduced = torch.view_as_complex(parts)
+        ratio = torch.complex(experiment.f_prime[energy], experiment.f_double_prime[energy])
+        mu = experiment.exposure[energy] * mad_intensity(total, reduced, ratio)
+        mu = mu + (0 if experiment.background is None else experiment.background[energy])
+        bright = mu > 1e-3  # below the floor of the expectation the derivative is cut off
+        loss = loss + (bright * (mu - experiment.counts[energy] * mu.clamp(min=1e-3).log())).sum()
+    loss.backward()
+    found, _ = linearise(experiment, pair)
+    plain = -torch.view_as_complex(parts.grad)
+    ratio = torch.complex(experiment.f_prime, experiment.f_double_prime)[:, None, None].to(pair)
+    photons = mad_intensity(pair[0], pair[1], ratio).amin(0)
+    lit = photons > 2e-3
+    scale = plain.abs().max()
+    assert float(((found - plain) * lit).abs().max()) < 1e-6 * float(scale)
+
+
+def test_expected_curvature_is_that_of_the_mean_likelihood(measured):
+    """Counts at their expectation: the curvature along any change is the second difference of the likelihood."""
+    _, experiment, atoms = measured
+    inside, domain, _ = boxed(atoms.to(torch.complex128))
+    experiment = double(experiment)
+    pair = experiment.transformed(inside)
+    ratio = torch.complex(experiment.f_prime, experiment.f_double_prime)[:, None, None].to(pair)
+    experiment = replace(experiment, counts=mad_intensity(pair[0], pair[1], ratio))
+    generator = torch.Generator().manual_seed(2)
+    change = torch.randn(inside.shape, generator=generator, dtype=torch.complex128) * domain
+    step = experiment.transformed(change)
+    for expected in (True, False):  # the observed one is the expected one here
+        _, curvature = linearise(experiment, pair, expected_information=expected)
+        bend = float((step.conj() * curvature.times(step)).real.sum())
+        width = 1e-3 * float(inside.abs().max() / change.abs().max())
+        losses = [minus_log_likelihood(experiment, pair + k * width * step) for k in (-1, 1)]
+        assert sum(losses) / width**2 == pytest.approx(bend, rel=1e-3)
+
+
+@pytest.mark.parametrize("kind", ["even", "composition"])
+def test_priors_have_their_own_derivatives(rng, kind):
+    shape = (6, 7)
+    atoms = torch.randn(2, *shape, generator=rng, dtype=torch.complex128) + torch.tensor([3.0, 1.0])[:, None, None]
+    inside = torch.rand(shape, generator=rng) > 0.2
+    prior = even_density(inside, 3.0, 0.3) if kind == "even" else composition_prior(inside, 0.2, 0.1, 0.05)
+    term = prior(atoms)
+    change = torch.randn(2, *shape, generator=rng, dtype=torch.complex128)
+    ahead, behind = (prior(atoms + k * 1e-5 * change).value for k in (1, -1))
+    slope = float((term.downhill.conj() * change).real.sum())
+    assert (ahead - behind) / 2e-5 == pytest.approx(-slope, rel=1e-3)
+    bend = float((change.conj() * term.curvature(change)).real.sum())
+    assert bend > 0
+    drawn = torch.stack([term.noise(rng) for _ in range(4000)])
+    spread = float((drawn.conj() * change).real.sum((1, 2, 3)).var())
+    assert spread == pytest.approx(bend, rel=4 * math.sqrt(2 / 4000))  # four standard errors of a variance
+
+
+def test_priors_add_up(rng):
+    inside = torch.ones(4, 5, dtype=torch.bool)
+    atoms = torch.randn(2, 4, 5, generator=rng, dtype=torch.complex128) + 2
+    one, two = even_density(inside, 2.0, 0.5), composition_prior(inside, 0.3, 0.0, 0.0)
+    both = together([one, two])(atoms)
+    assert both.value == pytest.approx(one(atoms).value + two(atoms).value)
+    assert together([]) is None
+
+
+def test_search_ends_at_the_limit_from_the_truth(measured):
+    _, experiment, atoms = measured
+    inside, domain, _ = boxed(atoms)
+    found = search(experiment, inside, domain, most=40, tolerance=0.01)
+    assert found.converged
+    place = Place(experiment, domain, experiment.whitening(), None, None)
+    system = place.system(place.at(found.atoms, None))
+    start = place.system(place.at(inside, None))
+    assert system.right.dot(system.right) < 1e-3 * start.right.dot(start.right)
+    assert found.loss < minus_log_likelihood(experiment, experiment.transformed(inside))
+
+
+def test_whitened_unknowns_have_unit_information(measured):
+    _, experiment, atoms = measured
+    inside, domain, _ = boxed(atoms)
+    place = Place(experiment, domain, experiment.whitening(), None, None)
+    system = place.system(place.at(inside, None), expected_information=True)
+    generator = torch.Generator().manual_seed(1)
+    none = torch.zeros(0, dtype=torch.float64)
+    change = Vector(torch.randn(2, *domain.shape, generator=generator, dtype=torch.complex64) * domain, none)
+    # by Parseval the mean over random changes is 1, but for the slope of f0 and the real part's share
+    assert change.dot(system.apply(change)) / change.dot(change) == pytest.approx(1, abs=0.15)
+
+
+def test_even_composition_is_found_from_the_energies():
+    stack, experiment, _ = case(SMALL.model_copy(update={"composition": "uniform", "core_fraction": 0.6}))
+    assert resonant_share(experiment) == pytest.approx(0.6, abs=0.03)
+    one = summed(experiment)
+    assert one.counts.shape == (1, *stack.shape)
+    assert float(one.counts.sum()) == pytest.approx(float(stack.data.sum()))
+
+
+def test_the_true_hand_is_likelier(measured):
+    _, experiment, atoms = measured
+    domain = atoms.sum(0).abs() > 0
+    losses = []
+    for guess in both_hands(Guess(atoms, domain, 0.0)):
+        inside, kept, _ = boxed(guess.atoms)
+        losses.append(search(experiment, inside, kept, most=20, tolerance=0.02).loss)
+    assert losses[0] < losses[1] - 100
+
+
+def test_errors_cover():
+    """Composition errors of searches that start at the truth: shares within 1 and 1.96 errors, pooled over noise."""
+    inside = []
+    for seed in range(3):
+        _, experiment, _ = case(SMALL)
+        stack = simulate(SMALL, torch.Generator().manual_seed(SMALL.seed + 1))
+        counts = torch.poisson(torch.as_tensor(stack.truth.expected), torch.Generator().manual_seed(seed))
+        stack = replace(stack, data=counts.numpy())
+        factors = scattering_factors(stack)
+        experiment = experiment_of(stack, factors)
+        atoms = case(SMALL)[2]
+        box_atoms, domain, box = boxed(atoms)
+        found = search(experiment, box_atoms, domain, most=30, tolerance=0.02)
+        place = Place(experiment, domain, experiment.whitening(), None, None)
+        core = cut(torch.as_tensor(stack.truth.support > 0), box)
+        changes = list(draws(place, found.atoms, None, 16, torch.Generator().manual_seed(seed + 10)))
+        errors = composition_errors(place, found.atoms, core, changes)
+        off = composition_from_atoms(*found.atoms) - torch.as_tensor(stack.truth.composition[box])
+        inside.append((off / errors).abs()[core])
+    deviations = torch.cat(inside)
+    # neighbouring voxels share little: about 500 independent ones, four standard errors are 0.08 and 0.04
+    assert float((deviations < 1).double().mean()) == pytest.approx(0.683, abs=0.08)
+    assert float((deviations < 1.96).double().mean()) == pytest.approx(0.95, abs=0.05)
+
+
+def test_nuisances_slope_is_the_likelihood_s():
+    sample = SMALL.model_copy(update={"scale_jitter": 0.01, "background": 0.2})
+    stack, experiment, atoms = case(sample)
+    experiment = double(experiment)
+    nuisances = nuisances_of(stack, ("scale", "dispersion", "offset", "background"), NuisanceConfig())
+    inside, domain, _ = boxed(atoms.to(torch.complex128))
+    theta = nuisances.theta
+    pair = experiment.transformed(inside)
+    whitening = experiment.whitening().to(torch.complex128)
+    place = Place(experiment, domain, whitening, None, nuisances)
+    found = place.right(place.at(inside, theta)).nuisances
+    free = nuisances.free
+    for place_of, entry in enumerate(free.tolist()):
+        step = 1e-4
+        losses = []
+        for sign in (1, -1):
+            moved = theta.clone()
+            moved[entry] += sign * step
+            losses.append(minus_log_likelihood(nuisances.applied(experiment, moved), pair) + nuisances.value(moved))
+        slope = (losses[1] - losses[0]) / (2 * step)
+        # the offset's derivative of the table is a difference over half an electronvolt
+        tolerance = 0.2 if entry == len(theta) - 1 else 1e-3
+        assert float(found[place_of]) == pytest.approx(slope, rel=tolerance, abs=1e-3 * float(found.abs().max()))
+
+
+def test_refined_scales_are_found():
+    sample = SMALL.model_copy(update={"scale_jitter": 0.02, "photons": 1e8})
+    stack, experiment, atoms = case(sample)
+    nuisances = nuisances_of(stack, ("scale",), NuisanceConfig())
+    inside, domain, _ = boxed(atoms)
+    found = search(experiment, inside, domain, most=40, tolerance=0.01, nuisances=nuisances)
+    true = np.log(json.loads(stack.truth.drawn)["scale"])
+    got = found.theta[: len(true)].numpy()
+    off = (got - got.mean()) - (true - true.mean())
+    place = Place(experiment, domain, experiment.whitening(), None, nuisances)
+    sums = marginal_sums(place, found.atoms, found.theta)
+    record = nuisances.at(found.theta).record(stack, sums)
+    assert np.abs(off).max() < 4 * record.scale_errors.max()
+    assert record.scale_errors.max() < 0.01
+
+
+@pytest.mark.parametrize("photons", [1e8, 1e7])
+def test_cold_start_reaches_the_limit(photons):
+    """Support and hand unknown: composition as good as from the truth, within its errors, and all verdicts pass."""
+    stack, experiment, atoms = case(SMALL.model_copy(update={"photons": photons, "grid": 64}))
+    found = retrieve(None, stack, RetrieveConfig(), torch.Generator().manual_seed(1))
+    checks = json.loads(found.verdicts)
+    assert all(check["passed"] for check in checks.values()), checks
+    assert checks["support_overlap"]["value"] > 0.93
+    scores = score(stack, {}, {"joint": found}, ValidateConfig(), torch.Generator())
+    ours = scores["retrieved"]["joint"]["rms_error"]
+    inside, domain, box = boxed(atoms)
+    best = search(experiment, inside, domain, most=40, tolerance=0.02)
+    core = stack.truth.support[box] > 0
+    off = (composition_from_atoms(*best.atoms).numpy() - stack.truth.composition[box])[core]
+    assert ours < 1.25 * float(np.sqrt(np.mean(off**2)))
+
+
+def test_a_pure_particle_has_no_other_atoms():
+    stack, _, _ = case(SMALL.model_copy(update={"composition": "pure_resonant"}))
+    found = retrieve(None, stack, RetrieveConfig(), torch.Generator().manual_seed(1))
+    checks = json.loads(found.verdicts)
+    assert checks["control"]["passed"], checks["control"]
+
+
+def test_other_routes_need_a_fit(measured):
+    with pytest.raises(InputError, match="linked route needs a fit"):
+        retrieve(None, measured[0], RetrieveConfig(), torch.Generator(), "linked")
+
+
+def test_core_of_takes_voxels_more_than_half_full():
+    atoms = torch.zeros(2, 9, 9, dtype=torch.complex64)
+    atoms[0, 2:7, 2:7] = 0.8
+    atoms[1, 2:7, 2:7] = 0.2
+    atoms[:, 2, :] *= 0.4
+    core = core_of(atoms, atoms.sum(0).abs() > 0)
+    assert int(core.sum()) == 20
+    assert not core[2].any()
+
+
+def test_both_hands_are_twins(measured):
+    _, _, atoms = measured
+    one, other = both_hands(Guess(atoms, atoms.sum(0).abs() > 0, 0.0))
+    torch.testing.assert_close(other.atoms, twin(one.atoms, 2))
+
+
+def test_a_partner_that_is_no_element_is_refused(measured):
+    with pytest.raises(InputError, match=r"partner: .*'Xx'"):
+        retrieve(None, measured[0], RetrieveConfig(), torch.Generator(), partner="Xx")
+
+
+def test_what_scales_all_resonant_atoms_is_in_their_errors():
+    """Scales and energies that are off: refined inside, and their common doubt in the composition's error."""
+    sample = SMALL.model_copy(update={"scale_jitter": 0.01, "energy_offset_ev": 1.0, "photons": 1e8})
+    stack = case(sample)[0]
+    found = retrieve(None, stack, RetrieveConfig(), torch.Generator().manual_seed(1), refine=("scale", "offset"))
+    assert found.nuisance.energy_offset == pytest.approx(1.0, abs=4 * found.nuisance.energy_offset_errors)
+    assert found.nuisance.f_resonant_relative_error > 0
+    retrieved = score(stack, {}, {"joint": found}, ValidateConfig(), torch.Generator())["retrieved"]["joint"]
+    assert abs(retrieved["bias"]) < 4 * found.nuisance.f_resonant_relative_error * retrieved["mean"]
+    assert retrieved["coverage_95"] > 0.8

@@ -1,0 +1,305 @@
+"""Real-space imaging of simulated stacks: truth back in, hand, errors, verdicts, bad input."""
+
+import json
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from madpipe.base.errors import InputError
+from madpipe.base.verdict import verdict
+from madpipe.mad.config import FitConfig, RetrieveConfig, SimulatedSample
+from madpipe.mad.fit.fit import fit_stack
+from madpipe.mad.realspace.imaging import fitted_signal, mean_signal
+from madpipe.mad.realspace.retrieve import displacement_from_phase, retrieve
+from madpipe.mad.realspace.separation import composition_from_atoms, linked_separation, scattering_factors
+from madpipe.mad.realspace.verdicts import check_object, compare_routes
+from madpipe.mad.simulate.sample import simulate
+from madpipe.physics.alignment import twin
+from madpipe.physics.fourier import image
+
+SMALL = SimulatedSample(dimensions=2, grid=64, photons=1e8, strain_phase_rms=0.5, seed=3)
+
+
+def simulated(sample):
+    stack = simulate(sample, torch.Generator().manual_seed(sample.seed + 1))
+    return stack, fit_stack(stack, FitConfig())
+
+
+@pytest.fixture(scope="module")
+def measured():
+    torch.set_default_dtype(torch.float64)
+    return simulated(SMALL)
+
+
+@pytest.fixture(scope="module")
+def linked(measured):
+    stack, fit = measured
+    return retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(4), route="linked")
+
+
+@pytest.fixture(scope="module")
+def separate(measured):
+    stack, fit = measured
+    return retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(4), route="separate")
+
+
+@pytest.fixture(scope="module")
+def noise_free():
+    torch.set_default_dtype(torch.float64)
+    return simulated(SMALL.model_copy(update={"noise": False, "nonresonant_dispersion": "mean"}))
+
+
+def ideal_factor(stack, from_mean):
+    """True phased signal: F_T, or the root of the mean intensity with the phase of G."""
+    total, resonant = (torch.as_tensor(a) for a in (stack.truth.f_total, stack.truth.f_resonant))
+    if not from_mean:
+        return total
+    ratio = torch.as_tensor((stack.f_prime + 1j * stack.f_double_prime).mean() / stack.f0)
+    return mean_signal(stack).modulus * (total + ratio * resonant).sgn()
+
+
+@pytest.mark.parametrize("from_mean", [False, True])
+def test_true_phases_give_the_true_densities_and_composition(noise_free, from_mean):
+    stack, fit = noise_free
+    truth = stack.truth
+    inside = torch.as_tensor(truth.support > 0)
+    factor = ideal_factor(stack, from_mean)
+    found = linked_separation(fit, stack, factor, torch.zeros(stack.shape), inside, from_mean, None)
+    scale = math.sqrt(truth.photons_per_electron2)
+    # noise-free, but the fit's errors stay those of its photons, so weak points still take the mean composition
+    expected = torch.as_tensor(truth.rho_resonant) * scale
+    off = (found.resonant - expected)[inside].abs().square().mean().sqrt()
+    assert off < 0.02 * expected[inside].abs().square().mean().sqrt()
+    x = found.composition().numpy()[truth.support > 0]
+    assert np.sqrt(np.mean((x - truth.composition[truth.support > 0]) ** 2)) < 0.01
+    assert abs(np.mean(x - truth.composition[truth.support > 0])) < 0.005
+
+
+@pytest.mark.parametrize("seed", [3, 4, 5])
+def test_the_true_hand_is_the_more_consistent_one(seed):
+    stack, fit = simulated(SMALL.model_copy(update={"seed": seed}))
+    inside = torch.as_tensor(stack.truth.support > 0)
+    factor = ideal_factor(stack, False)
+    error = torch.zeros(stack.shape)
+    true = linked_separation(fit, stack, factor, error, inside, False, None)
+    turned = twin(inside, 2)
+    wrong = linked_separation(fit, stack, factor.conj().resolve_conj(), error, turned, False, None)
+    assert wrong.inconsistency(turned) > true.inconsistency(inside)
+
+
+def test_scattering_factors_are_the_simulation_s(measured):
+    stack, _ = measured
+    known = scattering_factors(stack)
+    assert known.partner == "Fe"
+    assert known.resonant == pytest.approx(stack.truth.f0_resonant, rel=1e-9)
+    assert known.normal == pytest.approx(stack.truth.f_normal_atom, rel=1e-9)
+    unknown = scattering_factors(replace(stack, truth=None))
+    assert unknown.partner == stack.element
+    assert unknown.normal == pytest.approx(unknown.resonant)
+
+
+def test_corrections_take_the_form_factors_variation_out(measured):
+    stack, _ = measured
+    factors = scattering_factors(stack)
+    flat = torch.as_tensor(stack.f0) * factors.correction("resonant")
+    torch.testing.assert_close(flat, torch.full_like(flat, factors.resonant))
+    assert stack.f0.std() > 1e-3 * stack.f0.mean()  # there is a variation to take out
+    # F_N of the truth is number density's transform times the partner's factor: what is left is a bare transform
+    bare = image(torch.as_tensor(stack.truth.f_normal) * factors.correction("normal"), 2)
+    scale = math.sqrt(stack.truth.photons_per_electron2)
+    torch.testing.assert_close(bare, torch.as_tensor(stack.truth.rho_normal) * scale, rtol=1e-9, atol=1e-9)
+
+
+def test_composition_of_complex_densities_is_exact():
+    phase = torch.exp(1j * torch.linspace(0, 9, 7))
+    x = torch.linspace(0, 1, 7)
+    torch.testing.assert_close(composition_from_atoms(3 * x * phase, 3 * (1 - x) * phase), x)
+
+
+def test_linked_route_finds_the_particle(linked, measured):
+    checks = json.loads(linked.verdicts)
+    stack, _ = measured
+    assert all(check["passed"] for check in checks.values()), checks
+    assert checks["correlation"]["value"] > 0.97
+    # step of the q axis x voxels: field of view = oversampling x particle size
+    assert linked.voxel_size == pytest.approx(SMALL.oversampling * SMALL.particle_size_angstrom / SMALL.grid)
+    assert linked.rho_resonant.shape == stack.shape
+
+
+def test_displacement_is_the_truth_s(linked, measured):
+    truth, bragg = measured[0].truth, np.linalg.norm(measured[0].q_bragg)
+    # whole-voxel registration by the supports' overlap is enough for a smooth field
+    shifts = [(i, j) for i in range(-3, 4) for j in range(-3, 4)]
+    best = max(shifts, key=lambda s: (np.roll(linked.support, s, (0, 1)) * truth.support).sum())
+    both = (np.roll(linked.support, best, (0, 1)) > 0) & (truth.support > 0)
+    off = (np.roll(linked.displacement, best, (0, 1)) - truth.displacement)[both] * bragg
+    spread = (truth.displacement[both] * bragg).std()
+    assert (off - off.mean()).std() < 0.35 * spread  # up to half a voxel of misregistration is left in it
+
+
+TOO_SMALL = pytest.mark.xfail(
+    reason="the lost part is underestimated where few points are determined: 0.46 of the true error, six particles"
+)
+
+
+@pytest.mark.parametrize("photons", [1e8, 1e7, pytest.param(1e6, marks=TOO_SMALL)])
+def test_composition_errors_are_those_of_the_separation(photons):
+    # what is claimed: errors of F_A and of the mean intensity, and what Wiener's weights lose; phases are true.
+    # The lost part is modelled as isotropic in q, which a particle is not: a factor of 2 either way is allowed.
+    stack, fit = simulated(SMALL.model_copy(update={"photons": photons}))
+    inside = stack.truth.support > 0
+    signal = mean_signal(stack)
+    found = linked_separation(fit, stack, ideal_factor(stack, True), signal.error, torch.as_tensor(inside), True, None)
+    off = (found.composition().numpy() - stack.truth.composition)[inside]
+    support = torch.as_tensor(inside)
+    claimed = found.composition_errors(16, torch.Generator().manual_seed(1), support).numpy()[inside]
+    assert 0.5 < np.sqrt(np.mean(claimed**2) / np.mean(off**2)) < 2
+
+
+def test_atoms_out_of_phase_raise_the_composition_errors():
+    """Both kinds share one displacement: turning one image by 0.3 rad must show in the stated errors."""
+    stack, fit = simulated(SMALL)
+    support = torch.as_tensor(stack.truth.support > 0)
+    signal = mean_signal(stack)
+    found = linked_separation(fit, stack, ideal_factor(stack, True), signal.error, support, True, None)
+    turned = replace(found, normal=found.normal * np.exp(0.3j))
+    plain, raised = (one.composition_errors(8, torch.Generator().manual_seed(1), support) for one in (found, turned))
+    # x (1 - x) sin(0.3) is 0.055 in the core, where x = 0.75, and nothing in the shell
+    assert raised[support].square().mean().sqrt() > 0.02
+    assert raised[support].square().mean() > 2 * plain[support].square().mean()
+
+
+def test_routes_agree(linked, separate):
+    assert compare_routes(linked, separate)["passed"]
+    assert compare_routes(linked, linked)["value"] == pytest.approx(1, abs=1e-9)
+    assert separate.route == "separate"
+
+
+def test_same_generator_same_object(linked, measured):
+    stack, fit = measured
+    again = retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(4), route="linked")
+    np.testing.assert_array_equal(again.rho_resonant, linked.rho_resonant)
+    np.testing.assert_array_equal(again.composition_errors, linked.composition_errors)
+
+
+def test_three_dimensions():
+    sample = SimulatedSample(grid=24, shape="smooth", misfit=0.001, strain_phase_rms=0.5, seed=5)
+    stack, fit = simulated(sample)
+    config = RetrieveConfig(seeds=4, keep=2, iterations=80, cycles=5)
+    checks = json.loads(retrieve(fit, stack, config, torch.Generator().manual_seed(1), route="linked").verdicts)
+    # eight voxels across: half of them touch the surface, so overlap and volume are coarse here
+    assert checks["correlation"]["value"] > 0.95
+    assert checks["core_composition"]["value"] < 0.08
+
+
+@pytest.mark.parametrize(("kind", "expected"), [("pure_resonant", 1.0), ("no_resonant", 0.0)])
+def test_controls(kind, expected):
+    stack, fit = simulated(SMALL.model_copy(update={"composition": kind}))
+    found = retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(1), route="linked")
+    assert np.mean(found.composition[found.support > 0]) == pytest.approx(expected, abs=0.03)
+    checks = json.loads(found.verdicts)
+    assert not checks["hand"]["passed"]  # one kind of atom: no Delta_phi to tell the twins apart
+    assert checks["correlation"]["passed"]  # found up to the hand
+
+
+def test_masked_points_float(measured):
+    stack, fit = measured
+    mask = np.zeros(stack.shape, dtype=np.uint32)
+    mask[30:34, 40] = 1
+    masked = replace(stack, mask=mask)
+    assert not mean_signal(masked).known[30:34, 40].any()
+    assert mean_signal(masked).known.sum() == mask.size - 4
+    error = np.where(mask, np.inf, 0.4 * fit.f_total)
+    assert fitted_signal(fit.f_total, error, mask == 0, 0.5).known.sum() == mask.size - 4
+    assert not fitted_signal(fit.f_total, 0.6 * fit.f_total, mask == 0, 0.5).known.any()
+
+
+def test_mean_signal_is_the_root_of_the_mean_rate(measured):
+    stack, _ = measured
+    monitor = np.linspace(0.5, 1.5, len(stack.energy))  # mean 1
+    column = monitor[:, None, None]
+    other = replace(stack, data=stack.data * column + 2.0, background=np.full(stack.data.shape, 2.0), monitor=monitor)
+    torch.testing.assert_close(mean_signal(other).modulus, mean_signal(stack).modulus)
+    torch.testing.assert_close(mean_signal(stack).modulus.square(), torch.as_tensor(stack.data.astype(float).mean(0)))
+
+
+def test_error_of_the_mean_signal_is_half_a_photon_s_root_down_to_no_counts(measured):
+    energies = len(measured[0].energy)
+    data = measured[0].data.copy()
+    data[:, :5] = 0
+    data[0, 0] = 1
+    signal = mean_signal(replace(measured[0], data=data))
+    torch.testing.assert_close(signal.error, torch.full_like(signal.error, 0.5 / math.sqrt(energies)))
+
+
+def test_phase_is_unwrapped_into_displacement():
+    x = np.mgrid[:20, :20][1]
+    support = (x > 3) & (x < 16)
+    phase = 1.1 * (x - 9.5)
+    found = displacement_from_phase(np.exp(1j * phase), support, 3.0)
+    np.testing.assert_allclose(found[support], phase[support] / 3.0, atol=1e-12)
+    assert not found[~support].any()
+
+
+def test_a_vortex_fails_the_continuity_check(linked, measured):
+    n = linked.support.shape[0]
+    y, x = np.mgrid[:n, :n] - n // 2 + 0.5
+    turned = np.exp(1j * np.arctan2(y, x))
+    bad = replace(
+        linked, rho_resonant=np.abs(linked.rho_resonant) * turned, rho_normal=np.abs(linked.rho_normal) * turned
+    )
+    assert check_object(bad, measured[0])["vortices"]["passed"] is False
+
+
+def test_a_wrong_composition_fails_its_checks(linked, measured):
+    bad = replace(linked, composition=linked.composition + 0.1)
+    checks = check_object(bad, measured[0])
+    assert not checks["core_composition"]["passed"]
+    assert not checks["profile"]["passed"]
+
+
+def test_a_wrong_support_fails_its_checks(linked, measured):
+    support = linked.support.copy()
+    support[: support.shape[0] // 2] = 0
+    checks = check_object(replace(linked, support=support), measured[0])
+    assert not checks["support_overlap"]["passed"]
+    assert not checks["volume"]["passed"]
+
+
+def test_without_truth_only_truthless_checks_remain(linked, measured):
+    checks = check_object(linked_without_checks(linked), replace(measured[0], truth=None))
+    assert set(checks) == {"vortices"}
+
+
+def linked_without_checks(found):
+    return replace(found, verdicts="{}")
+
+
+def test_verdicts_are_inclusive_and_nan_never_passes():
+    assert verdict(1.0, 1.0, True, "")["passed"]
+    assert verdict(1.0, 1.0, False, "")["passed"]
+    assert not verdict(math.nan, 1.0, True, "")["passed"]
+
+
+def test_a_list_of_reflections_is_refused(measured):
+    stack, fit = measured
+    flat = stack.data.reshape(len(stack.energy), -1)
+    listed = replace(stack, data=flat, reflection=np.arange(flat.shape[1]), f0=np.ravel(stack.f0), truth=None)
+    with pytest.raises(InputError, match="list of reflections"):
+        retrieve(fit, listed, RetrieveConfig(), torch.Generator(), route="linked")
+
+
+def test_irregular_axes_are_refused(measured):
+    stack, fit = measured
+    with pytest.raises(InputError, match="regular q axes"):
+        retrieve(fit, replace(stack, qx=stack.qx**3), RetrieveConfig(), torch.Generator(), route="linked")
+
+
+def test_a_signal_below_the_noise_is_refused(measured):
+    stack, fit = measured
+    nothing = replace(fit, f_total=np.zeros(stack.shape))
+    with pytest.raises(InputError, match="autocorrelation above its noise"):
+        retrieve(nothing, stack, RetrieveConfig(signal="total"), torch.Generator(), route="linked")
