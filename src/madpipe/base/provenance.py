@@ -16,9 +16,12 @@ from typing import Any, Protocol, runtime_checkable
 _ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package
 _PACKAGE = "madpipe"
 _LIBRARIES = (
+    "gemmi",
     "h5py",
     "matplotlib",
+    "numba",
     "numpy",
+    "pandas",
     "scikit-image",
     "scipy",
     "snakemake",
