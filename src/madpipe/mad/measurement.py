@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from madpipe.mad.forward import design_matrix, dispersion_ratio, in_resonant_gauge, mad_intensity
+from madpipe.mad.forward import anomalous_factor, design_matrix, dispersion_ratio, in_resonant_gauge, mad_intensity
 from madpipe.mad.records import Fit, Nuisance, Stack
 from madpipe.physics.sums import added
 
@@ -35,8 +35,7 @@ class Measurement:
 
     def design(self) -> Float[Tensor, "channel 4"]:
         """Rows of the linear form in (|F_T|^2, |F_A/f0|^2, ...), exposure included: the same for every point."""
-        ratio = dispersion_ratio(self.f_prime, self.f_double_prime, torch.ones_like(self.f_prime))
-        return design_matrix(ratio) * self.exposure[:, None]
+        return design_matrix(anomalous_factor(self.f_prime, self.f_double_prime)) * self.exposure[:, None]
 
     def channels(self) -> Float[Tensor, "point"]:
         """How many channels of each point were measured."""

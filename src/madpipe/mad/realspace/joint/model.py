@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from madpipe.mad.forward import dispersion_ratio, mad_amplitude
+from madpipe.mad.forward import anomalous_factor, mad_amplitude
 from madpipe.mad.measurement import measurement_from_stack
 from madpipe.mad.realspace.separation import Factors
 from madpipe.mad.records import Stack
@@ -47,8 +47,7 @@ class Experiment:
 
     def ratio(self, energy: int) -> Complex[Tensor, ""]:
         """What a is multiplied by at one energy [electron]."""
-        one = torch.ones_like(self.f_prime[energy])
-        return dispersion_ratio(self.f_prime[energy], self.f_double_prime[energy], one).to(torch.complex64)
+        return anomalous_factor(self.f_prime[energy], self.f_double_prime[energy]).to(torch.complex64)
 
     def transformed(self, atoms: Complex[Tensor, "kind *box"]) -> _Pair:
         """F_T and a of densities of both kinds of atoms [sqrt(photon)], [sqrt(photon) / electron].
