@@ -20,7 +20,7 @@ from madpipe.mad.fit.refine.search import Sums, free_covariance
 from madpipe.mad.fit.refine.unknowns import Unknowns, unknowns_of
 from madpipe.mad.forward import intensity_slopes
 from madpipe.mad.measurement import Measurement, measurement_from_stack
-from madpipe.mad.realspace.joint.model import Experiment, expected_photons, measured, variance_of
+from madpipe.mad.realspace.joint.model import Experiment, expected_photons, measured
 from madpipe.mad.records import Nuisance, Stack
 
 
@@ -201,7 +201,7 @@ def _by_free(nuisances: Nuisances, theta: Float[Tensor, "nuisance"]) -> Float[Te
 def _weighed(experiment: Experiment, pair: Tensor, energy: int) -> tuple[Tensor, Tensor, Tensor]:
     """Amplitude, expected photons, and the inverse of their variance where the energy was measured."""
     amplitude, expected = expected_photons(experiment, pair, energy)
-    return amplitude, expected, measured(experiment, energy, 1 / variance_of(experiment, expected))
+    return amplitude, expected, measured(experiment, energy, 1 / experiment.noise.variance(expected))
 
 
 def _derivatives(experiment: Experiment, pair: Tensor, amplitude: Tensor, energy: int) -> Float[Tensor, "kind *q"]:
