@@ -19,9 +19,12 @@ from madpipe.base import remembered
 _ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package
 _PACKAGE = "madpipe"
 _LIBRARIES = (
+    "gemmi",
     "h5py",
     "matplotlib",
+    "numba",
     "numpy",
+    "pandas",
     "scikit-image",
     "scipy",
     "snakemake",
