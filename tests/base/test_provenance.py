@@ -49,7 +49,7 @@ def test_a_docstring_of_module_class_or_function_changes_nothing(package):
     before = provenance.fingerprint(FIT)
     edit(package / "mad/forward.py", '"""The MAD equation.', '"""The one MAD equation.')
     edit(package / "mad/records/stack.py", '"""Intensities of one Bragg peak', '"""The intensities of one Bragg peak')
-    edit(package / "base/store.py", '"""Read a record from a file,', '"""Read one record from one file,')
+    edit(package / "base/store/reading.py", '"""Read a record from a file,', '"""Read one record from one file,')
     assert provenance.fingerprint(FIT) == before
 
 

@@ -26,7 +26,7 @@ _LIBRARIES = (
     "xraydb",
     "xraylib",
 )
-_PLACES = ("caption", "checkpoint")  # parameters that say where a job writes, not what
+_PLACES = ("checkpoint",)  # parameters that say where a job writes, not what
 
 
 @runtime_checkable
@@ -222,7 +222,13 @@ def process(
 
 
 def process_of(job: Job, inputs: Iterable[str | Path] | None = None) -> dict[str, str]:
-    """Describe a workflow's job: rule and wildcards, what it was told, code, and its inputs or those named."""
-    about = {"rule": job.rule, "wildcards": dict(job.wildcards.items())}
+    """Describe a workflow's job: rule and wildcards, what it was told, code, and its inputs or those named.
+
+    The parameter ``config_keys``, where a rule has it, names the key of the configuration that each of its other
+    parameters was taken from; it is kept beside them, so that whoever compares knows what with.
+    """
+    told = dict(job.params.items())
+    keys = told.pop("config_keys", {})
+    about = {"rule": job.rule, "wildcards": dict(job.wildcards.items()), "config_keys": dict(keys)}
     given = list(job.input) if inputs is None else inputs
-    return process(dict(job.params.items()), output=job.output[0], inputs=given, **about)
+    return process(told, output=job.output[0], inputs=given, **about)

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from madpipe.base.config import Model
+from madpipe.base.config import InputFile, Model
 from madpipe.rocking.prior import NAMES
 
 
@@ -53,7 +53,7 @@ class SimulatedCurve(Scan):
 class MeasuredCurve(CurveSample):
     """A curve from a text file of two columns."""
 
-    path: str = Field(description="text of 2 theta [degree] and intensity")
+    path: InputFile = Field(description="text of 2 theta [degree] and intensity")
     counts_per_unit: float | None = Field(
         None, gt=0, description="photons for one unit of the file, else found [photon]"
     )
@@ -65,7 +65,7 @@ class MeasuredCurve(CurveSample):
         ge=0,
         description="the same within five half widths of the substrate's peak, where dead time and resolution tell [1]",
     )
-    instrument: str | None = Field(
+    instrument: InputFile | None = Field(
         None,
         description="text of 2 theta [degree] and intensity: the resolution as measured, not by half_width, lorentzian",
     )

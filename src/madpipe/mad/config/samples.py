@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, model_validator
 
-from madpipe.base.config import Model
+from madpipe.base.config import InputFile, Model
 
 Step = Literal["fit", "infer", "retrieve"]
 Shape = Literal["facetted", "smooth"]
@@ -56,13 +56,15 @@ class SimulatedSample(Model):
         0.0, ge=0, description="rms relative error of the scale of each energy, which the monitor does not see [1]"
     )
     energy_offset_ev: float = Field(0.0, description="true less nominal photon energy [eV]")
-    spectrum: str | None = Field(
+    spectrum: InputFile | None = Field(
         None, description="absorption spectrum whose f', f'' the data are made with; the stack's stay Chantler's"
     )
     seed: int = Field(0, description="which particle and noise of this kind")
     refine: tuple[Refinable, ...] = Field((), description="nuisances fitted beside the structure factors")
     steps: tuple[Step, ...] = Field(("fit", "infer", "retrieve"), description="steps to run")
-    parts: int = Field(1, ge=1, le=9999, description="jobs that the fit and the network's prediction are split over")
+    parts: int = Field(  # it changes no number, hence no rule and no result is told of it
+        1, ge=1, le=9999, exclude=True, description="jobs that the fit and the network's prediction are split over"
+    )
 
     @model_validator(mode="after")
     def _energies_are_distinct(self) -> "SimulatedSample":
@@ -74,7 +76,7 @@ class SimulatedSample(Model):
 class MeasuredSample(Model):
     """Data from a beamline: files, element, edge, where f' and f'' come from, and the steps to run."""
 
-    path: tuple[str, ...] = Field(description="one file with every energy, or one file per energy")
+    path: tuple[InputFile, ...] = Field(description="one file with every energy, or one file per energy")
     element: str | None = Field(None, description="resonant element, where the files do not name it")
     edge: str | None = Field(None, description="its absorption edge; the files' where they name it, else K")
     partner: str | None = Field(
@@ -89,12 +91,14 @@ class MeasuredSample(Model):
     q_bragg: tuple[float, ...] | None = Field(
         None, description="Bragg vector along the data's axes, where the files lack it [1/angstrom]"
     )
-    spectrum: str | None = Field(None, description="absorption spectrum (XDI or columns) instead of Chantler's table")
+    spectrum: InputFile | None = Field(None, description="absorption spectrum (XDI or columns) instead of Chantler's table")
     f_prime: tuple[float, ...] | None = Field(None, description="f' per energy instead of a table [electron]")
     f_double_prime: tuple[float, ...] | None = Field(None, description="f'' per energy instead of a table [electron]")
     refine: tuple[Refinable, ...] = Field((), description="nuisances fitted beside the structure factors")
     steps: tuple[Step, ...] = Field(("fit",), description="steps to run")
-    parts: int = Field(1, ge=1, le=9999, description="jobs that the fit and the network's prediction are split over")
+    parts: int = Field(  # it changes no number, hence no rule and no result is told of it
+        1, ge=1, le=9999, exclude=True, description="jobs that the fit and the network's prediction are split over"
+    )
     optional: bool = Field(False, description="leave the sample out, saying so, where its files are absent")
 
 

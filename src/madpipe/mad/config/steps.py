@@ -63,7 +63,9 @@ class SuiteConfig(Model):
     """The fixed test suite and what is compared on it."""
 
     sets: tuple[SuiteSet, ...] = Field(("reference",), description="sets of cases")
-    methods: tuple[Method, ...] = Field(("exact", "network", "network_refined"), description="what is compared")
+    methods: tuple[Method, ...] = Field(  # each is a job of its own; the suite's simulation is not told of it
+        ("exact", "network", "network_refined"), exclude=True, description="what is compared"
+    )
     particles: int = Field(1, ge=1, description="particles of each composition and budget")
     grid: int = Field(96, ge=16, description="points along each axis of a frame")
     volume_grid: int = Field(48, ge=16, description="points along each axis of a volume")
