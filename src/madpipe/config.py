@@ -1,4 +1,4 @@
-"""The whole configuration: what every study shares, and one section per study; and the files that config/ holds of it."""
+"""The whole configuration: what every study shares, and a section per study; and the files that config/ has of it."""
 
 from collections.abc import Mapping
 from typing import Any, Literal
@@ -33,7 +33,7 @@ _HEADS = {
 
 
 def written() -> dict[str, str]:
-    """Give the files of config/ that are made from the studies, by name: the default run, and overlays of every study."""
+    """Give the files of config/ that are made from the studies, by name: the default run, and overlays."""
     return {"config.yaml": to_yaml(DEFAULT), **{f"{name}.yaml": _overlay(name) for name in _HEADS}}
 
 
@@ -44,5 +44,5 @@ def _overlay(name: str) -> str:
         "logs": f"results/{name}/logs",
         **{study.name: study.overlays[name] for study in STUDIES if name in study.overlays},
     }
-    head = f"# {_HEADS[name]} Laid over config.yaml; null takes a key away.\n# Made by `make configs` from each study.py.\n"
+    head = f"# {_HEADS[name]}\n# Laid over config.yaml; null takes a key away. Made by `make configs` from each study.py.\n"
     return head + yaml.safe_dump(sections, default_flow_style=None, sort_keys=False, width=120)

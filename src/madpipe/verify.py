@@ -13,7 +13,7 @@ from typing import Any
 
 import madpipe
 from madpipe.base import provenance
-from madpipe.base.config import dropped_nulls, input_files, merge, plain, read_yaml, validate
+from madpipe.base.config import dropped_nulls, input_files, merge, plain, read_yaml, validate, value_at
 from madpipe.base.errors import InputError
 from madpipe.base.origin import BESIDE, READERS, Origin, read_origin
 from madpipe.config import DEFAULT, Config, Shared
@@ -179,18 +179,10 @@ def _config_changes(note: Origin, run: _Run) -> Iterator[str]:
     if run.values is None:
         return
     changed = []
-    for name, key in note.get("config_keys", {}).items():
-        changed += _differences(key, note["parameters"][name], _value(run.values, key))
+    for name, words in note.get("config_keys", {}).items():
+        changed += _differences(".".join(words), note["parameters"][name], value_at(run.values, words))
     if changed:
         yield f"config changed: {_some(changed)}"
-
-
-def _value(settings: Mapping[str, Any], key: str) -> Any:
-    """Look a dotted key up; None where there is nothing."""
-    value: Any = settings
-    for word in key.split("."):
-        value = value.get(word) if isinstance(value, Mapping) else None
-    return value
 
 
 def _differences(key: str, then: Any, now: Any) -> Iterator[str]:

@@ -156,8 +156,15 @@ def _models_in(annotation: Any) -> Iterator[type[Model]]:
 
 
 def plain(section: Model) -> dict[str, Any]:
-    """Give a section as plain values, as a rule hands it to its job and the job's result keeps it; without what is None."""
+    """Give a section as plain values, without what is None: as a rule hands it to its job, and as a result keeps it."""
     return section.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def value_at(values: Any, words: Sequence[str]) -> Any:
+    """Look up the value below a key's words in plain values; None where there is nothing."""
+    for word in words:
+        values = values.get(word) if isinstance(values, Mapping) else None
+    return values
 
 
 def to_yaml(model: Model) -> str:

@@ -19,7 +19,9 @@ class Study:
     about: str  # in a few words, above its section of the configuration
     config: type[Model]  # its section of the configuration, with ``samples`` by name
     samples: Mapping[str, Mapping[str, object]]  # of the default run
-    overlays: Mapping[str, Mapping[str, object]]  # its section of config/{name}.yaml: smoke, and weights where they ship
+    overlays: Mapping[
+        str, Mapping[str, object]
+    ]  # its section of config/smoke.yaml and, where weights ship, weights.yaml
     records: tuple[str, ...]  # classes of madpipe.{name}.records that docs/ describe dataset by dataset
     variants: Sequence[str]  # of the network, in the order of the ablation
     sizes: Callable[[Any], Mapping[str, int]]  # of its section: what jobs have to do, by sample or by rule

@@ -45,7 +45,7 @@ _WEIGHTS = {
 
 
 def sizes(config: RockingConfig) -> dict[str, int]:
-    """Give the size of what a sample's jobs, by its name, and other rules, by theirs, have to do: curves of a training."""
+    """Give the size of what rules, by their names, have to do: curves of a training."""
     return {"rocking_train": config.train.steps * config.train.batch}
 
 

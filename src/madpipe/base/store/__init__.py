@@ -7,7 +7,7 @@ Its ``row_axes(shapes)``, where it has one, says which arrays can be read a few 
 """
 
 from madpipe.base.store.fields import entry, is_whole, part
-from madpipe.base.store.reading import Record, read, read_process, tree
+from madpipe.base.store.reading import Record, holds, read, read_process, tree
 from madpipe.base.store.rows import Layout, layout, read_slabs
 from madpipe.base.store.table import write_csv
 from madpipe.base.store.text import write_json
@@ -19,6 +19,7 @@ __all__ = [
     "Record",
     "entry",
     "hdf5_image",
+    "holds",
     "is_whole",
     "layout",
     "part",

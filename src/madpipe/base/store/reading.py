@@ -42,6 +42,14 @@ def read_process(path: str | Path) -> dict[str, str]:
         return {name: _plain(group[name][()]) for name in group}
 
 
+def holds(path: str | Path, item: str) -> bool:
+    """Say whether a file is HDF5 and holds an item; what is no HDF5 file is left to the reader's message."""
+    if not (Path(path).is_file() and h5py.is_hdf5(path)):
+        return False
+    with h5py.File(path, "r") as file:
+        return item in file
+
+
 def tree(path: str | Path, visit: Callable[[str, str], None]) -> None:
     """Call visit(name, description) for every dataset in a file, in the file's order.
 

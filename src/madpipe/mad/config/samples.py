@@ -91,7 +91,9 @@ class MeasuredSample(Model):
     q_bragg: tuple[float, ...] | None = Field(
         None, description="Bragg vector along the data's axes, where the files lack it [1/angstrom]"
     )
-    spectrum: InputFile | None = Field(None, description="absorption spectrum (XDI or columns) instead of Chantler's table")
+    spectrum: InputFile | None = Field(
+        None, description="absorption spectrum (XDI or columns) instead of Chantler's table"
+    )
     f_prime: tuple[float, ...] | None = Field(None, description="f' per energy instead of a table [electron]")
     f_double_prime: tuple[float, ...] | None = Field(None, description="f'' per energy instead of a table [electron]")
     refine: tuple[Refinable, ...] = Field((), description="nuisances fitted beside the structure factors")
