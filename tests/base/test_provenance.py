@@ -42,16 +42,14 @@ def test_a_comment_blank_lines_and_a_touch_change_nothing(package):
     before = provenance.fingerprint(FIT)
     append(package / "mad/forward.py", "\n\n\n# a comment\n")
     edit(package / "mad/fit/fit.py", '"""\n\nimport', '"""\n\n# another comment\n\nimport')
-    (package / "mad/records/__init__.py").touch()
+    (package / "mad/records/stack.py").touch()
     assert provenance.fingerprint(FIT) == before
 
 
 def test_a_docstring_of_module_class_or_function_changes_nothing(package):
     before = provenance.fingerprint(FIT)
     edit(package / "mad/forward.py", '"""The MAD equation.', '"""The one MAD equation.')
-    edit(
-        package / "mad/records/__init__.py", '"""Intensities of one Bragg peak', '"""The intensities of one Bragg peak'
-    )
+    edit(package / "mad/records/stack.py", '"""Intensities of one Bragg peak', '"""The intensities of one Bragg peak')
     edit(package / "base/store/reading.py", '"""Read a record from a file,', '"""Read one record from one file,')
     assert provenance.fingerprint(FIT) == before
 
@@ -96,7 +94,7 @@ def test_a_changed_sign_changes_it_although_the_file_is_as_long_as_before(packag
 
 def test_a_string_that_is_no_docstring_is_code(package):
     before = provenance.fingerprint("madpipe.mad.records")
-    edit(package / "mad/records/__init__.py", '_MODULUS = "sqrt(photon)"', '_MODULUS = "electron"')
+    edit(package / "mad/records/units.py", 'MODULUS = "sqrt(photon)"', 'MODULUS = "electron"')
     assert provenance.fingerprint("madpipe.mad.records") != before
 
 

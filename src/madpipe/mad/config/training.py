@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field
 
 from madpipe.base.config import Model
+from madpipe.base.training_config import Batch, LearningRate, Precision, Steps, Threads, TrainingConfig, ValidateEvery
 from madpipe.mad.config.samples import REFERENCE_ENERGIES, Composition, Fraction, Shape
 
 
@@ -47,9 +48,17 @@ class PriorConfig(Model):
     )
 
 
-class TrainConfig(Model):
+class TrainConfig(TrainingConfig):
     """A network and its training."""
 
+    batch: Batch = Field(8, description="frames per step")
+    steps: Steps = 400
+    learning_rate: LearningRate = 2e-3
+    validate_every: ValidateEvery = 50
+    precision: Precision = Field(
+        "full", description="full: single precision; mixed: convolutions in bfloat16 while training"
+    )
+    threads: Threads = 2
     network: Literal["frames", "unet_patches"] = Field(
         "frames", description="frames: any energies, errors, whole frames; unet_patches: the reference design"
     )
@@ -75,13 +84,6 @@ class TrainConfig(Model):
     calibration_draws: int = Field(
         2, ge=1, description="measurements of each validation particle that errors are calibrated by"
     )
-    batch: int = Field(8, ge=1, description="frames per step")
-    steps: int = Field(400, ge=1, description="optimiser steps")
-    learning_rate: float = Field(2e-3, gt=0, description="peak learning rate of AdamW, cosine schedule [1]")
-    weight_decay: float = Field(1e-4, ge=0, description="AdamW weight decay [1]")
-    gradient_clip: float = Field(1.0, gt=0, description="largest gradient norm [1]")
-    patience: int = Field(20, ge=1, description="validations without gain before the early stop")
-    validate_every: int = Field(50, ge=1, description="steps between validations and checkpoints")
     loss: Literal["likelihood", "squared"] = Field(
         "likelihood", description="likelihood of the truth with predicted errors, or weighted squared errors"
     )
@@ -101,11 +103,6 @@ class TrainConfig(Model):
     sensitive_share: Fraction = Field(
         0.0, description="share of particles drawn by how much their resonant atoms' scattering stands out [1]"
     )
-    precision: Literal["full", "mixed"] = Field(
-        "full", description="full: single precision; mixed: convolutions in bfloat16 while training"
-    )
-    workers: int = Field(0, ge=0, description="threads that draw batches ahead, for a GPU; they change no number")
-    threads: int = Field(2, ge=1, description="CPU threads; they change the last bits, hence they are fixed")
 
 
 class AblationConfig(Model):
@@ -116,4 +113,4 @@ class AblationConfig(Model):
     particles: int = Field(240, ge=4, description="training particles, all two-dimensional")
     steps: int = Field(80, ge=1, description="optimiser steps of each training")
     compared: int = Field(48, ge=4, description="particles that all are compared on")
-    precision: Literal["full", "mixed"] = Field("mixed", description="as in a training")
+    precision: Precision = Field("mixed", description="as in a training")
