@@ -24,6 +24,7 @@ import hdf5plugin  # noqa: F401  registers the detectors' compression filters wi
 import numpy as np
 
 from madpipe.base.errors import InputError, one_line
+from madpipe.base.plain import to_plain
 
 Record = TypeVar("Record")
 _log = logging.getLogger("madpipe")
@@ -386,7 +387,8 @@ def tree(path: str | Path, visit: Callable[[str, str], None]) -> None:
 
 
 def write_json(path: str | Path, content: Any, *, process: Mapping[str, str] | None = None) -> None:
-    """Write plain values, a process as their key of this name, as JSON, whole or not at all; NaN is refused."""
+    """Write a record or plain values, a process as their key of this name, as JSON, whole or not at all; no NaN."""
+    content = to_plain(content)
     content = {**content, "process": {**process, "note_1": json.loads(process["note_1"])}} if process else content
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
