@@ -1,8 +1,8 @@
 """Records as plain values and back: frozen dataclasses on one side, what JSON holds on the other, types checked.
 
-A field's key is its name. A field with the default None is left out of the plain values where it is None; any other
-None is null. :func:`told` gives a field its unit and meaning, another key, or puts a mapping's entries among the
-record's own.
+A field's key is its name. A field that has its default is left out of the plain values, so that what does not apply is
+absent there; None without being a default is null. :func:`told` gives a field its unit and meaning, another key, or
+puts a mapping's entries among the record's own.
 """
 
 import dataclasses
@@ -67,8 +67,20 @@ def _entries(record: Any) -> Iterator[tuple[str, Any]]:
         value = getattr(record, field.name)
         if field.metadata.get("inline"):
             yield from to_plain(value).items()
-        elif value is not None or field.default is dataclasses.MISSING:
+        elif not _is_default(value, field):
             yield key, to_plain(value)
+
+
+def _is_default(value: Any, field: dataclasses.Field[Any]) -> bool:
+    """Say whether a field has the value that it would have unsaid."""
+    if field.default_factory is not dataclasses.MISSING:
+        return bool(value == field.default_factory())
+    return field.default is not dataclasses.MISSING and bool(value == field.default)
+
+
+def _is_required(field: dataclasses.Field[Any]) -> bool:
+    """Say whether a field has no default."""
+    return field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
 
 
 def from_plain(kind: type[Kind], value: Any, where: str = "") -> Kind:
@@ -146,7 +158,7 @@ def _record(kind: Any, values: Mapping[str, Any], where: str) -> Any:
     own = {key: field for key, field in fields.items() if not field.metadata.get("inline")}
     inline = [field.name for field in fields.values() if field.metadata.get("inline")]
     rest = {key: one for key, one in values.items() if key not in own}
-    missing = [key for key, one in own.items() if key not in values and one.default is dataclasses.MISSING]
+    missing = [key for key, one in own.items() if key not in values and _is_required(one)]
     if missing or (rest and not inline):
         _keys_differ(kind.__name__, missing, list(rest) if not inline else [], where)
     made = {
