@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
 from madpipe.base.costs import Cost, kind_of
 from madpipe.base.errors import InputError
+from madpipe.base.plain import to_plain, told
+from madpipe.base.tables import Column, Schema, columns_of, frame
 
 How = Literal["told", "measured", "scaled", "unknown"]
 _JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", re.MULTILINE)
@@ -32,9 +35,12 @@ class Job:
 class Estimate:
     """What a job is expected to take, and how that is known."""
 
-    seconds: float  # on one core, or on the GPU where told
-    memory_mb: float | None
-    how: How
+    seconds: float = told("on one core, or on the GPU where told", "second")
+    memory_mb: float | None = told("largest resident memory", "MiB")
+    how: How = told("where the numbers come from")
+
+
+ESTIMATES = Schema("what jobs would take", (Column("rule", "text"), Column("kind", "text"), *columns_of(Estimate)))
 
 
 def jobs_from_dry_run(listing: str, sizes: Mapping[str, int]) -> list[Job]:
@@ -94,6 +100,12 @@ def estimate(job: Job, costs: Sequence[Cost], told: Mapping[str, float]) -> Esti
     size = job.size if job.sample else None
     memory = _at(size, [(cost.size, cost.memory_mb) for cost in alike if cost.memory_mb])
     return Estimate(seconds or 0.0, memory, "scaled" if scaled else "measured")
+
+
+def estimates_table(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> pd.DataFrame:
+    """Put jobs and their estimates into a table of ESTIMATES."""
+    pairs = zip(jobs, estimates, strict=True)
+    return frame(ESTIMATES, [{"rule": job.rule, "kind": job.kind, **to_plain(one)} for job, one in pairs])
 
 
 def _at(size: int | None, points: Sequence[tuple[int | None, float]]) -> float | None:
