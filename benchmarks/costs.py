@@ -21,7 +21,7 @@ from madpipe.base.estimate import (
 from madpipe.base.plotting import LOOKS, TWO_COLUMNS, Picture, name_panels, new_figure, save, styled
 from madpipe.base.tables import frame
 from madpipe.config import DEFAULT, Config
-from madpipe.mad.sizes import data_sizes
+from madpipe.studies import STUDIES
 
 DRAWN = ("mad_simulate", "mad_fit", "mad_infer", "mad_retrieve", "mad_retrieve_apart", "mad_validate")
 NODES, CORES = 100, 16
@@ -102,7 +102,8 @@ def main() -> None:
     costs = [cost for file in words.measured for cost in costs_from_csv(file)]
     base = DEFAULT.model_dump(mode="json", by_alias=True)
     config = validate(Config, dropped_nulls(reduce(merge, map(read_yaml, words.config), base)))
-    jobs = jobs_from_dry_run(Path(words.plan).read_text(encoding="utf-8"), data_sizes(config.mad))
+    sizes = {study.name: study.sizes(getattr(config, study.name)) for study in STUDIES}
+    jobs = jobs_from_dry_run(Path(words.plan).read_text(encoding="utf-8"), sizes)
     told = {kind: float(seconds) for kind, seconds in (item.split("=") for item in words.told)}
     estimates = [estimate(job, costs, told) for job in jobs]
     where = f"{machine()}; commit {provenance.git_commit()}."

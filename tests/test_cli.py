@@ -166,7 +166,7 @@ def test_every_command_that_writes_a_result_has_its_record_tested():
 
 
 def test_a_file_among_the_words_of_a_command_declares_itself():
-    """Else its folder would stand in the record, and its content would not; of every option whose help tells of files."""
+    """Else its folder would stand in the record, and its content would not; of options whose help tells of files."""
     for command in cli.steps_of(cli.parser()):
         for action in command._actions:
             told = f"{action.dest} {action.metavar} {action.help}"

@@ -50,7 +50,7 @@ def test_what_nobody_measured_is_missing():
 
 
 def test_each_job_knows_its_sample_size_and_kind(logs):
-    costs = read_costs(logs, PATTERNS, {"one": 800, "fit": 5})
+    costs = read_costs(logs, PATTERNS, {"fit": {"one": 800, "fit": 5}, "apart": {"one": 800}})
     assert [(cost.kind, cost.sample, cost.size) for cost in costs] == [
         ("apart", "one", 800),
         ("apart network", "one", 800),
@@ -74,7 +74,7 @@ def test_numbers_do_not_make_a_kind():
 
 
 def test_costs_come_back_from_the_table(logs, tmp_path):
-    costs = read_costs(logs, PATTERNS, {"one": 800})
+    costs = read_costs(logs, PATTERNS, {"fit": {"one": 800}, "apart": {"one": 800}})
     write_csv(tmp_path / "jobs.csv", frame(JOBS, costs), JOBS)
     assert costs_from_csv(tmp_path / "jobs.csv") == costs
     assert isinstance(costs[0], Cost)

@@ -44,6 +44,9 @@ RUNTIMES = Schema(
 )
 
 
+Sizes = Mapping[str, Mapping[str, int]]  # of what there is to do, by study, then by sample or by rule
+
+
 def machine() -> str:
     """Name this machine's processor, its CPUs, and its GPU if there is one."""
     info = Path("/proc/cpuinfo")
@@ -59,7 +62,13 @@ def kind_of(rule: str, wildcards: Mapping[str, str]) -> str:
     return " ".join([rule, *(word.strip("_") for word in words if word and not word.isdigit())])
 
 
-def read_costs(folder: str | Path, patterns: Mapping[str, str], sizes: Mapping[str, int]) -> list[Cost]:
+def size_of(sizes: Sizes, rule: str, sample: str) -> int | None:
+    """Say how much a job has to do: as much as its sample's data are, or else as its rule; None where nobody knows."""
+    of_study = sizes.get(rule.partition("_")[0], {})
+    return of_study.get(sample, of_study.get(rule))
+
+
+def read_costs(folder: str | Path, patterns: Mapping[str, str], sizes: Sizes) -> list[Cost]:
     """Read every benchmark file below a folder that some rule writes.
 
     Parameters
@@ -69,7 +78,7 @@ def read_costs(folder: str | Path, patterns: Mapping[str, str], sizes: Mapping[s
     patterns:
         Regular expression of each rule's benchmark files, with groups for its wildcards.
     sizes:
-        Size of the data, by sample or by rule.
+        What there is to do, by study, then by sample or by rule.
 
     Raises
     ------
@@ -84,7 +93,7 @@ def read_costs(folder: str | Path, patterns: Mapping[str, str], sizes: Mapping[s
         rule, match = next((one for one in matches if one[1]), ("", None))
         if match is not None:
             sample = match.groupdict().get("sample", "")
-            size = sizes.get(sample, sizes.get(rule))
+            size = size_of(sizes, rule, sample)
             found.append(Cost(rule, kind_of(rule, match.groupdict()), sample, size, **_measured(path)))
     return found
 

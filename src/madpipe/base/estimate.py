@@ -10,7 +10,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from madpipe.base.costs import Cost, kind_of
+from madpipe.base.costs import Cost, Sizes, kind_of, size_of
 from madpipe.base.errors import InputError
 from madpipe.base.plain import to_plain, told
 from madpipe.base.tables import Column, Schema, columns_of, frame
@@ -43,7 +43,7 @@ class Estimate:
 ESTIMATES = Schema("what jobs would take", (Column("rule", "text"), Column("kind", "text"), *columns_of(Estimate)))
 
 
-def jobs_from_dry_run(listing: str, sizes: Mapping[str, int]) -> list[Job]:
+def jobs_from_dry_run(listing: str, sizes: Sizes) -> list[Job]:
     """Read the jobs from what ``snakemake --dry-run`` prints.
 
     Parameters
@@ -51,7 +51,7 @@ def jobs_from_dry_run(listing: str, sizes: Mapping[str, int]) -> list[Job]:
     listing:
         All of it.
     sizes:
-        Size of the data, by sample or by rule.
+        What there is to do, by study, then by sample or by rule.
 
     Raises
     ------
@@ -64,13 +64,13 @@ def jobs_from_dry_run(listing: str, sizes: Mapping[str, int]) -> list[Job]:
     return jobs
 
 
-def _job(rule: str, body: str, sizes: Mapping[str, int]) -> Job:
+def _job(rule: str, body: str, sizes: Sizes) -> Job:
     """One job from its block of lines."""
     told = dict(re.findall(r"^ {4}(\w+): (.*)$", body, re.MULTILINE))
     wildcards = dict(re.findall(r"(\w+)=([^,]*)", told.get("wildcards", "")))
     sample = wildcards.get("sample", "")
     inputs, outputs = (tuple(filter(None, told.get(name, "").split(", "))) for name in ("input", "output"))
-    return Job(rule, kind_of(rule, wildcards), sample, sizes.get(sample, sizes.get(rule)), inputs, outputs)
+    return Job(rule, kind_of(rule, wildcards), sample, size_of(sizes, rule, sample), inputs, outputs)
 
 
 def estimate(job: Job, costs: Sequence[Cost], told: Mapping[str, float]) -> Estimate:
