@@ -1,7 +1,7 @@
 rule mad_overview:
     """Put every check of every sample on one page."""
     input:
-        files("scores.json", SAMPLES),
+        mad=files("scores.json", SAMPLES),
     output:
         html=report(
             f"{DATA}/overview.html",
@@ -16,9 +16,9 @@ rule mad_overview:
     conda:
         CONDA
     params:
-        code=fingerprint("madpipe.mad.overview"),
+        code=fingerprint("madpipe.base.overview", "madpipe.mad.scores.checks"),
     script:
-        "../scripts/mad_overview.py"
+        "../scripts/overview.py"
 
 
 rule runtimes:
