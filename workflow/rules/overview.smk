@@ -1,7 +1,7 @@
 rule overview:
     """Put every check of every sample of every study on one page."""
     input:
-        [*SCORES.values()],
+        **SCORES,  # by study
     output:
         html=report(
             f"{RESULTS}/overview.html",
@@ -16,7 +16,6 @@ rule overview:
     conda:
         CONDA
     params:
-        scores=SCORES,
         code=fingerprint(
             "madpipe.base.overview",
             *(f"madpipe.{study}.scores.checks" for study in SCORES),

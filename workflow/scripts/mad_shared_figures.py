@@ -4,8 +4,10 @@ import json
 from pathlib import Path
 
 from madpipe.base import plotting, provenance, runtime, store
+from madpipe.base.plain import read_json
 from madpipe.mad.figures import FIGURES
 from madpipe.mad.records import Fit, Stack
+from madpipe.mad.scores.records import SampleScores
 
 RECORDS = {"stacks": Stack, "fits": Fit, "networks": Fit}
 
@@ -14,7 +16,9 @@ def load(name, files):
     """Read an input by its name; a plural name stands for several files."""
     if name in RECORDS:
         return [store.read(file, RECORDS[name]) for file in ([files] if isinstance(files, str) else files)]
-    if name in ("scores", "comparisons"):
+    if name == "scores":
+        return [read_json(file, SampleScores) for file in ([files] if isinstance(files, str) else files)]
+    if name == "comparisons":
         return [json.loads(Path(file).read_text()) for file in ([files] if isinstance(files, str) else files)]
     content = json.loads(Path(files).read_text())
     return content.get("rows", content)

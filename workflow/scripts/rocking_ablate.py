@@ -2,7 +2,7 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.rocking.config import RockingAblationConfig, RockingFitConfig, RockingInferConfig
-from madpipe.rocking.network.ablation import compare, variant_config
+from madpipe.rocking.network.ablation import compare, training_scores, variant_config
 from madpipe.rocking.network.train import train
 from madpipe.rocking.network.weights import TrainedCurveNetwork, save_network
 
@@ -16,5 +16,5 @@ with runtime.job(snakemake.log[0], config.train.threads):
     process = provenance.process_of(snakemake)
     save_network(snakemake.output.weights, trained, process=process)
     how = RockingInferConfig(**given.infer), RockingFitConfig(**given.fit)
-    scores = {"variant": given.variant, "seed": given.training} | compare(trained, config, *how, given.seed)
+    scores = training_scores(given.variant, given.training, compare(trained, config, *how, given.seed))
     store.write_json(snakemake.output.scores, scores, process=process)
