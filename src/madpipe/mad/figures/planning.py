@@ -5,8 +5,9 @@ import torch
 from matplotlib.axes import Axes
 
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
+from madpipe.mad.anomalous import NEAR_EDGE
 from madpipe.mad.figures.picture import NO_INFORMATION
-from madpipe.mad.plan.atom import NEAR_EDGE, Atom, doubts, table_error, uncertainty
+from madpipe.mad.plan.atom import Atom, doubts, table_error, uncertainty
 from madpipe.mad.plan.records import Plan
 from madpipe.mad.plan.words import lines_of_caption
 
