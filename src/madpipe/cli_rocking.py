@@ -8,7 +8,7 @@ from madpipe.base import store
 from madpipe.base.config import dropped_nulls, validate
 from madpipe.base.shipped import shipped_weights
 from madpipe.cli_shared import add_config, origin_of, section
-from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, RockingInferConfig
+from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, RockingInferConfig, profile_of
 from madpipe.rocking.fit.fit import fit_curve
 from madpipe.rocking.measured import read_curve
 from madpipe.rocking.network.infer import Predictor, infer
@@ -86,9 +86,8 @@ def _told(arguments: argparse.Namespace, *more: str) -> tuple[Curve, MeasuredCur
 
 def _fit(arguments: argparse.Namespace) -> None:
     config = section(arguments, "fit", RockingFitConfig, "rocking")
-    if arguments.profile is not None:
-        config = config.model_copy(update={"profile": arguments.profile})
     curve, sample = _told(arguments, "depth")
+    config = config.model_copy(update={"profile": arguments.profile or profile_of(sample, config)})
     found = fit_curve(curve, config, sample.depth, torch.Generator().manual_seed(arguments.seed))
     store.write(
         arguments.output, found, process=origin_of(arguments, "rocking.fit.fit", arguments.curve, settings=config)

@@ -1,3 +1,5 @@
+from madpipe.rocking.config import profile_of
+
 ROCKING = SETTINGS.rocking
 CURVES_FOLDER = f"{RESULTS}/rocking"
 ROCKING_LOGS = f"{LOGS}/rocking"
@@ -87,6 +89,7 @@ rule rocking_fit:
         runtime=minutes(30, values=0),
     params:
         config=parameters(ROCKING.fit),
+        profile=lambda wildcards: profile_of(CURVES[wildcards.sample], ROCKING.fit),
         depth=lambda wildcards: getattr(CURVES[wildcards.sample], "depth", None),
         seed=SETTINGS.seed,
         code=fingerprint("madpipe.rocking.fit.fit"),

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from madpipe.base.plotting import LOOKS, ONE_COLUMN, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
+from madpipe.rocking.limits import GOOD_CHI2
 from madpipe.rocking.prior import NAMES
 
 _LABELS = ("$D_{max1}$", "$D_{01}$", "$L_1$", "$R_{p1}$", "$D_{02}$", "$L_2$", "$R_{p2}$", "mean")
@@ -34,8 +35,8 @@ def parameter_errors(scores: Values, about: Values) -> Picture:
         figure,
         f"Mean absolute error of each parameter, in percent of its range, on {scores['count']} held-out curves "
         f"({_conditions(scores)}), with standard errors. Mean over parameters: {words}. Limit: prior-regularised "
-        f"Cramer-Rao bound at each curve's truth. Chi-square per point < 1.3: {100 * scores['good_share']:.0f} % of "
-        "the curves.",
+        f"Cramer-Rao bound at each curve's truth. Chi-square per point < {GOOD_CHI2:g}: "
+        f"{100 * scores['good_share']:.0f} % of the curves.",
     )
 
 

@@ -17,6 +17,7 @@ from madpipe.rocking.config import (
 )
 from madpipe.rocking.fit.fit import centred, drawn, report
 from madpipe.rocking.fit.information import Information
+from madpipe.rocking.limits import GOOD_CHI2
 from madpipe.rocking.model import reflection_of
 from madpipe.rocking.network.infer import Predictor, alone, refined
 from madpipe.rocking.prior import NAMES, RANGES
@@ -25,7 +26,6 @@ from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.simulate.sample import simulate
 
 _ABSOLUTE = 0.7979  # mean absolute error of a Gaussian over its standard error
-_GOOD = 1.3  # chi-square per point
 Scores = dict[str, Any]
 
 
@@ -136,7 +136,7 @@ def summary(rows: Sequence[Mapping[str, Any]]) -> Scores:
         scores["seconds"] = dict(zip(("network", "refinement", "errors"), seconds.mean(axis=0).tolist(), strict=True))
         scores["seconds_95"] = float(np.quantile(seconds.sum(axis=1), 0.95))
     return scores | {
-        "good_share": float(np.mean(chi2 < _GOOD)),
+        "good_share": float(np.mean(chi2 < GOOD_CHI2)),
         "network_log_rms": float(np.mean([row["network_log_rms"] for row in rows])),
         "undetermined": dict(zip(NAMES, np.mean([row["undetermined"] for row in rows], axis=0).tolist(), strict=True)),
     }

@@ -7,12 +7,10 @@ import numpy as np
 
 from madpipe.base.metrics import finite
 from madpipe.base.verdict import Verdict, verdict
+from madpipe.rocking.limits import GOOD_CHI2, GOOD_CHI2_MEASURED, STRAIN
 from madpipe.rocking.model import peak_two_theta, reflection_of, variance
 from madpipe.rocking.prior import NAMES, RANGES
 from madpipe.rocking.records import Curve, LayerProfile
-
-_GOOD = 1.3
-_GOOD_MEASURED = 2.0
 
 
 def score(curve: Curve, found: LayerProfile) -> dict[str, Any]:
@@ -50,7 +48,7 @@ def score(curve: Curve, found: LayerProfile) -> dict[str, Any]:
             )
         },
     }
-    limit = _GOOD if curve.truth is not None else _GOOD_MEASURED
+    limit = GOOD_CHI2 if curve.truth is not None else GOOD_CHI2_MEASURED
     words = "chi-square per point outside the substrate's peak: 1 where counting is all"
     verdicts: dict[str, Verdict] = {"chi2": verdict(chi2_outside, limit, True, words)}
     if curve.truth is not None:
@@ -66,7 +64,7 @@ def score(curve: Curve, found: LayerProfile) -> dict[str, Any]:
                 one["truth"] = float(value)
                 one["error_percent_of_range"] = 100 * (one["value"] - float(value)) / width
         words = "rms error of the strain over its largest value"
-        verdicts["strain"] = verdict(scores["strain_rms_error"] / float(truth.strain.max()), 0.1, True, words)
+        verdicts["strain"] = verdict(scores["strain_rms_error"] / float(truth.strain.max()), STRAIN, True, words)
     scores["verdicts"] = verdicts
     return scores
 
