@@ -1,4 +1,4 @@
-"""The command line: the workflow's functions, one line for bad input, the exit status that FORMAT.md names."""
+"""The command line: the workflow's functions, one line for bad input, the exit status that each kind of end has."""
 
 import json
 import re

@@ -17,6 +17,7 @@ from torch.autograd.functional import jacobian
 
 from madpipe.base import provenance
 from madpipe.base.errors import InputError
+from madpipe.mad.anomalous import Absorption
 from madpipe.mad.figures.planning import planning
 from madpipe.mad.fit.exact import covariance, expected_photons, fisher_information, solve
 from madpipe.mad.forward import dispersion_ratio, in_resonant_gauge, mad_intensity
@@ -37,7 +38,7 @@ from madpipe.mad.plan.words import lines
 from madpipe.mad.records import Stack
 from madpipe.physics.atoms import absorptive_part
 
-REFERENCE = tuple(range(8313, 8349, 5))  # PHYSICS.md
+REFERENCE = tuple(range(8313, 8349, 5))  # eight energies about the Ni K edge, as in docs/plan.md
 FOIL = "xanes/Ni_metal_rt_01.xdi"
 SETS = {  # energies less the Ni K edge
     "reference": (-20, -15, -10, -5, 0, 5, 10, 15),
@@ -247,7 +248,7 @@ def test_the_table_is_least_certain_where_the_foil_differs_most(nickel, foil):
     energy = nickel.edge_ev + torch.arange(-15.0, 16.0)
     told, true = uncertainty(nickel, energy), table_error(foil, energy)
     assert abs(least_certain(nickel)[0] - least_certain(foil)[0]) <= 3  # required: a few eV
-    assert least_certain(foil)[1] == pytest.approx(2.3, abs=0.2)  # PHYSICS.md's table: up to 1.7 in f', 1.8 in f''
+    assert least_certain(foil)[1] == pytest.approx(2.3, abs=0.2)  # up to 1.9 in f', 1.7 in f'' (docs/conventions.md)
     assert torch.corrcoef(torch.stack([ranks(told), ranks(true)]))[0, 1] > 0.9
     assert 0.8 < told.square().mean().sqrt() / true.square().mean().sqrt() < 1.5
     assert torch.allclose(told, torch.hypot(*doubts(nickel, energy)))
@@ -279,7 +280,7 @@ def test_doubt_foretells_what_a_fit_with_the_table_makes_of_the_foil(name, nicke
 def test_small_doubt_is_what_fits_with_moved_edges_err_by(nickel, reference):
     """First order holds for a spectrum's half an eV: the rms of exact fits, point by point."""
     nodes = torch.cat([torch.arange(8133.0, 8300, 5), torch.arange(8300.0, 8380, 0.5), torch.arange(8380.0, 9300, 5)])
-    atom = replace(nickel, spectrum=(nodes, absorptive_part("Ni", nodes)))
+    atom = replace(nickel, spectrum=Absorption(nodes, absorptive_part("Ni", nodes)))
     energy = floats((8290, 8325, 8345, 8370))
     unit = points_of_unit_brightness(atom, energy)
     truth, size = unit * 1e3, unit.shape[1]

@@ -11,7 +11,7 @@ from torch.testing import assert_close
 from madpipe.physics import atoms
 
 ENERGIES = (8313.0, 8328.0, 8333.0, 8338.0, 8343.0, 8348.0)
-# PHYSICS.md section 2, Chantler by xraydb, printed with two decimals
+# Chantler's table (J. Phys. Chem. Ref. Data 24, 71, 1995) by xraydb, with two decimals
 F_PRIME = (-5.80, -7.32, -9.03, -7.27, -6.55, -6.08)
 F_DOUBLE_PRIME = (0.51, 0.63, 2.09, 3.77, 3.83, 3.85)
 

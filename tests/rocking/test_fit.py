@@ -12,7 +12,7 @@ from madpipe.base import store
 from madpipe.base.errors import InputError
 from madpipe.config import DEFAULT
 from madpipe.rocking import forward
-from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, SimulatedCurve
+from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, SimulatedCurve, profile_of
 from madpipe.rocking.fit import fit
 from madpipe.rocking.fit.fit import fit_curve
 from madpipe.rocking.fit.implanted import exact_model
@@ -25,7 +25,7 @@ from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.scores.validate import score
 from madpipe.rocking.simulate.sample import simulate
 
-QUICK = RockingFitConfig(library=400, starts=6, explorations=2, samples=300)
+QUICK = RockingFitConfig(profile="implanted", library=400, starts=6, explorations=2, samples=300)
 LAYER = (0.012, 0.006, 3500.0, 1200.0, 0.004, 2200.0, -800.0)
 YSZ = MeasuredCurve(path="", crystal="YSZ", indices=(4, 0, 0), half_width=0.013, lorentzian=0.02, depth=1998.0)
 
@@ -257,15 +257,41 @@ def test_the_command_writes_what_the_function_finds(tmp_path, capsys):
     curve = a_curve(background=50.0)
     store.write(tmp_path / "curve.h5", curve)
     (tmp_path / "quick.yaml").write_text(
-        "rocking: {fit: {library: 50, starts: 1, explorations: 0, samples: 100, evaluations: 10}}"
+        "rocking: {fit: {profile: implanted, library: 50, starts: 1, explorations: 0, samples: 100, evaluations: 10}}"
     )
     words = ["rocking", "fit", str(tmp_path / "curve.h5"), "-o", str(tmp_path / "profile.h5"), "--seed", "2"]
     assert cli.main([*words, "--config", str(tmp_path / "quick.yaml"), "--threads", "1"]) == 0
     assert "chi-square per point" in capsys.readouterr().out
     found = store.read(tmp_path / "profile.h5", LayerProfile)
-    config = RockingFitConfig(library=50, starts=1, explorations=0, samples=100, evaluations=10)
+    config = RockingFitConfig(profile="implanted", library=50, starts=1, explorations=0, samples=100, evaluations=10)
     direct = fit_curve(store.read(tmp_path / "curve.h5", Curve), config, 2000.0, torch.Generator().manual_seed(2))
     assert np.array_equal(found.strain, direct.strain)
+
+
+def test_a_truth_does_not_choose_the_profile():
+    """The configuration does, or the sample's kind; what a curve brings along is not looked at."""
+    curve = a_curve()
+    for profile in ("implanted", "spline"):
+        config = RockingFitConfig(
+            profile=profile, knots=(6,), library=20, starts=1, explorations=0, samples=0, evaluations=5
+        )
+        answers = [
+            fit_curve(one, config, 2000.0, torch.Generator().manual_seed(2))
+            for one in (curve, replace(curve, truth=None))
+        ]
+        assert [answer.method for answer in answers] == [profile, profile]
+        assert np.array_equal(answers[0].strain, answers[1].strain)
+
+
+@pytest.mark.parametrize(
+    ("sample", "own"), [(SimulatedCurve(), "implanted"), (MeasuredCurve(path="curve.txt"), "spline")]
+)
+def test_the_sample_s_kind_chooses_what_the_configuration_leaves_open(sample, own):
+    assert profile_of(sample, RockingFitConfig()) == own
+    assert {profile_of(sample, RockingFitConfig(profile=one)) for one in ("implanted", "spline")} == {
+        "implanted",
+        "spline",
+    }
 
 
 def test_indices_that_are_not_three_are_refused(capsys):

@@ -1,3 +1,4 @@
+from madpipe.rocking.config import profile_of
 from madpipe.rocking.network.variants import VARIANTS as ROCKING_VARIANTS
 
 ROCKING = SETTINGS.rocking
@@ -101,6 +102,7 @@ rule rocking_fit:
         **from_config(
             config="rocking.fit", depth="rocking.samples.{sample}.depth", seed="seed"
         ),
+        profile=lambda wildcards: profile_of(ROCKING_SAMPLES[wildcards.sample], ROCKING.fit),
         code=fingerprint("madpipe.rocking.fit.fit"),
     script:
         "../scripts/rocking_fit.py"

@@ -9,5 +9,6 @@ given = snakemake.params
 with runtime.job(snakemake.log[0]):
     curve = store.read(snakemake.input[0], Curve)
     generator = runtime.generator_for(given.seed, "rocking_fit", curve.title)
-    found = fit_curve(curve, RockingFitConfig(**given.config), given.get("depth") or 0.0, generator)
+    config = RockingFitConfig(**{**given.config, "profile": given.profile})
+    found = fit_curve(curve, config, given.get("depth") or 0.0, generator)
     store.write(snakemake.output[0], found, process=provenance.process_of(snakemake))

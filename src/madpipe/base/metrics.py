@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 _Array = np.ndarray
+UNKNOWN_PHASE = math.pi / math.sqrt(3)  # rms of a phase of which nothing is known [radian]
 
 
 def r_factor(observed: _Array, calculated: _Array) -> float:

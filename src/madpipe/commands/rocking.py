@@ -5,7 +5,7 @@ import typing
 
 from madpipe.base.config import dropped_nulls, validate
 from madpipe.commands.options import InputPath, add_config, add_output, origin_of, section
-from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, RockingInferConfig
+from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, RockingInferConfig, profile_of
 
 if typing.TYPE_CHECKING:
     from madpipe.rocking.records import Curve, LayerProfile
@@ -89,8 +89,9 @@ def _fit(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
     from madpipe.rocking.fit.fit import fit_curve
 
-    config = section(arguments, "rocking", "fit", RockingFitConfig, profile=arguments.profile)
     curve, sample = _told(arguments, "depth")
+    told = section(arguments, "rocking", "fit", RockingFitConfig, profile=arguments.profile)
+    config = section(arguments, "rocking", "fit", RockingFitConfig, profile=profile_of(sample, told))
     found = fit_curve(curve, config, sample.depth, torch.Generator().manual_seed(arguments.seed))
     store.write(arguments.output, found, process=origin_of(arguments, "rocking.fit.fit"))
     _tell(found)

@@ -16,6 +16,7 @@ from madpipe.base.training_config import (
     ValidateEvery,
     Workers,
 )
+from madpipe.rocking.limits import GOOD_CHI2
 from madpipe.rocking.prior import NAMES
 
 
@@ -112,8 +113,13 @@ class RockingFitConfig(Model):
         2000, ge=0, description="layers drawn from the posterior, for errors; 0: errors to first order"
     )
     library: int = Field(3000, ge=10, description="curves drawn from the prior to choose starts from")
-    good_chi2: float = Field(1.3, gt=0, description="chi-square per point that ends the search [1]")
+    good_chi2: float = Field(GOOD_CHI2, gt=0, description="chi-square per point that ends the search [1]")
     evaluations: int = Field(40, ge=5, description="of the curve and its derivatives, for each start")
+
+
+def profile_of(sample: CurveSample, fit: RockingFitConfig) -> Literal["implanted", "spline"]:
+    """Kind of profile that a sample's curve is fitted with: the fit's, else an implanted layer for a simulated one."""
+    return fit.profile or ("implanted" if isinstance(sample, SimulatedCurve) else "spline")
 
 
 Positive = Annotated[float, Field(gt=0)]

@@ -153,7 +153,7 @@ def test_f0_is_taken_at_the_true_momentum_transfer(tmp_path):
     stack = convert(sample(savez(tmp_path / "run.npz", f0=None, q_bragg=q_bragg)))
     length = np.hypot(q_bragg[0] + BASE["qy"][:, None], q_bragg[1] + BASE["qx"])
     np.testing.assert_allclose(stack.f0, form_factor("Ni", torch.as_tensor(length)), rtol=1e-12)
-    assert stack.f0[0, 0] == pytest.approx(20.52, abs=0.01)  # PHYSICS.md, section 2: 27.99 would be f0 at q = 0
+    assert stack.f0[0, 0] == pytest.approx(20.52, abs=0.01)  # docs/conventions.md: 27.99 would be f0 at q = 0
 
 
 # --- lists of reflections
@@ -233,7 +233,7 @@ def test_cxi_of_others_needs_f0_and_gets_the_rest(tmp_path):
     given = {"f_prime": (-4.0, -5, -3), "f_double_prime": (0.5, 4, 4), "element": "Ni"}
     stack = convert(sample(path, q_bragg=(3.09, 0.0, 0.0), **given))
     assert stack.f0.shape == (2, 4, 5)
-    assert stack.f0[0, 0, 0] == pytest.approx(20.52, abs=0.01)  # PHYSICS.md, section 2
+    assert stack.f0[0, 0, 0] == pytest.approx(20.52, abs=0.01)  # docs/conventions.md
     assert stack.f0[1, 0, 0] < stack.f0[0, 0, 0]
     np.testing.assert_array_equal(stack.data, volume)
     np.testing.assert_allclose(stack.energy, AWAY, rtol=1e-12)

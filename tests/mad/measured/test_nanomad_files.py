@@ -121,7 +121,7 @@ def test_without_standard_errors_intensities_are_counts(tmp_path):
 def test_f0_is_that_of_the_true_momentum_transfer(tmp_path):
 
     stack = converted(written(tmp_path, EXAMPLE))
-    # cubic: |Q| = 2 pi |h| / a; at (1 1 1) 3.09 1/angstrom, where PHYSICS.md, section 2, has 20.52
+    # cubic: |Q| = 2 pi |h| / a; at (1 1 1) 3.09 1/angstrom, where docs/conventions.md has 20.52
     q = 2 * math.pi / 3.524 * np.array([3**0.5, (1.02**2 + 2) ** 0.5, 2.5])
     np.testing.assert_allclose(stack.f0, form_factor("Ni", torch.as_tensor(q)).numpy(), rtol=1e-12)
     assert stack.f0[0] == pytest.approx(20.52, abs=0.01)

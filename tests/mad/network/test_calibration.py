@@ -7,7 +7,7 @@ import torch
 from scipy.stats import t as student
 from torch.testing import assert_close
 
-from madpipe.mad.fit.fit import UNDETERMINED
+from madpipe.base.metrics import UNKNOWN_PHASE
 from madpipe.mad.network.calibration import (
     LEVELS,
     PHASES,
@@ -112,7 +112,7 @@ def test_circumstances_are_those_of_point_measurement_and_particle():
     found = known(columns, torch.tensor([1.0, 10.0, 100.0]), 0.25, contrast=0.02, energies=5, volume=True)
     assert found.shape == (5, 10, 3)
     for row, name in enumerate(QUANTITIES):
-        error = 0.5 / math.sqrt(1 - (0.5 / UNDETERMINED) ** 2) if name in PHASES else 0.5 / float(columns[name][0])
+        error = 0.5 / math.sqrt(1 - (0.5 / UNKNOWN_PHASE) ** 2) if name in PHASES else 0.5 / float(columns[name][0])
         alike = [0.25, math.log(error), math.log(0.02), math.log(5), 1.0]
         alike += [math.log(value + 1e-4) for value in (0.25, 1.0, 0.0, 1.0)]
         expected = torch.tensor([[math.log(photons), *alike] for photons in (1.0, 10.0, 100.0)]).T
@@ -142,17 +142,17 @@ def test_phases_saturate_and_only_errors_change(rng):
     found = apply(columns, known(columns), layers)
     for name in QUANTITIES:
         assert torch.equal(found[name], columns[name])
-        bare = 3 * 1.2 / math.sqrt(1 - (1.2 / UNDETERMINED) ** 2)
-        expected = (bare**-2 + UNDETERMINED**-2) ** -0.5 if name in PHASES else 3.6
+        bare = 3 * 1.2 / math.sqrt(1 - (1.2 / UNKNOWN_PHASE) ** 2)
+        expected = (bare**-2 + UNKNOWN_PHASE**-2) ** -0.5 if name in PHASES else 3.6
         assert float(found[f"{name}_errors"][0]) == pytest.approx(expected, rel=0.01)
     assert float(columns["f_total_errors"][0]) == 1.2  # what came in stays as it was
 
 
 def test_saturation_has_an_inverse_below_its_limit():
-    errors = torch.tensor([1e-6, 0.1, 1.0, 1.8, UNDETERMINED])
+    errors = torch.tensor([1e-6, 0.1, 1.0, 1.8, UNKNOWN_PHASE])
     assert_close(saturated(unbounded(errors)), errors, rtol=1e-8, atol=0)
-    assert float(unbounded(errors)[1]) == pytest.approx(0.1 / math.sqrt(1 - (0.1 / UNDETERMINED) ** 2), rel=1e-12)
-    assert float(saturated(torch.tensor(1e9))) == pytest.approx(UNDETERMINED, rel=1e-9)
+    assert float(unbounded(errors)[1]) == pytest.approx(0.1 / math.sqrt(1 - (0.1 / UNKNOWN_PHASE) ** 2), rel=1e-12)
+    assert float(saturated(torch.tensor(1e9))) == pytest.approx(UNKNOWN_PHASE, rel=1e-9)
 
 
 def test_a_factor_that_is_needed_just_covers(rng):
@@ -165,7 +165,7 @@ def test_a_factor_that_is_needed_just_covers(rng):
             error = columns[f"{name}_errors"]
             scaled = saturated(factor * unbounded(error)) if name in PHASES else factor * error
             miss = off[name].abs() / multiple
-            reachable = miss < 0.999 * UNDETERMINED if name in PHASES else miss < math.inf
+            reachable = miss < 0.999 * UNKNOWN_PHASE if name in PHASES else miss < math.inf
             assert_close(scaled[reachable], miss[reachable], rtol=1e-4, atol=0)
 
 

@@ -46,7 +46,7 @@ def test_truth_is_consistent_with_itself(rng):
 
 
 def test_partner_at_its_mean_dispersion_is_in_the_truth(rng):
-    """Fe near the Ni K edge: f0 at Ni 111 about 18.4, f' -0.83, f'' 3.03 (PHYSICS.md, section 1)."""
+    """Fe near the Ni K edge: f0 at Ni 111 about 18.4, f' -0.83, f'' 3.03, from Chantler's table."""
     truth = stack_of(rng).truth
     assert truth.f_normal_atom.imag == pytest.approx(3.03, abs=0.02)
     core = (truth.composition == 0.75) & (truth.support == 1)

@@ -10,8 +10,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from madpipe.base.metrics import UNKNOWN_PHASE
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
-from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, NO_INFORMATION, SYMBOLS
+from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, SYMBOLS
 from madpipe.mad.figures.quality import shell_centre
 from madpipe.mad.scores.suite.scores import LEVELS, SHELL_EDGES, compare
 
@@ -62,7 +63,7 @@ def suite_errors(comparisons: Sequence[Row]) -> Picture:
             panels[0, column].plot(centres, [row["relative_bound"] for row in bounds], **REFERENCE.dash(), zorder=3)
     for axes in panels[-1]:
         axes.set_xlabel(_COUNTS)
-    panels[0, -1].axhline(NO_INFORMATION, color="0.6", linewidth=0.7)
+    panels[0, -1].axhline(UNKNOWN_PHASE, color="0.6", linewidth=0.7)
     name_panels(list(panels.flat), 2 * [SYMBOLS[quantity] for quantity in _QUANTITIES])
     keys = [Line2D([], [], **_METHODS[method][1].line(), label=_METHODS[method][0]) for method in results]
     keys.append(Line2D([], [], **REFERENCE.dash(), label="Cramer-Rao bound"))
@@ -110,7 +111,7 @@ def _errors_caption(results: Mapping[str, Row]) -> str:
     words = [
         "Rms and median error over rms truth (radian for Delta phi) against expected photons per point and energy, "
         "pooled over the particles of the reference set; bars: standard errors over particles; dotted: Cramer-Rao "
-        f"bound of a point by itself; grey: rms of a phase of which nothing is known, {NO_INFORMATION:.2f} rad."
+        f"bound of a point by itself; grey: rms of a phase of which nothing is known, {UNKNOWN_PHASE:.2f} rad."
     ]
     for method in (method for method in (_USUAL, _OURS) if method in results):
         rows = shell_rows(results[method], "reference", "F_N")

@@ -21,9 +21,9 @@ from madpipe.base.plotting import (
 from madpipe.mad.figures.picture import (
     FIELDS,
     IN_WORDS,
+    LARGEST_PHASE_ERROR,
     MODULUS_UNIT,
     SYMBOLS,
-    UNDETERMINED,
     central_slice,
     deviation,
     is_list,
@@ -70,7 +70,7 @@ def _plane(stack: Stack, fit: Fit, quantity: str) -> np.ndarray:
     """Central slice of one quantity; NaN where it was not measured or the phase is undetermined."""
     values = np.where(seen(stack), getattr(fit, FIELDS[quantity]), np.nan)
     if quantity == "delta_phi":
-        values = np.where(fit.delta_phi_errors < UNDETERMINED, values, np.nan)
+        values = np.where(fit.delta_phi_errors < LARGEST_PHASE_ERROR, values, np.nan)
     return central_slice(values, len(stack.shape))
 
 
@@ -131,10 +131,10 @@ def _label(rows: np.ndarray) -> None:
 def _caption(stack: Stack, fit: Fit) -> str:
     """Numbers of an answer over all points, and its calibration where the truth is known."""
     points = seen(stack)
-    share = 100 * float((fit.delta_phi_errors[points] < UNDETERMINED).mean())
+    share = 100 * float((fit.delta_phi_errors[points] < LARGEST_PHASE_ERROR).mean())
     words = [
         f"{stack.name}, answer '{fit.method}': {slice_words(stack)} of {' x '.join(map(str, stack.shape))} points. "
-        f"The phase is determined to better than {UNDETERMINED:.0f} rad in {share:.1f} % of the points "
+        f"The phase is determined to better than {LARGEST_PHASE_ERROR:.0f} rad in {share:.1f} % of the points "
         "and grey elsewhere."
     ]
     if stack.truth is not None:

@@ -17,8 +17,7 @@ SYMBOLS = {
 }
 IN_WORDS = {"F_T": "|F_T|", "F_A": "|F_A|", "delta_phi": "Delta phi", "F_N": "|F_N|"}
 FIELDS = {"F_T": "f_total", "F_A": "f_resonant", "delta_phi": "delta_phi", "F_N": "f_normal"}
-UNDETERMINED = 1.0  # radian; a phase whose standard error is larger is not shown
-NO_INFORMATION = np.pi / np.sqrt(3)  # radian; rms of a phase of which nothing is known
+LARGEST_PHASE_ERROR = 1.0  # radian; a phase whose standard error is larger is not shown
 
 
 def is_list(stack: Stack) -> bool:

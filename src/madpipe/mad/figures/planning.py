@@ -4,9 +4,10 @@ import numpy as np
 import torch
 from matplotlib.axes import Axes
 
+from madpipe.base.metrics import UNKNOWN_PHASE
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
-from madpipe.mad.figures.picture import NO_INFORMATION
-from madpipe.mad.plan.atom import NEAR_EDGE, Atom, doubts, table_error, uncertainty
+from madpipe.mad.anomalous import NEAR_EDGE
+from madpipe.mad.plan.atom import Atom, doubts, table_error, uncertainty
 from madpipe.mad.plan.records import Plan
 from madpipe.mad.plan.words import lines_of_caption
 
@@ -105,7 +106,7 @@ def _draw_errors(axes: Axes, plan: Plan) -> None:
         axes.plot(photons, [row.median for row in rows], **look.line(), label=_LABELS[name])
         axes.plot(photons, [row.with_doubt for row in rows], color=look.color, linestyle=REFERENCE.linestyle)
     axes.plot([], [], color="0.3", linestyle=REFERENCE.linestyle, label="with doubt in $f'$, $f''$")
-    axes.axhline(NO_INFORMATION, color="0.6", linewidth=0.7)
+    axes.axhline(UNKNOWN_PHASE, color="0.6", linewidth=0.7)
     axes.set(xscale="log", yscale="log", xlabel="photons per point and energy (photon)")
     axes.set_ylabel(r"relative error (1), of $\Delta\varphi$ (rad)")
     axes.grid(visible=True)

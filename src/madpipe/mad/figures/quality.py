@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
+from madpipe.base.metrics import UNKNOWN_PHASE
 from madpipe.base.plotting import LOOKS, ONE_COLUMN, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
-from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, NO_INFORMATION, SYMBOLS
+from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, SYMBOLS
 from madpipe.mad.scores.records import AnswerScores, HasShell, SampleScores, ShellScore
 
 _ANSWERS = {"fit": FIT_LOOK, "network": NETWORK_LOOK}
@@ -74,10 +75,10 @@ def _finish(axes: Axes, quantity: str) -> None:
     symbol = SYMBOLS[quantity]
     if quantity == "delta_phi":
         axes.set_ylabel(f"rms error of {symbol} (rad)")
-        axes.axhline(NO_INFORMATION, color="0.6", linewidth=0.7)
+        axes.axhline(UNKNOWN_PHASE, color="0.6", linewidth=0.7)
         axes.text(
             0.98,
-            NO_INFORMATION,
+            UNKNOWN_PHASE,
             r"$\pi/\sqrt{3}$",
             transform=axes.get_yaxis_transform(),
             ha="right",

@@ -7,11 +7,11 @@ import torch
 from matplotlib.axes import Axes
 
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
+from madpipe.mad.anomalous import NEAR_EDGE
 from madpipe.mad.records import Fit, Stack
 from madpipe.physics.atoms import dispersion_correction, edge_energy
 
 _MARGIN = 25.0  # eV drawn beyond the outermost energy
-_NEAR_EDGE = 15.0  # eV; closer, the table of a bare atom is in doubt (Cromer and Liberman; see docs/conventions.md)
 _PRIME, _SECOND = LOOKS[0], LOOKS[1]
 _LABEL = 0.3  # share of the panel's width that an energy beside its point takes
 _POINT = Look("black", "o", "")
@@ -125,13 +125,13 @@ def _draw_plane(axes: Axes, stack: Stack, curves: Mapping[str, np.ndarray], poin
 def _words(stack: Stack, fit: Fit | None, points: tuple[np.ndarray, ...]) -> str:
     """Numbers of one row."""
     edge = edge_energy(stack.element, stack.edge)
-    near = int(np.count_nonzero(np.abs(stack.energy - edge) < _NEAR_EDGE))
+    near = int(np.count_nonzero(np.abs(stack.energy - edge) < NEAR_EDGE))
     above = int(np.count_nonzero(stack.energy > edge))
     refined = f"refined ({fit.nuisance.gauge})" if fit is not None and fit.nuisance is not None else stack.table
     return (
         f"{stack.element} {stack.edge} edge at {edge:.1f} eV; {len(stack.energy)} energies from "
         f"{stack.energy.min():.1f} to {stack.energy.max():.1f} eV, {above} of them above the edge and {near} within "
-        f"{_NEAR_EDGE:.0f} eV of it, where the table of a bare atom is in doubt. "
+        f"{NEAR_EDGE:.0f} eV of it, where the table of a bare atom is in doubt. "
         f"Lines: Chantler's table; f', f'' in use: {refined}; f' from {points[0].min():.2f} to "
         f"{points[0].max():.2f}, f'' from {points[1].min():.2f} to {points[1].max():.2f} electron."
     )

@@ -1,6 +1,5 @@
 """The classical fit of a stack: exact solution per point, standard errors from the Fisher information."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -8,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from madpipe.base.metrics import UNKNOWN_PHASE
 from madpipe.base.runtime import progress
 from madpipe.mad.config import FitConfig
 from madpipe.mad.fit import exact, nanomad
@@ -16,7 +16,6 @@ from madpipe.mad.fit.refine import refine_nuisances
 from madpipe.mad.measurement import Measurement, measurement_from_stack, with_nuisance
 from madpipe.mad.records import Fit, Nuisance, Stack, axis_fields
 
-UNDETERMINED = math.pi / math.sqrt(3)  # rms of a phase of which nothing is known [radian]
 _TINY = 1e-150
 _LEAST_SHARE = 0.01  # of the resonant atoms in the intensity that can still be measured, as of Se in a protein [1]
 METHODS: dict[str, Callable[[Measurement, FitConfig], Solution]] = {
@@ -163,7 +162,7 @@ def _significant(modulus: Tensor, error: Tensor, exact: bool) -> Tensor:
 def _phase_error(change: Tensor, modulus2: Tensor) -> Tensor:
     """Standard error of a phase: change / modulus2 where that is small, pi / sqrt(3) where nothing is known."""
     ratio = modulus2 / change.clamp(min=_TINY)
-    return (ratio * ratio + UNDETERMINED**-2).rsqrt()
+    return (ratio * ratio + UNKNOWN_PHASE**-2).rsqrt()
 
 
 def _columns(solution: Solution) -> dict[str, Tensor]:

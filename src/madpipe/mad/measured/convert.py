@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 
 from madpipe.base.errors import InputError
+from madpipe.mad.anomalous import NEAR_EDGE
 from madpipe.mad.config import MeasuredSample
 from madpipe.mad.measured.readers import read
 from madpipe.mad.measured.readers.arrays import AXES, Fields
@@ -17,13 +18,12 @@ from madpipe.mad.measured.readers.join import join_arrays, join_lists
 from madpipe.mad.measured.readers.reflections import ReflectionList
 from madpipe.mad.measured.spectrum import dispersion_in
 from madpipe.mad.records import Stack, sorted_by_energy
-from madpipe.physics.atoms import dispersion_correction, edge_energy, form_factor
+from madpipe.physics.atoms import edge_energy, form_factor
 from madpipe.physics.crystal import momentum_transfer
 from madpipe.physics.fourier import grid
 
 CHANTLER = "Chantler (xraydb)"
 _OFFSETS = 10.0  # eV; how far a refined offset may move the energies along a measured spectrum
-NEAR_EDGE = 15.0  # eV within which a table of the free atom is least certain (PHYSICS.md, section 2)
 
 
 class DataWarning(UserWarning):
@@ -134,10 +134,7 @@ def _dispersion(sample: MeasuredSample, values: Fields) -> Fields:
     if "f_prime" in values or "f_double_prime" in values:
         pair = _both(values.get("f_prime"), values.get("f_double_prime"), "the file", len(energy))
         return _as_fields(pair, values.get("table", "values in the file") + to_refine)
-    try:
-        table = dispersion_correction(values["element"], torch.as_tensor(energy))
-    except ValueError as error:
-        raise InputError(f"{error}.") from error
+    table = dispersion_in(None, values["element"], values["edge"], torch.as_tensor(energy))
     nominal = " at the energies of the configuration" if to_refine and sample.energies_ev else ""
     return _as_fields([part.numpy() for part in table], f"{CHANTLER}{nominal}{to_refine}")
 

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from madpipe.base.curves import read_columns
 from madpipe.base.errors import InputError
-from madpipe.physics.absorption import dispersion_from_spectrum
+from madpipe.mad.anomalous import Absorption, dispersion_at
 from madpipe.physics.normalisation import absorption_from_columns
 
 
-def read_spectrum(path: str | Path) -> tuple[Float[Tensor, "node"], Float[Tensor, "node"]]:
-    """Photon energies [eV] and absorption, in any unit, from XDI or plain columns.
+def read_spectrum(path: str | Path) -> Absorption:
+    """Photon energies and absorption from XDI or plain columns.
 
     Raises
     ------
@@ -22,23 +22,23 @@ def read_spectrum(path: str | Path) -> tuple[Float[Tensor, "node"], Float[Tensor
     """
     columns = {name: torch.as_tensor(column.copy()) for name, column in read_columns(path).by_name.items()}
     try:
-        return absorption_from_columns(columns)
+        return Absorption(*absorption_from_columns(columns))
     except ValueError as error:
         raise InputError(f"{path}: {error}.") from error
 
 
 def dispersion_in(
-    path: str | Path, element: str, edge: str, energy: Float[Tensor, "energy"]
+    path: str | Path | None, element: str, edge: str, energy: Float[Tensor, "energy"]
 ) -> tuple[Float[Tensor, "energy"], Float[Tensor, "energy"]]:
-    """f', f'' [electron] at these photon energies [eV] by :func:`madpipe.physics.absorption.dispersion_from_spectrum`.
+    """f', f'' by :func:`madpipe.mad.anomalous.dispersion_at`, of the spectrum in a file where one is named.
 
     Raises
     ------
     InputError
-        As :func:`read_spectrum`; a spectrum that does not fit the element, edge or energies.
+        As :func:`read_spectrum`; what :func:`madpipe.mad.anomalous.dispersion_at` refuses.
     """
-    spectrum = read_spectrum(path)
+    spectrum = None if path is None else read_spectrum(path)
     try:
-        return dispersion_from_spectrum(*spectrum, element, edge, energy)
+        return dispersion_at(energy, element, edge, spectrum)
     except ValueError as error:
-        raise InputError(f"{path}: {error}.") from error
+        raise InputError(f"{error}." if path is None else f"{path}: {error}.") from error

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.mad.fit.fit import UNDETERMINED
+from madpipe.base.metrics import UNKNOWN_PHASE
 from madpipe.mad.records import PHASES
 from madpipe.mad.records import QUANTITIES as FIELDS
 
@@ -81,12 +81,12 @@ def circumstances(columns: Columns, shares: Columns, setting: Setting) -> Float[
 
 def unbounded(error: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """A phase's error as it would be, did it not saturate; infinite, or nearly, where nothing is known."""
-    return error / (1 - (error / UNDETERMINED).square()).clamp(min=_SMALL).sqrt()
+    return error / (1 - (error / UNKNOWN_PHASE).square()).clamp(min=_SMALL).sqrt()
 
 
 def saturated(error: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     """A phase's error as it is: its inverse square is that of the unbounded one and of a phase that is not known."""
-    return error / (1 + (error / UNDETERMINED).square()).sqrt()
+    return error / (1 + (error / UNKNOWN_PHASE).square()).sqrt()
 
 
 def apply(

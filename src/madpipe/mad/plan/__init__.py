@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.base.errors import InputError
+from madpipe.mad.anomalous import NEAR_EDGE
 from madpipe.mad.forward import design_matrix, dispersion_ratio
-from madpipe.mad.plan.atom import NEAR_EDGE, Atom, atom_of, least_certain, table_error, uncertainty
+from madpipe.mad.plan.atom import Atom, atom_of, least_certain, table_error, uncertainty
 from madpipe.mad.plan.errors import (
     QUANTITIES,
     Contributions,
@@ -74,7 +75,7 @@ def plan(
     Returns
     -------
     :
-        Errors over the points of PHYSICS.md, section 5: \|F_A\|/\|F_T\| evenly in 0.6 .. 1.1, any Delta_phi.
+        Errors over points with \|F_A\|/\|F_T\| evenly in 0.6 .. 1.1, any Delta_phi.
 
     Raises
     ------

@@ -9,11 +9,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.base.errors import InputError
+from madpipe.mad.anomalous import NEAR_EDGE, Absorption, dispersion_at
 from madpipe.mad.measured.spectrum import read_spectrum
-from madpipe.physics.absorption import dispersion_from_spectrum
 from madpipe.physics.atoms import dispersion_correction, edge_energy, form_factor
 
-NEAR_EDGE = 15.0  # eV within which a table of the free atom is least certain (PHYSICS.md, section 2)
 _TABLE_MOVES = (-2.0, 10.0)  # eV: calibration; chemical shift and the slow rise of a real edge above its nominal energy
 _SPECTRUM_MOVES = (-0.5, 0.5)  # eV: the monochromators of spectrum and diffraction data
 _MOVES = 8  # midpoints; 32 change the median errors by 5 % at most
@@ -29,7 +28,7 @@ class Atom:
     edge: str
     edge_ev: float
     f0: float  # [electron]
-    spectrum: tuple[Float[Tensor, "node"], Float[Tensor, "node"]] | None  # energy [eV], absorption in any unit
+    spectrum: Absorption | None
     source: str
 
     def dispersion(self, energy: Float[Tensor, "energy"]) -> tuple[Float[Tensor, "energy"], Float[Tensor, "energy"]]:
@@ -41,9 +40,7 @@ class Atom:
             An energy outside the table; a spectrum that cannot be matched to it.
         """
         try:
-            if self.spectrum is None:
-                return dispersion_correction(self.element, energy)
-            return dispersion_from_spectrum(*self.spectrum, self.element, self.edge, energy)
+            return dispersion_at(energy, self.element, self.edge, self.spectrum)
         except ValueError as error:
             raise InputError(f"{error}.") from error
 

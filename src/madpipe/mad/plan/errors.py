@@ -15,7 +15,7 @@ from madpipe.mad.plan.atom import Atom
 from madpipe.physics.sums import added
 
 QUANTITIES = ("f_total", "f_resonant", "delta_phi", "f_normal")
-_RATIOS = (0.6, 1.1)  # |F_A|/|F_T|, as in PHYSICS.md, section 5
+_RATIOS = (0.6, 1.1)  # |F_A|/|F_T| of the prior's points (docs/plan.md)
 _GRID = (5, 24)  # midpoints in |F_A|/|F_T| and Delta_phi; a grid of (20, 96) changes the medians by less than 3 %
 _CLIMB = 200  # steps at most
 _BRIGHT = 1e6  # photons at which the information is worked out: far above the quarter photon that rounds it off

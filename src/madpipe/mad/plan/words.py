@@ -1,6 +1,6 @@
 """A plan in words: what its numbers mean, and a table for the terminal."""
 
-from madpipe.mad.plan.atom import NEAR_EDGE
+from madpipe.mad.anomalous import NEAR_EDGE
 from madpipe.mad.plan.records import NAMES, ErrorRow, Plan
 
 _OPEN = 0.1  # share of points with the hand undecided that is worth a word

@@ -14,6 +14,7 @@ from torch import Tensor
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import device
 from madpipe.base.verdict import Verdict, text_of, verdict
+from madpipe.mad import limits
 from madpipe.mad.config import FitConfig, Refinable, RetrieveConfig
 from madpipe.mad.fit.refine import refine_nuisances
 from madpipe.mad.realspace.imaging import Solution, fitted_signal, mean_signal, retrieve_signal
@@ -28,12 +29,6 @@ from madpipe.physics import phasing
 from madpipe.physics.alignment import align, twin
 from madpipe.physics.fourier import diffract, image
 
-_FOURIER_LIMIT = 0.1
-_FREE_LIMIT = 0.3
-_TRANSFER_LIMIT = 0.5
-_HAND_LIMIT = 1.02
-_LIKELIER_LIMIT = 50.0  # of ln of a ratio of likelihoods; noise alone made 25 for the wrong hand at 1e5 photons
-_R_LIMIT = 1.05
 Route = Literal["linked", "separate", "joint"]
 
 
@@ -114,10 +109,16 @@ def _joint(
     found = retrieve_jointly(experiment, guess, config.joint, generator, nuisances)
     checks = {
         "hand": verdict(
-            found.hand, _LIKELIER_LIMIT, False, "ln of how much likelier this hand makes the counts than its twin"
+            found.hand,
+            limits.LIKELIER_HAND,
+            False,
+            "ln of how much likelier this hand makes the counts than its twin",
         ),
         "r_factor": verdict(
-            found.r_over_noise, _R_LIMIT, True, "R of the calculated intensities over the R of noise alone"
+            found.r_over_noise,
+            limits.OBJECT_R_OVER_NOISE,
+            True,
+            "R of the calculated intensities over the R of noise alone",
         ),
         "converged": verdict(found.last_step, config.joint.tolerance, True, "last step of the search [standard error]"),
     }
@@ -223,25 +224,25 @@ def _voxel_size(stack: Stack) -> np.ndarray:
 def _engine_checks(solution: Solution, hand: float) -> dict[str, Verdict]:
     """Checks that only the retrieval itself can make."""
     everywhere = torch.ones_like(solution.transfer, dtype=torch.bool)
-    resolution = phasing.resolution(solution.transfer, everywhere, _TRANSFER_LIMIT)
+    resolution = phasing.resolution(solution.transfer, everywhere, limits.TRANSFER)
     checks = {
         "fourier_error": verdict(
-            solution.fourier_error, _FOURIER_LIMIT, True, "relative misfit of the image to the measured moduli"
+            solution.fourier_error, limits.FOURIER_ERROR, True, "relative misfit of the image to the measured moduli"
         ),
         "free_error": verdict(
-            solution.free_error, _FREE_LIMIT, True, "the same for the points held out of the iterations"
+            solution.free_error, limits.FREE_ERROR, True, "the same for the points held out of the iterations"
         ),
         "transfer_resolution": verdict(
             resolution,
-            0.5,
+            limits.RESOLUTION,
             False,
-            "q, as a share of the frame's edge, to which the averaged solutions agree (PRTF 0.5)",
+            f"q, as a share of the frame's edge, to which the averaged solutions agree (PRTF {limits.TRANSFER:g})",
         ),
     }
     if math.isfinite(hand):
         checks["hand"] = verdict(
             hand,
-            _HAND_LIMIT,
+            limits.TWIN_INCONSISTENCY,
             False,
             "inconsistency of the resonant atoms in the twin over that in the image; near 1 the hand is undetermined",
         )

@@ -7,11 +7,11 @@ import torch
 from scipy.ndimage import distance_transform_edt
 
 from madpipe.base.verdict import Verdict, verdict, verdicts_in
+from madpipe.mad import limits
 from madpipe.mad.records import RealSpace, Stack, Truth
 from madpipe.physics.alignment import Alignment, align, twin
 from madpipe.physics.phasing import count_vortices, interior
 
-_CONTROL_LIMIT = 1.5
 _DEEP = 5.0  # voxels below the surface at which the core-shell profile ends
 
 
@@ -49,7 +49,7 @@ def compare_routes(first: RealSpace, second: RealSpace) -> Verdict:
     one, two = (
         torch.as_tensor(item.rho_resonant + item.rho_normal) * torch.as_tensor(item.support) for item in (first, second)
     )
-    return verdict(align(two, one).correlation, 0.8, False, "correlation of the densities by the two routes")
+    return verdict(align(two, one).correlation, limits.ROUTES, False, "correlation of the densities by the two routes")
 
 
 def on_truth(found: RealSpace, stack: Stack) -> tuple[Alignment, np.ndarray, np.ndarray]:
@@ -80,17 +80,22 @@ def _against_truth(found: RealSpace, stack: Stack) -> dict[str, Verdict]:
     depth = distance_transform_edt(true)
     checks = {
         "correlation": verdict(
-            placed.correlation, 0.9, False, "correlation of the density of all atoms with the truth"
+            placed.correlation, limits.CORRELATION, False, "correlation of the density of all atoms with the truth"
         ),
         "support_overlap": verdict(
-            both.sum() / (inside | true).sum(), 0.8, False, "intersection over union of the support and the true one"
+            both.sum() / (inside | true).sum(),
+            limits.SUPPORT_OVERLAP,
+            False,
+            "intersection over union of the support and the true one",
         ),
-        "volume": verdict(abs(inside.sum() / true.sum() - 1), 0.15, True, "volume over the true one, less 1, unsigned"),
+        "volume": verdict(
+            abs(inside.sum() / true.sum() - 1), limits.VOLUME, True, "volume over the true one, less 1, unsigned"
+        ),
     }
     if both.any():
         checks["profile"] = verdict(
             _profile_difference(composition, truth.composition, depth, both),
-            0.05,
+            limits.COMPOSITION_PROFILE,
             True,
             "rms difference of the composition from the truth, averaged at equal depth below the surface",
         )
@@ -99,7 +104,7 @@ def _against_truth(found: RealSpace, stack: Stack) -> dict[str, Verdict]:
         expected, came = truth.composition[core].mean(), composition[core].mean()
         checks["core_composition"] = verdict(
             abs(came - expected),
-            0.05,
+            limits.CORE_COMPOSITION,
             True,
             f"core: {came:.3f} resonant atoms where {expected:.3f} are expected; difference",
         )
@@ -111,7 +116,7 @@ def _control(found: np.ndarray, errors: np.ndarray, true: np.ndarray) -> dict[st
     if not (np.all(true == 1) or np.all(true == 0)):
         return {}
     deviation = float(np.sqrt(np.mean(((found - true) / np.maximum(errors, 1e-30)) ** 2)))
-    return {"control": verdict(deviation, _CONTROL_LIMIT, True, "rms share of absent atoms over its stated error")}
+    return {"control": verdict(deviation, limits.ABSENT_ATOMS, True, "rms share of absent atoms over its stated error")}
 
 
 def _profile_difference(found: np.ndarray, truth: np.ndarray, depth: np.ndarray, both: np.ndarray) -> float:

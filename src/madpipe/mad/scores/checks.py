@@ -6,14 +6,8 @@ from pathlib import Path
 from madpipe.base.overview import Check, check_of
 from madpipe.base.plain import read_json
 from madpipe.base.verdict import Verdict, verdict
+from madpipe.mad import limits
 from madpipe.mad.scores.records import AnswerScores, SampleScores, ShellScore
-
-# R over its noise floor, at most. A fit of three unknowns per point follows part of the noise, hence lies below the
-# floor; a network shares its answer's error among the points and may lie a little above.
-_R_LIMITS = {"fit": 1.0, "network": 1.1}
-_CERTIFIED = 0.95  # share of the points
-_CHI2 = 1.2  # per degree of freedom
-_COVERED = 0.9  # share of the points within 1.96 stated errors, where 0.95 is due
 
 
 def checks_of_file(path: str | Path) -> list[Check]:
@@ -41,12 +35,14 @@ def _of_answer(name: str, answer: AnswerScores) -> dict[str, Verdict]:
     r, floor, error = answer.r_factor, answer.r_noise, answer.r_noise_standard_error
     ratio = r / floor if floor > 0 else float("nan")
     words = f"R over its noise floor: {r:.4f} over {floor:.4f} +- {error:.4f}"
-    made = {"r_factor": verdict(ratio, _R_LIMITS[name], True, words)}
+    made = {"r_factor": verdict(ratio, limits.R_OVER_NOISE[name], True, words)}
     if answer.method.startswith("exact"):
         made["certified"] = verdict(
-            answer.certified_share, _CERTIFIED, False, "share of the points whose fit is proved the best there is"
+            answer.certified_share, limits.CERTIFIED, False, "share of the points whose fit is proved the best there is"
         )
-        made["chi2"] = verdict(answer.chi2_per_dof, _CHI2, True, "chi2 per degree of freedom: 1 where noise is all")
+        made["chi2"] = verdict(
+            answer.chi2_per_dof, limits.CHI2, True, "chi2 per degree of freedom: 1 where noise is all"
+        )
     covered = _covered(answer.shells)
     if covered:
         quantity = min(covered, key=covered.__getitem__)
@@ -56,7 +52,9 @@ def _of_answer(name: str, answer: AnswerScores) -> dict[str, Verdict]:
 
 def _coverage(quantity: str, covered: float) -> Verdict:
     """Whether stated errors cover the truth."""
-    return verdict(covered, _COVERED, False, f"{quantity}: share of the truth within 1.96 stated errors, 0.95 is due")
+    return verdict(
+        covered, limits.COVERED, False, f"{quantity}: share of the truth within 1.96 stated errors, 0.95 is due"
+    )
 
 
 def _covered(shells: Sequence[ShellScore]) -> dict[str, float]:

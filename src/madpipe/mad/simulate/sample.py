@@ -67,7 +67,7 @@ def simulate(sample: SimulatedSample, generator: torch.Generator) -> Stack:
     nominal = torch.tensor(sorted(sample.energies_ev), dtype=torch.float64)
     q_axes = [q_axis(sample.grid, particle.voxel_size)] * sample.dimensions
     scattering = _scatter(particle, sample, nominal + sample.energy_offset_ev, q_bragg, q_axes)
-    true = _resonant_dispersion(sample, nominal + sample.energy_offset_ev)
+    true = dispersion_in(sample.spectrum, sample.element, sample.edge, nominal + sample.energy_offset_ev)
     ideal = _intensities(scattering, true, variation=True)
     per_electron2 = sample.photons / float(ideal.flatten(1).sum(1).max())
     jitter = scale_jitter(len(nominal), sample.scale_jitter, generator)
@@ -138,13 +138,6 @@ def number_densities(
     atoms = particle.occupancy * (_ATOMS_PER_CELL * (particle.voxel_size / sample.lattice_angstrom) ** 3)
     wave = torch.exp(1j * q_length * particle.displacement) * atoms
     return wave * particle.resonant_fraction, wave * (1 - particle.resonant_fraction)
-
-
-def _resonant_dispersion(sample: SimulatedSample, energy: Float[Tensor, "energy"]) -> tuple[Tensor, Tensor]:
-    """f', f'' of the resonant element that the data are made with: Chantler's, or a measured spectrum's [electron]."""
-    if sample.spectrum is None:
-        return dispersion_correction(sample.element, energy)
-    return dispersion_in(sample.spectrum, sample.element, sample.edge, energy)
 
 
 def _intensities(

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from madpipe.base.plotting import LOOKS, ONE_COLUMN, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
+from madpipe.rocking.limits import GOOD_CHI2
 from madpipe.rocking.prior import NAMES
 from madpipe.rocking.scores.records import AblationRow, HeldOutScores, ParameterErrors
 
@@ -37,8 +38,8 @@ def parameter_errors(scores: HeldOutScores, about: Values) -> Picture:
         figure,
         f"Mean absolute error of each parameter, in percent of its range, on {scores.count} held-out curves "
         f"({_conditions(scores)}), with standard errors. Mean over parameters: {words}. Limit: prior-regularised "
-        f"Cramer-Rao bound at each curve's truth. Chi-square per point < 1.3: {100 * scores.good_share:.0f} % of "
-        "the curves.",
+        f"Cramer-Rao bound at each curve's truth. Chi-square per point < {GOOD_CHI2:g}: "
+        f"{100 * scores.good_share:.0f} % of the curves.",
     )
 
 

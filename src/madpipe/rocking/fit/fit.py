@@ -16,6 +16,7 @@ from madpipe.rocking.fit.implanted import fit_implanted
 from madpipe.rocking.fit.modes import posterior
 from madpipe.rocking.fit.search import Solution
 from madpipe.rocking.forward import Reflection
+from madpipe.rocking.limits import UNDETERMINED
 from madpipe.rocking.model import OFFSET_UNIT, peak_two_theta, reflection_of
 from madpipe.rocking.prior import RANGES
 from madpipe.rocking.profiles import Implanted, from_free, profile_names
@@ -25,22 +26,22 @@ _Function = Callable[[torch.Tensor], torch.Tensor]
 
 _DEPTHS = 200  # of the profile that is written
 _DRAWN = 800  # samples that quantiles are of
-_UNDETERMINED = 0.15  # standard error over the prior's range, above which a parameter counts as undetermined
 
 
 def fit_curve(curve: Curve, config: RockingFitConfig, depth: float, generator: torch.Generator) -> LayerProfile:
     """Fit a profile to a curve.
 
-    Expected variance weights the counts: what is least is the Poisson deviance. Several starts, until chi-square per
-    point is good.
+    The fit minimises the Poisson deviance, with expected variances for weights, from several starts, until chi-square
+    per point is good. A truth that comes with the curve is not looked at.
 
     Parameters
     ----------
     curve:
         Counts.
     config:
-        Kind of profile, starts, when a fit is good. Splines: more and more are tried, until the Bayesian
-        information criterion rises.
+        Kind of profile, splines unless it says ``implanted`` (:func:`madpipe.rocking.config.profile_of` settles what
+        it leaves open); starts, when a fit is good. Splines: more and more are tried, until the Bayesian information
+        criterion rises.
     depth:
         Where a free-form layer ends [angstrom]; the implanted one finds its own end.
     generator:
@@ -53,7 +54,7 @@ def fit_curve(curve: Curve, config: RockingFitConfig, depth: float, generator: t
     """
     reflection = reflection_of(curve)
     curve = centred(curve, reflection)
-    if (config.profile or ("spline" if curve.truth is None else "implanted")) == "spline":
+    if config.profile != "implanted":
         return report(curve, fit_splines(curve, reflection, config, depth), "spline")
     answer = fit_implanted(curve, reflection, config, generator)
     return report(curve, answer, "implanted", drawn(curve, answer, config, generator))
@@ -126,7 +127,7 @@ def report(curve: Curve, solution: Solution, method: str, samples: Samples | Non
         parameters=values,
         parameter_errors=errors,
         parameter_quantiles=quantiles,
-        undetermined=(errors / ranges > _UNDETERMINED).astype(np.uint8),
+        undetermined=(errors / ranges > UNDETERMINED).astype(np.uint8),
         scale=math.exp(levels[0]),
         background=math.exp(levels[1]),
         offset=float(levels[2]) * OFFSET_UNIT,

@@ -17,6 +17,7 @@ from madpipe.rocking.config import (
 )
 from madpipe.rocking.fit.fit import centred, drawn, report
 from madpipe.rocking.fit.information import Information
+from madpipe.rocking.limits import GOOD_CHI2
 from madpipe.rocking.model import reflection_of
 from madpipe.rocking.network.infer import Predictor, alone, refined
 from madpipe.rocking.prior import NAMES, RANGES, Parameter
@@ -26,7 +27,6 @@ from madpipe.rocking.scores.records import Coverage, CurveErrors, HeldOutScores,
 from madpipe.rocking.simulate.sample import simulate
 
 _ABSOLUTE = 0.7979  # mean absolute error of a Gaussian over its standard error
-_GOOD = 1.3  # chi-square per point
 _PARTS = ("network", "refinement", "errors")  # of an answer, as they are timed
 
 
@@ -122,7 +122,7 @@ def summary(
         coverage_95=_coverage([row.within[1] for row in rows]),
         seconds=None if seconds is None else dict(zip(_PARTS, seconds.mean(axis=0).tolist(), strict=True)),
         seconds_95=None if seconds is None else float(np.quantile(seconds.sum(axis=1), 0.95)),
-        good_share=float(np.mean(np.array([row.chi2 for row in rows]) < _GOOD)),
+        good_share=float(np.mean(np.array([row.chi2 for row in rows]) < GOOD_CHI2)),
         network_log_rms=float(np.mean([row.network_log_rms for row in rows])),
         undetermined=dict(zip(NAMES, np.mean([row.undetermined for row in rows], axis=0).tolist(), strict=True)),
         sensitivities=sensitivities,

@@ -6,13 +6,11 @@ import numpy as np
 
 from madpipe.base.metrics import finite
 from madpipe.base.verdict import verdict
+from madpipe.rocking.limits import GOOD_CHI2, GOOD_CHI2_MEASURED, STRAIN
 from madpipe.rocking.model import peak_two_theta, reflection_of, variance
 from madpipe.rocking.prior import NAMES, RANGES
 from madpipe.rocking.records import Curve, CurveTruth, LayerProfile
 from madpipe.rocking.scores.records import CurveScores, ParameterScore
-
-_GOOD = 1.3
-_GOOD_MEASURED = 2.0
 
 
 def score(curve: Curve, found: LayerProfile) -> CurveScores:
@@ -28,7 +26,7 @@ def score(curve: Curve, found: LayerProfile) -> CurveScores:
     outside = ~near_peak(curve, found)
     deviations = (curve.data - found.calculated) ** 2 / variance(found.calculated, curve.relative_error)
     chi2_outside = float(np.mean(deviations[outside]))
-    limit = _GOOD if curve.truth is not None else _GOOD_MEASURED
+    limit = GOOD_CHI2 if curve.truth is not None else GOOD_CHI2_MEASURED
     words = "chi-square per point outside the substrate's peak: 1 where counting is all"
     scores = CurveScores(
         title=curve.title,
@@ -70,7 +68,7 @@ def _beside_truth(scores: CurveScores, found: LayerProfile, truth: CurveTruth) -
         parameters=parameters,
         strain_rms_error=rms,
         strain_coverage_95=float(np.mean(np.abs(off)[stated > 1e-9] < 1.96 * stated[stated > 1e-9])),
-        verdicts={**scores.verdicts, "strain": verdict(rms / float(truth.strain.max()), 0.1, True, words)},
+        verdicts={**scores.verdicts, "strain": verdict(rms / float(truth.strain.max()), STRAIN, True, words)},
     )
 
 

@@ -15,7 +15,7 @@ from madpipe.mad.fit.refine.unknowns import LEAST, Unknowns, unknowns_of
 from madpipe.mad.measurement import LEAST_NOISE, Measurement, measurement_from_stack
 from madpipe.mad.records import Nuisance, Stack
 
-UNDETERMINED = 0.9  # of the prior's width: an error above it is the prior's, not the data's
+LEFT_TO_PRIOR = 0.9  # of the prior's width: an error above it is the prior's, not the data's
 _NOISE_ROUNDS = 5
 _SAME_NOISE = 1e-4  # relative change of the noise scale at which the weights are final
 
@@ -110,7 +110,7 @@ def _without_the_undetermined(
     kept = unknowns
     while True:
         spread = free_covariance(kept, sums).diagonal().clamp(min=0).sqrt()
-        held = kept.free & (spread > UNDETERMINED * unknowns.width)
+        held = kept.free & (spread > LEFT_TO_PRIOR * unknowns.width)
         if not bool(held.any()):
             return state, kept
         kept = kept.less(held)

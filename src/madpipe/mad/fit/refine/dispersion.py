@@ -13,10 +13,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.base.errors import InputError
+from madpipe.mad.anomalous import KnownDispersion, dispersion_at
 from madpipe.mad.config import NuisanceConfig
 from madpipe.mad.records import Stack
 from madpipe.physics.absorption import kramers_kronig
-from madpipe.physics.atoms import dispersion_correction, edge_energy
+from madpipe.physics.atoms import edge_energy
 from madpipe.physics.normalisation import interpolate
 
 Curve = Callable[[float], Float[Tensor, "2 energy"]]  # f', f'' at every energy plus an offset [electron]; offset in eV
@@ -34,14 +35,13 @@ def curve_of(stack: Stack) -> Curve:
         The stack's f', f'' are not those of its spectrum, or of the table where it has none: nothing tells how they
         go on.
     """
-    energy = torch.tensor(stack.energy, dtype=torch.float64)
+    energy, spectrum = torch.tensor(stack.energy, dtype=torch.float64), None
+    if stack.spectrum_energy is not None:
+        columns = (stack.spectrum_energy, stack.spectrum_f_prime, stack.spectrum_f_double_prime)
+        spectrum = KnownDispersion(*(torch.tensor(column, dtype=torch.float64) for column in columns))
 
     def along(offset: float) -> Float[Tensor, "2 energy"]:
-        if stack.spectrum_energy is None:
-            return torch.stack(dispersion_correction(stack.element, energy + offset))
-        columns = (stack.spectrum_energy, stack.spectrum_f_prime, stack.spectrum_f_double_prime)
-        nodes, *parts = (torch.tensor(column, dtype=torch.float64) for column in columns)
-        return torch.stack([interpolate(nodes, part, energy + offset) for part in parts])
+        return torch.stack(dispersion_at(energy + offset, stack.element, stack.edge, spectrum))
 
     try:
         differs = float((along(0.0) - own_values(stack)).abs().max())

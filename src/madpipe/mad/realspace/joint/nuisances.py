@@ -14,7 +14,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from madpipe.mad.config import NuisanceConfig
-from madpipe.mad.fit.refine import UNDETERMINED
+from madpipe.mad.fit.refine import LEFT_TO_PRIOR
 from madpipe.mad.fit.refine.report import nuisance_record
 from madpipe.mad.fit.refine.search import Sums, free_covariance
 from madpipe.mad.fit.refine.unknowns import Unknowns, unknowns_of
@@ -55,7 +55,7 @@ class Nuisances:
     def record(self, stack: Stack, sums: Sums) -> Nuisance:
         """Values, errors, priors and correlations with the resonant atoms, as the per-point refinement gives them."""
         spread = free_covariance(self.unknowns, sums).diagonal().clamp(min=0).sqrt()
-        kept = self.unknowns.less(self.unknowns.free & (spread > UNDETERMINED * self.unknowns.width))
+        kept = self.unknowns.less(self.unknowns.free & (spread > LEFT_TO_PRIOR * self.unknowns.width))
         return nuisance_record(stack, self.unknowns, kept, self.theta, sums, 1.0, None)
 
     @property

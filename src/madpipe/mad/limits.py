@@ -1,0 +1,33 @@
+"""What passes a check, in one place: of a fit, of a network's answer, of an object.
+
+A check is a number beside its limit (:mod:`madpipe.base.verdict`). What fails is written and shown all the same.
+"""
+
+# -- a fit or a network's answer ------------------------------------------------------------------------------
+
+# R over its noise floor, at most. A fit of three unknowns per point follows part of the noise, hence lies below the
+# floor; a network shares its answer's error among the points and may lie a little above.
+R_OVER_NOISE = {"fit": 1.0, "network": 1.1}
+CERTIFIED = 0.95  # share of the points, at least
+CHI2 = 1.2  # per degree of freedom, at most
+COVERED = 0.9  # share of the points within 1.96 stated errors, at least, where 0.95 is due
+
+# -- an object, by its retrieval ------------------------------------------------------------------------------
+
+OBJECT_R_OVER_NOISE = 1.05  # at most; an object has fewer unknowns than points, so none of the noise is followed
+LIKELIER_HAND = 50.0  # ln of a ratio of likelihoods, at least; noise alone made 25 for the wrong hand at 1e5 photons
+FOURIER_ERROR = 0.1  # relative misfit of an image to the measured moduli, at most
+FREE_ERROR = 0.3  # the same for the points held out, at most
+TRANSFER = 0.5  # phase-retrieval transfer function down to which solutions agree
+RESOLUTION = 0.5  # q to which they do so, as a share of the frame's edge, at least
+TWIN_INCONSISTENCY = 1.02  # of the resonant atoms in the twin over that in the image, at least; 1 tells nothing
+
+# -- an object beside another one, or beside the truth --------------------------------------------------------
+
+ROUTES = 0.8  # correlation of the densities by two routes, at least
+CORRELATION = 0.9  # of the density of all atoms with the truth, at least
+SUPPORT_OVERLAP = 0.8  # intersection over union of the support and the true one, at least
+VOLUME = 0.15  # of the support over the true one, less 1, unsigned, at most
+COMPOSITION_PROFILE = 0.05  # rms difference of the composition at equal depth, at most
+CORE_COMPOSITION = 0.05  # difference of the mean composition of the core, at most
+ABSENT_ATOMS = 1.5  # rms share of atoms that are not there over its stated error, at most
