@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from madpipe.base import metrics
 from madpipe.base.runtime import generator_for, progress
 from madpipe.rocking.config import (
     RockingEvaluateConfig,
@@ -151,7 +152,7 @@ def _sensitivities(information: Information, curves: Sequence[Curve], floor: flo
 def _log_rms(curve: Curve, expected: np.ndarray) -> float:
     """Rms of log10 of the true curve over that of an answer."""
     right = curve.truth.expected if curve.truth is not None else curve.data
-    return float(np.sqrt(np.mean(np.log10((expected + 1) / (right + 1)) ** 2)))
+    return metrics.root_mean_square(np.log10((expected + 1) / (right + 1)))[0]
 
 
 def _off(values: np.ndarray, curve: Curve) -> list[float]:
@@ -173,4 +174,4 @@ def _within(found: LayerProfile, curve: Curve) -> list[list[bool]]:
 
 def _mean(values: np.ndarray) -> dict[str, float]:
     """Mean and its standard error."""
-    return {"value": float(values.mean()), "error": float(values.std(ddof=1) / np.sqrt(len(values)))}
+    return dict(zip(("value", "error"), metrics.mean_with_error(values), strict=True))

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from madpipe.base import metrics
 from madpipe.base.metrics import finite
 from madpipe.base.verdict import Verdict, verdict
 from madpipe.rocking.model import peak_two_theta, reflection_of, variance
@@ -58,8 +59,9 @@ def score(curve: Curve, found: LayerProfile) -> dict[str, Any]:
         strain = np.interp(found.depth, truth.depth, truth.strain, right=0.0)
         off = found.strain - strain
         stated = np.maximum(found.strain_errors, 1e-12)
-        scores["strain_rms_error"] = float(np.sqrt(np.mean(off**2)))
-        scores["strain_coverage_95"] = float(np.mean(np.abs(off)[stated > 1e-9] < 1.96 * stated[stated > 1e-9]))
+        known = stated > 1e-9
+        scores["strain_rms_error"] = metrics.root_mean_square(off)[0]
+        scores["strain_coverage_95"] = metrics.coverage(off[known], stated[known], 1.96)
         if found.method == "implanted":
             for name, value, width in zip(NAMES, truth.parameters, RANGES, strict=True):
                 one = scores["parameters"][name]
