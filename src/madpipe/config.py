@@ -44,5 +44,5 @@ def _overlay(name: str) -> str:
         "logs": f"results/{name}/logs",
         **{study.name: study.overlays[name] for study in STUDIES if name in study.overlays},
     }
-    head = f"# {_HEADS[name]}\n# Laid over config.yaml; null takes a key away. Made by `make configs` from each study.py.\n"
+    head = f"# {_HEADS[name]}\n# Laid over config.yaml; null takes a key away. Made from each study.py: make configs.\n"
     return head + yaml.safe_dump(sections, default_flow_style=None, sort_keys=False, width=120)

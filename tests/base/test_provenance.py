@@ -21,6 +21,7 @@ def package(tmp_path, monkeypatch):
     """A copy of the package's sources to edit."""
     shutil.copytree(Path(madpipe.__file__).parent, tmp_path / "madpipe", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(provenance, "_ROOT", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "madpipe"
 
 

@@ -280,6 +280,8 @@ rule mad_validate:
         f"{MAD_AT.logs}/{{sample}}/validate.tsv"
     conda:
         CONDA
+    group:
+        "scores"
     resources:
         mem_mb=memory(1000, 60, mad_values),
         runtime=minutes(10, 5, mad_values),

@@ -176,6 +176,8 @@ rule rocking_validate:
         by="|".join(ROCKING_ANSWER_OF),
     conda:
         CONDA
+    group:
+        "scores"
     resources:
         mem_mb=memory(800),
         runtime=minutes(10),
