@@ -22,7 +22,7 @@ MODULES = [".".join(("madpipe", *path.relative_to(PACKAGE).with_suffix("").parts
 MODULES = [module.removesuffix(".__init__") for module in MODULES]
 FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
 ABOVE = {"", "commands"}  # the studies; "" are the modules directly in the package
-MAY_IMPORT = {"base": {"base"}, "physics": {"physics"}, **dict.fromkeys(ABOVE, {*FOLDERS, ""})}
+MAY_IMPORT = {"base": {"base"}, "physics": {"physics"}, **{floor: {*FOLDERS, ""} for floor in ABOVE}}
 ROOT = PACKAGE.parents[1]
 BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 

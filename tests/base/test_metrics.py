@@ -32,6 +32,17 @@ def test_coverage():
     assert metrics.coverage(np.array([0.5, -1.5, 3.0]), np.ones(3), 1.96) == pytest.approx(2 / 3)
 
 
+def test_coverages_are_of_both_intervals():
+    found = metrics.coverages(np.array([0.5, -1.5, 3.0]), np.ones(3))
+    assert found == {"coverage_68": pytest.approx(1 / 3), "coverage_95": pytest.approx(2 / 3)}
+    assert metrics.coverages(np.zeros(0), np.zeros(0)) == {"coverage_68": None, "coverage_95": None}
+
+
+def test_mean_and_its_error():
+    assert metrics.mean_with_error([1.0, 2.0, 6.0]) == (pytest.approx(3), pytest.approx(math.sqrt(7 / 3)))
+    assert metrics.mean_with_error([4.0]) == (4.0, 0.0)
+
+
 def test_log_correlation_knows_sameness_and_nonsense():
     x = np.geomspace(1, 1000, 50)
     assert metrics.log_correlation(x, x) == pytest.approx(1)

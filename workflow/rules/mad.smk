@@ -144,9 +144,10 @@ rule mad_train:
         **from_config(config="mad.train", seed="seed"),
         design=lambda wildcards: MAD_DESIGNS[wildcards.network],
         checkpoint=lambda wildcards: f"{MAD_AT.results}/{wildcards.network}/train.ckpt",
+        study="mad",
         code=fingerprint("madpipe.mad.network.train"),
     script:
-        "../scripts/mad_train.py"
+        "../scripts/train.py"
 
 
 rule mad_infer:
@@ -415,9 +416,10 @@ rule mad_ablate:
         **from_config(config="mad.ablation", seed="seed"),
         variant=lambda wildcards: list(VARIANTS)[int(wildcards.number)],
         training=lambda wildcards: int(wildcards.training),
+        study="mad",
         code=fingerprint("madpipe.mad.network.ablation", "madpipe.mad.network.train"),
     script:
-        "../scripts/mad_ablate.py"
+        "../scripts/ablate.py"
 
 
 rule mad_ablation:

@@ -129,9 +129,10 @@ rule rocking_train:
     params:
         **from_config(config="rocking.train", seed="seed"),
         checkpoint=f"{ROCKING_AT.network}/train.ckpt",
+        study="rocking",
         code=fingerprint("madpipe.rocking.network.train"),
     script:
-        "../scripts/rocking_train.py"
+        "../scripts/train.py"
 
 
 rule rocking_infer:
@@ -313,11 +314,12 @@ rule rocking_ablate:
         ),
         variant=lambda wildcards: list(ROCKING_VARIANTS)[int(wildcards.number)],
         training=lambda wildcards: int(wildcards.training),
+        study="rocking",
         code=fingerprint(
             "madpipe.rocking.network.ablation", "madpipe.rocking.network.train"
         ),
     script:
-        "../scripts/rocking_ablate.py"
+        "../scripts/ablate.py"
 
 
 rule rocking_ablation:

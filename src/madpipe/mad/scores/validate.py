@@ -110,8 +110,7 @@ def _retrieved(item: RealSpace, stack: Stack) -> ObjectScores:
         rms_error=metrics.finite(rms),
         rms_error_standard_error=metrics.finite(error),
         bias=metrics.finite(float(off.mean())) if len(off) else None,
-        coverage_68=metrics.finite(metrics.coverage(off, sigma[both], 1.0)),
-        coverage_95=metrics.finite(metrics.coverage(off, sigma[both], 1.96)),
+        **metrics.coverages(off, sigma[both]),
     )
 
 
@@ -119,15 +118,15 @@ def _answer(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Gen
     """R factors and, where there is a truth, the shells of one answer."""
     calculated = calculated_photons(stack, fit)
     floor = noise_floor(stack, fit, calculated, config.noise_draws, generator)
-    draws = floor["all"]
+    r_noise, r_noise_error = metrics.mean_with_error(floor["all"])
     good = stack.good
     observed = np.asarray(stack.data, dtype=float)
     return AnswerScores(
         method=fit.method,
         energies_ev=tuple(stack.energy.tolist()),
         r_factor=metrics.r_factor(observed[good], calculated[good]),
-        r_noise=float(draws.mean()),
-        r_noise_standard_error=float(draws.std(ddof=1) / math.sqrt(len(draws))) if len(draws) > 1 else 0.0,
+        r_noise=r_noise,
+        r_noise_standard_error=r_noise_error,
         r_factor_per_energy=tuple(
             metrics.r_factor(o[g], c[g]) for o, c, g in zip(observed, calculated, good, strict=True)
         ),
@@ -269,8 +268,7 @@ def _shell_score(
         relative_bound=_ratio(bound_rms, scale),
         efficiency=_ratio(rms, bound_rms),
         bias_sigma=metrics.finite((error / sigma).mean() if len(error) else math.nan),
-        coverage_68=metrics.finite(metrics.coverage(error, sigma, 1.0)),
-        coverage_95=metrics.finite(metrics.coverage(error, sigma, 1.96)),
+        **metrics.coverages(error, sigma),
         log_correlation=None if phase else metrics.finite(metrics.log_correlation(value, true)),
     )
 

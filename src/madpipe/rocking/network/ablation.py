@@ -1,11 +1,12 @@
 """Which remedy helps: trainings that differ in one thing, compared on the same held-out curves."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
-import numpy as np
-
+from madpipe.base.ablation import trained_and_scored
+from madpipe.base.metrics import mean_with_error
 from madpipe.rocking.config import (
     RockingAblationConfig,
     RockingEvaluateConfig,
@@ -14,11 +15,43 @@ from madpipe.rocking.config import (
     RockingTrainConfig,
 )
 from madpipe.rocking.network.infer import Predictor
+from madpipe.rocking.network.train import train_and_keep
 from madpipe.rocking.network.variants import BASE, VARIANTS
 from madpipe.rocking.network.weights import TrainedCurveNetwork
 from madpipe.rocking.prior import NAMES
 from madpipe.rocking.scores.evaluate import evaluate
 from madpipe.rocking.scores.records import AblationRow, HeldOutScores, Mean, ParameterErrors, TrainingScores
+
+SECTIONS = ("config", "infer", "fit")  # of the configuration, by the rule's names, that :func:`run` is handed
+
+
+def threads(config: Mapping[str, Any]) -> int:
+    """Count the CPU threads of each training of :func:`run`, which a job fixes first."""
+    return variant_config(RockingAblationConfig(**config), BASE).threads
+
+
+def run(
+    config: Mapping[str, Any],
+    infer: Mapping[str, Any],
+    fit: Mapping[str, Any],
+    *,
+    variant: str,
+    training: int,
+    seed: int,
+    code: str,
+) -> tuple[TrainedCurveNetwork, TrainingScores]:
+    """Train a variant and score it as the workflow does, from sections of the configuration in plain values."""
+    section = RockingAblationConfig(**config)
+    own = variant_config(section, variant)
+    how = RockingInferConfig(**infer), RockingFitConfig(**fit)
+    return trained_and_scored(
+        "rocking",
+        variant,
+        training,
+        seed,
+        lambda generator: train_and_keep(own, generator, code=code)[0],
+        lambda trained: training_scores(variant, training, compare(trained, section, *how, seed)),
+    )
 
 
 def variant_config(config: RockingAblationConfig, variant: str) -> RockingTrainConfig:
@@ -72,5 +105,4 @@ def _means(errors: Sequence[ParameterErrors]) -> dict[str, Mean]:
 
 def _mean(values: Sequence[float]) -> Mean:
     """Mean and its standard error; that of a single value is not known, and given as zero."""
-    spread = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
-    return Mean(float(np.mean(values)), spread)
+    return Mean(*mean_with_error(values))

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import torch
 
+from madpipe.base import metrics
 from madpipe.base.runtime import generator_for, progress
 from madpipe.rocking.config import (
     RockingEvaluateConfig,
@@ -155,7 +156,7 @@ def _sensitivities(information: Information, curves: Sequence[Curve], floor: flo
 def _log_rms(curve: Curve, expected: np.ndarray) -> float:
     """Rms of log10 of the true curve over that of an answer."""
     right = curve.truth.expected if curve.truth is not None else curve.data
-    return float(np.sqrt(np.mean(np.log10((expected + 1) / (right + 1)) ** 2)))
+    return metrics.root_mean_square(np.log10((expected + 1) / (right + 1)))[0]
 
 
 def _off(values: np.ndarray, curve: Curve) -> tuple[float, ...]:
@@ -178,4 +179,4 @@ def _within(found: LayerProfile, curve: Curve) -> tuple[tuple[bool, ...], ...]:
 
 def _mean(values: np.ndarray) -> Mean:
     """Mean and its standard error."""
-    return Mean(value=float(values.mean()), error=float(values.std(ddof=1) / np.sqrt(len(values))))
+    return Mean(*metrics.mean_with_error(values))

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from madpipe.base import metrics
 from madpipe.base.metrics import finite
 from madpipe.base.verdict import verdict
 from madpipe.rocking.limits import GOOD_CHI2, GOOD_CHI2_MEASURED, STRAIN
@@ -56,7 +57,8 @@ def _beside_truth(scores: CurveScores, found: LayerProfile, truth: CurveTruth) -
     strain = np.interp(found.depth, truth.depth, truth.strain, right=0.0)
     off = found.strain - strain
     stated = np.maximum(found.strain_errors, 1e-12)
-    rms = float(np.sqrt(np.mean(off**2)))
+    known = stated > 1e-9
+    rms = metrics.root_mean_square(off)[0]
     parameters = dict(scores.parameters)
     if found.method == "implanted":
         for name, value, width in zip(NAMES, truth.parameters, RANGES, strict=True):
@@ -67,7 +69,7 @@ def _beside_truth(scores: CurveScores, found: LayerProfile, truth: CurveTruth) -
         scores,
         parameters=parameters,
         strain_rms_error=rms,
-        strain_coverage_95=float(np.mean(np.abs(off)[stated > 1e-9] < 1.96 * stated[stated > 1e-9])),
+        strain_coverage_95=metrics.coverage(off[known], stated[known], 1.96),
         verdicts={**scores.verdicts, "strain": verdict(rms / float(truth.strain.max()), STRAIN, True, words)},
     )
 
