@@ -50,6 +50,14 @@ def test_log_correlation_knows_sameness_and_nonsense():
     assert math.isnan(metrics.log_correlation(np.ones(50), x))
 
 
+def test_log_correlation_adds_a_tenth_of_the_truth_s_median_to_both():
+    prediction, truth = np.array([0.0, 5.0, 10.0, 70.0]), np.array([1.0, 0.0, 19.0, 80.0])  # median 10
+    first, second = np.log([1.0, 6.0, 11.0, 71.0]), np.log([2.0, 1.0, 20.0, 81.0])
+    first, second = first - first.mean(), second - second.mean()
+    expected = (first @ second) / math.sqrt((first @ first) * (second @ second))
+    assert metrics.log_correlation(prediction, truth) == pytest.approx(expected, rel=1e-12)
+
+
 def test_wrapped_angles_are_within_half_a_turn():
     angles = metrics.wrapped(np.array([-3.5, 0.0, 3.5, 7.0]))
     assert (np.abs(angles) <= np.pi).all()
