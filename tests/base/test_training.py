@@ -12,10 +12,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from pydantic import Field, ValidationError
 from torch import nn
 
 from madpipe.base.errors import InputError
 from madpipe.base.training import History, Schedule, drawn_ahead, load_tensors, save_tensors, train
+from madpipe.base.training_config import Batch, Steps, TrainingConfig, ValidateEvery
 
 TRUE = torch.tensor([1.0, -2.0, 0.5])
 
@@ -383,3 +385,33 @@ def test_an_error_in_a_worker_reaches_the_training():
 
     with pytest.raises(InputError, match="a batch needs particles"):
         run(draw=broken, plan=schedule(workers=2))
+
+
+# the section of the configuration
+
+
+class Section(TrainingConfig):
+    """A study's own: defaults where there are none, and what its network needs."""
+
+    batch: Batch = Field(4, description="points per step")
+    steps: Steps = 40
+    validate_every: ValidateEvery = 5
+    width: int = Field(3, description="columns")
+
+
+def test_the_schedule_is_the_section_s():
+    found = Schedule.of(Section(patience=7, workers=2))
+    assert found == Schedule(40, 1e-3, 1e-4, 1.0, validate_every=5, patience=7, workers=2, replay=False)
+
+
+@pytest.mark.parametrize(
+    "values", [{"batch": 0}, {"steps": 0}, {"validate_every": 0}, {"patience": 0}, {"workers": -1}, {"threads": 0}]
+)
+def test_a_default_of_a_study_s_own_keeps_the_limits(values):
+    with pytest.raises(ValidationError, match="greater than or equal to"):
+        Section(**values)
+
+
+def test_a_default_of_a_study_s_own_keeps_the_description_unless_it_says_another():
+    words = {name: field.description for name, field in Section.model_fields.items()}
+    assert (words["batch"], words["steps"]) == ("points per step", "optimiser steps")

@@ -7,10 +7,13 @@ import torch
 from torch.testing import assert_close
 
 from madpipe.mad.forward import (
+    anomalous_factor,
     design_matrix,
     dispersion_ratio,
     in_resonant_gauge,
+    intensity_slopes,
     linear_unknowns,
+    mad_amplitude,
     mad_intensity,
 )
 
@@ -30,6 +33,22 @@ def test_ratio_is_dispersion_over_form_factor(case):
     ratio = dispersion_ratio(f_prime, f_double_prime, f0)
     assert_close(ratio.real * f0, f_prime.expand(8, 50), **ROUNDING)
     assert_close(ratio.imag * f0, f_double_prime.expand(8, 50), **ROUNDING)
+
+
+def test_the_anomalous_factor_stands_for_the_ratio_where_f_a_over_f0_does_for_f_a(case):
+    f_t, f_a, f_prime, f_double_prime, f0 = case
+    assert torch.equal(anomalous_factor(f_prime, f_double_prime), f_prime + 1j * f_double_prime)
+    found = mad_intensity(f_t, f_a / f0, anomalous_factor(f_prime, f_double_prime))
+    assert_close(found, mad_intensity(f_t, f_a, dispersion_ratio(f_prime, f_double_prime, f0)), **ROUNDING)
+
+
+def test_slopes_are_the_derivatives_by_f_prime_and_f_double_prime(case):
+    f_t, f_a, *parts, f0 = case
+    f_prime, f_double_prime = (part.expand(8, 50).clone().requires_grad_() for part in parts)
+    ratio = anomalous_factor(f_prime, f_double_prime)
+    mad_intensity(f_t, f_a / f0, ratio).sum().backward()
+    slopes = intensity_slopes(mad_amplitude(f_t, f_a / f0, ratio.detach()), f_a / f0)
+    assert_close(slopes, (f_prime.grad, f_double_prime.grad), **ROUNDING)
 
 
 def test_intensity_is_the_published_expression(case):

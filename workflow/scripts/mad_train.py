@@ -9,7 +9,7 @@ from madpipe.mad.network.train import train
 from madpipe.mad.network.weights import save_network
 
 given = snakemake.params
-config = TrainConfig(**given.config)
+config = TrainConfig(**{**given.config, **given.design})
 with runtime.job(snakemake.log[0], config.threads):
     generator = runtime.generator_for(given.seed, "mad_train", config.network)
     trained, history = train(config, generator, checkpoint=Path(given.checkpoint), code=given.code)

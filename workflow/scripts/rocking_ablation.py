@@ -14,4 +14,4 @@ with runtime.job(snakemake.log[0]):
     store.write_json(made.json, {"rows": rows}, process=process)
     store.write_csv(made.csv, rows)
     picture = ablation(rows)
-    plotting.save(picture.figure, made.pdf, process, caption=picture.caption)
+    plotting.save(picture.figure, made.figures[0], process, caption=picture.caption)

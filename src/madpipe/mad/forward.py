@@ -8,6 +8,16 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 
+def anomalous_factor(
+    f_prime: Float[Tensor, "*#shape"], f_double_prime: Float[Tensor, "*#shape"]
+) -> Complex[Tensor, "*shape"]:
+    r"""Anomalous part of an atom's scattering factor, :math:`f' + i f''` [electron].
+
+    It stands in place of :math:`\rho_E` where :math:`a = F_A / f^0` stands in place of :math:`F_A`.
+    """
+    return torch.complex(f_prime, f_double_prime)
+
+
 def dispersion_ratio(
     f_prime: Float[Tensor, "*#shape"], f_double_prime: Float[Tensor, "*#shape"], f0: Float[Tensor, "*#shape"]
 ) -> Complex[Tensor, "*shape"]:
@@ -68,6 +78,24 @@ def mad_amplitude(
 ) -> Complex[Tensor, "*shape"]:
     r"""Scattered amplitude :math:`F_T + \rho_E F_A` whose square is :func:`mad_intensity`, in its arguments."""
     return f_total + ratio * f_resonant
+
+
+def intensity_slopes(
+    amplitude: Complex[Tensor, "*#shape"], reduced: Complex[Tensor, "*#shape"]
+) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+    r"""Derivatives of an intensity :math:`|F_T + (f' + i f'') a|^2` by f' and by f''.
+
+    .. math:: \partial I / \partial f' = 2 \Re(F^* a),\quad \partial I / \partial f'' = -2 \Im(F^* a)
+
+    Parameters
+    ----------
+    amplitude:
+        F, what stands between the bars, from :func:`mad_amplitude`.
+    reduced:
+        :math:`a = F_A / f^0`.
+    """
+    along = amplitude.conj() * reduced
+    return 2 * along.real, -2 * along.imag
 
 
 def design_matrix(ratio: Complex[Tensor, "*shape"]) -> Float[Tensor, "*shape 4"]:

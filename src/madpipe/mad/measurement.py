@@ -7,7 +7,8 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
-from madpipe.mad.forward import design_matrix, dispersion_ratio, in_resonant_gauge, mad_intensity
+from madpipe.mad.forward import anomalous_factor, design_matrix, dispersion_ratio, in_resonant_gauge, mad_intensity
+from madpipe.mad.noise_law import POISSON, NoiseLaw
 from madpipe.mad.records import Fit, Nuisance, Stack
 from madpipe.physics.sums import added
 
@@ -18,8 +19,8 @@ LEAST_NOISE = 1e-3  # of the stated errors: data without noise would weigh witho
 class Measurement:
     r"""Intensities of independent points and how they were measured, component first as in a stack.
 
-    The expectation of a channel is :math:`\mu_k = \tau_k\, a_k \cdot u + b_k`, its variance
-    :math:`v = c_0 + c_1 \mu + c_2 \mu^2`, evaluated at the model, never at the observation.
+    The expectation of a channel is :math:`\mu_k = \tau_k\, a_k \cdot u + b_k`; its variance follows from the noise
+    law at the model, never at the observation.
     """
 
     intensity: Float[Tensor, "channel point"]  # [photon], 0 where not measured
@@ -29,14 +30,13 @@ class Measurement:
     f_prime: Float[Tensor, "channel"]  # [electron]
     f_double_prime: Float[Tensor, "channel"]  # negative for a Friedel mate [electron]
     f0: Float[Tensor, "point"]  # [electron]
-    variance: tuple[float, float, float]  # c0 [photon^2], c1 [photon], c2 [1]
+    noise: NoiseLaw
     point_of_entry: Int[Tensor, "entry"]  # which point each of the stack's points belongs to
     energy_of_channel: Int[Tensor, "channel"]
 
     def design(self) -> Float[Tensor, "channel 4"]:
         """Rows of the linear form in (|F_T|^2, |F_A/f0|^2, ...), exposure included: the same for every point."""
-        ratio = dispersion_ratio(self.f_prime, self.f_double_prime, torch.ones_like(self.f_prime))
-        return design_matrix(ratio) * self.exposure[:, None]
+        return design_matrix(anomalous_factor(self.f_prime, self.f_double_prime)) * self.exposure[:, None]
 
     def channels(self) -> Float[Tensor, "point"]:
         """How many channels of each point were measured."""
@@ -64,13 +64,6 @@ class Measurement:
         """What x, a, b are divided by to give x, p, q, with p + iq = |F_A/f0| exp(i Delta_phi): 1, f0, f0."""
         return torch.stack([torch.ones_like(self.f0), self.f0, self.f0])
 
-    def variance_at(self, expected: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Variance of the observation where this many photons are expected [photon^2]."""
-        constant, linear, quadratic = self.variance
-        if constant == 0 and quadratic == 0:
-            return expected if linear == 1 else linear * expected
-        return constant + linear * expected + quadratic * expected.square()
-
     def brightness(self) -> Float[Tensor, "point"]:
         """Mean photons of a channel at unit exposure, one photon more in all so that none is dark."""
         return (added(self.net()).clamp(min=0) + 1) / self.total_exposure().clamp(min=1e-30)
@@ -86,7 +79,7 @@ class Measurement:
 
     def weights(self, expected: Float[Tensor, "channel point"]) -> Float[Tensor, "channel point"]:
         """Inverse expected variance, background included in the expected photons."""
-        return self.measured(1 / self.variance_at(torch.maximum(expected, self.least(self.brightness()))))
+        return self.measured(1 / self.noise.variance(torch.maximum(expected, self.least(self.brightness()))))
 
     def to(self, device: torch.device) -> "Measurement":
         """Give the same on a device."""
@@ -113,7 +106,7 @@ def without_counts(
         f_prime=f_prime,
         f_double_prime=f_double_prime,
         f0=f_prime.new_full((points,), f0),
-        variance=(0.0, 1.0, 0.0),
+        noise=POISSON,
         point_of_entry=torch.arange(points),
         energy_of_channel=torch.arange(channels),
     )
@@ -149,13 +142,13 @@ def measurement_from_stack(stack: Stack, device: torch.device | None = None) -> 
         f_prime=tensor(np.tile(stack.f_prime, len(signs))),
         f_double_prime=tensor(np.concatenate([mate * stack.f_double_prime for mate in signs])),
         f0=tensor(f0),
-        variance=(0.0, 1.0, 0.0) if stack.data_errors is None else error_model(stack),
+        noise=POISSON if stack.data_errors is None else error_model(stack),
         point_of_entry=tensor(point, torch.int64),
         energy_of_channel=tensor(np.tile(np.arange(energies), len(signs)), torch.int64),
     )
 
 
-def error_model(stack: Stack) -> tuple[float, float, float]:
+def error_model(stack: Stack) -> NoiseLaw:
     r"""Fit the stated errors with :math:`\sigma^2 = c_0 + c_2 \mu^2`, so that weights follow the model's intensity.
 
     Weights straight from errors that grow with the observed intensity favour the observations that came out low.
@@ -169,7 +162,7 @@ def error_model(stack: Stack) -> tuple[float, float, float]:
         rows = np.stack([weight, weight * intensity**2], axis=1)
         solution = np.linalg.lstsq(rows, weight * sigma**2, rcond=None)[0]
         constant, quadratic = np.maximum(solution, [1e-3 * constant, 0.0])
-    return float(constant), 0.0, float(quadratic)
+    return NoiseLaw(float(constant), 0.0, float(quadratic))
 
 
 def _background(stack: Stack) -> np.ndarray:

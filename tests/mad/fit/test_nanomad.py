@@ -13,6 +13,7 @@ from scipy.optimize import least_squares
 from madpipe.mad.fit import nanomad
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
 from madpipe.mad.measurement import without_counts
+from madpipe.mad.noise_law import NoiseLaw
 
 # Chantler, Ni K, 8313 .. 8348 eV in steps of 5 (xraydb 4.5)
 F_PRIME = (-5.794, -6.103, -6.552, -7.317, -9.047, -7.265, -6.549, -6.042)
@@ -217,7 +218,7 @@ def test_errors_are_those_of_the_least_squares(rng):
 def test_stated_errors_weigh_through_the_error_model(rng):
     data, _ = drawn(50, 1e4, rng, noise=False)
     off = data.intensity * (1 + 0.05 * torch.randn(8, 50, generator=rng))
-    model = replace(data, intensity=off, variance=(9.0, 0.0, 0.01))
+    model = replace(data, intensity=off, noise=NoiseLaw(9.0, 0.0, 0.01))
     solution = nanomad.solve(model)
     residual = off - expected(solution.parameters, data)
     assert torch.allclose(solution.chi2, (residual.square() / (9.0 + 0.01 * off.square())).sum(0), rtol=1e-9)
@@ -225,7 +226,7 @@ def test_stated_errors_weigh_through_the_error_model(rng):
     low = off.clone()
     low[0] = -5.0
     for variance in ((9.0, 0.0, 0.01), (0.0, 0.0, 0.01)):
-        assert torch.isfinite(nanomad.solve(replace(model, intensity=low, variance=variance)).parameters).all()
+        assert torch.isfinite(nanomad.solve(replace(model, intensity=low, noise=NoiseLaw(*variance))).parameters).all()
 
 
 @given(st.floats(0.01, 1e4), st.integers(0, 2**31))
@@ -233,8 +234,8 @@ def test_stated_errors_weigh_through_the_error_model(rng):
 def test_brighter_points_have_larger_moduli(factor, seed):
     """With an error model that scales along, the answer scales by the root: no absolute number is built in."""
     data, _ = drawn(10, 1e4, torch.Generator().manual_seed(seed))
-    plain = nanomad.solve(replace(data, variance=(100.0, 0.0, 1e-4)))
-    scaled = replace(data, intensity=factor * data.intensity, variance=(100.0 * factor**2, 0.0, 1e-4))
+    plain = nanomad.solve(replace(data, noise=NoiseLaw(100.0, 0.0, 1e-4)))
+    scaled = replace(data, intensity=factor * data.intensity, noise=NoiseLaw(100.0 * factor**2, 0.0, 1e-4))
     assert torch.allclose(nanomad.solve(scaled).parameters, plain.parameters * factor**0.5, rtol=1e-5, atol=1e-5)
 
 

@@ -18,6 +18,7 @@ from madpipe.mad.fit.refine.search import deviance, evaluate, free_covariance, l
 from madpipe.mad.fit.refine.unknowns import unknowns_of
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
 from madpipe.mad.measurement import calculated_photons, measurement_from_stack
+from madpipe.mad.noise_law import NoiseLaw
 from madpipe.mad.records import Stack
 from madpipe.mad.simulate.sample import simulate
 from madpipe.physics.atoms import dispersion_correction
@@ -286,7 +287,7 @@ def test_gradient_and_response_are_the_derivatives_of_deviance_and_of_the_resona
 @pytest.mark.parametrize("variance", [(0.0, 1.0, 0.0), (4.0, 0.0, 0.01), (2.0, 0.0, 0.0)])
 def test_deviance_is_the_integral_of_the_score(rng, variance):
     stack = points(rng, count=5, photons=100.0)
-    measurement = replace(measurement_from_stack(stack), variance=variance)
+    measurement = replace(measurement_from_stack(stack), noise=NoiseLaw(*variance))
     expected = measurement.intensity * 0.7 + 3.0
     pairs = zip(measurement.intensity.flatten().tolist(), expected.flatten().tolist(), strict=True)
 

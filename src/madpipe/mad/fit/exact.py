@@ -171,7 +171,7 @@ def _first(problem: Problem, steps: int, tolerance: float) -> _End:
 
 def _weak(problem: Problem, start: Float[Tensor, "3 point"]) -> Bool[Tensor, "point"]:
     """Where the prior will move a point by more than it may, judged by the error that |F_A| has at any brightness."""
-    if problem.prior_scale is None or problem.measurement.variance != (0.0, 1.0, 0.0):
+    if problem.prior_scale is None or not problem.measurement.noise.is_poisson:
         return torch.zeros_like(start[0], dtype=torch.bool)
     phase = torch.arange(8, device=start.device) * (torch.pi / 4)
     typical = torch.stack([_TYPICAL_F0 * torch.ones_like(phase), phase.cos(), phase.sin()]).to(start)
@@ -204,7 +204,7 @@ def flat_optimum(problem: Problem) -> Float[Tensor, "3 point"]:
         patterns = seen * patterns
     slope = times(problem.design.transpose(0, 1) * flat[:, None], problem.net)
     if problem.prior_scale is not None:
-        typical = measurement.variance_at(1e3 * added(problem.least) / len(flat))
+        typical = measurement.noise.variance(1e3 * added(problem.least) / len(flat))
         slope[1] -= TAIL * typical / (measurement.exposure.mean() * problem.prior_scale)
     return _on_cone(problem, constrained_least_squares(_matrices(times(problem.products, patterns)), slope, pattern))
 

@@ -108,7 +108,7 @@ def slope_at(problem: Problem, theta: Float[Tensor, "3 point"]) -> Slope:
     measurement = problem.measurement
     photons = times(problem.design, unknowns(theta))
     expected = torch.maximum(measurement.with_background(photons), problem.least)
-    weight = measurement.measured(1 / measurement.variance_at(expected))
+    weight = measurement.measured(1 / measurement.noise.variance(expected))
     pull = weight * (problem.net - photons)
     linear = times(problem.design.transpose(0, 1), pull)
     prior = None
@@ -144,8 +144,7 @@ def _step(
     problem: Problem, slope: Slope, gradient: Float[Tensor, "3 point"], theta: Float[Tensor, "3 point"]
 ) -> tuple[Float[Tensor, "3 point"], Bool[Tensor, "point"]]:
     """Newton's step where the likelihood is concave, as the flag says, else Fisher scoring's with some loading."""
-    _, linear, quadratic = problem.measurement.variance
-    rate = linear if quadratic == 0 else linear + 2 * quadratic * slope.expected
+    rate = problem.measurement.noise.rate(slope.expected)
     observed = torch.addcmul(slope.weight, slope.weight, rate * slope.pull)
     xx, xp, xq, pp, pq, qq = curvature(times(problem.products, observed), theta)
     total, resonant, cosine, sine = slope.linear

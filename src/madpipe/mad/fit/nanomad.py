@@ -127,9 +127,9 @@ def _observed_variance(
     measurement: Measurement, observed: Float[Tensor, "channel point"]
 ) -> Float[Tensor, "channel point"]:
     """Variance read off the observations: max(I, 1) of counts, the error model's where errors are stated."""
-    if measurement.variance == (0.0, 1.0, 0.0):
+    if measurement.noise.is_poisson:
         return observed.clamp(min=1.0)
-    variance = measurement.variance_at(observed.clamp(min=0.0))
+    variance = measurement.noise.variance(observed.clamp(min=0.0))
     return torch.maximum(variance, 1e-12 * variance.amax(0)).clamp(min=1e-150)
 
 

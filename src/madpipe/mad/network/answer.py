@@ -97,7 +97,7 @@ def _cost(problem: Problem, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "p
     """Half the chi-square with weights at the point's brightness, less the logarithm of the prediction's density."""
     measurement = problem.measurement
     flat = measurement.with_background(measurement.brightness() * measurement.exposure[:, None])
-    weight = measurement.measured(1 / measurement.variance_at(flat))
+    weight = measurement.measured(1 / measurement.noise.variance(flat))
     misfit = problem.net - times(problem.design, unknowns(theta))
     prediction = problem.prediction
     distance = quadratic(prediction.precision, prediction.nearer(theta) - prediction.mean)

@@ -14,6 +14,7 @@ from madpipe.mad.fit.likelihood import curvature
 from madpipe.mad.forward import real_parameters
 from madpipe.mad.network.design.frames import corrected, normal_matrix
 from madpipe.mad.network.design.sums import Seen
+from madpipe.mad.noise_law import POISSON
 
 _DARK = 1e-3  # intensity added on both sides of the deviance, in units of r^2: an extinction has no logarithm
 _TAILS = 30.0  # degrees of freedom of the corrected answer's errors: one point must not decide a step
@@ -134,7 +135,7 @@ def frame_weights(
 def scaled_deviance(expected: Float[Tensor, "*shape"], predicted: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Poisson deviance :math:`2 (\mu \ln(\mu / I) - \mu + I)` of intensities in units of r^2."""
     expected, predicted = expected + _DARK, predicted + _DARK
-    return 2 * (torch.xlogy(expected, expected / predicted) - expected + predicted)
+    return 2 * POISSON.half_deviance(expected, predicted)
 
 
 def _squares(

@@ -9,7 +9,7 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from madpipe.base.errors import InputError
-from madpipe.mad.forward import dispersion_ratio
+from madpipe.mad.forward import anomalous_factor
 from madpipe.mad.records import Fit, Stack
 from madpipe.physics.atoms import dispersion_correction, form_factor
 from madpipe.physics.fourier import grid, image
@@ -138,7 +138,7 @@ def scattering_factors(stack: Stack, partner: str | None = None) -> Factors:
     q = (grid(axes) + bragg).norm(dim=0)
     energy = torch.as_tensor(np.asarray(stack.energy, dtype=float))
     try:
-        normal = form_factor(partner, q) + torch.complex(*dispersion_correction(partner, energy)).mean()
+        normal = form_factor(partner, q) + anomalous_factor(*dispersion_correction(partner, energy)).mean()
     except ValueError as error:
         raise InputError(f"partner: {error}.") from None
     peak = complex(normal[tuple(size // 2 for size in stack.shape)])
@@ -205,7 +205,7 @@ def _ratio_moments(stack: Stack, from_mean: bool) -> tuple[Tensor, Tensor]:
         return torch.zeros(f0.shape, dtype=torch.complex128), torch.zeros_like(f0)
     column = (-1, *[1] * f0.ndim)
     prime, second = (torch.as_tensor(values).reshape(column) for values in (stack.f_prime, stack.f_double_prime))
-    ratio = dispersion_ratio(prime, second, torch.ones_like(prime))
+    ratio = anomalous_factor(prime, second)
     mean = ratio.mean(0)
     return mean / f0, (ratio - mean).abs().square().mean(0) / f0.square()
 

@@ -10,7 +10,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from madpipe.mad.config import PriorConfig, SimulatedSample
-from madpipe.mad.forward import dispersion_ratio, mad_intensity
+from madpipe.mad.forward import anomalous_factor, dispersion_ratio, mad_intensity
 from madpipe.mad.measured.spectrum import dispersion_in
 from madpipe.mad.records import Stack, Truth
 from madpipe.mad.simulate.particle import Particle, make_particle
@@ -116,7 +116,7 @@ def _scatter(
     q = (grid(q_axes) + q_bragg.reshape(-1, *[1] * ndim)).norm(dim=0)
     f0_resonant, f0_partner = form_factor(sample.element, q), form_factor(sample.partner, q)
     resonant_atoms, partner_atoms = number_densities(particle, sample, float(q_bragg.norm()))
-    correction = torch.complex(*dispersion_correction(sample.partner, energy))
+    correction = anomalous_factor(*dispersion_correction(sample.partner, energy))
     mean = correction.mean()
     transform = diffract(partner_atoms, ndim)
     return _Scattering(
@@ -183,7 +183,7 @@ def _truth(
     f0_resonant = float(form_factor(sample.element, at_bragg))
     energy = torch.tensor(sorted(sample.energies_ev), dtype=torch.float64) + sample.energy_offset_ev
     partner = complex(
-        form_factor(sample.partner, at_bragg) + torch.complex(*dispersion_correction(sample.partner, energy)).mean()
+        form_factor(sample.partner, at_bragg) + anomalous_factor(*dispersion_correction(sample.partner, energy)).mean()
     )
     resonant_atoms, partner_atoms = number_densities(particle, sample, float(at_bragg))
     root = math.sqrt(per_electron2)

@@ -100,7 +100,7 @@ def _noise_of(state: State, unknowns: Unknowns) -> float:
 
 def _noisier(measurement: Measurement, scale: float) -> Measurement:
     """Multiply the assumed standard deviation."""
-    return replace(measurement, variance=tuple(scale * scale * term for term in measurement.variance))
+    return replace(measurement, noise=measurement.noise.times(scale * scale))
 
 
 def _without_the_undetermined(

@@ -137,23 +137,13 @@ def _step(unknowns: Unknowns, theta: Float[Tensor, "unknown"], sums: Sums) -> tu
 def deviance(measurement: Measurement, expected: Float[Tensor, "channel point"]) -> float:
     r"""Twice the log-likelihood's distance from that of a perfect model, summed.
 
-    .. math:: D = 2 \sum \int_\mu^I \frac{I - t}{v(t)}\,dt,\quad v = c_0 + c_1 t + c_2 t^2
+    .. math:: D = 2 \sum \int_\mu^I \frac{I - t}{v(t)}\,dt
 
-    Poisson's, :math:`2 [I \ln(I/\mu) - I + \mu]`, or the quasi-likelihood's with constant and square term.
+    Where the variance vanishes with the expectation, that is kept above zero.
     """
-    constant, linear, quadratic = measurement.variance
-    observed = measurement.intensity
-    if constant == 0 and quadratic == 0:
-        mu = torch.maximum(expected, 1e-6 * measurement.least(measurement.brightness()))
-        each = (torch.xlogy(observed, observed / mu) - observed + mu) / linear
-    elif linear == 0 and quadratic > 0:
-        rate = (quadratic / constant) ** 0.5
-        turn = torch.atan(rate * (observed - expected) / (1 + rate * rate * observed * expected))
-        turn += torch.pi * (1 + rate * rate * observed * expected < 0) * (observed - expected).sign()
-        ratio = (1 + (rate * observed).square()) / (1 + (rate * expected).square())
-        each = (rate * observed * turn - 0.5 * ratio.log()) / quadratic
-    else:
-        each = 0.5 * (observed - expected).square() / measurement.variance_at(expected)
+    if measurement.noise.is_proportional:
+        expected = torch.maximum(expected, 1e-6 * measurement.least(measurement.brightness()))
+    each = measurement.noise.half_deviance(measurement.intensity, expected)
     return 2 * float(measurement.measured(each).sum())
 
 

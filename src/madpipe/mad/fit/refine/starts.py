@@ -35,7 +35,7 @@ def worthwhile(measurement: Measurement, config: FitConfig) -> Measurement:
     not over the fitted |F_A|, which noise would have chosen among.
     """
     points = _overdetermined(measurement)
-    if measurement.variance == (0.0, 1.0, 0.0) and bool(points.any()):
+    if measurement.noise.is_poisson and bool(points.any()):
         bound = solve(measurement, config.max_iterations, config.tolerance, prior_breadth=0.0).covariance
         points = points & (bound[3] + bound[5] < config.nuisance.largest_error**2 * measurement.brightness())
     which = points.nonzero()[:, 0]

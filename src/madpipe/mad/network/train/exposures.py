@@ -10,7 +10,7 @@ from jaxtyping import Complex, Float
 from torch import Tensor
 
 from madpipe.mad.config import PriorConfig, TrainConfig
-from madpipe.mad.forward import dispersion_ratio
+from madpipe.mad.forward import anomalous_factor, dispersion_ratio, mad_intensity
 from madpipe.mad.network.design.sums import (
     Seen,
     beside_middle,
@@ -114,7 +114,7 @@ def draw_conditions(config: TrainConfig, energies: int, least_photons: float, ge
     known = tabulated(element, energy, centre, reach)
     return Conditions(
         ratio=dispersion_ratio(*true, torch.full_like(energy, f0)),
-        partner=other + torch.complex(*tabulated(partner, energy + offset, centre, reach)),
+        partner=other + anomalous_factor(*tabulated(partner, energy + offset, centre, reach)),
         f_prime=known[0],
         f_double_prime=known[1],
         f0=f0,
@@ -215,8 +215,7 @@ def scattered(
         f_resonant, f_total = resonant * one.f0, resonant * one.f0 + other * complex(mean)
         shape = (-1, *[1] * resonant.ndim)
         rest, ratio = ((each.to(resonant.dtype)).reshape(shape) for each in (one.partner - mean, one.ratio))
-        amplitude = f_total + rest * other + ratio * f_resonant
-        intensity = amplitude.real.square() + amplitude.imag.square()
+        intensity = mad_intensity(f_total + rest * other, f_resonant, ratio)
         middle = intensity if whole or resonant.ndim == 2 else intensity[:, resonant.shape[0] // 2]
         photons = one.photons / float(middle.flatten(1).sum(1).max())
         intensities.append(intensity * photons)

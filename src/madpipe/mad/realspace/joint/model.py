@@ -16,8 +16,9 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor
 
-from madpipe.mad.forward import dispersion_ratio, mad_amplitude
+from madpipe.mad.forward import anomalous_factor, mad_amplitude
 from madpipe.mad.measurement import measurement_from_stack
+from madpipe.mad.noise_law import NoiseLaw
 from madpipe.mad.realspace.separation import Factors
 from madpipe.mad.records import Stack
 from madpipe.physics.fourier import cornered, diffract_box, onto_box
@@ -38,7 +39,7 @@ class Experiment:
     f_double_prime: Float[Tensor, "energy"]
     f_resonant: Float[Tensor, "*q"]  # f0 of a resonant atom [electron]
     f_normal: Complex[Tensor, "*q"]  # of another atom, its mean dispersion correction in it [electron]
-    variance: tuple[float, float, float]  # of the counts by the expectation, as in a Measurement
+    noise: NoiseLaw
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -47,8 +48,7 @@ class Experiment:
 
     def ratio(self, energy: int) -> Complex[Tensor, ""]:
         """What a is multiplied by at one energy [electron]."""
-        one = torch.ones_like(self.f_prime[energy])
-        return dispersion_ratio(self.f_prime[energy], self.f_double_prime[energy], one).to(torch.complex64)
+        return anomalous_factor(self.f_prime[energy], self.f_double_prime[energy]).to(torch.complex64)
 
     def transformed(self, atoms: Complex[Tensor, "kind *box"]) -> _Pair:
         """F_T and a of densities of both kinds of atoms [sqrt(photon)], [sqrt(photon) / electron].
@@ -142,7 +142,7 @@ def experiment_of(stack: Stack, factors: Factors, device: torch.device | None = 
         f_double_prime=measurement.f_double_prime.float().to(device),
         f_resonant=resonant.float(),
         f_normal=normal.to(torch.complex64),
-        variance=measurement.variance,
+        noise=measurement.noise,
     )
 
 
@@ -173,14 +173,11 @@ class Curvature:
 
 def minus_log_likelihood(experiment: Experiment, pair: _Pair) -> float:
     r"""Half the deviance, :math:`\sum \mu - n + n \ln(n / \mu)` for Poisson counts, else half of chi-square."""
-    total = 0.0
+    noise, total = experiment.noise, 0.0
+    misfit = noise.half_deviance if noise.is_poisson else noise.half_chi_square
     for energy in range(len(experiment.counts)):
         counts, expected = experiment.counts[energy], expected_photons(experiment, pair, energy)[1]
-        if is_poisson(experiment):
-            each = torch.xlogy(counts, counts / expected) - counts + expected
-        else:
-            each = 0.5 * (counts - expected).square() / variance_of(experiment, expected)
-        total += float(measured(experiment, energy, each).sum(dtype=torch.float64))
+        total += float(measured(experiment, energy, misfit(counts, expected)).sum(dtype=torch.float64))
     return total
 
 
@@ -206,12 +203,12 @@ def linearise(experiment: Experiment, pair: _Pair, *, expected_information: bool
     terms = 1 if len(pair) == 1 else 3
     hermitian = [torch.zeros_like(part) for part in (pair[0].real, pair[0], pair[0].real)[:terms]]
     symmetric = [torch.zeros_like(pair[0]) for _ in range(terms)]
-    observed = is_poisson(experiment) and not expected_information
+    observed = experiment.noise.is_poisson and not expected_information
     for energy in range(len(experiment.counts)):
         amplitude, expected = expected_photons(experiment, pair, energy)
         counts, tau = experiment.counts[energy], experiment.exposure[energy]
         square = amplitude.real.square() + amplitude.imag.square()
-        weight = measured(experiment, energy, 1 / variance_of(experiment, expected))
+        weight = measured(experiment, energy, 1 / experiment.noise.variance(expected))
         pull = 2 * tau * weight * (counts - expected)
         if observed:
             across = (-pull).clamp(min=0)
@@ -248,17 +245,6 @@ def measured(experiment: Experiment, energy: int, values: Tensor) -> Tensor:
     return values if experiment.good is None else values * experiment.good[energy]
 
 
-def is_poisson(experiment: Experiment) -> bool:
-    """Whether the variance is the expectation."""
-    return experiment.variance == (0.0, 1.0, 0.0)
-
-
-def variance_of(experiment: Experiment, expected: Tensor) -> Tensor:
-    """Variance of the counts by their expectation."""
-    constant, linear, quadratic = experiment.variance
-    return expected if is_poisson(experiment) else constant + linear * expected + quadratic * expected.square()
-
-
 def with_noise(experiment: Experiment, pair: _Pair, generator: torch.Generator, *, normal: bool = False) -> Experiment:
     """The experiment with counts drawn anew: photons, where they are counted, else of normal noise.
 
@@ -270,10 +256,6 @@ def with_noise(experiment: Experiment, pair: _Pair, generator: torch.Generator, 
     counts = torch.empty_like(experiment.counts)
     for energy in range(len(counts)):
         expected = expected_photons(experiment, pair, energy)[1]
-        if is_poisson(experiment) and not normal:
-            drawn = torch.poisson(expected.cpu(), generator=generator).to(expected.device)
-        else:
-            noise = torch.randn(expected.shape, generator=generator, dtype=expected.dtype, device=generator.device)
-            drawn = expected + variance_of(experiment, expected).sqrt() * noise.to(expected.device)
+        drawn = experiment.noise.drawn(expected, generator, normal=normal)
         counts[energy] = measured(experiment, energy, drawn)
     return replace(experiment, counts=counts)

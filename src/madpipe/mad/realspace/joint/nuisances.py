@@ -18,9 +18,9 @@ from madpipe.mad.fit.refine import UNDETERMINED
 from madpipe.mad.fit.refine.report import nuisance_record
 from madpipe.mad.fit.refine.search import Sums, free_covariance
 from madpipe.mad.fit.refine.unknowns import Unknowns, unknowns_of
-from madpipe.mad.forward import mad_amplitude
+from madpipe.mad.forward import intensity_slopes
 from madpipe.mad.measurement import Measurement, measurement_from_stack
-from madpipe.mad.realspace.joint.model import Experiment, expected_photons, measured, variance_of
+from madpipe.mad.realspace.joint.model import Experiment, expected_photons, measured
 from madpipe.mad.records import Nuisance, Stack
 
 
@@ -201,14 +201,13 @@ def _by_free(nuisances: Nuisances, theta: Float[Tensor, "nuisance"]) -> Float[Te
 def _weighed(experiment: Experiment, pair: Tensor, energy: int) -> tuple[Tensor, Tensor, Tensor]:
     """Amplitude, expected photons, and the inverse of their variance where the energy was measured."""
     amplitude, expected = expected_photons(experiment, pair, energy)
-    return amplitude, expected, measured(experiment, energy, 1 / variance_of(experiment, expected))
+    return amplitude, expected, measured(experiment, energy, 1 / experiment.noise.variance(expected))
 
 
 def _derivatives(experiment: Experiment, pair: Tensor, amplitude: Tensor, energy: int) -> Float[Tensor, "kind *q"]:
     """Derivatives of the expected photons of one energy by ln G, f', f'' and ln beta."""
     tau = experiment.exposure[energy]
-    by_prime = mad_amplitude(torch.zeros_like(pair[1]), pair[1], torch.ones_like(experiment.ratio(energy)))
-    along = amplitude.conj() * by_prime
+    by_f_prime, by_f_double_prime = intensity_slopes(amplitude, pair[1])
     photons = tau * (amplitude.real.square() + amplitude.imag.square())
     background = torch.zeros_like(photons) if experiment.background is None else experiment.background[energy]
-    return torch.stack([photons, 2 * tau * along.real, -2 * tau * along.imag, background])
+    return torch.stack([photons, tau * by_f_prime, tau * by_f_double_prime, background])

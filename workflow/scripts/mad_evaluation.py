@@ -1,4 +1,4 @@
-"""mad_comparison: scores of every method -> one table, as JSON and CSV."""
+"""mad_evaluation: scores of every method -> one table, as JSON and CSV."""
 
 import json
 from pathlib import Path

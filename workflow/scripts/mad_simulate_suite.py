@@ -1,4 +1,4 @@
-"""mad_testsuite: the suite's section of the configuration -> a Stack for each case, {set}/{case}.h5."""
+"""mad_simulate_suite: the suite's section of the configuration -> a Stack for each case, {set}/{case}.h5."""
 
 from pathlib import Path
 

@@ -1,19 +1,14 @@
-"""`madpipe rocking fit` and `madpipe rocking predict`."""
+"""Commands of the rocking-curve study: `madpipe rocking fit` and `madpipe rocking predict`."""
 
 import argparse
+import typing
 
-import torch
-
-from madpipe.base import store
 from madpipe.base.config import dropped_nulls, validate
-from madpipe.base.shipped import shipped_weights
-from madpipe.cli_shared import add_config, origin_of, section
+from madpipe.commands.options import InputPath, add_config, add_output, origin_of, section
 from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, RockingInferConfig
-from madpipe.rocking.fit.fit import fit_curve
-from madpipe.rocking.measured import read_curve
-from madpipe.rocking.network.infer import Predictor, infer
-from madpipe.rocking.network.weights import load_network
-from madpipe.rocking.records import Curve, LayerProfile
+
+if typing.TYPE_CHECKING:
+    from madpipe.rocking.records import Curve, LayerProfile
 
 # what a command tells of a curve that is text
 _CURVE = (
@@ -28,10 +23,8 @@ _CURVE = (
 )
 
 
-def add_rocking(commands: argparse._SubParsersAction) -> list[argparse.ArgumentParser]:
-    """Add the commands of the rocking-curve study with their options; give them."""
-    study = commands.add_parser("rocking", help="rocking curves of strained layers")
-    steps = study.add_subparsers(required=True, metavar="STEP")
+def add_steps(steps: argparse._SubParsersAction) -> None:
+    """Add the steps with their options."""
     fit = steps.add_parser("fit", help="curve.txt or curve.h5 -> profile.h5: strain and disorder against depth")
     _add_curve(fit)
     fit.add_argument("--depth", type=float, help="where a free-form layer ends (default: 2000) [angstrom]")
@@ -39,7 +32,8 @@ def add_rocking(commands: argparse._SubParsersAction) -> list[argparse.ArgumentP
     fit.set_defaults(run=_fit)
     predict = steps.add_parser("predict", help="curve.txt or curve.h5 -> profile.h5: an implanted layer, by a network")
     _add_curve(predict)
-    predict.add_argument("--weights", help="weights.safetensors of a training (default: those that come with madpipe)")
+    help_weights = "weights.safetensors of a training (default: those that come with madpipe)"
+    predict.add_argument("--weights", type=InputPath, help=help_weights)
     predict.add_argument(
         "--refine",
         action=argparse.BooleanOptionalAction,
@@ -47,20 +41,21 @@ def add_rocking(commands: argparse._SubParsersAction) -> list[argparse.ArgumentP
         help="fit from the prediction on (default), or the prediction alone",
     )
     predict.set_defaults(run=_predict)
-    return [fit, predict]
 
 
 def _add_curve(command: argparse.ArgumentParser) -> None:
     """Options that tell of a curve."""
-    command.add_argument("curve", help="text of 2 theta [degree] and intensity, or curve.h5 of the workflow")
-    command.add_argument("-o", "--output", required=True)
+    help_curve = "text of 2 theta [degree] and intensity, or curve.h5 of the workflow"
+    command.add_argument("curve", type=InputPath, help=help_curve)
+    add_output(command)
     command.add_argument("--crystal", help="Si, Ge, GaAs, SiC-3C, YSZ, GGG (default: GGG)")
     command.add_argument("--lattice-constant", type=float, help="unstrained (default: built in) [angstrom]")
     command.add_argument("--indices", type=_indices, help="of the symmetric reflection, as 4,0,0 (default: 4,4,4)")
     command.add_argument("--wavelength", type=float, help="(default: 1.5406) [angstrom]")
     command.add_argument("--half-width", type=float, help="of the resolution in 2 theta (default: 0.006) [degree]")
     command.add_argument("--lorentzian", type=float, help="Lorentzian share of the resolution (default: 0)")
-    command.add_argument("--instrument", help="text of 2 theta and intensity: a measured instrument function instead")
+    help_instrument = "text of 2 theta and intensity: a measured instrument function instead"
+    command.add_argument("--instrument", type=InputPath, help=help_instrument)
     command.add_argument("--systematic", type=float, help="relative error beside counting (default: 0)")
     command.add_argument("--seed", type=int, default=0, help="of what a search draws")
     add_config(command)
@@ -76,8 +71,12 @@ def _indices(text: str) -> tuple[int, ...]:
     return h, k, l
 
 
-def _told(arguments: argparse.Namespace, *more: str) -> tuple[Curve, MeasuredCurve]:
+def _told(arguments: argparse.Namespace, *more: str) -> "tuple[Curve, MeasuredCurve]":
     """Give the curve, and what the command tells of it."""
+    from madpipe.base import store
+    from madpipe.rocking.measured import read_curve
+    from madpipe.rocking.records import Curve
+
     told = dropped_nulls({name: getattr(arguments, name) for name in (*_CURVE, *more)})
     sample = validate(MeasuredCurve, {"path": arguments.curve, **told})
     is_text = not arguments.curve.endswith(".h5")
@@ -85,32 +84,38 @@ def _told(arguments: argparse.Namespace, *more: str) -> tuple[Curve, MeasuredCur
 
 
 def _fit(arguments: argparse.Namespace) -> None:
-    config = section(arguments, "fit", RockingFitConfig, "rocking")
-    if arguments.profile is not None:
-        config = config.model_copy(update={"profile": arguments.profile})
+    import torch
+
+    from madpipe.base import store
+    from madpipe.rocking.fit.fit import fit_curve
+
+    config = section(arguments, "rocking", "fit", RockingFitConfig, profile=arguments.profile)
     curve, sample = _told(arguments, "depth")
     found = fit_curve(curve, config, sample.depth, torch.Generator().manual_seed(arguments.seed))
-    store.write(
-        arguments.output, found, process=origin_of(arguments, "rocking.fit.fit", arguments.curve, settings=config)
-    )
+    store.write(arguments.output, found, process=origin_of(arguments, "rocking.fit.fit"))
     _tell(found)
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    config = section(arguments, "infer", RockingInferConfig, "rocking")
-    fit = section(arguments, "fit", RockingFitConfig, "rocking")
-    if arguments.refine is not None:
-        config = config.model_copy(update={"refine": arguments.refine})
+    import torch
+
+    from madpipe.base import store
+    from madpipe.base.shipped import shipped_weights
+    from madpipe.rocking.network.infer import Predictor, infer
+    from madpipe.rocking.network.weights import load_network
+
+    config = section(arguments, "rocking", "infer", RockingInferConfig, refine=arguments.refine)
+    fit = section(arguments, "rocking", "fit", RockingFitConfig)
     curve, _ = _told(arguments)
     weights = str(arguments.weights or shipped_weights("rocking"))
     generator = torch.Generator().manual_seed(arguments.seed)
     found = infer(curve, Predictor(load_network(weights)), config, fit, generator)
-    origin = origin_of(arguments, "rocking.network.infer", arguments.curve, weights, settings=config)
+    origin = origin_of(arguments, "rocking.network.infer", more=() if arguments.weights else (weights,))
     store.write(arguments.output, found, process=origin)
     _tell(found)
 
 
-def _tell(found: LayerProfile) -> None:
+def _tell(found: "LayerProfile") -> None:
     """Say what was found in a line."""
     place = int(found.strain.argmax())
     strain, error, depth = 100 * found.strain[place], 100 * found.strain_errors[place], found.depth[place]

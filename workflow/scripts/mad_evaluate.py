@@ -1,4 +1,4 @@
-"""mad_compare: the suite's stacks and a method -> its scores."""
+"""mad_evaluate, mad_evaluate_fit: the suite's stacks and a method -> its scores."""
 
 from functools import partial
 from pathlib import Path
