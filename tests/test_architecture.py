@@ -1,10 +1,12 @@
 """The house's rules that a reader cannot check by eye: who imports whom, and what no file under src may hold.
 
-The floors: a study (mad) stands on physics and base, which do not know each other. Modules directly in the package
-(config, cli) stand above the studies; the workflow and its scripts stand outside.
+The floors: a study (mad) stands on physics and base, which do not know each other, and knows no other study. Modules
+directly in the package (studies, config, verify, cli) and the commands stand above the studies; the workflow and its
+scripts stand outside.
 """
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,13 +14,16 @@ import pytest
 
 import madpipe
 from madpipe.base.provenance import imports, module_path
+from madpipe.studies import STUDIES
 
 PACKAGE = Path(madpipe.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 MODULES = [".".join(("madpipe", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in FILES]
 MODULES = [module.removesuffix(".__init__") for module in MODULES]
-MAY_IMPORT = {"base": {"base"}, "physics": {"physics"}}  # a study: base, physics and itself
 FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+ABOVE = {"", "commands"}  # the studies; "" are the modules directly in the package
+MAY_IMPORT = {"base": {"base"}, "physics": {"physics"}, **dict.fromkeys(ABOVE, {*FOLDERS, ""})}
+ROOT = PACKAGE.parents[1]
 BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
@@ -60,7 +65,7 @@ def broken(rule):
 
 @pytest.mark.parametrize("floor", sorted({floor_of(module) for module in MODULES}))
 def test_imports_point_downwards(floor):
-    allowed = MAY_IMPORT.get(floor, {"base", "physics", floor}) if floor else {*FOLDERS, ""}
+    allowed = MAY_IMPORT.get(floor, {"base", "physics", floor})  # a study: base, physics and itself
     reached = {module: imports(module) - {"madpipe"} for module in MODULES if floor_of(module) == floor}
     upwards = {
         module: sorted(name for name in names if floor_of(name) not in allowed) for module, names in reached.items()
@@ -89,12 +94,42 @@ def test_only_fourier_transforms():
 
 
 def test_imports_are_absolute_and_at_the_top():
+    """But those of a command, whose help answers before anything is loaded."""
+
     def rule(path):
+        if path.parent.name == "commands" or path == PACKAGE / "cli.py":
+            return [node.lineno for node in nodes(path, ast.ImportFrom) if node.level]
         top = [node.lineno for node in tree_of(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
         everywhere = nodes(path, ast.Import, ast.ImportFrom)
         return [node.lineno for node in everywhere if getattr(node, "level", 0) or node.lineno not in top]
 
     assert broken(rule) == {}
+
+
+STUDIES_RULES = [
+    (study.name, path) for study in STUDIES for path in (ROOT / "workflow" / "rules").glob(f"{study.name}*.smk")
+]
+
+
+@pytest.mark.parametrize(("study", "path"), STUDIES_RULES, ids=lambda value: getattr(value, "name", value))
+def test_what_the_rules_of_a_study_define_bears_its_name(study, path):
+    """All rules share one namespace: another study's names, and the house's, are not taken by accident."""
+    defined = re.findall(r"^(?:(?:rule|def|class) )?(\w+)(?= = |\(.*\):$|:$)", path.read_text(), re.MULTILINE)
+    own = [name for name in defined if name != "include" and name.lower() != study]
+    assert own
+    assert [name for name in own if not name.lower().startswith(f"{study}_")] == []
+
+
+def test_every_study_has_what_the_house_asks_of_it():
+    names = [study.name for study in STUDIES]
+    assert len(set(names)) == len(names)
+    for study in STUDIES:
+        assert (ROOT / "workflow" / "rules" / f"{study.name}.smk").is_file()
+        assert (ROOT / "docs" / f"{study.name}.md").is_file() or study.name == "mad"  # its pages are the first ones
+        assert (ROOT / "tests" / study.name).is_dir()
+        assert f"madpipe.commands.{study.name}" in MODULES
+        assert study.weights.is_file() == study.ships_weights
+        assert study.record_types()
 
 
 def undocumented(body, prefix=""):
