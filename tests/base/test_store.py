@@ -380,7 +380,7 @@ def test_values_that_the_record_refuses_are_told_with_the_file(stack_file):
 
 
 def run(code, folder):
-    return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=60)
+    return subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("room", [0, 3000])

@@ -192,7 +192,7 @@ sys.path.insert(0, {folder!r})
 import test_training as case
 
 def slow(step, generator):
-    time.sleep(0.05)
+    time.sleep(0.05 if step < 400 else 600)  # it never ends by itself
     return case.draw(step, generator)
 
 case.run(Path({path!r}), draw=slow, plan=case.schedule(steps=500))
@@ -204,8 +204,7 @@ def test_killed_training_goes_on_to_the_same_bits(tmp_path):
     code = KILLED.format(folder=str(Path(__file__).parent), path=str(path))
     environment = os.environ | {"OMP_NUM_THREADS": "1"}
     process = subprocess.Popen([sys.executable, "-c", code], env=environment)
-    deadline = time.monotonic() + 60
-    while not path.exists() and time.monotonic() < deadline and process.poll() is None:
+    while not path.exists() and process.poll() is None:
         time.sleep(0.01)
     time.sleep(0.6)  # some more checkpoints, and into the middle of whatever it does then
     process.send_signal(signal.SIGKILL)
