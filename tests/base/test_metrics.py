@@ -28,7 +28,21 @@ def test_root_mean_square_and_its_error_match_repeats():
     assert values[:, 1].mean() == pytest.approx(values[:, 0].std(), rel=0.07)
 
 
+def test_the_jackknife_of_a_ratio_is_that_of_leaving_each_sample_out():
+    above, below = np.array([1.0, 4.0, 2.0, 7.0]), np.array([2.0, 3.0, 5.0, 4.0])
+    for root in (False, True):
+        power = 0.5 if root else 1.0
+        without = [((14.0 - a) / (14.0 - b)) ** power for a, b in zip(above, below, strict=True)]
+        spread = sum((one - sum(without) / 4) ** 2 for one in without)
+        value, error = metrics.pooled_ratio(above, below, root=root)
+        assert value == pytest.approx(1.0)
+        assert error == pytest.approx(math.sqrt(3 / 4 * spread), rel=1e-12)
+    # of a mean it is the standard error of the mean
+    assert metrics.pooled_ratio(above, np.ones(4))[1] == pytest.approx(above.std(ddof=1) / 2, rel=1e-12)
+
+
 def test_coverage():
+    assert metrics.coverage(np.array([0.5, 1.0, 2.0, 3.0]), np.ones(4), 1.0) == 0.25  # one at the limit is outside
     assert metrics.coverage(np.array([0.5, -1.5, 3.0]), np.ones(3), 1.96) == pytest.approx(2 / 3)
 
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import expm
 
 from madpipe.base.derivatives import along
 from madpipe.base.errors import InputError
@@ -34,7 +35,7 @@ from madpipe.rocking.forward import Layers
 from madpipe.rocking.model import reflection_of
 from madpipe.rocking.network import ablation
 from madpipe.rocking.network.ablation import table, variant_config
-from madpipe.rocking.network.batched import Batched
+from madpipe.rocking.network.batched import Batched, _sublayer
 from madpipe.rocking.network.design import Answer, covariance_of, negative_log_likelihood
 from madpipe.rocking.network.exposures import Exposures, what_is_seen
 from madpipe.rocking.network.infer import Predictor, infer, on_angles, refined
@@ -98,6 +99,19 @@ def test_batched_curves_are_those_of_the_compiled_solver():
         right = forward.reflectivity(setup.theta, layers, setup.reflection)
         # single precision: phases of 6e4 rad to 6e-8 of themselves, 0.004 rad
         assert np.abs(np.log10(each.numpy() + 1e-5) - np.log10(right + 1e-5)).max() < 0.01
+
+
+def test_a_sublayer_is_a_matrix_exponential():
+    """In double precision, with coupling and slope far stronger than a crystal's; Taylor leaves (x^2's imaginary)^3."""
+    a, b, t, kappa = 0.011 + 2e-5j, -0.004 + 3e-5j, 40.0, 0.4
+    for change in (0.0, 0.02):  # |x^2| below and above where series end
+        matrix = np.array([[a - change, b * (1 - 1j * kappa)], [-b * (1 + 1j * kappa), change - a]])
+        field = expm(-1j * t * matrix) @ [1.0, 0.3 - 0.2j]
+        numbers = (0.3 - 0.2j, a, b)
+        x, *rest = (tuple(torch.tensor(part, dtype=torch.float64) for part in (n.real, n.imag)) for n in numbers)
+        found = _sublayer(x, *rest, *(torch.tensor(one, dtype=torch.float64) for one in (t, change, kappa)))
+        # the series of batched.py end at x^8 / 3e5
+        assert complex(*map(float, found)) == pytest.approx(field[1] / field[0], rel=1e-6)
 
 
 def test_derivatives_along_directions_are_exact():

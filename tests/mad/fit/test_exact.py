@@ -8,8 +8,16 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from madpipe.mad.fit.cone import constrained_least_squares, is_positive, parameters_on, unknowns
-from madpipe.mad.fit.exact import _end, covariance, expected_photons, fisher_information, solve
+from madpipe.mad.fit.cone import CONE, constrained_least_squares, is_positive, parameters_on, unknowns
+from madpipe.mad.fit.exact import (
+    _end,
+    _global_optimum,
+    covariance,
+    expected_photons,
+    fisher_information,
+    flat_optimum,
+    solve,
+)
 from madpipe.mad.fit.fit import structure_factors
 from madpipe.mad.fit.likelihood import climb, problem_of
 from madpipe.mad.measurement import without_counts
@@ -302,3 +310,49 @@ def test_as_many_channels_as_unknowns_are_met(channels, rng):
 def test_where_the_problem_is_convex_the_certificate_needs_no_positive_matrix(rng):
     """Noise of single photons puts a tenth of all points where no structure factor leads: their multiplier is < 0."""
     assert solve(drawn(500, 1.0, rng)[0]).certified.all()
+
+
+def test_the_certificate_is_more_s_condition_in_dense_algebra(rng):
+    """At the optimum and at the twin: the multiplier by least squares of H u - g = -lambda M u, then eigenvalues."""
+    data, truth = drawn(500, 1e4, rng, f_prime=F_PRIME[:5], f_double_prime=F_DOUBLE_PRIME[:5])
+    problem, met = problem_of(data, 0.0), []
+    for sign in (1, -1):
+        start = torch.stack([truth[0], truth[1] / F0, sign * truth[2] / F0])
+        theta, settled, steps = climb(problem, start, 200, 1e-12)
+        found = _end(problem, start, theta, settled, steps, torch.zeros_like(settled)).certified
+        u, design = unknowns(theta), data.design()
+        weight = data.weights(design @ u)
+        normal = torch.einsum("ki,kp,kj->pij", design, weight, design)
+        slope = torch.einsum("ki,kp->pi", design, weight * (data.net() - design @ u))
+        along = (CONE @ u).T
+        # in columns of unit norm, as the entries of u differ by decades
+        scale = normal.diagonal(dim1=1, dim2=2).rsqrt()
+        multiplier = (slope * along * scale**2).sum(1) / (along * scale).square().sum(1)
+        whole = (normal + multiplier[:, None, None] * CONE) * scale[:, :, None] * scale[:, None, :]
+        least = torch.linalg.eigvalsh(whole)[:, 0]
+        clear = settled & (least.abs() > 1e-9)  # else it is rounding, of the condition number times eps, that decides
+        assert torch.equal(found[clear], ((least > 0) | (multiplier <= 0))[clear])
+        met.append(found[clear].double().mean())
+    assert 0.5 < min(met) < 1  # both verdicts occur
+
+
+def test_no_point_has_a_likelier_optimum_at_its_own_weights(rng):
+    """Few photons leave some searches in a lesser optimum; the global one of the last weights leads out of it."""
+    data, _ = drawn(4000, 3.0, rng)
+    problem, solution = problem_of(data, 10.0), solve(data)
+    theta = solution.parameters / data.reduction()
+    again, settled, _ = climb(problem, _global_optimum(problem, theta), 50, 1e-6)
+
+    def likely(trial):
+        mu = expected_photons(data, trial * data.reduction())
+        prior = 2 * torch.log1p(trial[1:].square().sum(0) / problem.prior_scale)
+        return (torch.xlogy(data.intensity, mu) - mu).sum(0) - prior
+
+    assert (likely(theta) > likely(again) - 1e-3)[settled].all()
+
+
+def test_the_prior_is_in_the_first_optimum_too(rng):
+    """The optimum with flat weights has a smaller resonant part with the prior: it has less prior and more misfit."""
+    data, _ = drawn(300, 30.0, rng)
+    with_prior, without = (flat_optimum(problem_of(data, breadth)) for breadth in (1.0, 0.0))
+    assert (with_prior[1:].norm(dim=0) < without[1:].norm(dim=0) + 1e-6).all()

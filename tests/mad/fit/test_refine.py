@@ -289,6 +289,8 @@ def test_deviance_is_the_integral_of_the_score(rng, variance):
     stack = points(rng, count=5, photons=100.0)
     measurement = replace(measurement_from_stack(stack), noise=NoiseLaw(*variance))
     expected = measurement.intensity * 0.7 + 3.0
+    if variance[0] > 0:  # what was measured below nothing, far from what is expected
+        measurement.intensity[::2] -= 400
     pairs = zip(measurement.intensity.flatten().tolist(), expected.flatten().tolist(), strict=True)
 
     def score(t, observed):
