@@ -24,8 +24,8 @@ from madpipe.base.shipped import shipped_weights
 from madpipe.cli_rocking import add_rocking
 from madpipe.cli_shared import add_config, origin_of, section
 from madpipe.mad.config import FitConfig, InferConfig, MeasuredSample, RetrieveConfig, ValidateConfig
+from madpipe.mad.fit.files import fit_file
 from madpipe.mad.fit.fit import METHODS
-from madpipe.mad.fit.slabs import fit_file
 from madpipe.mad.measured.convert import convert
 from madpipe.mad.measured.readers.nanomad import SUFFIXES as NANOMAD
 from madpipe.mad.measured.readers.nanomad import write_nanomad
@@ -217,7 +217,7 @@ def _fit(arguments: argparse.Namespace) -> None:
     config = section(arguments, "fit", FitConfig)
     if arguments.method is not None:
         config = config.model_copy(update={"method": arguments.method})
-    process = origin_of(arguments, "mad.fit.slabs", arguments.stack, settings=config)
+    process = origin_of(arguments, "mad.fit.files", arguments.stack, settings=config)
     fit_file(arguments.stack, arguments.output, config, arguments.refine, process)
 
 

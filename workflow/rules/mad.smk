@@ -65,7 +65,7 @@ rule mad_fit:
     params:
         config=parameters(MAD.fit),
         refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
-        code=fingerprint("madpipe.mad.fit.parts"),
+        code=fingerprint("madpipe.mad.fit.files"),
     script:
         "../scripts/mad_fit.py"
 
