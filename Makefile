@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all setup test test-slurm smoke testsuite ablation rocking-ablation rocking-scores photons weights paper costs report bench lint lock docs clean help
+.PHONY: all setup test test-slurm smoke testsuite ablation rocking-ablation rocking-scores photons weights configs paper costs report bench lint lock docs clean help
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -50,8 +50,8 @@ test-slurm: setup  ## run the workflow, and faults of it, on a SLURM that the te
 	  print(*tomllib.load(open("pyproject.toml", "rb"))["project"]["optional-dependencies"]["slurm"])')"
 	$(BIN)/python -m pytest tests/slurm $(SLURM_TESTS)
 
-smoke: setup  ## run the whole workflow on tiny data into results/smoke
-	$(SNAKEMAKE) --configfile config/smoke.yaml
+smoke: setup  ## run the whole workflow on tiny data into results/smoke; STUDIES=rocking runs one study alone
+	$(SNAKEMAKE) --configfile config/smoke.yaml $(if $(STUDIES),--config 'studies=[$(STUDIES)]')
 
 testsuite: setup  ## compare fit, NanoMAD, reference U-Net and the shipped network on the whole test suite
 	$(SNAKEMAKE) --configfile config/suite.yaml
@@ -70,10 +70,14 @@ photons: setup  ## retrieve particles at four photon budgets by every route, and
 	$(SNAKEMAKE) --configfile config/photons.yaml
 
 weights: setup  ## train the weights that come with madpipe anew, and put them into the package
-	for study in mad rocking; do \
+	for study in $(or $(STUDIES),$$($(BIN)/python -c 'from madpipe.studies import STUDIES; \
+	  print(*(study.name for study in STUDIES if study.ships_weights))')); do \
 	  $(SNAKEMAKE) --configfile config/weights.yaml -- results/weights/$$study/network/weights.safetensors && \
 	  cp results/weights/$$study/network/weights.safetensors src/madpipe/$$study/weights.safetensors || exit 1; \
 	done
+
+configs: setup  ## write config/config.yaml and the overlays smoke and weights anew from the studies
+	$(BIN)/madpipe config --write config
 
 paper: setup  ## run the published configuration: a training (a GPU's work), the whole suite, ablation, every figure
 	$(SNAKEMAKE) $(PAPER)

@@ -16,12 +16,13 @@ report: "workflow/report/workflow.rst"
 
 
 include: "workflow/rules/common.smk"
-include: "workflow/rules/config.smk"
-include: "workflow/rules/mad_samples.smk"
-include: "workflow/rules/resources.smk"
-include: "workflow/rules/mad.smk"
-include: "workflow/rules/mad_figures.smk"
-include: "workflow/rules/rocking.smk"
+
+
+for study in SETTINGS.studies:
+
+    include: f"workflow/rules/{study}.smk"
+
+
 include: "workflow/rules/overview.smk"
 
 
@@ -29,7 +30,4 @@ rule all:
     """Everything that the configuration asks for."""
     default_target: True
     input:
-        MAD_TARGETS,
-        ROCKING_TARGETS,
-        OVERVIEW,
-        f"{RESULTS}/config.yaml",
+        TARGETS,

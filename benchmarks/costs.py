@@ -1,18 +1,27 @@
 """Costs of jobs that ran, and what another configuration would cost: tables and a figure. `make costs` calls it."""
 
 import argparse
-from collections import defaultdict
 from collections.abc import Sequence
 from functools import reduce
 from pathlib import Path
 
 from madpipe.base import provenance
 from madpipe.base.config import dropped_nulls, merge, read_yaml, validate
-from madpipe.base.costs import Cost, costs_from_csv, machine
-from madpipe.base.estimate import Estimate, Job, estimate, followers, jobs_from_dry_run, makespan, tails
+from madpipe.base.costs import JOBS, Cost, costs_from_csv, machine
+from madpipe.base.estimate import (
+    Estimate,
+    Job,
+    estimate,
+    estimates_table,
+    followers,
+    jobs_from_dry_run,
+    makespan,
+    tails,
+)
 from madpipe.base.plotting import LOOKS, TWO_COLUMNS, Picture, name_panels, new_figure, save, styled
+from madpipe.base.tables import frame
 from madpipe.config import DEFAULT, Config
-from madpipe.mad.sizes import data_sizes
+from madpipe.studies import STUDIES
 
 DRAWN = ("mad_simulate", "mad_fit", "mad_infer", "mad_retrieve", "mad_retrieve_apart", "mad_validate")
 NODES, CORES = 100, 16
@@ -20,30 +29,25 @@ NODES, CORES = 100, 16
 
 def measured_rows(costs: Sequence[Cost]) -> list[str]:
     """Lines of the table of what was measured: one for each kind of job and size of the data."""
-    groups: dict[tuple[str, int], list[Cost]] = defaultdict(list)
-    for cost in costs:
-        groups[cost.kind, cost.size or 0].append(cost)
+    names = ["cpu_seconds", "seconds", "memory_mb"]
+    table = frame(JOBS, costs).fillna({"size": 0, **dict.fromkeys(names, 0.0)})
     rows = []
-    for (kind, size), group in sorted(groups.items()):
-        most = [max(getattr(cost, name) or 0.0 for cost in group) for name in ("cpu_seconds", "seconds", "memory_mb")]
-        numbers = " | ".join(f"{value:.0f}" for value in most)
+    for (kind, size), group in table.groupby(["kind", "size"]):  # sorted
+        numbers = " | ".join(f"{value:.0f}" for value in group[names].max())
         rows.append(f"| {kind} | {f'{size:,}' if size else '-'} | {len(group)} | {numbers} |")
     return ["| jobs of | size | jobs | CPU s | wall s | MiB |", "|---|---|---|---|---|---|", *rows]
 
 
 def estimated_rows(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> list[str]:
     """Lines of the table of what each rule would take."""
-    groups: dict[str, list[Estimate]] = defaultdict(list)
-    for job, one in zip(jobs, estimates, strict=True):
-        groups[job.rule].append(one)
+    table = estimates_table(jobs, estimates)
+    groups = dict(iter(table.groupby("rule")))
     rows = []
-    for rule, group in sorted(groups.items(), key=lambda item: -sum(one.seconds for one in item[1])):
-        hours, longest = sum(one.seconds for one in group) / 3600, max(one.seconds for one in group) / 60
-        memory = max(one.memory_mb or 0.0 for one in group)
-        how = ", ".join(sorted({one.how for one in group}))
-        rows.append(
-            f"| {rule} | {len(group)} | {hours:.2f} | {longest:.1f} | {f'{memory:.0f}' if memory else '-'} | {how} |"
-        )
+    for rule in table.groupby("rule", sort=False)["seconds"].sum().sort_values(ascending=False, kind="stable").index:
+        seconds, memory = groups[rule]["seconds"], groups[rule]["memory_mb"].fillna(0.0).max()
+        how = ", ".join(sorted(set(groups[rule]["how"])))
+        numbers = f"{len(seconds)} | {seconds.sum() / 3600:.2f} | {seconds.max() / 60:.1f}"
+        rows.append(f"| {rule} | {numbers} | {f'{memory:.0f}' if memory else '-'} | {how} |")
     return ["| rule | jobs | hours | longest (min) | MiB | how known |", "|---|---|---|---|---|---|", *rows]
 
 
@@ -98,7 +102,8 @@ def main() -> None:
     costs = [cost for file in words.measured for cost in costs_from_csv(file)]
     base = DEFAULT.model_dump(mode="json", by_alias=True)
     config = validate(Config, dropped_nulls(reduce(merge, map(read_yaml, words.config), base)))
-    jobs = jobs_from_dry_run(Path(words.plan).read_text(encoding="utf-8"), data_sizes(config.mad))
+    sizes = {study.name: study.sizes(getattr(config, study.name)) for study in STUDIES}
+    jobs = jobs_from_dry_run(Path(words.plan).read_text(encoding="utf-8"), sizes)
     told = {kind: float(seconds) for kind, seconds in (item.split("=") for item in words.told)}
     estimates = [estimate(job, costs, told) for job in jobs]
     where = f"{machine()}; commit {provenance.git_commit()}."

@@ -1,10 +1,12 @@
 """The house's rules that a reader cannot check by eye: who imports whom, and what no file under src may hold.
 
-The floors: a study (mad) stands on physics and base, which do not know each other. Modules directly in the package
-(config, cli) stand above the studies; the workflow and its scripts stand outside.
+The floors: a study (mad) stands on physics and base, which do not know each other, and knows no other study. Modules
+directly in the package (studies, config, verify, cli) and the commands stand above the studies; the workflow and its
+scripts stand outside.
 """
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -12,17 +14,17 @@ import pytest
 
 import madpipe
 from madpipe.base.provenance import imports, module_path
+from madpipe.studies import STUDIES
 
 PACKAGE = Path(madpipe.__file__).parent
 FILES = sorted(PACKAGE.rglob("*.py"))
 MODULES = [".".join(("madpipe", *path.relative_to(PACKAGE).with_suffix("").parts)) for path in FILES]
 MODULES = [module.removesuffix(".__init__") for module in MODULES]
-MAY_IMPORT = {"base": {"base"}, "physics": {"physics"}}  # a study: base, physics and itself
 FOLDERS = {path.parent.name for path in PACKAGE.glob("*/__init__.py")}
+ABOVE = {"", "commands"}  # the studies; "" are the modules directly in the package
+MAY_IMPORT = {"base": {"base"}, "physics": {"physics"}, **{floor: {*FOLDERS, ""} for floor in ABOVE}}
+ROOT = PACKAGE.parents[1]
 BLOCKS = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
-
-every_module = pytest.mark.parametrize("module", MODULES)
-every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 
 
 def floor_of(module):
@@ -55,37 +57,79 @@ def test_there_is_something_to_test():
     assert all(module_path(module).is_file() for module in MODULES)
 
 
-@every_module
-def test_imports_point_downwards(module):
-    floor = floor_of(module)
-    allowed = MAY_IMPORT.get(floor, {"base", "physics", floor}) if floor else FOLDERS
-    reached = {name for name in imports(module) if name != "madpipe"}
-    assert {floor_of(name) for name in reached} <= allowed | ({""} if not floor else set()), sorted(reached)
+def broken(rule):
+    """What each file says against a rule, by its path; a rule gives nothing for a file that follows it."""
+    said = {str(path.relative_to(PACKAGE)): rule(path) for path in FILES}
+    return {path: against for path, against in said.items() if against}
 
 
-@every_file
-def test_nothing_in_the_package_knows_snakemake(path):
-    assert [name for name in imported(path) if name.split(".")[0] == "snakemake"] == []
-    assert [node.id for node in nodes(path, ast.Name) if node.id == "snakemake"] == []
+@pytest.mark.parametrize("floor", sorted({floor_of(module) for module in MODULES}))
+def test_imports_point_downwards(floor):
+    allowed = MAY_IMPORT.get(floor, {"base", "physics", floor})  # a study: base, physics and itself
+    reached = {module: imports(module) - {"madpipe"} for module in MODULES if floor_of(module) == floor}
+    upwards = {
+        module: sorted(name for name in names if floor_of(name) not in allowed) for module, names in reached.items()
+    }
+    assert {module: names for module, names in upwards.items() if names} == {}
 
 
-@every_file
-def test_only_fourier_transforms(path):
+def test_nothing_in_the_package_knows_snakemake():
+    def rule(path):
+        names = [name for name in imported(path) if name.split(".")[0] == "snakemake"]
+        return names + [node.lineno for node in nodes(path, ast.Name) if node.id == "snakemake"]
+
+    assert broken(rule) == {}
+
+
+def test_only_fourier_transforms():
     """One sign and one centre: torch.fft is called in physics/fourier.py, no other library's transform anywhere."""
-    attributes = [node.lineno for node in nodes(path, ast.Attribute) if node.attr == "fft"]
-    names = [name for name in imported(path) if "fft" in name.split(".")]
-    if path == PACKAGE / "physics" / "fourier.py":
-        assert attributes
-    else:
-        assert (attributes, names) == ([], [])
+
+    def rule(path):
+        attributes = [node.lineno for node in nodes(path, ast.Attribute) if node.attr == "fft"]
+        return attributes + [name for name in imported(path) if "fft" in name.split(".")]
+
+    found = broken(rule)
+    assert set(found) == {"physics/fourier.py"}
+    assert all(isinstance(line, int) for line in found["physics/fourier.py"]), "a transform is imported"
 
 
-@every_file
-def test_imports_are_absolute_and_at_the_top(path):
-    top = [node for node in tree_of(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
-    everywhere = nodes(path, ast.Import, ast.ImportFrom)
-    assert [node.lineno for node in everywhere if getattr(node, "level", 0)] == []
-    assert [node.lineno for node in everywhere] == [node.lineno for node in top]
+def test_imports_are_absolute_and_at_the_top():
+    """But those of a command, whose help answers before anything is loaded."""
+
+    def rule(path):
+        if path.parent.name == "commands" or path == PACKAGE / "cli.py":
+            return [node.lineno for node in nodes(path, ast.ImportFrom) if node.level]
+        top = [node.lineno for node in tree_of(path).body if isinstance(node, ast.Import | ast.ImportFrom)]
+        everywhere = nodes(path, ast.Import, ast.ImportFrom)
+        return [node.lineno for node in everywhere if getattr(node, "level", 0) or node.lineno not in top]
+
+    assert broken(rule) == {}
+
+
+STUDIES_RULES = [
+    (study.name, path) for study in STUDIES for path in (ROOT / "workflow" / "rules").glob(f"{study.name}*.smk")
+]
+
+
+@pytest.mark.parametrize(("study", "path"), STUDIES_RULES, ids=lambda value: getattr(value, "name", value))
+def test_what_the_rules_of_a_study_define_bears_its_name(study, path):
+    """All rules share one namespace: another study's names, and the house's, are not taken by accident."""
+    defined = re.findall(r"^(?:(?:rule|def|class) )?(\w+)(?= = |\(.*\):$|:$)", path.read_text(), re.MULTILINE)
+    own = [name for name in defined if name != "include" and name.lower() != study]
+    assert own
+    assert [name for name in own if not name.lower().startswith(f"{study}_")] == []
+
+
+def test_every_study_has_what_the_house_asks_of_it():
+    names = [study.name for study in STUDIES]
+    assert len(set(names)) == len(names)
+    for study in STUDIES:
+        assert (ROOT / "workflow" / "rules" / f"{study.name}.smk").is_file()
+        assert (ROOT / "docs" / f"{study.name}.md").is_file() or study.name == "mad"  # its pages are the first ones
+        assert (ROOT / "tests" / study.name).is_dir()
+        assert f"madpipe.commands.{study.name}" in MODULES
+        assert study.weights.is_file() == study.ships_weights
+        assert study.record_types()
 
 
 def undocumented(body, prefix=""):
@@ -98,38 +142,50 @@ def undocumented(body, prefix=""):
                 yield from undocumented(node.body, f"{prefix}{node.name}.")
 
 
-@every_file
-def test_whatever_is_public_has_a_docstring(path):
-    tree = tree_of(path)
-    assert ast.get_docstring(tree), "the module has none"
-    assert list(undocumented(tree.body)) == []
+def test_whatever_is_public_has_a_docstring():
+    def rule(path):
+        tree = tree_of(path)
+        return ["the module"] * (not ast.get_docstring(tree)) + list(undocumented(tree.body))
+
+    assert broken(rule) == {}
 
 
-@every_file
-def test_a_file_holds_one_screenful_of_ideas(path):
+def test_a_file_holds_one_screenful_of_ideas():
     """300 lines are a reason to think again, 400 to make a folder of the same name."""
-    assert len(path.read_text(encoding="utf-8").splitlines()) <= 400
+    lines = {path: len(path.read_text(encoding="utf-8").splitlines()) for path in FILES}
+    assert broken(lambda path: lines[path] if lines[path] > 400 else 0) == {}
 
 
-@every_file
-def test_a_function_is_short(path):
+def test_a_function_is_short():
     """40 lines of body, without its docstring, are a reason to think again, 60 to split it."""
-    for node in nodes(path, ast.FunctionDef, ast.AsyncFunctionDef):
-        body = node.body[1:] if ast.get_docstring(node) is not None else node.body
-        assert not body or body[-1].end_lineno - body[0].lineno < 60, node.name
+
+    def rule(path):
+        return [node.name for node in nodes(path, ast.FunctionDef, ast.AsyncFunctionDef) if length(node) >= 60]
+
+    assert broken(rule) == {}
 
 
-@every_file
-def test_errors_are_raised_and_not_swallowed(path):
+def length(node):
+    """Lines of a function's body from its first to its last, without its docstring."""
+    body = node.body[1:] if ast.get_docstring(node) is not None else node.body
+    return body[-1].end_lineno - body[0].lineno if body else 0
+
+
+def test_errors_are_raised_and_not_swallowed():
     """No assert, which -O removes; a handler for every exception passes it on."""
-    assert [node.lineno for node in nodes(path, ast.Assert)] == []
-    for handler in nodes(path, ast.ExceptHandler):
-        caught = ast.unparse(handler.type) if handler.type else "BaseException"
-        if caught in {"Exception", "BaseException"}:
-            last = handler.body[-1]
-            assert isinstance(last, ast.Raise), f"line {handler.lineno} swallows {caught}"
+
+    def rule(path):
+        asserts = [node.lineno for node in nodes(path, ast.Assert)]
+        return asserts + [handler.lineno for handler in nodes(path, ast.ExceptHandler) if swallows(handler)]
+
+    assert broken(rule) == {}
 
 
-@every_file
-def test_a_file_is_named_after_what_is_in_it(path):
-    assert path.stem not in {"utils", "util", "helpers", "helper", "misc", "common"}
+def swallows(handler):
+    """Whether it catches every exception and does not end by raising one."""
+    caught = ast.unparse(handler.type) if handler.type else "BaseException"
+    return caught in {"Exception", "BaseException"} and not isinstance(handler.body[-1], ast.Raise)
+
+
+def test_a_file_is_named_after_what_is_in_it():
+    assert broken(lambda path: path.stem in {"utils", "util", "helpers", "helper", "misc", "common"}) == {}

@@ -1,6 +1,11 @@
 """The command line: the workflow's functions, one line for bad input, the exit status that each kind of end has."""
 
 import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,10 +13,16 @@ import torch
 
 from madpipe import cli
 from madpipe.base import store
+from madpipe.base.origin import read_origin
 from madpipe.base.provenance import file_digest
-from madpipe.mad.config import SimulatedSample
+from madpipe.commands.options import PathWord
+from madpipe.mad.config import FitConfig, SimulatedSample
+from madpipe.mad.fit.fit import fit_stack
 from madpipe.mad.records import Fit, Stack
 from madpipe.mad.simulate.sample import simulate
+from madpipe.rocking.config import SimulatedCurve
+from madpipe.rocking.simulate.sample import simulate as simulate_curve
+from madpipe.studies import BY_NAME
 
 
 @pytest.fixture
@@ -63,7 +74,7 @@ def test_every_command_states_its_code_settings_and_inputs_without_folders(folde
     assert run("fit", str(folder / "stack.h5"), "-o", str(folder / "fit.h5"), "--config", "mine.yaml") == 0
     run("score", "fit.h5", "--truth", "stack.h5", "-o", "scores.json")
     note = json.loads(store.read_process("fit.h5")["note_1"])
-    assert note["parameters"]["settings"]["max_iterations"] == 3
+    assert note["parameters"]["settings"]["mad.fit"]["max_iterations"] == 3
     assert note["parameters"]["code"].startswith("madpipe.mad.fit.files ")
     assert note["inputs"] == {"stack.h5": file_digest("stack.h5")}
     assert str(folder) not in json.dumps(note)
@@ -71,6 +82,110 @@ def test_every_command_states_its_code_settings_and_inputs_without_folders(folde
         "stack.h5",
         "fit.h5",
     }
+
+
+CURVE = "\n".join(f"{72.58 + 0.02 * k:.2f} {100 + 9900 * (abs(k - 50) < 2)}" for k in range(100))
+# every command that writes a result, with every file that it can be given; its output; settings that it must keep
+COMMANDS = {
+    "convert": (["convert", "{}/run.npz", "--element", "Ni", "--spectrum", "{}/foil.xdi"], "h5", set()),
+    "fit": (["fit", "{}/stack.h5", "--config", "{}/mine.yaml"], "h5", {"mad.fit"}),
+    "mad fit": (["mad", "fit", "{}/stack.h5", "--refine", "scale"], "h5", {"mad.fit"}),
+    "predict": (["predict", "{}/stack.h5", "--weights", "{}/mad.safetensors"], "h5", {"mad.infer"}),
+    "retrieve": (["retrieve", "{}/fit.h5", "{}/stack.h5", "--route", "linked"], "h5", {"mad.retrieve"}),
+    "validate": (["validate", "{}/fit.h5", "--truth", "{}/stack.h5"], "json", {"mad.validate"}),
+    "plan": (["plan", "--element", "Ni", "--energies", "8313,8333,8353", "--spectrum", "{}/foil.xdi"], "json", set()),
+    "rocking fit": (
+        ["rocking", "fit", "{}/curve.txt", "--instrument", "{}/beam.txt", "--crystal", "YSZ", "--indices", "4,0,0"],
+        "h5",
+        {"rocking.fit"},
+    ),
+    "rocking predict": (
+        ["rocking", "predict", "{}/simulated.h5", "--weights", "{}/rocking.safetensors", "--no-refine"],
+        "h5",
+        {"rocking.infer", "rocking.fit"},
+    ),
+}
+
+
+@pytest.fixture(scope="module")
+def inputs(tmp_path_factory):
+    """A folder with a file for every option that takes one."""
+    folder = tmp_path_factory.mktemp("somewhere")
+    sample = SimulatedSample(dimensions=2, grid=16, photons=1e7)
+    stack = simulate(sample, torch.Generator().manual_seed(2))
+    store.write(folder / "stack.h5", stack)
+    store.write(folder / "fit.h5", fit_stack(stack, FitConfig()))
+    np.savez(folder / "run.npz", intensity=stack.data, energy_ev=stack.energy, f0=stack.f0, qy=stack.qy, qx=stack.qx)
+    energies = np.arange(8130.0, 8800.0, 2.0)
+    edge = 0.2 + 0.8 / (1 + np.exp(-(energies - 8333) / 2))
+    rows = "\n".join(f"{energy} {height}" for energy, height in zip(energies, edge, strict=True))
+    (folder / "foil.xdi").write_text(f"# energy xmu\n{rows}\n")
+    quick = {"library": 20, "starts": 1, "explorations": 0, "samples": 0, "knots": [6], "evaluations": 5}
+    (folder / "mine.yaml").write_text(json.dumps({"mad": {"fit": {"max_iterations": 3}}, "rocking": {"fit": quick}}))
+    (folder / "curve.txt").write_text(CURVE)
+    (folder / "beam.txt").write_text("\n".join(f"{k / 1000} {np.exp(-((k / 10) ** 2))}" for k in range(-30, 31)))
+    for study in ("mad", "rocking"):
+        shutil.copy(BY_NAME[study].weights, folder / f"{study}.safetensors")
+    curve = simulate_curve(SimulatedCurve(), "curve", torch.Generator().manual_seed(1))
+    store.write(folder / "simulated.h5", curve)
+    return folder
+
+
+@pytest.mark.filterwarnings("ignore::madpipe.mad.measured.convert.DataWarning")
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_command_s_record_holds_every_setting_and_file_and_no_folder(name, inputs, tmp_path):
+    """By command: what its result says of its making; a new command that writes one belongs into COMMANDS."""
+    command, kind, sections = COMMANDS[name]
+    told = [word.format(inputs) for word in command]
+    if name.startswith("rocking"):
+        told += ["--config", f"{inputs}/mine.yaml"]
+        torch.set_default_dtype(torch.float32)  # as outside the tests: the network is made in it
+    output = tmp_path / f"result.{kind}"
+    assert run(*told, "-o", str(output)) == 0
+    origin = read_origin(output)["note_1"]
+    files = {Path(word).name for word in told if word.startswith(str(inputs)) and not word.endswith(".yaml")}
+    assert {Path(one).name: digest for one, digest in origin["inputs"].items()} == {
+        file: file_digest(inputs / file) for file in files
+    }
+    assert set(origin["parameters"].get("settings", {})) == sections
+    said = json.dumps({key: value for key, value in origin.items() if key != "inputs"})
+    assert str(inputs) not in said
+    assert str(tmp_path) not in said
+
+
+def test_every_command_that_writes_a_result_has_its_record_tested():
+    """Export writes another program's format, which says nothing of its making."""
+    writing = {
+        command.prog.removeprefix("madpipe ")
+        for command in cli.steps_of(cli.parser())
+        if any(action.dest == "output" for action in command._actions)
+    }
+    assert {name.removeprefix("mad ") for name in writing} - {"export"} == {
+        name.removeprefix("mad ") for name in COMMANDS
+    }
+
+
+def test_a_file_among_the_words_of_a_command_declares_itself():
+    """Else its folder would stand in the record, and its content would not; of options whose help tells of files."""
+    for command in cli.steps_of(cli.parser()):
+        for action in command._actions:
+            told = f"{action.dest} {action.metavar} {action.help}"
+            if re.search(r"\.(h5|txt|xdi|npz|safetensors|pdf)\b|FILE|spectrum|weights|instrument|config", told):
+                is_about_files = command.prog.split()[-1] in ("info", "verify", "config")
+                is_path = isinstance(action.type, type) and issubclass(action.type, PathWord)
+                assert is_path or is_about_files, f"{command.prog}: {action.dest}"
+
+
+def test_help_and_version_load_no_numbers():
+    """A process of its own: neither torch nor numpy, h5py, matplotlib or numba is loaded to answer."""
+    heavy = {"torch", "numpy", "h5py", "matplotlib", "numba", "pandas"}
+    code = (
+        "import sys; from madpipe import cli\n"
+        "try:\n    cli.main(['--help'])\n"
+        f"except SystemExit:\n    print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
 
 
 def test_verify_knows_what_the_commands_made(folder, capsys):

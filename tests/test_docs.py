@@ -8,11 +8,10 @@ from pathlib import Path
 import madpipe
 from madpipe.mad.measured.readers import READERS
 from madpipe.mad.measured.readers.arrays import _NPZ_KEYS
-from madpipe.mad.records import Fit, RealSpace, Stack
-from madpipe.rocking.records import Curve, LayerProfile
+from madpipe.studies import STUDIES
 
-RECORDS = (Stack, Fit, RealSpace, Curve, LayerProfile)
 DOCS = Path(__file__).resolve().parents[1] / "docs"
+PAGES = "\n".join(page.read_text(encoding="utf-8") for page in sorted(DOCS.glob("*.md")))  # a study has one of its own
 SOURCES = sorted(Path(madpipe.__file__).parent.rglob("*.py"))
 SHAPE = re.compile(r'\b(?:Float|Complex|Bool|Int|UInt8|Num|Shaped)\[\s*[\w.]+,\s*"([^"]*)"')
 
@@ -27,12 +26,12 @@ def datasets(record, prefix="/"):
             yield path, field.metadata["unit"], field.metadata["optional"]
 
 
-def test_format_md_names_every_dataset_with_its_unit_and_no_other():
-    rows = re.findall(r"^\| `(/\S+)` \| [^|]+ \| ([^|]*)\| ([^|]*)\|", (DOCS / "format.md").read_text(), re.MULTILINE)
+def test_the_pages_name_every_dataset_of_every_study_with_its_unit_and_no_other():
+    rows = re.findall(r"^\| `(/\S+)` \| [^|]+ \| ([^|]*)\| ([^|]*)\|", PAGES, re.MULTILINE)
     told = {(path, unit.strip(), optional.strip() == "yes") for path, unit, optional in rows}
-    for copy, of in re.findall(r"^`(/\S+)` holds the same as `(/\S+)`", (DOCS / "format.md").read_text(), re.MULTILINE):
+    for copy, of in re.findall(r"^`(/\S+)` holds the same as `(/\S+)`", PAGES, re.MULTILINE):
         told |= {(copy + path.removeprefix(of), *rest) for path, *rest in told if path.startswith(of + "/")}
-    assert told == {row for record in RECORDS for row in datasets(record)}
+    assert told == {row for study in STUDIES for record in study.record_types() for row in datasets(record)}
 
 
 def test_format_md_names_every_input():
@@ -40,7 +39,7 @@ def test_format_md_names_every_input():
     assert (set(_NPZ_KEYS) | set(READERS)) - words == set()
 
 
-def test_conventions_md_explains_the_words_that_shapes_share():
+def test_the_pages_explain_the_words_that_shapes_share():
     """A word in the annotations of two files is a word of the house; `*`, `#`, `_` and numbers are no part of it."""
     files = defaultdict(set)
     for path in SOURCES:
@@ -49,6 +48,6 @@ def test_conventions_md_explains_the_words_that_shapes_share():
                 files[word].add(path.name)
     shared = {word for word, where in files.items() if len(where) > 1}
     assert "energy" in shared
-    table = (DOCS / "conventions.md").read_text().partition("## Words in the shapes")[2]
-    explained = set(re.findall(r"`([a-z]+)`(?=[^|]*\|)", table))
+    tables = [part.partition("\n## ")[0] for part in PAGES.split("## Words in the shapes")[1:]]
+    explained = {word for table in tables for word in re.findall(r"`([a-z]+)`(?=[^|]*\|)", table)}
     assert shared - explained == set()

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from madpipe.base import provenance, store
-from madpipe.base.config import to_yaml, validate
+from madpipe.base.config import plain, to_yaml, validate
 from madpipe.base.errors import InputError
 from madpipe.config import Config
 from madpipe.verify import in_words, settings_of, verify
@@ -22,17 +22,18 @@ def results(tmp_path, monkeypatch):
     settings = validate(Config, {"mad": {"samples": {"mine": SAMPLE}}})
     Path("data").mkdir()
     Path("data/w1.npz").write_bytes(b"counts")
-    make("mad_convert", "stack", [str(tmp_path / "data/w1.npz")], settings.mad.samples["mine"])
-    make("mad_fit", "fit", ["results/mad/mine/stack.json"], settings.mad.fit, refine=[])
+    convert, fit = ["mad", "samples", "mine"], ["mad", "fit"]
+    make("mad_convert", "stack", [str(tmp_path / "data/w1.npz")], settings.mad.samples["mine"], convert)
+    make("mad_fit", "fit", ["results/mad/mine/stack.json"], settings.mad.fit, fit, refine=[])
     Path("results/config.yaml").write_text(to_yaml(settings))
     return Path("results")
 
 
-def make(rule, name, inputs, section, **others):
+def make(rule, name, inputs, section, key, **others):
     """Do as a rule's script does."""
     output = Path(f"results/mad/mine/{name}.json")
-    config = section.model_dump(mode="json", by_alias=True, exclude_none=True)
-    params = {"config": config, "code": provenance.code_of("madpipe.mad.fit.cone"), **others}
+    about = {"config": plain(section), "config_keys": {"config": key}}
+    params = {**about, "code": provenance.code_of("madpipe.mad.fit.cone"), **others}
     job = SimpleNamespace(rule=rule, wildcards={"sample": "mine"}, params=params, input=inputs, output=[output])
     output.parent.mkdir(parents=True, exist_ok=True)
     store.write_json(output, {"rule": rule}, process=provenance.process_of(job))

@@ -13,15 +13,10 @@ from typing import Any
 
 import madpipe
 from madpipe.base import provenance
-from madpipe.base.config import dropped_nulls, merge, read_yaml, validate
+from madpipe.base.config import dropped_nulls, input_files, merge, plain, read_yaml, validate, value_at
 from madpipe.base.errors import InputError
 from madpipe.base.origin import BESIDE, READERS, Origin, read_origin
-from madpipe.config import Config
-from madpipe.mad.sections import SECTIONS as MAD_SECTIONS
-from madpipe.mad.sections import rule_s_own
-from madpipe.rocking.sections import SECTIONS as ROCKING_SECTIONS
-
-SECTIONS = {**MAD_SECTIONS, **ROCKING_SECTIONS}  # of every study's rules
+from madpipe.config import DEFAULT, Config, Shared
 
 _PACKAGES = Path(madpipe.__file__).parents[1]
 _NAMED = 4  # of the changed modules or keys, the rest is counted
@@ -41,7 +36,8 @@ class Verified:
 class _Run:
     """All that the files of one folder are compared with; what was found out is kept."""
 
-    settings: Mapping[str, Any] | None
+    settings: Shared | None
+    values: Mapping[str, Any] | None  # the same, as the rules hand it to their jobs
     digests: dict[Path, str] = field(default_factory=dict)
     verified: dict[Path, Verified] = field(default_factory=dict)
     modules: dict[tuple[str, ...], dict[str, str] | None] = field(default_factory=dict)
@@ -54,8 +50,8 @@ class _Run:
         return self.digests[path]
 
 
-def settings_of(folder: Path, overlays: list[str]) -> dict[str, Any] | None:
-    """Give the configuration that results are compared with, as plain values.
+def settings_of(folder: Path, overlays: list[str]) -> Shared | None:
+    """Give the configuration that results are compared with.
 
     That which lies beside the results as config.yaml; overlays, where any are named, are laid over the default
     configuration instead, as Snakemake's ``--configfile`` does.
@@ -68,23 +64,13 @@ def settings_of(folder: Path, overlays: list[str]) -> dict[str, Any] | None:
     beside = folder / "config.yaml"
     if not overlays and not beside.is_file():
         return None
-    values: dict[str, Any] = _default() if overlays else {}
+    values: dict[str, Any] = DEFAULT.model_dump(mode="json", by_alias=True, exclude_unset=True) if overlays else {}
     for path in overlays or [str(beside)]:
         values = merge(values, read_yaml(path))
-    return _plain(validate(Config, dropped_nulls(values)))
+    return validate(Config, dropped_nulls(values))
 
 
-def _default() -> dict[str, Any]:
-    """Default configuration, as plain values of what differs from the models' own defaults."""
-    return _plain(madpipe.config.DEFAULT)
-
-
-def _plain(settings: Config) -> dict[str, Any]:
-    """Plain values, as the rules hand them to their jobs."""
-    return settings.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def verify(folder: str | Path, settings: Mapping[str, Any] | None) -> tuple[list[Verified], list[str]]:
+def verify(folder: str | Path, settings: Shared | None) -> tuple[list[Verified], list[str]]:
     """Compare every result below a folder with today's code, a configuration and the inputs as they lie there.
 
     Parameters
@@ -107,7 +93,7 @@ def verify(folder: str | Path, settings: Mapping[str, Any] | None) -> tuple[list
     folder = Path(folder)
     if not folder.is_dir():
         raise InputError(f"{folder}: verify needs a folder of results; there is none; check the path.")
-    run = _Run(settings)
+    run = _Run(settings, plain(settings) if settings else None)
     kinds = {*READERS, *BESIDE}
     logs = folder / _logs(settings)
     paths = sorted(path for path in folder.rglob("*") if path.suffix in kinds and not path.name.startswith("."))
@@ -118,9 +104,9 @@ def verify(folder: str | Path, settings: Mapping[str, Any] | None) -> tuple[list
     return found, [f"{change} ({count} files)" for change, count in sorted(run.versions.items())]
 
 
-def _logs(settings: Mapping[str, Any] | None) -> str:
+def _logs(settings: Shared | None) -> str:
     """Where below the results the logs lie, whose tables of times are no results."""
-    return os.path.relpath(settings["logs"], settings["results"]) if settings else "logs"
+    return os.path.relpath(settings.logs, settings.results) if settings else "logs"
 
 
 def in_words(found: Sequence[Verified], versions: Sequence[str]) -> Iterator[str]:
@@ -189,35 +175,23 @@ def _code_changes(note: Origin, run: _Run) -> Iterator[str]:
 
 
 def _config_changes(note: Origin, run: _Run) -> Iterator[str]:
-    """Keys of the configuration that a rule's parameters came from and that say something else by now."""
-    rule, wildcards, parameters = note.get("rule"), note.get("wildcards", {}), note["parameters"]
-    if run.settings is None or rule not in SECTIONS:
+    """Keys of the configuration that a job's parameters came from, as it says, and that say something else by now."""
+    if run.values is None:
         return
-    own = rule_s_own(rule, wildcards)
     changed = []
-    for name, pattern in SECTIONS[rule].items():
-        key = pattern.format(**wildcards)
-        if name in parameters and parameters[name] != {}:  # an empty section is one that the job did not need
-            changed += _differences(key, parameters[name], _value(run.settings, key), own)
+    for name, words in note.get("config_keys", {}).items():
+        changed += _differences(".".join(words), note["parameters"][name], value_at(run.values, words))
     if changed:
         yield f"config changed: {_some(changed)}"
 
 
-def _value(settings: Mapping[str, Any], key: str) -> Any:
-    """Look a dotted key up; None where there is nothing."""
-    value: Any = settings
-    for word in key.split("."):
-        value = value.get(word) if isinstance(value, Mapping) else None
-    return value
-
-
-def _differences(key: str, then: Any, now: Any, own: tuple[str, ...]) -> Iterator[str]:
+def _differences(key: str, then: Any, now: Any) -> Iterator[str]:
     """Each key below one that differs: from what to what."""
-    if key in own or then == now:
+    if then == now:
         return
     if isinstance(then, Mapping) and isinstance(now, Mapping):
         for name in sorted(then.keys() | now.keys()):
-            yield from _differences(f"{key}.{name}", then.get(name), now.get(name), own)
+            yield from _differences(f"{key}.{name}", then.get(name), now.get(name))
     else:
         yield f"{key} {_in_words(then)} -> {_in_words(now)}"
 
@@ -250,9 +224,8 @@ def _compare_input(
 def _input_path(path: Path, name: str, note: Origin, run: _Run) -> Path | None:
     """Find an input: in the package, from its output's folder, or where the configuration says that it was measured."""
     study, sample = note.get("rule", "").partition("_")[0], note.get("wildcards", {}).get("sample", "")
-    section = _value(run.settings or {}, f"{study}.samples.{sample}") or {}
-    paths = section.get("path", ())
-    files = [*([paths] if isinstance(paths, str) else paths), section.get("spectrum", "")]
-    measured = [file for file in files if Path(file).name == name]
+    section = getattr(getattr(run.settings, study, None), "samples", {}).get(sample)
+    named = [file for files in input_files(section).values() for file in files] if section else []
+    measured = [file for file in named if Path(file).name == name]
     places = [_PACKAGES / name, path.parent / name, *map(Path, measured)]
     return next((place.resolve() for place in places if place.is_file()), None)

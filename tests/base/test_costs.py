@@ -2,9 +2,9 @@
 
 import pytest
 
-from madpipe.base.costs import Cost, by_rule, costs_from_csv, kind_of, read_costs, rows_from_costs
+from madpipe.base.costs import JOBS, RUNTIMES, Cost, by_rule, costs_from_csv, kind_of, read_costs
 from madpipe.base.errors import InputError
-from madpipe.base.store import write_csv
+from madpipe.base.tables import frame, read_csv, records, write_csv
 
 HEAD = "s\th:m:s\tmax_rss\tmax_vms\tmax_uss\tmax_pss\tio_in\tio_out\tmean_load\tcpu_time\n"
 PATTERNS = {
@@ -30,15 +30,27 @@ def logs(tmp_path):
 
 
 def test_jobs_are_summed_by_rule_the_dearest_first(logs):
-    rows = by_rule(read_costs(logs, PATTERNS, {}))
-    assert [list(row.values()) for row in rows] == [
+    table = by_rule(read_costs(logs, PATTERNS, {}))
+    assert [list(row.values()) for row in records(table)] == [
         ["apart", 2, 10.0, 9.0, 0.5, None],
         ["fit", 2, 6.5, 4.0, 5.5, 500.5],
     ]
 
 
+@pytest.mark.parametrize("rules", [["fit", "apart"], []])
+def test_the_table_of_rules_is_of_its_schema(logs, tmp_path, rules):
+    table = by_rule(read_costs(logs, {rule: PATTERNS[rule] for rule in rules}, {}))
+    write_csv(tmp_path / "runtimes.csv", table, RUNTIMES)
+    assert records(read_csv(tmp_path / "runtimes.csv", RUNTIMES)) == records(table)
+
+
+def test_what_nobody_measured_is_missing():
+    (row,) = records(by_rule([Cost("a", "a", "", None, 1.0, None, None)]))
+    assert list(row.values()) == ["a", 1, 1.0, 1.0, None, None]
+
+
 def test_each_job_knows_its_sample_size_and_kind(logs):
-    costs = read_costs(logs, PATTERNS, {"one": 800, "fit": 5})
+    costs = read_costs(logs, PATTERNS, {"fit": {"one": 800, "fit": 5}, "apart": {"one": 800}})
     assert [(cost.kind, cost.sample, cost.size) for cost in costs] == [
         ("apart", "one", 800),
         ("apart network", "one", 800),
@@ -62,8 +74,8 @@ def test_numbers_do_not_make_a_kind():
 
 
 def test_costs_come_back_from_the_table(logs, tmp_path):
-    costs = read_costs(logs, PATTERNS, {"one": 800})
-    write_csv(tmp_path / "jobs.csv", rows_from_costs(costs))
+    costs = read_costs(logs, PATTERNS, {"fit": {"one": 800}, "apart": {"one": 800}})
+    write_csv(tmp_path / "jobs.csv", frame(JOBS, costs), JOBS)
     assert costs_from_csv(tmp_path / "jobs.csv") == costs
     assert isinstance(costs[0], Cost)
 
@@ -77,9 +89,9 @@ def test_a_file_of_anything_else_is_refused_with_a_line(tmp_path, content):
     path = tmp_path / "logs" / "one" / "fit.tsv"
     path.parent.mkdir(parents=True)
     path.write_text(content)
-    with pytest.raises(InputError, match=r"fit\.tsv: a benchmark file .* is required"):
+    with pytest.raises(InputError, match=r"fit\.tsv: a (benchmark file|table of benchmarks) .*is required"):
         read_costs(tmp_path / "logs", PATTERNS, {})
-    with pytest.raises(InputError, match="the columns rule, kind"):
+    with pytest.raises(InputError, match=r"fit\.tsv: a table of the costs of a run's jobs (needs|is required)"):
         costs_from_csv(path)
     with pytest.raises(InputError, match="there is no such file"):
         costs_from_csv(tmp_path / "absent.csv")

@@ -56,7 +56,7 @@ def cost(seconds, size, memory=None, kind="fit", rule="fit"):
 
 
 def test_jobs_are_read_from_the_listing():
-    fit, score, everything, first = jobs_from_dry_run(LISTING, {"one": 800})
+    fit, score, everything, first = jobs_from_dry_run(LISTING, {rule: {"one": 800} for rule in ("fit", "score")})
     inputs, outputs = ("r/one/stack.h5", "r/weights"), ("r/one/fit.h5", "r/one/more.h5")
     assert fit == Job("fit", "fit network", "one", 800, inputs, outputs)
     assert (score.kind, score.size) == ("score", 800)

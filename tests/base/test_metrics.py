@@ -32,11 +32,30 @@ def test_coverage():
     assert metrics.coverage(np.array([0.5, -1.5, 3.0]), np.ones(3), 1.96) == pytest.approx(2 / 3)
 
 
+def test_coverages_are_of_both_intervals():
+    found = metrics.coverages(np.array([0.5, -1.5, 3.0]), np.ones(3))
+    assert found == {"coverage_68": pytest.approx(1 / 3), "coverage_95": pytest.approx(2 / 3)}
+    assert metrics.coverages(np.zeros(0), np.zeros(0)) == {"coverage_68": None, "coverage_95": None}
+
+
+def test_mean_and_its_error():
+    assert metrics.mean_with_error([1.0, 2.0, 6.0]) == (pytest.approx(3), pytest.approx(math.sqrt(7 / 3)))
+    assert metrics.mean_with_error([4.0]) == (4.0, 0.0)
+
+
 def test_log_correlation_knows_sameness_and_nonsense():
     x = np.geomspace(1, 1000, 50)
     assert metrics.log_correlation(x, x) == pytest.approx(1)
     assert metrics.log_correlation(x[::-1], x) < -0.8
     assert math.isnan(metrics.log_correlation(np.ones(50), x))
+
+
+def test_log_correlation_adds_a_tenth_of_the_truth_s_median_to_both():
+    prediction, truth = np.array([0.0, 5.0, 10.0, 70.0]), np.array([1.0, 0.0, 19.0, 80.0])  # median 10
+    first, second = np.log([1.0, 6.0, 11.0, 71.0]), np.log([2.0, 1.0, 20.0, 81.0])
+    first, second = first - first.mean(), second - second.mean()
+    expected = (first @ second) / math.sqrt((first @ first) * (second @ second))
+    assert metrics.log_correlation(prediction, truth) == pytest.approx(expected, rel=1e-12)
 
 
 def test_wrapped_angles_are_within_half_a_turn():

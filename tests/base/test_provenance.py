@@ -21,6 +21,7 @@ def package(tmp_path, monkeypatch):
     """A copy of the package's sources to edit."""
     shutil.copytree(Path(madpipe.__file__).parent, tmp_path / "madpipe", ignore=shutil.ignore_patterns("__pycache__"))
     monkeypatch.setattr(provenance, "_ROOT", tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     return tmp_path / "madpipe"
 
 
@@ -40,16 +41,16 @@ def append(path, line):
 def test_a_comment_blank_lines_and_a_touch_change_nothing(package):
     before = provenance.fingerprint(FIT)
     append(package / "mad/forward.py", "\n\n\n# a comment\n")
-    edit(package / "mad/fit.py", '"""\n\nimport', '"""\n\n# another comment\n\nimport')
-    (package / "mad/records.py").touch()
+    edit(package / "mad/fit/fit.py", '"""\n\nimport', '"""\n\n# another comment\n\nimport')
+    (package / "mad/records/stack.py").touch()
     assert provenance.fingerprint(FIT) == before
 
 
 def test_a_docstring_of_module_class_or_function_changes_nothing(package):
     before = provenance.fingerprint(FIT)
     edit(package / "mad/forward.py", '"""The MAD equation.', '"""The one MAD equation.')
-    edit(package / "mad/records.py", '"""Intensities of one Bragg peak', '"""The intensities of one Bragg peak')
-    edit(package / "base/store.py", '"""Read a record from a file,', '"""Read one record from one file,')
+    edit(package / "mad/records/stack.py", '"""Intensities of one Bragg peak', '"""The intensities of one Bragg peak')
+    edit(package / "base/store/reading.py", '"""Read a record from a file,', '"""Read one record from one file,')
     assert provenance.fingerprint(FIT) == before
 
 
@@ -65,7 +66,7 @@ def test_layout_changes_nothing(package):
 
 def test_an_edit_elsewhere_changes_nothing(package):
     before = provenance.fingerprint(FIT)
-    append(package / "mad/loss.py", "\nEDITED = 1\n")
+    append(package / "mad/network/loss.py", "\nEDITED = 1\n")
     assert provenance.fingerprint(FIT) == before
 
 
@@ -74,7 +75,7 @@ def test_an_edit_elsewhere_changes_nothing(package):
 
 def test_code_edited_in_the_module_changes_it(package):
     before = provenance.fingerprint(FIT)
-    append(package / "mad/fit.py", "\nEDITED = 1\n")
+    append(package / "mad/fit/fit.py", "\nEDITED = 1\n")
     assert provenance.fingerprint(FIT) != before
 
 
@@ -93,14 +94,14 @@ def test_a_changed_sign_changes_it_although_the_file_is_as_long_as_before(packag
 
 def test_a_string_that_is_no_docstring_is_code(package):
     before = provenance.fingerprint("madpipe.mad.records")
-    edit(package / "mad/records.py", '_MODULUS = "sqrt(photon)"', '_MODULUS = "electron"')
+    edit(package / "mad/records/units.py", 'MODULUS = "sqrt(photon)"', 'MODULUS = "electron"')
     assert provenance.fingerprint("madpipe.mad.records") != before
 
 
 def test_the_loss_belongs_to_the_training_and_not_to_what_stands_before_it(package):
     before_it = ["madpipe.mad.simulate.sample", FIT]
     training, others = provenance.fingerprint("madpipe.mad.network.train"), provenance.fingerprint(*before_it)
-    append(package / "mad/loss.py", "\nEDITED = 1\n")
+    append(package / "mad/network/loss.py", "\nEDITED = 1\n")
     assert provenance.fingerprint("madpipe.mad.network.train") != training
     assert provenance.fingerprint(*before_it) == others
 
@@ -182,8 +183,8 @@ def test_process_of_a_job_names_rule_code_and_inputs_without_folders(tmp_path):
 
 def test_a_changed_module_is_known_by_name(package):
     before = provenance.digests(FIT)
-    append(package / "mad/cone.py", "\nEDITED = 1\n")
-    append(package / "mad/fit.py", "\n# a comment\n")
+    append(package / "mad/fit/cone.py", "\nEDITED = 1\n")
+    append(package / "mad/fit/fit.py", "\n# a comment\n")
     after = provenance.digests(FIT)
     assert [name for name in before if after[name] != before[name]] == ["madpipe.mad.fit.cone"]
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from madpipe.mad.plan.run import run_plan
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch.autograd.functional import jacobian
 
@@ -32,7 +33,6 @@ from madpipe.mad.plan.errors import (
     prior_points,
 )
 from madpipe.mad.plan.records import NAMES
-from madpipe.mad.plan.run import run_plan
 from madpipe.mad.plan.search import f_normal_error
 from madpipe.mad.plan.words import lines
 from madpipe.mad.records import Stack

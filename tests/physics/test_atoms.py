@@ -1,6 +1,4 @@
 import math
-import time
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -75,33 +73,6 @@ def test_f_double_prime_absorbs_and_f_prime_dips_at_the_edge(element):
 def test_edges_are_where_the_tables_have_them(element, edge, energy):
     assert atoms.edge_energy(element, edge) == energy
     assert atoms.edge_energies(element)[edge] == energy
-
-
-def test_the_database_is_read_by_one_thread_at_a_time(monkeypatch):
-    """One session of SQLite is behind xraydb: on 16 cores, rows came back empty when threads read it together."""
-    inside, together = [], []
-
-    def watched(call):
-        def wrapped(*arguments):
-            inside.append(call)
-            together.append(len(inside))
-            time.sleep(0.01)
-            try:
-                return call(*arguments)
-            finally:
-                inside.remove(call)
-
-        return wrapped
-
-    for name in ("atomic_number", "xray_edges", "chantler_energies", "f1_chantler", "f2_chantler"):
-        monkeypatch.setattr(xraydb, name, watched(getattr(xraydb, name)))
-    for cached in (atoms._number_of, atoms._edges_of, atoms.chantler_table):
-        cached.cache_clear()
-    elements = ["Ni", "Fe", "Co", "Cu"]
-    with ThreadPoolExecutor(8) as pool:
-        found = list(pool.map(lambda element: (atoms.edge_energies(element), atoms.chantler_table(element)), elements))
-    assert [edges["K"] for edges, _ in found] == [atoms.edge_energy(element, "K") for element in elements]
-    assert max(together) == 1
 
 
 def test_form_factor_is_the_published_one():

@@ -25,6 +25,7 @@ def test_beam_stop_is_a_disc_and_gap_a_stripe():
     hidden = beam_stop(points, 1.5)
     assert hidden.sum() == 9
     assert hidden[4, 4]
+    assert beam_stop(points, 2.0).sum() == 9  # points on the rim are seen
     stripe = gap(points[-1], 2.0, 2.0)
     assert stripe.sum() == 18
     assert stripe[:, 6:8].all()

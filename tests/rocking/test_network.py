@@ -1,5 +1,6 @@
 """The network's curves, training, weights and answers, and the linear curve that modes are found with."""
 
+import json
 import math
 from dataclasses import replace
 
@@ -9,7 +10,10 @@ import torch
 
 from madpipe.base.derivatives import along
 from madpipe.base.errors import InputError
+from madpipe.base.plain import from_plain, to_plain
+from madpipe.base.runtime import generator_for
 from madpipe.base.shipped import shipped_weights
+from madpipe.base.tables import frame, records
 from madpipe.rocking import forward
 from madpipe.rocking.config import (
     RockingAblationConfig,
@@ -28,23 +32,27 @@ from madpipe.rocking.fit.modes import posterior
 from madpipe.rocking.fit.search import minimise
 from madpipe.rocking.forward import Layers
 from madpipe.rocking.model import reflection_of
+from madpipe.rocking.network import ablation
 from madpipe.rocking.network.ablation import table, variant_config
 from madpipe.rocking.network.batched import Batched
 from madpipe.rocking.network.design import Answer, covariance_of, negative_log_likelihood
 from madpipe.rocking.network.exposures import Exposures, what_is_seen
 from madpipe.rocking.network.infer import Predictor, infer, on_angles, refined
-from madpipe.rocking.network.train import train
+from madpipe.rocking.network.train import run, train
 from madpipe.rocking.network.variants import BASE, VARIANTS
 from madpipe.rocking.network.weights import TrainedCurveNetwork, load_network, save_network
-from madpipe.rocking.prior import RANGES
+from madpipe.rocking.prior import NAMES, RANGES
 from madpipe.rocking.profiles import Implanted, draw_implanted, from_free, to_free
 from madpipe.rocking.scores.evaluate import evaluate
+from madpipe.rocking.scores.records import HeldOutScores, Mean, ParameterErrors, TrainingScores
+from madpipe.rocking.scores.tables import ABLATION
 from madpipe.rocking.simulate.sample import simulate
 from madpipe.rocking.simulate.scan import Setup
 
 SMALL = RockingTrainConfig(
     scan=Scan(points=141), width=4, blocks=1, batch=8, steps=4, validate_every=2, validation_curves=16
 )
+SHORT = RockingFitConfig(samples=0, explorations=1)
 CPU = torch.device("cpu")
 
 
@@ -150,6 +158,31 @@ def test_a_training_goes_on_to_the_same_weights(tmp_path):
     for name in whole:
         torch.testing.assert_close(again[name], whole[name], rtol=0, atol=0)
         torch.testing.assert_close(fresh[name], whole[name], rtol=0, atol=0)
+
+
+def test_a_job_trains_by_a_generator_of_its_name(tmp_path):
+    """The name is part of the numbers: released weights were drawn by it."""
+    values = SMALL.model_dump(mode="json", exclude_none=True)
+    found, history = run(values, seed=5, checkpoint=tmp_path / "state", code="abc")
+    right, expected = train(SMALL, generator_for(5, "rocking_train"), code="abc")
+    kept = TrainedCurveNetwork.of(right, SMALL, "abc", expected)
+    assert history.training_loss == expected.training_loss
+    assert (found.config, found.about) == (SMALL, kept.about)
+    assert all(torch.equal(found.state[name], tensor) for name, tensor in kept.state.items())
+
+
+def test_a_job_of_the_ablation_trains_its_variant_and_scores_it_as_told(monkeypatch):
+    given = {"config": RockingAblationConfig(train=SMALL), "infer": RockingInferConfig(draws=3), "fit": SHORT}
+    values = {name: section.model_dump(mode="json", exclude_none=True) for name, section in given.items()}
+    assert set(values) == set(ablation.SECTIONS)
+    monkeypatch.setattr(ablation, "compare", lambda trained, *told: {"told": told})
+    trained, scores = ablation.run(**values, variant="multi-task", training=1, seed=5, code="abc")
+    own = variant_config(given["config"], "multi-task")
+    right, _ = train(own, generator_for(5, "rocking_ablation", "multi-task", "1"), code="abc")
+    assert trained.config == own
+    assert ablation.threads(values["config"]) == own.threads
+    assert all(torch.equal(trained.state[name], one.half()) for name, one in right.state_dict().items())
+    assert scores == {"variant": "multi-task", "seed": 1, "told": (*given.values(), 5)}
 
 
 def test_weights_come_back_and_others_are_refused(tmp_path):
@@ -329,19 +362,27 @@ def test_evaluation_is_plain_and_the_same_twice(predictor):
     fit = RockingFitConfig(samples=200, explorations=1)
     first, second = (evaluate(predictor, conditions, RockingInferConfig(), fit, 7) for _ in range(2))
     assert first == second
-    assert first["sensitivities"]["Dmax1"] > 3 * first["sensitivities"]["Rp2"]
+    assert first.sensitivities["Dmax1"] > 3 * first.sensitivities["Rp2"]
+    plain = json.loads(json.dumps(to_plain(first), allow_nan=False))
+    assert from_plain(HeldOutScores, plain) == first
+    assert "seconds" not in plain
+    assert list(plain["network"]) == [*NAMES, "mean", "median"]
 
 
 def test_the_ablation_s_table_is_sorted_and_has_errors_of_the_seeds():
     def run(variant, seed, value):
-        each = {name: {"value": value} for name in ("Dmax1", "D01", "L1", "Rp1", "D02", "L2", "Rp2", "mean")}
-        rest = {"network_log_rms": 0.1, "good_share": 1.0}
-        return {"variant": variant, "seed": seed, "network": each, "refined": each, **rest}
+        each = dict.fromkeys(NAMES, Mean(value, 0.0))
+        errors = ParameterErrors(each, Mean(value, 0.0), dict.fromkeys(NAMES, value))
+        return TrainingScores(variant, seed, errors, errors, 1.0, 0.1)
 
     rows = table([run(BASE, 0, 10.0), run(BASE, 1, 12.0), run("multi-task", 0, 5.0), run("multi-task", 1, 6.0)])
-    assert [row["variant"] for row in rows] == ["multi-task", BASE]
-    assert rows[1]["network mean error"] == pytest.approx(1.0)
-    assert rows[0]["over none"] == pytest.approx(0.5)
+    assert [row.variant for row in rows] == ["multi-task", BASE]
+    assert rows[1].network["mean"].error == pytest.approx(1.0)
+    assert rows[0].over_none == pytest.approx(0.5)
+    cells = records(frame(ABLATION, [row.flat() for row in rows]))
+    assert cells[1]["network mean error"] == rows[1].network["mean"].error
+    assert cells[0]["refined L1"] == rows[0].refined["L1"].value
+    assert (cells[0]["trainings"], cells[0]["over none"]) == (2, rows[0].over_none)
 
 
 def test_a_network_needs_its_number_of_threads():

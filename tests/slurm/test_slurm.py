@@ -14,7 +14,7 @@ import sys
 import numpy as np
 import pytest
 import yaml
-from conftest import PARTS, ROOT, wait_for
+from one_node import PARTS, ROOT, wait_for
 
 from madpipe.base import runtime, store
 from madpipe.mad.config import FitConfig
@@ -92,7 +92,7 @@ class Run:
         self.start(cluster, *words, target=target)
         return self.ended()
 
-    def ended(self, well=True, seconds=900):
+    def ended(self, well=True, seconds=7200):
         """Wait for its end; give what it printed."""
         code = self.process.wait(seconds)
         assert (code == 0) == well, self.text()[-6000:]
@@ -112,7 +112,7 @@ class Run:
 
     def submitted(self, count):
         """Wait until so many jobs have been submitted; give the last one's number."""
-        return wait_for(lambda: len(self.numbers()) >= count and self.numbers()[count - 1], f"job {count}", 120)
+        return wait_for(lambda: len(self.numbers()) >= count and self.numbers()[count - 1], f"job {count}")
 
     def log(self, name):
         """A job's log; nothing before it has begun, since a new attempt takes the last one's away."""
@@ -190,7 +190,7 @@ def test_a_job_that_fails_and_one_killed_while_it_writes_are_run_again(cluster, 
     (project / "run.npz").write_bytes(b"not numpy")
     run.start(cluster, target="mad/mine/fit.h5")
     first = run.submitted(1)
-    wait_for(lambda: cluster.job(first).get("JobState") == "FAILED", "failed job", 120)
+    wait_for(lambda: cluster.job(first).get("JobState") == "FAILED", "failed job")
     old = (project / "run.npz").stat()
     (project / "mended.npz").replace(project / "run.npz")
     os.utime(project / "run.npz", ns=(old.st_atime_ns, old.st_mtime_ns))
@@ -199,7 +199,7 @@ def test_a_job_that_fails_and_one_killed_while_it_writes_are_run_again(cluster, 
     assert memory[1] >= 2 * memory[0]
     third = run.submitted(3)
     folder = run.results / "mad" / "mine"
-    wait_for(lambda: any(file.stat().st_size for file in folder.glob(".fit.h5.parts/*.done")), "first slab", 200)
+    wait_for(lambda: any(file.stat().st_size for file in folder.glob(".fit.h5.parts/*.done")), "first slab")
     cluster.ask("scancel", "--signal", "KILL", "--full", third)
     wait_for(lambda: cluster.job(third).get("JobState") not in ("RUNNING", "COMPLETING"), "end of the job")
     assert not (folder / "fit.h5").exists()
@@ -215,7 +215,7 @@ def test_a_job_that_fails_and_one_killed_while_it_writes_are_run_again(cluster, 
 def checkpoint_of(run):
     """Wait for the training's checkpoint, and give when it was written."""
     path = run.results / "mad" / "network" / "train.ckpt"
-    return wait_for(lambda: path.exists() and path.stat().st_mtime_ns, "checkpoint", 200)
+    return wait_for(lambda: path.exists() and path.stat().st_mtime_ns, "checkpoint")
 
 
 def resumed_from(run):
@@ -230,12 +230,12 @@ def test_a_training_killed_half_way_goes_on_and_the_controller_may_die_meanwhile
     checkpoint_of(run)
     cluster.ask("scancel", "--signal", "KILL", "--full", first)
     second = run.submitted(2)
-    wait_for(lambda: "goes on from step" in run.log("network/train.log"), "second attempt", 120)
+    wait_for(lambda: "goes on from step" in run.log("network/train.log"), "second attempt")
     assert cluster.job(second)["JobState"] == "RUNNING"
     cluster.stop("slurmctld", signal.SIGKILL)
     assert not cluster.ask("squeue")
     assert run.process.poll() is None
-    wait_for((run.results / TRAINED).exists, "training without a controller", 200)
+    wait_for((run.results / TRAINED).exists, "training without a controller")
     cluster.start("slurmctld")
     run.ended()
     assert len(run.numbers()) == 2
@@ -259,7 +259,7 @@ def test_ctrl_c_cancels_the_jobs_and_after_kill_9_the_recipe_of_the_readme_helps
 
     process = run.start(cluster, target=TRAINED)
     second = run.submitted(2)
-    wait_for(lambda: "goes on from step" in run.log("network/train.log"), "resumed training", 120)
+    wait_for(lambda: "goes on from step" in run.log("network/train.log"), "resumed training")
     process.kill()
     process.wait()
     assert cluster.job(second)["JobState"] == "RUNNING"  # nobody told SLURM

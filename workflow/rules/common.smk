@@ -1,28 +1,113 @@
 import hashlib
+from math import ceil
 
 from snakemake.io import regex_from_filepattern
 
 from madpipe.base import provenance
-from madpipe.base.config import dropped_nulls, to_yaml, validate
+from madpipe.base.config import (
+    dropped_nulls,
+    input_files,
+    plain,
+    to_yaml,
+    validate,
+    value_at,
+)
 from madpipe.base.errors import InputError
 from madpipe.config import Config
-from madpipe.base.shipped import shipped_weights
-from madpipe.mad.scores.suite import outline
-from madpipe.mad.network.variants import BASE, DROPPED, VARIANTS
-from madpipe.rocking.network.variants import VARIANTS as CURVE_VARIANTS
+from madpipe.studies import BY_NAME
 
 try:
     SETTINGS = validate(Config, dropped_nulls(config))
 except InputError as error:
     raise WorkflowError(str(error))
 
+VALUES = plain(SETTINGS)
 RESULTS = SETTINGS.results
 LOGS = SETTINGS.logs
+CONDA = "../../envs/madpipe.yaml"
+
+# what each study's rules add to, at their end
+TARGETS = []  # files that `rule all` makes
+SCORES = (
+    {}
+)  # scores of its samples, by study: their checks stand on the report's first page
+SIZES = {}  # what jobs have to do, by sample or by rule
 
 
-def parameters(section):
-    """Give a section of the configuration as plain values, which Snakemake compares with those of the last run."""
-    return section.model_dump(mode="json", by_alias=True, exclude_none=True)
+class Paths:
+    """Where the files of one study lie."""
+
+    def __init__(self, study):
+        self.results = f"{RESULTS}/{study}"
+        self.logs = f"{LOGS}/{study}"
+        self.figures = f"{self.results}/figures"
+        self.network = f"{self.results}/network"
+        infer = getattr(getattr(SETTINGS, study), "infer", None)
+        is_trained = infer is None or infer.weights == "trained"
+        own = f"{self.network}/weights.safetensors"
+        self.weights = own if is_trained else str(BY_NAME[study].weights)
+
+    def of_samples(self, name, samples):
+        """Name one kind of file of several samples."""
+        return expand(f"{self.results}/{{sample}}/{name}", sample=samples)
+
+
+def is_measured(sample):
+    """Say whether a sample is read from files, not simulated."""
+    return hasattr(sample, "path")
+
+
+def measured_path(path):
+    """Resolve a measured file's path; a relative one starts at the project's folder, which holds config/."""
+    return str(Path(PROJECT, path))
+
+
+def files_of(sample):
+    """Give every file that a sample is made from."""
+    return [
+        measured_path(path) for files in input_files(sample).values() for path in files
+    ]
+
+
+def at_hand(study):
+    """Give the samples of a study that can be run; an optional one without its files is left out with a line."""
+    samples = getattr(SETTINGS, study).samples
+    return {
+        name: sample
+        for name, sample in samples.items()
+        if is_at_hand(study, name, sample)
+    }
+
+
+def is_at_hand(study, name, sample):
+    """Say whether one sample can be run."""
+    absent = [path for path in files_of(sample) if not Path(path).exists()]
+    is_left_out = bool(absent) and getattr(sample, "optional", False)
+    if is_left_out:
+        logger.warning(
+            f"sample {name} is left out: {absent[0]} is absent; set {study}.samples.{name}.path to run it"
+        )
+    return not is_left_out
+
+
+def from_config(**keys):
+    """Give parameters of a rule by their names: what the configuration says at a dotted key, and the keys themselves.
+
+    A result keeps both, so that `madpipe verify` knows what to compare it with. A word of a key may be a wildcard.
+    """
+
+    def words(key, wildcards):
+        return [word.format(**dict(wildcards.items())) for word in key.split(".")]
+
+    def parameter(key):
+        return lambda wildcards: value_at(VALUES, words(key, wildcards))
+
+    def config_keys(wildcards):
+        return {name: words(key, wildcards) for name, key in keys.items()}
+
+    return {name: parameter(key) for name, key in keys.items()} | {
+        "config_keys": config_keys
+    }
 
 
 def fingerprint(*modules):
@@ -33,6 +118,58 @@ def fingerprint(*modules):
 def one_of(names):
     """Constrain a wildcard to some names; with none, to nothing."""
     return "|".join(sorted(names)) if names else "(?!)"
+
+
+def alike(samples, kind_of):
+    """Put samples of one kind together: those whose jobs make the same files."""
+    kinds = {}
+    for name in samples:
+        kinds.setdefault(kind_of(name), []).append(name)
+    return kinds
+
+
+def figure_files(folder, figures, study, subcategory):
+    """Name what a job that draws figures makes: each as PDF and, for the report, PNG, with its caption."""
+    category = BY_NAME[study].title
+    others = [
+        f"{folder}/{figure}.{kind}" for figure in figures for kind in ("pdf", "txt")
+    ]
+    return others + [
+        in_report(folder, figure, category, subcategory) for figure in figures
+    ]
+
+
+def in_report(folder, figure, category, subcategory):
+    """Give one picture its place in the report."""
+    about = {
+        "category": category,
+        "subcategory": subcategory,
+        "labels": {"figure": figure},
+    }
+    return report(f"{folder}/{figure}.png", caption="../report/figure.rst", **about)
+
+
+def memory(megabytes, bytes_per_value=0, values=0):
+    """Give a rule's mem_mb: what every job needs and what its data take; a second attempt asks for twice as much.
+
+    The data are so many values, or as many as a function of the wildcards says.
+    """
+
+    def mem_mb(wildcards, attempt):
+        count = values(wildcards) if callable(values) else values
+        return attempt * ceil(megabytes + bytes_per_value * count / 1e6)
+
+    return mem_mb
+
+
+def minutes(least, microseconds_per_value=0, values=0):
+    """Give a rule's runtime in the same way, on one processor."""
+
+    def runtime(wildcards, attempt):
+        count = values(wildcards) if callable(values) else values
+        return attempt * ceil(least + microseconds_per_value * count / 60e6)
+
+    return runtime
 
 
 def benchmark_patterns():
@@ -50,34 +187,15 @@ def resolved_configuration():
     return f"# madpipe {version}, git commit: {commit}\n{to_yaml(SETTINGS)}"
 
 
-def measured_path(path):
-    """Resolve a measured file's path; a relative one starts at the project's folder, which holds config/."""
-    return str(Path(PROJECT, path))
-
-
-def files_of(sample):
-    """Give the files that a measured sample needs, as configured: one or several, and an instrument function."""
-    paths = getattr(sample, "path", ())
-    paths = [paths] if isinstance(paths, str) else paths
-    return [*paths, *filter(None, [getattr(sample, "instrument", None)])]
-
-
-def at_hand(samples, study):
-    """Give the samples that can be run; an optional one without its files is left out with a line."""
-    return {
-        name: sample
-        for name, sample in samples.items()
-        if is_at_hand(name, sample, study)
-    }
-
-
-def is_at_hand(name, sample, study):
-    """Say whether one sample can be run."""
-    absent = [
-        path for path in files_of(sample) if not Path(measured_path(path)).exists()
-    ]
-    if absent and sample.optional:
-        logger.warning(
-            f"sample {name} is left out: {absent[0]} is absent; set {study}.samples.{name}.path to run it"
-        )
-    return not (absent and sample.optional)
+rule resolved_config:
+    """Write the configuration that the results were made with beside them."""
+    output:
+        f"{RESULTS}/config.yaml",
+    log:
+        f"{LOGS}/resolved_config.log",
+    localrule: True
+    params:
+        settings=hashlib.sha256(to_yaml(SETTINGS).encode()).hexdigest()[:16],
+        code=fingerprint("madpipe.config"),
+    run:
+        Path(output[0]).write_text(resolved_configuration(), encoding="utf-8")

@@ -1,21 +1,26 @@
+include: "mad_samples.smk"
+include: "mad_figures.smk"
+
+
 rule mad_simulate:
     """Draw a particle and measure its Bragg peak at every energy."""
+    input:
+        lambda wildcards: files_of(MAD_SAMPLES[wildcards.sample]),
     output:
-        f"{DATA}/{{sample}}/stack.h5",
+        f"{MAD_AT.results}/{{sample}}/stack.h5",
     log:
-        f"{MAD_LOGS}/{{sample}}/simulate.log",
+        f"{MAD_AT.logs}/{{sample}}/simulate.log",
     benchmark:
-        f"{MAD_LOGS}/{{sample}}/simulate.tsv"
+        f"{MAD_AT.logs}/{{sample}}/simulate.tsv"
     wildcard_constraints:
-        sample=one_of(SIMULATED),
+        sample=one_of(MAD_SIMULATED),
     conda:
         CONDA
     resources:
-        mem_mb=memory(800, 60),
-        runtime=minutes(10, 20),
+        mem_mb=memory(800, 60, mad_values),
+        runtime=minutes(10, 20, mad_values),
     params:
-        config=sample_parameters,
-        seed=SETTINGS.seed,
+        **from_config(config="mad.samples.{sample}", seed="seed"),
         code=fingerprint("madpipe.mad.simulate.sample"),
     script:
         "../scripts/mad_simulate.py"
@@ -24,22 +29,22 @@ rule mad_simulate:
 rule mad_convert:
     """Turn a beamline's files into a stack."""
     input:
-        measured_files,
+        lambda wildcards: files_of(MAD_SAMPLES[wildcards.sample]),
     output:
-        f"{DATA}/{{sample}}/stack.h5",
+        f"{MAD_AT.results}/{{sample}}/stack.h5",
     log:
-        f"{MAD_LOGS}/{{sample}}/convert.log",
+        f"{MAD_AT.logs}/{{sample}}/convert.log",
     benchmark:
-        f"{MAD_LOGS}/{{sample}}/convert.tsv"
+        f"{MAD_AT.logs}/{{sample}}/convert.tsv"
     wildcard_constraints:
-        sample=one_of(MEASURED),
+        sample=one_of(MAD_MEASURED),
     conda:
         CONDA
     resources:
-        mem_mb=memory(1000, 40),
-        runtime=minutes(10, 5),
+        mem_mb=memory(1000, 40, mad_values),
+        runtime=minutes(10, 5, mad_values),
     params:
-        config=sample_parameters,
+        **from_config(config="mad.samples.{sample}"),
         code=fingerprint("madpipe.mad.measured.convert"),
     script:
         "../scripts/mad_convert.py"
@@ -48,23 +53,22 @@ rule mad_convert:
 rule mad_fit:
     """Solve the MAD equation in every Q point, or put the parts together that other jobs solved."""
     input:
-        stack=f"{DATA}/{{sample}}/stack.h5",
-        parts=parts_of("fit"),
-        nuisance=nuisance_of_parts,
+        stack=f"{MAD_AT.results}/{{sample}}/stack.h5",
+        parts=mad_parts_of("fit"),
+        nuisance=mad_nuisance_of_parts,
     output:
-        f"{DATA}/{{sample}}/fit.h5",
+        f"{MAD_AT.results}/{{sample}}/fit.h5",
     log:
-        f"{MAD_LOGS}/{{sample}}/fit.log",
+        f"{MAD_AT.logs}/{{sample}}/fit.log",
     benchmark:
-        f"{MAD_LOGS}/{{sample}}/fit.tsv"
+        f"{MAD_AT.logs}/{{sample}}/fit.tsv"
     conda:
         CONDA
     resources:
-        mem_mb=memory(1500, 20),
-        runtime=minutes(10, 5),
+        mem_mb=memory(1500, 20, mad_values),
+        runtime=minutes(10, 5, mad_values),
     params:
-        config=parameters(MAD.fit),
-        refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
+        **from_config(config="mad.fit", refine="mad.samples.{sample}.refine"),
         code=fingerprint("madpipe.mad.fit.files"),
     script:
         "../scripts/mad_fit.py"
@@ -73,21 +77,20 @@ rule mad_fit:
 rule mad_refine:
     """Refine the nuisances that the parts of a fit share."""
     input:
-        stack=f"{DATA}/{{sample}}/stack.h5",
+        stack=f"{MAD_AT.results}/{{sample}}/stack.h5",
     output:
-        temp(f"{DATA}/{{sample}}/parts/nuisance.h5"),
+        temp(f"{MAD_AT.results}/{{sample}}/parts/nuisance.h5"),
     log:
-        f"{MAD_LOGS}/{{sample}}/refine.log",
+        f"{MAD_AT.logs}/{{sample}}/refine.log",
     benchmark:
-        f"{MAD_LOGS}/{{sample}}/refine.tsv"
+        f"{MAD_AT.logs}/{{sample}}/refine.tsv"
     conda:
         CONDA
     resources:
         mem_mb=memory(2500),
         runtime=minutes(30),
     params:
-        config=parameters(MAD.fit),
-        refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
+        **from_config(config="mad.fit", refine="mad.samples.{sample}.refine"),
         code=fingerprint("madpipe.mad.fit.parts"),
     script:
         "../scripts/mad_refine.py"
@@ -96,24 +99,24 @@ rule mad_refine:
 rule mad_fit_part:
     """Solve the MAD equation in some of the Q points."""
     input:
-        stack=f"{DATA}/{{sample}}/stack.h5",
-        nuisance=nuisance_of_parts,
+        stack=f"{MAD_AT.results}/{{sample}}/stack.h5",
+        nuisance=mad_nuisance_of_parts,
     output:
-        temp(f"{DATA}/{{sample}}/parts/fit_{{part}}.h5"),
+        temp(f"{MAD_AT.results}/{{sample}}/parts/fit_{{part}}.h5"),
     log:
-        f"{MAD_LOGS}/{{sample}}/fit_{{part}}.log",
+        f"{MAD_AT.logs}/{{sample}}/fit_{{part}}.log",
     benchmark:
-        f"{MAD_LOGS}/{{sample}}/fit_{{part}}.tsv"
+        f"{MAD_AT.logs}/{{sample}}/fit_{{part}}.tsv"
     wildcard_constraints:
         part=r"\d+",
     conda:
         CONDA
     resources:
         mem_mb=memory(1500),
-        runtime=minutes(10, 5),
+        runtime=minutes(10, 5, mad_part),
     params:
-        config=parameters(MAD.fit),
-        parts=lambda wildcards: SAMPLES[wildcards.sample].parts,
+        **from_config(config="mad.fit"),
+        parts=lambda wildcards: MAD_SAMPLES[wildcards.sample].parts,
         code=fingerprint("madpipe.mad.fit.parts"),
     script:
         "../scripts/mad_fit_part.py"
@@ -122,51 +125,52 @@ rule mad_fit_part:
 rule mad_train:
     """Train a network on simulated particles: this run's own, or the reference design."""
     output:
-        weights=f"{DATA}/{{network}}/weights.safetensors",
-        history=f"{DATA}/{{network}}/history.json",
+        weights=f"{MAD_AT.results}/{{network}}/weights.safetensors",
+        history=f"{MAD_AT.results}/{{network}}/history.json",
     log:
-        f"{MAD_LOGS}/{{network}}/train.log",
+        f"{MAD_AT.logs}/{{network}}/train.log",
     benchmark:
-        f"{MAD_LOGS}/{{network}}/train.tsv"
+        f"{MAD_AT.logs}/{{network}}/train.tsv"
     wildcard_constraints:
-        network="network|unet_patches",
+        network=one_of(MAD_DESIGNS),
     conda:
         CONDA
     threads: MAD.train.threads
     resources:
-        mem_mb=memory(4000, values=0),
-        runtime=minutes(30, 60, TRAINING_POINTS),
+        mem_mb=memory(4000),
+        runtime=minutes(30, 60, SIZES["mad"]["mad_train"] * MAD.train.prior.grid**2),
         gpu=1,
     params:
-        config=training_of,
-        seed=SETTINGS.seed,
-        checkpoint=lambda wildcards: f"{DATA}/{wildcards.network}/train.ckpt",
+        **from_config(config="mad.train", seed="seed"),
+        design=lambda wildcards: MAD_DESIGNS[wildcards.network],
+        checkpoint=lambda wildcards: f"{MAD_AT.results}/{wildcards.network}/train.ckpt",
+        study="mad",
         code=fingerprint("madpipe.mad.network.train"),
     script:
-        "../scripts/mad_train.py"
+        "../scripts/train.py"
 
 
 rule mad_infer:
     """Answer every Q point with the network, or from the parts of its prediction that other jobs made."""
     input:
-        stack=f"{DATA}/{{sample}}/stack.h5",
-        weights=WEIGHTS,
-        parts=parts_of("inferred"),
+        stack=f"{MAD_AT.results}/{{sample}}/stack.h5",
+        weights=MAD_AT.weights,
+        parts=mad_parts_of("inferred"),
     output:
-        f"{DATA}/{{sample}}/inferred.h5",
+        f"{MAD_AT.results}/{{sample}}/inferred.h5",
     log:
-        f"{MAD_LOGS}/{{sample}}/infer.log",
+        f"{MAD_AT.logs}/{{sample}}/infer.log",
     benchmark:
-        f"{MAD_LOGS}/{{sample}}/infer.tsv"
+        f"{MAD_AT.logs}/{{sample}}/infer.tsv"
     conda:
         CONDA
     threads: MAD.infer.threads
     resources:
-        mem_mb=memory(4000, 80),
-        runtime=minutes(10, 15),
+        mem_mb=memory(4000, 80, mad_values),
+        runtime=minutes(10, 15, mad_values),
         gpu=1,
     params:
-        config=parameters(MAD.infer),
+        **from_config(config="mad.infer"),
         code=fingerprint("madpipe.mad.network.infer"),
     script:
         "../scripts/mad_infer.py"
@@ -175,26 +179,26 @@ rule mad_infer:
 rule mad_infer_part:
     """Run some of the network's passes over a sample."""
     input:
-        stack=f"{DATA}/{{sample}}/stack.h5",
-        weights=WEIGHTS,
+        stack=f"{MAD_AT.results}/{{sample}}/stack.h5",
+        weights=MAD_AT.weights,
     output:
-        temp(f"{DATA}/{{sample}}/parts/inferred_{{part}}.h5"),
+        temp(f"{MAD_AT.results}/{{sample}}/parts/inferred_{{part}}.h5"),
     log:
-        f"{MAD_LOGS}/{{sample}}/infer_{{part}}.log",
+        f"{MAD_AT.logs}/{{sample}}/infer_{{part}}.log",
     benchmark:
-        f"{MAD_LOGS}/{{sample}}/infer_{{part}}.tsv"
+        f"{MAD_AT.logs}/{{sample}}/infer_{{part}}.tsv"
     wildcard_constraints:
         part=r"\d+",
     conda:
         CONDA
     threads: MAD.infer.threads
     resources:
-        mem_mb=memory(4000, 60),
-        runtime=minutes(10, 15),
+        mem_mb=memory(4000, 60, mad_values),
+        runtime=minutes(10, 15, mad_part),
         gpu=1,
     params:
-        config=parameters(MAD.infer),
-        parts=lambda wildcards: SAMPLES[wildcards.sample].parts,
+        **from_config(config="mad.infer"),
+        parts=lambda wildcards: MAD_SAMPLES[wildcards.sample].parts,
         code=fingerprint("madpipe.mad.network.infer"),
     script:
         "../scripts/mad_infer_part.py"
@@ -203,25 +207,27 @@ rule mad_infer_part:
 rule mad_retrieve:
     """Retrieve both kinds of atoms from the counts of all energies at once, and check the object."""
     input:
-        stack=f"{DATA}/{{sample}}/stack.h5",
+        stack=f"{MAD_AT.results}/{{sample}}/stack.h5",
     output:
-        joint=f"{DATA}/{{sample}}/object.h5",
+        joint=f"{MAD_AT.results}/{{sample}}/object.h5",
     log:
-        f"{MAD_LOGS}/{{sample}}/retrieve.log",
+        f"{MAD_AT.logs}/{{sample}}/retrieve.log",
     benchmark:
-        f"{MAD_LOGS}/{{sample}}/retrieve.tsv"
+        f"{MAD_AT.logs}/{{sample}}/retrieve.tsv"
     conda:
         CONDA
     threads: MAD.retrieve.threads
     resources:
-        mem_mb=memory(4000, 200),
-        runtime=minutes(30, 300),
+        mem_mb=memory(4000, 200, mad_values),
+        runtime=minutes(30, 300, mad_values),
         gpu=1,
     params:
-        config=parameters(MAD.retrieve),
-        refine=lambda wildcards: list(SAMPLES[wildcards.sample].refine),
-        partner=lambda wildcards: SAMPLES[wildcards.sample].partner,
-        seed=SETTINGS.seed,
+        **from_config(
+            config="mad.retrieve",
+            refine="mad.samples.{sample}.refine",
+            partner="mad.samples.{sample}.partner",
+            seed="seed",
+        ),
         code=fingerprint("madpipe.mad.realspace.retrieve"),
     script:
         "../scripts/mad_retrieve.py"
@@ -230,29 +236,31 @@ rule mad_retrieve:
 rule mad_retrieve_apart:
     """Retrieve from the fit's or the network's answer, with common phases and separately: to compare joint with."""
     input:
-        stack=f"{DATA}/{{sample}}/stack.h5",
+        stack=f"{MAD_AT.results}/{{sample}}/stack.h5",
         fit=lambda wildcards: (
-            f"{DATA}/{wildcards.sample}/{ANSWER_OF[wildcards.answer]}.h5"
+            f"{MAD_AT.results}/{wildcards.sample}/{MAD_ANSWER_OF[wildcards.answer]}.h5"
         ),
     output:
-        linked=f"{DATA}/{{sample}}/object_linked{{answer}}.h5",
-        separate=f"{DATA}/{{sample}}/object_separate{{answer}}.h5",
+        linked=f"{MAD_AT.results}/{{sample}}/object_linked{{answer}}.h5",
+        separate=f"{MAD_AT.results}/{{sample}}/object_separate{{answer}}.h5",
     log:
-        f"{MAD_LOGS}/{{sample}}/retrieve_apart{{answer}}.log",
+        f"{MAD_AT.logs}/{{sample}}/retrieve_apart{{answer}}.log",
     benchmark:
-        f"{MAD_LOGS}/{{sample}}/retrieve_apart{{answer}}.tsv"
+        f"{MAD_AT.logs}/{{sample}}/retrieve_apart{{answer}}.tsv"
     wildcard_constraints:
-        answer="|".join(ANSWER_OF),
+        answer="|".join(MAD_ANSWER_OF),
     conda:
         CONDA
     threads: MAD.retrieve.threads
     resources:
-        mem_mb=memory(1500, 200),
-        runtime=minutes(30, 300),
+        mem_mb=memory(1500, 200, mad_values),
+        runtime=minutes(30, 300, mad_values),
     params:
-        config=parameters(MAD.retrieve),
-        partner=lambda wildcards: SAMPLES[wildcards.sample].partner,
-        seed=SETTINGS.seed,
+        **from_config(
+            config="mad.retrieve",
+            partner="mad.samples.{sample}.partner",
+            seed="seed",
+        ),
         code=fingerprint("madpipe.mad.realspace.retrieve"),
     script:
         "../scripts/mad_retrieve.py"
@@ -261,157 +269,199 @@ rule mad_retrieve_apart:
 rule mad_validate:
     """Score every answer against the data and, where there is one, the truth."""
     input:
-        unpack(answers),
-        stack=f"{DATA}/{{sample}}/stack.h5",
+        unpack(mad_answers),
+        stack=f"{MAD_AT.results}/{{sample}}/stack.h5",
     output:
-        json=f"{DATA}/{{sample}}/scores.json",
-        csv=f"{DATA}/{{sample}}/scores.csv",
+        json=f"{MAD_AT.results}/{{sample}}/scores.json",
+        csv=f"{MAD_AT.results}/{{sample}}/scores.csv",
     log:
-        f"{MAD_LOGS}/{{sample}}/validate.log",
+        f"{MAD_AT.logs}/{{sample}}/validate.log",
     benchmark:
-        f"{MAD_LOGS}/{{sample}}/validate.tsv"
+        f"{MAD_AT.logs}/{{sample}}/validate.tsv"
     conda:
         CONDA
+    group:
+        "scores"
     resources:
-        mem_mb=memory(1000, 60),
-        runtime=minutes(10, 5),
+        mem_mb=memory(1000, 60, mad_values),
+        runtime=minutes(10, 5, mad_values),
     params:
-        config=parameters(MAD.validate_),
-        seed=SETTINGS.seed,
+        **from_config(config="mad.validate", seed="seed"),
         code=fingerprint("madpipe.mad.scores.validate"),
     script:
         "../scripts/mad_validate.py"
 
 
-rule mad_testsuite:
+rule mad_simulate_suite:
     """Simulate the stacks of the test suite, which no training sees."""
     output:
-        SUITE_STACKS,
+        MAD_SUITE_STACKS,
     log:
-        f"{MAD_LOGS}/testsuite/testsuite.log",
+        f"{MAD_AT.logs}/testsuite/testsuite.log",
     benchmark:
-        f"{MAD_LOGS}/testsuite/testsuite.tsv"
+        f"{MAD_AT.logs}/testsuite/testsuite.tsv"
     conda:
         CONDA
     resources:
-        mem_mb=memory(1000, values=0),
-        runtime=minutes(10, 20, SUITE_VALUES),
+        mem_mb=memory(1000),
+        runtime=minutes(10, 20, SIZES["mad"]["mad_simulate_suite"]),
     params:
-        config={
-            key: value
-            for key, value in parameters(MAD.testsuite).items()
-            if key != "methods"
-        },
-        code=fingerprint("madpipe.mad.scores.suite.cases", "madpipe.mad.simulate.sample"),
+        **from_config(config="mad.testsuite"),
+        code=fingerprint(
+            "madpipe.mad.scores.suite.cases", "madpipe.mad.simulate.sample"
+        ),
     script:
-        "../scripts/mad_testsuite.py"
+        "../scripts/mad_simulate_suite.py"
 
 
-rule mad_compare:
-    """Let one method answer the test suite and score it against the truth."""
+rule mad_evaluate_fit:
+    """Let one way to fit answer the test suite and score it against the truth."""
     input:
-        unpack(suite_weights),
-        stacks=SUITE_STACKS,
+        stacks=MAD_SUITE_STACKS,
     output:
-        f"{SUITE}/{{method}}.json",
+        f"{MAD_SUITE}/{{method}}.json",
     log:
-        f"{MAD_LOGS}/testsuite/{{method}}.log",
+        f"{MAD_AT.logs}/testsuite/{{method}}.log",
     benchmark:
-        f"{MAD_LOGS}/testsuite/{{method}}.tsv"
+        f"{MAD_AT.logs}/testsuite/{{method}}.tsv"
     wildcard_constraints:
-        method=one_of(MAD.testsuite.methods),
+        method=one_of(MAD_FITTED),
     conda:
         CONDA
     threads: MAD.infer.threads
     resources:
-        mem_mb=memory(4000, values=0),
-        runtime=minutes(10, 15, SUITE_VALUES),
+        mem_mb=memory(4000),
+        runtime=minutes(10, 15, SIZES["mad"]["mad_evaluate_fit"]),
+    params:
+        **from_config(
+            fit="mad.fit",
+            validate="mad.validate",
+            cores="mad.infer.threads",
+        ),
+        method=lambda wildcards: wildcards.method,
+        code=fingerprint("madpipe.mad.scores.suite.scores", "madpipe.mad.fit.fit"),
+    script:
+        "../scripts/mad_evaluate.py"
+
+
+rule mad_evaluate:
+    """Let one network answer the test suite and score it against the truth."""
+    input:
+        weights=lambda wildcards: mad_weights_of(wildcards.method),
+        stacks=MAD_SUITE_STACKS,
+    output:
+        f"{MAD_SUITE}/{{method}}.json",
+    log:
+        f"{MAD_AT.logs}/testsuite/{{method}}.log",
+    benchmark:
+        f"{MAD_AT.logs}/testsuite/{{method}}.tsv"
+    wildcard_constraints:
+        method=one_of(MAD_PREDICTED),
+    conda:
+        CONDA
+    threads: MAD.infer.threads
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(10, 15, SIZES["mad"]["mad_evaluate"]),
         gpu=1,
     params:
+        **from_config(
+            infer="mad.infer",
+            validate="mad.validate",
+            cores="mad.infer.threads",
+        ),
         method=lambda wildcards: wildcards.method,
-        fit=lambda wildcards: of_method(wildcards, "fit"),
-        infer=lambda wildcards: of_method(wildcards, "infer"),
-        validate=parameters(MAD.validate_),
-        cores=MAD.infer.threads,
-        code=lambda wildcards: method_fingerprint(wildcards.method),
+        code=fingerprint("madpipe.mad.scores.suite.scores", "madpipe.mad.network.infer"),
     script:
-        "../scripts/mad_compare.py"
+        "../scripts/mad_evaluate.py"
 
 
-rule mad_comparison:
+rule mad_evaluation:
     """Put the scores of all methods side by side, as a table."""
     input:
-        SUITE_SCORES,
+        MAD_SUITE_SCORES,
     output:
-        json=f"{SUITE}/comparison.json",
-        csv=f"{SUITE}/comparison.csv",
+        json=f"{MAD_SUITE}/comparison.json",
+        csv=f"{MAD_SUITE}/comparison.csv",
     log:
-        f"{MAD_LOGS}/testsuite/comparison.log",
+        f"{MAD_AT.logs}/testsuite/comparison.log",
     localrule: True
     conda:
         CONDA
     params:
         code=fingerprint("madpipe.mad.scores.suite.scores"),
     script:
-        "../scripts/mad_comparison.py"
+        "../scripts/mad_evaluation.py"
 
 
 rule mad_ablate:
     """Train one variant of the network, and compare it on the ablation's particles."""
     output:
-        scores=f"{DATA}/ablation/{{number}}_{{training}}.json",
-        weights=f"{DATA}/ablation/{{number}}_{{training}}.safetensors",
+        scores=f"{MAD_AT.results}/ablation/{{number}}_{{training}}.json",
+        weights=f"{MAD_AT.results}/ablation/{{number}}_{{training}}.safetensors",
     log:
-        f"{MAD_LOGS}/ablation/{{number}}_{{training}}.log",
+        f"{MAD_AT.logs}/ablation/{{number}}_{{training}}.log",
     benchmark:
-        f"{MAD_LOGS}/ablation/{{number}}_{{training}}.tsv"
+        f"{MAD_AT.logs}/ablation/{{number}}_{{training}}.tsv"
     wildcard_constraints:
         number=r"\d+",
         training=r"\d+",
     conda:
         CONDA
     resources:
-        mem_mb=memory(4000, values=0),
-        runtime=minutes(120, values=0),
+        mem_mb=memory(4000),
+        runtime=minutes(120),
         gpu=1,
     params:
+        **from_config(config="mad.ablation", seed="seed"),
         variant=lambda wildcards: list(VARIANTS)[int(wildcards.number)],
         training=lambda wildcards: int(wildcards.training),
-        config=parameters(MAD.ablation),
-        seed=SETTINGS.seed,
+        study="mad",
         code=fingerprint("madpipe.mad.network.ablation", "madpipe.mad.network.train"),
     script:
-        "../scripts/mad_ablate.py"
+        "../scripts/ablate.py"
 
 
 rule mad_ablation:
     """Compare losses and designs, an ensemble and Monte-Carlo dropout among them."""
     input:
         scores=expand(
-            f"{DATA}/ablation/{{number}}_{{training}}.json",
+            f"{MAD_AT.results}/ablation/{{number}}_{{training}}.json",
             number=range(len(VARIANTS)),
             training=range(MAD.ablation.seeds),
         ),
         weights=expand(
-            f"{DATA}/ablation/{{number}}_{{training}}.safetensors",
-            number=COMMITTEE_OF,
+            f"{MAD_AT.results}/ablation/{{number}}_{{training}}.safetensors",
+            number=MAD_COMMITTEES,
             training=range(MAD.ablation.seeds),
         ),
     output:
-        json=f"{DATA}/ablation/table.json",
-        csv=f"{DATA}/ablation/table.csv",
+        json=f"{MAD_AT.results}/ablation/table.json",
+        csv=f"{MAD_AT.results}/ablation/table.csv",
     log:
-        f"{MAD_LOGS}/ablation/table.log",
+        f"{MAD_AT.logs}/ablation/table.log",
     benchmark:
-        f"{MAD_LOGS}/ablation/table.tsv"
+        f"{MAD_AT.logs}/ablation/table.tsv"
     conda:
         CONDA
     resources:
-        mem_mb=memory(2000, values=0),
-        runtime=minutes(30, values=0),
+        mem_mb=memory(2000),
+        runtime=minutes(30),
     params:
-        config=parameters(MAD.ablation),
-        seed=SETTINGS.seed,
+        **from_config(config="mad.ablation", seed="seed"),
         code=fingerprint("madpipe.mad.network.ablation"),
     script:
         "../scripts/mad_ablation.py"
+
+
+TARGETS += [
+    *MAD_AT.of_samples("scores.json", MAD_SAMPLES),
+    *([f"{MAD_SUITE}/comparison.csv"] if MAD_IS_COMPARED else []),
+    *(f"{MAD_AT.figures}/{figure}.pdf" for figure in MAD_DRAWN_ALWAYS),
+    *(
+        f"{MAD_AT.figures}/{sample}/{figure}.pdf"
+        for sample in MAD_SAMPLES
+        for figure in mad_drawn(sample)
+    ),
+]
+SCORES["mad"] = MAD_AT.of_samples("scores.json", MAD_SAMPLES)

@@ -1,65 +1,143 @@
-rule mad_figures:
+# figure over several samples: what it is drawn from, by the name that the figure's function gives it
+MAD_SHARED = {}
+if mad_runs("fit"):
+    MAD_SHARED["dispersion"] = {
+        "stacks": MAD_AT.of_samples("stack.h5", mad_runs("fit")),
+        "fits": MAD_AT.of_samples("fit.h5", mad_runs("fit")),
+    }
+if MAD_SAMPLES:
+    MAD_SHARED["r_factor"] = {"scores": MAD_AT.of_samples("scores.json", MAD_SAMPLES)}
+if MAD_SIMULATED:
+    MAD_SHARED["error_vs_counts"] = {
+        "scores": MAD_AT.of_samples("scores.json", MAD_SIMULATED)
+    }
+MAD_IMAGED = [name for name in mad_runs("retrieve") if name in MAD_SIMULATED]
+if len({MAD_SAMPLES[name].photons for name in MAD_IMAGED}) >= 3:
+    MAD_SHARED["composition_errors"] = {
+        "scores": MAD_AT.of_samples("scores.json", MAD_IMAGED)
+    }
+if MAD_IS_COMPARED:
+    MAD_SHARED["suite_errors"] = {"comparisons": MAD_SUITE_SCORES}
+if MAD_IS_COMPARED and "network_refined" in MAD.testsuite.methods:
+    MAD_SHARED["calibration"] = {"comparisons": MAD_SUITE_SCORES}
+    if len(MAD.testsuite.sets) > 1:
+        MAD_SHARED["generalisation"] = {"comparisons": MAD_SUITE_SCORES}
+
+
+def mad_particle_of(name):
+    """Give all that a simulated sample's particle and measurement depend on, but for the photons."""
+    return MAD_SAMPLES[name].model_dump_json(exclude={"photons", "steps"})
+
+
+MAD_FRAMES = [
+    name
+    for name in mad_runs("infer")
+    if name in MAD_SIMULATED and MAD_SAMPLES[name].dimensions == 2
+]
+MAD_OF_ONE_PARTICLE = alike(MAD_FRAMES, mad_particle_of).values()
+if max(map(len, MAD_OF_ONE_PARTICLE), default=0) >= 3:
+    MAD_BUDGETS = sorted(
+        max(MAD_OF_ONE_PARTICLE, key=len), key=lambda name: MAD_SAMPLES[name].photons
+    )[:3]
+    MAD_SHARED["budgets"] = {
+        "stacks": MAD_AT.of_samples("stack.h5", MAD_BUDGETS),
+        "fits": MAD_AT.of_samples("fit.h5", MAD_BUDGETS),
+        "networks": MAD_AT.of_samples("inferred.h5", MAD_BUDGETS),
+    }
+if mad_runs("infer") and MAD.infer.weights == "trained":
+    MAD_SHARED["training_curves"] = {"history": f"{MAD_AT.network}/history.json"}
+
+
+def mad_drawn(sample):
+    """Give the figures of one sample: by the name that a figure's function gives a record, which file holds it."""
+    steps, refine = MAD_SAMPLES[sample].steps, MAD_SAMPLES[sample].refine
+    network = {"network": "inferred"} if "infer" in steps else {}
+    found = {"stack": "stack", "real_space": "object"} if "retrieve" in steps else {}
+    fit = {"stack": "stack", "fit": "fit"} if "fit" in steps else {}
+    figures = {
+        "particle": {} if sample in MAD_MEASURED else {"stack": "stack"},
+        "fit_maps": fit,
+        "nuisances": fit if refine else {},
+        "network_maps": {"stack": "stack", "fit": "inferred"} if network else {},
+        "f_normal": fit and {**fit, **network},
+        "retrieved": found,
+        "object_maps": found,
+    }
+    return {figure: records for figure, records in figures.items() if records}
+
+
+def mad_kind(sample):
+    """Name the kind of a sample by what its figures depend on."""
+    section = MAD_SAMPLES[sample]
+    origin = ["measured"] if sample in MAD_MEASURED else []
+    return "_".join([*origin, *section.steps, *(["refined"] if section.refine else [])])
+
+
+for kind, samples in alike(MAD_SAMPLES, mad_kind).items():
+
+    rule:
+        name:
+            f"mad_figures_{kind}"
+        input:
+            **{
+                file: f"{MAD_AT.results}/{{sample}}/{file}.h5"
+                for records in mad_drawn(samples[0]).values()
+                for file in records.values()
+            },
+        output:
+            figure_files(
+                f"{MAD_AT.figures}/{{sample}}",
+                mad_drawn(samples[0]),
+                "mad",
+                "{sample}",
+            ),
+        log:
+            f"{MAD_AT.logs}/figures/{{sample}}/{kind}.log",
+        benchmark:
+            f"{MAD_AT.logs}/figures/{{sample}}/{kind}.tsv"
+        wildcard_constraints:
+            sample=one_of(samples),
+        group:
+            "figures"
+        conda:
+            CONDA
+        resources:
+            mem_mb=memory(1000, 40, mad_values),
+            runtime=minutes(10),
+        params:
+            **from_config(config="mad.figures"),
+            drawn=mad_drawn(samples[0]),
+            code=fingerprint("madpipe.mad.figures"),
+        script:
+            "../scripts/mad_figures.py"
+
+
+# drawn when asked for only: it takes many trainings
+MAD_DRAWN_ALWAYS = list(MAD_SHARED)
+MAD_SHARED["ablation"] = {"table": f"{MAD_AT.results}/ablation/table.json"}
+
+
+rule mad_shared_figures:
     """Draw one figure over several samples."""
     input:
-        unpack(lambda wildcards: SHARED[wildcards.figure]),
+        unpack(lambda wildcards: MAD_SHARED[wildcards.figure]),
     output:
-        pdf=f"{FIGURES}/{{figure}}.pdf",
-        png=report(
-            f"{FIGURES}/{{figure}}.png",
-            caption="../report/figure.rst",
-            category="MAD",
-            subcategory="all samples",
-            labels={"figure": "{figure}"},
-        ),
-        caption=f"{FIGURES}/{{figure}}.txt",
+        figure_files(MAD_AT.figures, ["{figure}"], "mad", "all samples"),
     log:
-        f"{MAD_LOGS}/figures/{{figure}}.log",
+        f"{MAD_AT.logs}/figures/{{figure}}.log",
     benchmark:
-        f"{MAD_LOGS}/figures/{{figure}}.tsv"
+        f"{MAD_AT.logs}/figures/{{figure}}.tsv"
     wildcard_constraints:
-        figure=one_of(SHARED),
+        figure=one_of(MAD_SHARED),
+    group:
+        "figures"
     conda:
         CONDA
     resources:
-        mem_mb=memory(1000, 40, ALL_VALUES),
-        runtime=minutes(10, 1, ALL_VALUES),
+        mem_mb=memory(1000, 40, sum(map(mad_size, MAD_SAMPLES))),
+        runtime=minutes(10, 1, sum(map(mad_size, MAD_SAMPLES))),
     params:
-        config=parameters(MAD.figures),
-        caption=lambda wildcards, output: Path(output.caption),
+        **from_config(config="mad.figures"),
         code=fingerprint("madpipe.mad.figures"),
     script:
-        "../scripts/mad_figures.py"
-
-
-rule mad_sample_figures:
-    """Draw one figure of one sample."""
-    input:
-        unpack(lambda wildcards: drawn_from(wildcards.figure, wildcards.sample)),
-    output:
-        pdf=f"{FIGURES}/{{sample}}/{{figure}}.pdf",
-        png=report(
-            f"{FIGURES}/{{sample}}/{{figure}}.png",
-            caption="../report/figure.rst",
-            category="MAD",
-            subcategory="{sample}",
-            labels={"figure": "{figure}"},
-        ),
-        caption=f"{FIGURES}/{{sample}}/{{figure}}.txt",
-    log:
-        f"{MAD_LOGS}/figures/{{sample}}_{{figure}}.log",
-    benchmark:
-        f"{MAD_LOGS}/figures/{{sample}}_{{figure}}.tsv"
-    wildcard_constraints:
-        sample=one_of(SAMPLES),
-        figure=one_of(OF_ONE_SAMPLE),
-    conda:
-        CONDA
-    resources:
-        mem_mb=memory(1000, 40),
-        runtime=minutes(10),
-    params:
-        config=parameters(MAD.figures),
-        caption=lambda wildcards, output: Path(output.caption),
-        code=fingerprint("madpipe.mad.figures"),
-    script:
-        "../scripts/mad_figures.py"
+        "../scripts/mad_shared_figures.py"

@@ -1,31 +1,33 @@
-rule mad_overview:
-    """Put every check of every sample on one page."""
+rule overview:
+    """Put every check of every sample of every study on one page."""
     input:
-        files("scores.json", SAMPLES),
+        **SCORES,  # by study
     output:
         html=report(
-            f"{DATA}/overview.html",
+            f"{RESULTS}/overview.html",
             category="Checks and runtimes",
             labels={"table": "checks of every sample"},
         ),
-        json=f"{DATA}/overview.json",
-        csv=f"{DATA}/overview.csv",
+        json=f"{RESULTS}/overview.json",
+        csv=f"{RESULTS}/overview.csv",
     log:
-        f"{MAD_LOGS}/overview.log",
+        f"{LOGS}/overview.log",
     localrule: True
     conda:
         CONDA
     params:
-        code=fingerprint("madpipe.mad.overview"),
+        code=fingerprint(
+            "madpipe.base.overview",
+            *(f"madpipe.{study}.scores.checks" for study in SCORES),
+        ),
     script:
-        "../scripts/mad_overview.py"
+        "../scripts/overview.py"
 
 
 rule runtimes:
     """Sum what the jobs took, by rule; below the logs, for no two runs take the same time."""
     input:
-        MAD_TARGETS,
-        ROCKING_TARGETS,
+        TARGETS,
     output:
         html=report(
             f"{LOGS}/runtimes.html",
@@ -48,4 +50,8 @@ rule runtimes:
         "../scripts/runtimes.py"
 
 
-OVERVIEW = [rules.runtimes.output.html, *(rules.mad_overview.output if SAMPLES else [])]
+TARGETS += [
+    rules.runtimes.output.html,
+    rules.resolved_config.output[0],
+    *(rules.overview.output if SCORES else []),
+]

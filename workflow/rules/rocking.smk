@@ -1,46 +1,57 @@
 from madpipe.rocking.config import profile_of
+from madpipe.rocking.network.variants import VARIANTS as ROCKING_VARIANTS
 
 ROCKING = SETTINGS.rocking
-CURVES_FOLDER = f"{RESULTS}/rocking"
-ROCKING_LOGS = f"{LOGS}/rocking"
-CURVES = at_hand(ROCKING.samples, "rocking")
-MEASURED_CURVES = [name for name in CURVES if hasattr(CURVES[name], "path")]
-SIMULATED_CURVES = [name for name in CURVES if name not in MEASURED_CURVES]
-CURVE_FIGURES = ["curve_fit", "layer_profile"]
-PREDICTED_CURVES = [
-    name for name in SIMULATED_CURVES if CURVES[name].scan == ROCKING.train.scan
+ROCKING_AT = Paths("rocking")
+ROCKING_SAMPLES = at_hand("rocking")
+ROCKING_MEASURED = [
+    name for name, sample in ROCKING_SAMPLES.items() if is_measured(sample)
 ]
-CURVE_WEIGHTS = (
-    f"{CURVES_FOLDER}/network/weights.safetensors"
-    if ROCKING.infer.weights == "trained"
-    else str(shipped_weights("rocking"))
-)
-PROFILE_OF = {
-    "": "profile",
-    "_network": "inferred",
-}  # by what follows the names of scores and figures
-NETWORK_FIGURES = ["parameter_errors", "calibration", "sensitivities", "convergence"]
-NETWORK_FIGURES += ["speed"] if ROCKING.evaluate.timed else []
+ROCKING_SIMULATED = [name for name in ROCKING_SAMPLES if name not in ROCKING_MEASURED]
+ROCKING_PREDICTED = [
+    name
+    for name in ROCKING_SIMULATED
+    if ROCKING_SAMPLES[name].scan == ROCKING.train.scan
+]
+SIZES["rocking"] = BY_NAME["rocking"].sizes(ROCKING)
+# answers, by what follows the names of their scores and figures
+ROCKING_ANSWER_OF = {"": "profile", "_network": "inferred"}
+ROCKING_EVALUATION_FIGURES = [
+    "parameter_errors",
+    "calibration",
+    "sensitivities",
+    "convergence",
+    *(["speed"] if ROCKING.evaluate.timed else []),
+]
+
+
+def rocking_answers(sample):
+    """Name how a sample is answered: by the fit, and by the network where it was made for such a scan."""
+    return ["", "_network"] if sample in ROCKING_PREDICTED else [""]
+
+
+def rocking_kind(sample):
+    """Name the kind of a sample by what its figures depend on."""
+    return "fit_infer" if sample in ROCKING_PREDICTED else "fit"
 
 
 rule rocking_simulate:
     """Draw an implanted layer and measure its curve."""
     output:
-        f"{CURVES_FOLDER}/{{sample}}/curve.h5",
+        f"{ROCKING_AT.results}/{{sample}}/curve.h5",
     log:
-        f"{ROCKING_LOGS}/{{sample}}/simulate.log",
+        f"{ROCKING_AT.logs}/{{sample}}/simulate.log",
     benchmark:
-        f"{ROCKING_LOGS}/{{sample}}/simulate.tsv"
+        f"{ROCKING_AT.logs}/{{sample}}/simulate.tsv"
     wildcard_constraints:
-        sample=one_of(SIMULATED_CURVES),
+        sample=one_of(ROCKING_SIMULATED),
     conda:
         CONDA
     resources:
-        mem_mb=memory(800, values=0),
-        runtime=minutes(10, values=0),
+        mem_mb=memory(800),
+        runtime=minutes(10),
     params:
-        config=lambda wildcards: parameters(CURVES[wildcards.sample]),
-        seed=SETTINGS.seed,
+        **from_config(config="rocking.samples.{sample}", seed="seed"),
         code=fingerprint("madpipe.rocking.simulate.sample"),
     script:
         "../scripts/rocking_simulate.py"
@@ -49,22 +60,22 @@ rule rocking_simulate:
 rule rocking_convert:
     """Bring a measured curve into one layout."""
     input:
-        lambda wildcards: map(measured_path, files_of(CURVES[wildcards.sample])),
+        lambda wildcards: files_of(ROCKING_SAMPLES[wildcards.sample]),
     output:
-        f"{CURVES_FOLDER}/{{sample}}/curve.h5",
+        f"{ROCKING_AT.results}/{{sample}}/curve.h5",
     log:
-        f"{ROCKING_LOGS}/{{sample}}/convert.log",
+        f"{ROCKING_AT.logs}/{{sample}}/convert.log",
     benchmark:
-        f"{ROCKING_LOGS}/{{sample}}/convert.tsv"
+        f"{ROCKING_AT.logs}/{{sample}}/convert.tsv"
     wildcard_constraints:
-        sample=one_of(MEASURED_CURVES),
+        sample=one_of(ROCKING_MEASURED),
     conda:
         CONDA
     resources:
-        mem_mb=memory(800, values=0),
-        runtime=minutes(10, values=0),
+        mem_mb=memory(800),
+        runtime=minutes(10),
     params:
-        config=lambda wildcards: parameters(CURVES[wildcards.sample]),
+        **from_config(config="rocking.samples.{sample}"),
         code=fingerprint("madpipe.rocking.measured"),
     script:
         "../scripts/rocking_convert.py"
@@ -73,25 +84,25 @@ rule rocking_convert:
 rule rocking_fit:
     """Fit strain and disorder against depth to a curve."""
     input:
-        f"{CURVES_FOLDER}/{{sample}}/curve.h5",
+        f"{ROCKING_AT.results}/{{sample}}/curve.h5",
     output:
-        f"{CURVES_FOLDER}/{{sample}}/profile.h5",
+        f"{ROCKING_AT.results}/{{sample}}/profile.h5",
     log:
-        f"{ROCKING_LOGS}/{{sample}}/fit.log",
+        f"{ROCKING_AT.logs}/{{sample}}/fit.log",
     benchmark:
-        f"{ROCKING_LOGS}/{{sample}}/fit.tsv"
+        f"{ROCKING_AT.logs}/{{sample}}/fit.tsv"
     wildcard_constraints:
-        sample=one_of(CURVES),
+        sample=one_of(ROCKING_SAMPLES),
     conda:
         CONDA
     resources:
-        mem_mb=memory(1500, values=0),
-        runtime=minutes(30, values=0),
+        mem_mb=memory(1500),
+        runtime=minutes(30),
     params:
-        config=parameters(ROCKING.fit),
-        profile=lambda wildcards: profile_of(CURVES[wildcards.sample], ROCKING.fit),
-        depth=lambda wildcards: getattr(CURVES[wildcards.sample], "depth", None),
-        seed=SETTINGS.seed,
+        **from_config(
+            config="rocking.fit", depth="rocking.samples.{sample}.depth", seed="seed"
+        ),
+        profile=lambda wildcards: profile_of(ROCKING_SAMPLES[wildcards.sample], ROCKING.fit),
         code=fingerprint("madpipe.rocking.fit.fit"),
     script:
         "../scripts/rocking_fit.py"
@@ -100,52 +111,50 @@ rule rocking_fit:
 rule rocking_train:
     """Train the network on curves drawn on the fly."""
     input:
-        [shipped_weights("rocking")] if ROCKING.train.begin == "shipped" else [],
+        [BY_NAME["rocking"].weights] if ROCKING.train.begin == "shipped" else [],
     output:
-        weights=f"{CURVES_FOLDER}/network/weights.safetensors",
-        history=f"{CURVES_FOLDER}/network/history.json",
+        weights=f"{ROCKING_AT.network}/weights.safetensors",
+        history=f"{ROCKING_AT.network}/history.json",
     log:
-        f"{ROCKING_LOGS}/network/train.log",
+        f"{ROCKING_AT.logs}/network/train.log",
     benchmark:
-        f"{ROCKING_LOGS}/network/train.tsv"
+        f"{ROCKING_AT.logs}/network/train.tsv"
     conda:
         CONDA
     threads: ROCKING.train.threads + ROCKING.train.workers
     resources:
-        mem_mb=memory(4000, values=0),
-        runtime=minutes(300, values=0),
+        mem_mb=memory(4000),
+        runtime=minutes(300),
         gpu=1,
     params:
-        config=parameters(ROCKING.train),
-        seed=SETTINGS.seed,
-        checkpoint=f"{CURVES_FOLDER}/network/train.ckpt",
+        **from_config(config="rocking.train", seed="seed"),
+        checkpoint=f"{ROCKING_AT.network}/train.ckpt",
+        study="rocking",
         code=fingerprint("madpipe.rocking.network.train"),
     script:
-        "../scripts/rocking_train.py"
+        "../scripts/train.py"
 
 
 rule rocking_infer:
     """Answer a curve by the network, and fit from its prediction on."""
     input:
-        curve=f"{CURVES_FOLDER}/{{sample}}/curve.h5",
-        weights=CURVE_WEIGHTS,
+        curve=f"{ROCKING_AT.results}/{{sample}}/curve.h5",
+        weights=ROCKING_AT.weights,
     output:
-        f"{CURVES_FOLDER}/{{sample}}/inferred.h5",
+        f"{ROCKING_AT.results}/{{sample}}/inferred.h5",
     log:
-        f"{ROCKING_LOGS}/{{sample}}/infer.log",
+        f"{ROCKING_AT.logs}/{{sample}}/infer.log",
     benchmark:
-        f"{ROCKING_LOGS}/{{sample}}/infer.tsv"
+        f"{ROCKING_AT.logs}/{{sample}}/infer.tsv"
     wildcard_constraints:
-        sample=one_of(PREDICTED_CURVES),
+        sample=one_of(ROCKING_PREDICTED),
     conda:
         CONDA
     resources:
-        mem_mb=memory(1500, values=0),
-        runtime=minutes(10, values=0),
+        mem_mb=memory(1500),
+        runtime=minutes(10),
     params:
-        config=parameters(ROCKING.infer),
-        fit=parameters(ROCKING.fit),
-        seed=SETTINGS.seed,
+        **from_config(config="rocking.infer", fit="rocking.fit", seed="seed"),
         code=fingerprint("madpipe.rocking.network.infer"),
     script:
         "../scripts/rocking_infer.py"
@@ -154,120 +163,125 @@ rule rocking_infer:
 rule rocking_validate:
     """Score an answer against its curve and, where there is one, the truth."""
     input:
-        curve=f"{CURVES_FOLDER}/{{sample}}/curve.h5",
+        curve=f"{ROCKING_AT.results}/{{sample}}/curve.h5",
         profile=lambda wildcards: (
-            f"{CURVES_FOLDER}/{wildcards.sample}/{PROFILE_OF[wildcards.by]}.h5"
+            f"{ROCKING_AT.results}/{wildcards.sample}/{ROCKING_ANSWER_OF[wildcards.by]}.h5"
         ),
     output:
-        f"{CURVES_FOLDER}/{{sample}}/scores{{by}}.json",
+        f"{ROCKING_AT.results}/{{sample}}/scores{{by}}.json",
     log:
-        f"{ROCKING_LOGS}/{{sample}}/validate{{by}}.log",
+        f"{ROCKING_AT.logs}/{{sample}}/validate{{by}}.log",
     benchmark:
-        f"{ROCKING_LOGS}/{{sample}}/validate{{by}}.tsv"
+        f"{ROCKING_AT.logs}/{{sample}}/validate{{by}}.tsv"
     wildcard_constraints:
-        sample=one_of(CURVES),
-        by="|".join(PROFILE_OF),
+        sample=one_of(ROCKING_SAMPLES),
+        by="|".join(ROCKING_ANSWER_OF),
     conda:
         CONDA
+    group:
+        "scores"
     resources:
-        mem_mb=memory(800, values=0),
-        runtime=minutes(10, values=0),
+        mem_mb=memory(800),
+        runtime=minutes(10),
     params:
         code=fingerprint("madpipe.rocking.scores.validate"),
     script:
         "../scripts/rocking_validate.py"
 
 
-rule rocking_figures:
-    """Draw one figure of one curve."""
-    input:
-        curve=f"{CURVES_FOLDER}/{{sample}}/curve.h5",
-        profile=lambda wildcards: (
-            f"{CURVES_FOLDER}/{wildcards.sample}/{PROFILE_OF[wildcards.by]}.h5"
-        ),
-    output:
-        pdf=f"{CURVES_FOLDER}/figures/{{sample}}/{{figure}}{{by}}.pdf",
-        png=report(
-            f"{CURVES_FOLDER}/figures/{{sample}}/{{figure}}{{by}}.png",
-            caption="../report/figure.rst",
-            category="Rocking curves",
-            subcategory="{sample}",
-            labels={"figure": "{figure}{by}"},
-        ),
-        caption=f"{CURVES_FOLDER}/figures/{{sample}}/{{figure}}{{by}}.txt",
-    log:
-        f"{ROCKING_LOGS}/figures/{{sample}}_{{figure}}{{by}}.log",
-    benchmark:
-        f"{ROCKING_LOGS}/figures/{{sample}}_{{figure}}{{by}}.tsv"
-    wildcard_constraints:
-        sample=one_of(CURVES),
-        figure=one_of(CURVE_FIGURES),
-        by="|".join(PROFILE_OF),
-    conda:
-        CONDA
-    resources:
-        mem_mb=memory(1000, values=0),
-        runtime=minutes(10, values=0),
-    params:
-        caption=lambda wildcards, output: Path(output.caption),
-        code=fingerprint("madpipe.rocking.figures.curve"),
-    script:
-        "../scripts/rocking_figures.py"
+for kind, samples in alike(ROCKING_SAMPLES, rocking_kind).items():
+
+    rule:
+        name:
+            f"rocking_figures_{kind}"
+        input:
+            curve=f"{ROCKING_AT.results}/{{sample}}/curve.h5",
+            profiles=[
+                f"{ROCKING_AT.results}/{{sample}}/{ROCKING_ANSWER_OF[by]}.h5"
+                for by in rocking_answers(samples[0])
+            ],
+        output:
+            figure_files(
+                f"{ROCKING_AT.figures}/{{sample}}",
+                [
+                    f"{name}{by}"
+                    for by in rocking_answers(samples[0])
+                    for name in ("curve_fit", "layer_profile")
+                ],
+                "rocking",
+                "{sample}",
+            ),
+        log:
+            f"{ROCKING_AT.logs}/figures/{{sample}}/{kind}.log",
+        benchmark:
+            f"{ROCKING_AT.logs}/figures/{{sample}}/{kind}.tsv"
+        wildcard_constraints:
+            sample=one_of(samples),
+        group:
+            "figures"
+        conda:
+            CONDA
+        resources:
+            mem_mb=memory(1000),
+            runtime=minutes(10),
+        params:
+            answers=rocking_answers(samples[0]),
+            code=fingerprint("madpipe.rocking.figures.curve"),
+        script:
+            "../scripts/rocking_figures.py"
 
 
 rule rocking_evaluate:
     """Score network and refinement on held-out curves, beside the information limit."""
     input:
-        CURVE_WEIGHTS,
+        ROCKING_AT.weights,
     output:
-        f"{CURVES_FOLDER}/network/evaluation.json",
+        f"{ROCKING_AT.network}/evaluation.json",
     log:
-        f"{ROCKING_LOGS}/network/evaluate.log",
+        f"{ROCKING_AT.logs}/network/evaluate.log",
     benchmark:
-        f"{ROCKING_LOGS}/network/evaluate.tsv"
+        f"{ROCKING_AT.logs}/network/evaluate.tsv"
     conda:
         CONDA
     resources:
-        mem_mb=memory(1500, values=0),
-        runtime=minutes(10, values=0) if ROCKING.evaluate.curves < 100 else 120,
+        mem_mb=memory(1500),
+        runtime=minutes(10) if ROCKING.evaluate.curves < 100 else 120,
     params:
-        config=parameters(ROCKING.evaluate),
-        infer=parameters(ROCKING.infer),
-        fit=parameters(ROCKING.fit),
-        seed=SETTINGS.seed,
+        **from_config(
+            config="rocking.evaluate",
+            infer="rocking.infer",
+            fit="rocking.fit",
+            seed="seed",
+        ),
         code=fingerprint("madpipe.rocking.scores.evaluate"),
     script:
         "../scripts/rocking_evaluate.py"
 
 
 rule rocking_evaluation_figures:
-    """Draw one figure of the network's evaluation."""
+    """Draw the figures of the network's evaluation."""
     input:
-        evaluation=f"{CURVES_FOLDER}/network/evaluation.json",
-        weights=CURVE_WEIGHTS,
+        evaluation=f"{ROCKING_AT.network}/evaluation.json",
+        weights=ROCKING_AT.weights,
     output:
-        pdf=f"{CURVES_FOLDER}/figures/network/{{figure}}.pdf",
-        png=report(
-            f"{CURVES_FOLDER}/figures/network/{{figure}}.png",
-            caption="../report/figure.rst",
-            category="Rocking curves",
-            subcategory="network",
-            labels={"figure": "{figure}"},
+        figure_files(
+            f"{ROCKING_AT.figures}/network",
+            ROCKING_EVALUATION_FIGURES,
+            "rocking",
+            "network",
         ),
-        caption=f"{CURVES_FOLDER}/figures/network/{{figure}}.txt",
     log:
-        f"{ROCKING_LOGS}/figures/network_{{figure}}.log",
+        f"{ROCKING_AT.logs}/figures/network.log",
     benchmark:
-        f"{ROCKING_LOGS}/figures/network_{{figure}}.tsv"
-    wildcard_constraints:
-        figure=one_of(NETWORK_FIGURES),
+        f"{ROCKING_AT.logs}/figures/network.tsv"
+    group:
+        "figures"
     conda:
         CONDA
     resources:
-        mem_mb=memory(1000, values=0),
-        runtime=minutes(10, values=0),
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
-        caption=lambda wildcards, output: Path(output.caption),
         code=fingerprint("madpipe.rocking.figures.network"),
     script:
         "../scripts/rocking_evaluation_figures.py"
@@ -276,84 +290,89 @@ rule rocking_evaluation_figures:
 rule rocking_ablate:
     """Train one variant of the network, and score it on the ablation's curves."""
     output:
-        scores=f"{CURVES_FOLDER}/ablation/{{number}}_{{training}}.json",
-        weights=f"{CURVES_FOLDER}/ablation/{{number}}_{{training}}.safetensors",
+        scores=f"{ROCKING_AT.results}/ablation/{{number}}_{{training}}.json",
+        weights=f"{ROCKING_AT.results}/ablation/{{number}}_{{training}}.safetensors",
     log:
-        f"{ROCKING_LOGS}/ablation/{{number}}_{{training}}.log",
+        f"{ROCKING_AT.logs}/ablation/{{number}}_{{training}}.log",
     benchmark:
-        f"{ROCKING_LOGS}/ablation/{{number}}_{{training}}.tsv"
+        f"{ROCKING_AT.logs}/ablation/{{number}}_{{training}}.tsv"
     wildcard_constraints:
         number=r"\d+",
         training=r"\d+",
     conda:
         CONDA
     resources:
-        mem_mb=memory(3000, values=0),
-        runtime=minutes(120, values=0),
+        mem_mb=memory(3000),
+        runtime=minutes(120),
         gpu=1,
     params:
-        variant=lambda wildcards: list(CURVE_VARIANTS)[int(wildcards.number)],
+        **from_config(
+            config="rocking.ablation",
+            infer="rocking.infer",
+            fit="rocking.fit",
+            seed="seed",
+        ),
+        variant=lambda wildcards: list(ROCKING_VARIANTS)[int(wildcards.number)],
         training=lambda wildcards: int(wildcards.training),
-        config=parameters(ROCKING.ablation),
-        infer=parameters(ROCKING.infer),
-        fit=parameters(ROCKING.fit),
-        seed=SETTINGS.seed,
-        code=fingerprint("madpipe.rocking.network.ablation", "madpipe.rocking.network.train"),
+        study="rocking",
+        code=fingerprint(
+            "madpipe.rocking.network.ablation", "madpipe.rocking.network.train"
+        ),
     script:
-        "../scripts/rocking_ablate.py"
+        "../scripts/ablate.py"
 
 
 rule rocking_ablation:
     """Compare the remedies: a table and its figure."""
     input:
         expand(
-            f"{CURVES_FOLDER}/ablation/{{number}}_{{training}}.json",
-            number=range(len(CURVE_VARIANTS)),
+            f"{ROCKING_AT.results}/ablation/{{number}}_{{training}}.json",
+            number=range(len(ROCKING_VARIANTS)),
             training=range(ROCKING.ablation.seeds),
         ),
     output:
-        json=f"{CURVES_FOLDER}/ablation/table.json",
-        csv=f"{CURVES_FOLDER}/ablation/table.csv",
-        pdf=f"{CURVES_FOLDER}/figures/network/ablation.pdf",
-        png=report(
-            f"{CURVES_FOLDER}/figures/network/ablation.png",
-            caption="../report/figure.rst",
-            category="Rocking curves",
-            subcategory="network",
-            labels={"figure": "ablation"},
+        json=f"{ROCKING_AT.results}/ablation/table.json",
+        csv=f"{ROCKING_AT.results}/ablation/table.csv",
+        figures=figure_files(
+            f"{ROCKING_AT.figures}/network", ["ablation"], "rocking", "network"
         ),
-        caption=f"{CURVES_FOLDER}/figures/network/ablation.txt",
     log:
-        f"{ROCKING_LOGS}/ablation/table.log",
+        f"{ROCKING_AT.logs}/ablation/table.log",
     benchmark:
-        f"{ROCKING_LOGS}/ablation/table.tsv"
+        f"{ROCKING_AT.logs}/ablation/table.tsv"
     conda:
         CONDA
     resources:
-        mem_mb=memory(1000, values=0),
-        runtime=minutes(10, values=0),
+        mem_mb=memory(1000),
+        runtime=minutes(10),
     params:
-        caption=lambda wildcards, output: Path(output.caption),
-        code=fingerprint("madpipe.rocking.network.ablation", "madpipe.rocking.figures.network"),
+        code=fingerprint(
+            "madpipe.rocking.network.ablation", "madpipe.rocking.figures.network"
+        ),
     script:
         "../scripts/rocking_ablation.py"
 
 
-ROCKING_TARGETS = [
-    *expand(f"{CURVES_FOLDER}/{{sample}}/scores.json", sample=CURVES),
-    *expand(f"{CURVES_FOLDER}/{{sample}}/scores_network.json", sample=PREDICTED_CURVES),
-    *expand(
-        f"{CURVES_FOLDER}/figures/{{sample}}/{{figure}}.pdf",
-        sample=CURVES,
-        figure=CURVE_FIGURES,
+TARGETS += [
+    *(
+        f"{ROCKING_AT.results}/{sample}/scores{by}.json"
+        for sample in ROCKING_SAMPLES
+        for by in rocking_answers(sample)
     ),
-    *expand(
-        f"{CURVES_FOLDER}/figures/{{sample}}/{{figure}}_network.pdf",
-        sample=PREDICTED_CURVES,
-        figure=CURVE_FIGURES,
+    *(
+        f"{ROCKING_AT.figures}/{sample}/{name}{by}.pdf"
+        for sample in ROCKING_SAMPLES
+        for by in rocking_answers(sample)
+        for name in ("curve_fit", "layer_profile")
     ),
-    *expand(
-        f"{CURVES_FOLDER}/figures/network/{{figure}}.pdf",
-        figure=NETWORK_FIGURES if PREDICTED_CURVES else [],
+    *(
+        f"{ROCKING_AT.figures}/network/{name}.pdf"
+        for name in ROCKING_EVALUATION_FIGURES
+        if ROCKING_PREDICTED
     ),
+]
+SCORES["rocking"] = [
+    f"{ROCKING_AT.results}/{sample}/scores{by}.json"
+    for sample in ROCKING_SAMPLES
+    for by in rocking_answers(sample)
 ]

@@ -1,29 +1,18 @@
-"""mad_figures: records and scores -> one figure as PDF and PNG, with its caption."""
+"""mad_figures: Stack, answers and object of one sample -> its figures as PDF and PNG, each with its caption."""
 
-import json
 from pathlib import Path
 
 from madpipe.base import plotting, provenance, runtime, store
 from madpipe.mad.figures import FIGURES
 from madpipe.mad.records import Fit, RealSpace, Stack
 
-RECORDS = {"stack": Stack, "fit": Fit, "network": Fit, "real_space": RealSpace}
+RECORDS = {"stack": Stack, "fit": Fit, "inferred": Fit, "object": RealSpace}
 
-
-def load(name, files):
-    """Read an input by its name; a plural name stands for several files."""
-    if name in ("stacks", "fits", "networks", "scores", "comparisons"):
-        return [load(name.removesuffix("s"), file) for file in ([files] if isinstance(files, str) else files)]
-    if name in RECORDS:
-        return store.read(files, RECORDS[name])
-    content = json.loads(Path(files).read_text())
-    return content.get("rows", content)
-
-
+given = snakemake.params
 with runtime.job(snakemake.log[0]):
-    records = {name: load(name, files) for name, files in snakemake.input.items()}
-    picture = FIGURES[snakemake.wildcards.figure](**records)
-    dpi = snakemake.params.config["dpi"]
-    plotting.save(
-        picture.figure, snakemake.output.pdf, provenance.process_of(snakemake), caption=picture.caption, dpi=dpi
-    )
+    held = {name: store.read(file, RECORDS[name]) for name, file in snakemake.input.items()}
+    process = provenance.process_of(snakemake)
+    for path in runtime.progress([path for path in snakemake.output if path.endswith(".pdf")], "figures"):
+        name = Path(path).stem
+        picture = FIGURES[name](**{record: held[file] for record, file in given.drawn[name].items()})
+        plotting.save(picture.figure, path, process, caption=picture.caption, dpi=given.config["dpi"])

@@ -1,11 +1,13 @@
 """mad_validate: Stack, answers and objects -> scores as JSON and CSV."""
 
+from dataclasses import replace
 from pathlib import Path
 
-from madpipe.base import provenance, runtime, store
+from madpipe.base import provenance, runtime, store, tables
 from madpipe.mad.config import ValidateConfig
 from madpipe.mad.records import Fit, RealSpace, Stack
-from madpipe.mad.scores.validate import rows, score
+from madpipe.mad.scores.tables import SHELLS, shells_table
+from madpipe.mad.scores.validate import score
 
 with runtime.job(snakemake.log[0]):
     given = snakemake.input
@@ -18,6 +20,6 @@ with runtime.job(snakemake.log[0]):
     config = ValidateConfig(**snakemake.params.config)
     generator = runtime.generator_for(snakemake.params.seed, "mad_validate", snakemake.wildcards.sample)
     scores = score(stack, answers, objects, config, generator)
-    scores["sample"] = snakemake.wildcards.sample
+    scores = replace(scores, sample=snakemake.wildcards.sample)
     store.write_json(snakemake.output.json, scores, process=provenance.process_of(snakemake))
-    store.write_csv(snakemake.output.csv, rows(scores))
+    tables.write_csv(snakemake.output.csv, shells_table(scores), SHELLS)

@@ -1,17 +1,18 @@
 """rocking_ablation: scores of every training -> the table and its figure."""
 
-import json
-from pathlib import Path
-
-from madpipe.base import plotting, provenance, runtime, store
+from madpipe.base import plotting, provenance, runtime, store, tables
+from madpipe.base.plain import read_json
 from madpipe.rocking.figures.network import ablation
 from madpipe.rocking.network.ablation import table
+from madpipe.rocking.scores.records import TrainingScores
+from madpipe.rocking.scores.tables import ABLATION
 
 made = snakemake.output
 with runtime.job(snakemake.log[0]):
-    rows = table([json.loads(Path(file).read_text()) for file in snakemake.input])
+    rows = table([read_json(file, TrainingScores) for file in snakemake.input])
+    cells = [row.flat() for row in rows]
     process = provenance.process_of(snakemake)
-    store.write_json(made.json, {"rows": rows}, process=process)
-    store.write_csv(made.csv, rows)
+    store.write_json(made.json, {"rows": cells}, process=process)
+    tables.write_csv(made.csv, tables.frame(ABLATION, cells), ABLATION)
     picture = ablation(rows)
-    plotting.save(picture.figure, made.pdf, process, caption=picture.caption)
+    plotting.save(picture.figure, made.figures[0], process, caption=picture.caption)

@@ -1,7 +1,7 @@
 """runtimes: benchmark files of the jobs that ran -> what each rule took, as a page and as a table."""
 
-from madpipe.base import provenance, runtime, store
-from madpipe.base.costs import RUNTIME_HEAD, by_rule, machine, read_costs, rows_from_costs
+from madpipe.base import provenance, runtime, tables
+from madpipe.base.costs import JOBS, RUNTIMES, by_rule, machine, read_costs
 from madpipe.base.page import columns, paragraph, table, write_page
 
 with runtime.job(snakemake.log[0]):
@@ -11,7 +11,7 @@ with runtime.job(snakemake.log[0]):
         "Measured by Snakemake in each job's last run. "
         f"This page was written on {machine()}, commit {provenance.git_commit()}."
     )
-    parts = [paragraph(words), table(RUNTIME_HEAD, columns(rows, RUNTIME_HEAD))]
+    parts = [paragraph(words), table(RUNTIMES.names, columns(tables.records(rows), RUNTIMES.names))]
     write_page(snakemake.output.html, "What the rules took", parts)
-    store.write_csv(snakemake.output.csv, rows)
-    store.write_csv(snakemake.output.jobs, rows_from_costs(costs))
+    tables.write_csv(snakemake.output.csv, rows, RUNTIMES)
+    tables.write_csv(snakemake.output.jobs, tables.frame(JOBS, costs), JOBS)

@@ -5,7 +5,7 @@ import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -21,6 +21,34 @@ class Model(BaseModel):
 
 
 AnyModel = TypeVar("AnyModel", bound=Model)
+_INPUT_FILE = "input file"
+InputFile = Annotated[str, _INPUT_FILE]  # a key of this type names a file that a job reads
+
+
+def input_files(section: Model) -> dict[str, tuple[str, ...]]:
+    """Give the files that a section names, by its keys of the type :data:`InputFile`, in the order of its fields."""
+    found = {}
+    for name, field in type(section).model_fields.items():
+        value = getattr(section, name)
+        if value is not None and (_INPUT_FILE in field.metadata or _mentions_file(field.annotation)):
+            found[name] = (value,) if isinstance(value, str) else tuple(value)
+    return found
+
+
+def _mentions_file(annotation: Any) -> bool:
+    """Say whether an annotation is of files: one, several, or none."""
+    inner = typing.get_args(annotation)
+    return _INPUT_FILE in getattr(annotation, "__metadata__", ()) or any(map(_mentions_file, inner))
+
+
+def with_files(section: AnyModel, paths: Sequence[str]) -> AnyModel:
+    """Put other paths in the place of all files that a section names, in the order of :func:`input_files`."""
+    left = list(paths)
+    changed: dict[str, Any] = {}
+    for name, files in input_files(section).items():
+        taken, left = left[: len(files)], left[len(files) :]
+        changed[name] = taken[0] if isinstance(getattr(section, name), str) else tuple(taken)
+    return section.model_copy(update=changed)
 
 
 def read_yaml(path: str | Path) -> dict[str, Any]:
@@ -125,6 +153,18 @@ def _models_in(annotation: Any) -> Iterator[type[Model]]:
         return
     for inner in typing.get_args(annotation):
         yield from _models_in(inner)
+
+
+def plain(section: Model) -> dict[str, Any]:
+    """Give a section as plain values, without what is None: as a rule hands it to its job, and as a result keeps it."""
+    return section.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def value_at(values: Any, words: Sequence[str]) -> Any:
+    """Look up the value below a key's words in plain values; None where there is nothing."""
+    for word in words:
+        values = values.get(word) if isinstance(values, Mapping) else None
+    return values
 
 
 def to_yaml(model: Model) -> str:

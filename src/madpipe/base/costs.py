@@ -1,7 +1,5 @@
 """What jobs cost: time and memory from Snakemake's benchmark files, by job and by rule."""
 
-import csv
-import dataclasses
 import os
 import platform
 import re
@@ -9,13 +7,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+import pandas as pd
 import torch
 
 from madpipe.base.errors import InputError
-from madpipe.base.page import Cell
+from madpipe.base.plain import from_plain, told
+from madpipe.base.tables import Column, Schema, columns_of, frame, read_cells, read_csv, records
 
 _COLUMNS = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "memory_mb"}
-RUNTIME_HEAD = ("rule", "jobs", "seconds", "longest (s)", "CPU seconds", "peak memory (MiB)")
 
 
 @dataclass(frozen=True)
@@ -23,12 +22,29 @@ class Cost:
     """What one job took; None where Snakemake could not measure it, as of a job shorter than its sampling."""
 
     rule: str
-    kind: str  # the rule, and its wildcards that are words but no sample's: jobs of one kind differ in their data only
+    kind: str = told("the rule, and its wildcards that are words but no sample's: such jobs differ in their data only")
     sample: str
-    size: int | None  # of the data
-    seconds: float  # wall time
-    cpu_seconds: float | None
-    memory_mb: float | None  # largest resident memory [MiB]
+    size: int | None = told("of the data")
+    seconds: float = told("wall time", "second")
+    cpu_seconds: float | None = told("time of processors", "second")
+    memory_mb: float | None = told("largest resident memory", "MiB")
+
+
+JOBS = Schema("the costs of a run's jobs", columns_of(Cost))
+RUNTIMES = Schema(
+    "what the rules took",
+    (
+        Column("rule", "text"),
+        Column("jobs", "whole"),
+        Column("seconds", "real", "second", "wall time of all jobs"),
+        Column("longest (s)", "real", "second", "wall time of one job"),
+        Column("CPU seconds", "real", "second", "of all jobs that were measured", optional=True),
+        Column("peak memory (MiB)", "real", "MiB", "of any job that was measured", optional=True),
+    ),
+)
+
+
+Sizes = Mapping[str, Mapping[str, int]]  # of what there is to do, by study, then by sample or by rule
 
 
 def machine() -> str:
@@ -46,7 +62,13 @@ def kind_of(rule: str, wildcards: Mapping[str, str]) -> str:
     return " ".join([rule, *(word.strip("_") for word in words if word and not word.isdigit())])
 
 
-def read_costs(folder: str | Path, patterns: Mapping[str, str], sizes: Mapping[str, int]) -> list[Cost]:
+def size_of(sizes: Sizes, rule: str, sample: str) -> int | None:
+    """Say how much a job has to do: as much as its sample's data are, or else as its rule; None where nobody knows."""
+    of_study = sizes.get(rule.partition("_")[0], {})
+    return of_study.get(sample, of_study.get(rule))
+
+
+def read_costs(folder: str | Path, patterns: Mapping[str, str], sizes: Sizes) -> list[Cost]:
     """Read every benchmark file below a folder that some rule writes.
 
     Parameters
@@ -56,7 +78,7 @@ def read_costs(folder: str | Path, patterns: Mapping[str, str], sizes: Mapping[s
     patterns:
         Regular expression of each rule's benchmark files, with groups for its wildcards.
     sizes:
-        Size of the data, by sample or by rule.
+        What there is to do, by study, then by sample or by rule.
 
     Raises
     ------
@@ -71,16 +93,16 @@ def read_costs(folder: str | Path, patterns: Mapping[str, str], sizes: Mapping[s
         rule, match = next((one for one in matches if one[1]), ("", None))
         if match is not None:
             sample = match.groupdict().get("sample", "")
-            size = sizes.get(sample, sizes.get(rule))
+            size = size_of(sizes, rule, sample)
             found.append(Cost(rule, kind_of(rule, match.groupdict()), sample, size, **_measured(path)))
     return found
 
 
 def _measured(path: Path) -> dict[str, float | None]:
     """Seconds and memory of one benchmark file, of its last line."""
-    with path.open(encoding="utf-8", newline="") as file:
-        rows = list(csv.DictReader(file, delimiter="\t"))
-    if not rows or not set(_COLUMNS) <= set(rows[-1]) or _number(rows[-1]["s"]) is None:
+    cells = read_cells(path, "benchmarks", "\t")
+    rows = records(cells) if set(_COLUMNS) <= set(cells.columns) else []
+    if not rows or _number(rows[-1]["s"]) is None:
         raise InputError(
             f"{path}: a benchmark file of Snakemake with the columns {', '.join(_COLUMNS)} is required; "
             "this one has not all of them, or no line; remove it, and run its job again."
@@ -96,11 +118,6 @@ def _number(text: str | None) -> float | None:
         return None
 
 
-def rows_from_costs(costs: Iterable[Cost]) -> list[dict[str, Cell]]:
-    """Turn costs into rows of a table that :func:`costs_from_csv` reads."""
-    return [dataclasses.asdict(cost) for cost in costs]
-
-
 def costs_from_csv(path: str | Path) -> list[Cost]:
     """Read the costs of a run's jobs: the file ``jobs.csv`` of the rule ``runtimes``.
 
@@ -109,39 +126,18 @@ def costs_from_csv(path: str | Path) -> list[Cost]:
     InputError
         No such file, or another table.
     """
-    names = [field.name for field in dataclasses.fields(Cost)]
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: the costs of a run's jobs are required; there is no such file; run the workflow.")
-    with path.open(encoding="utf-8", newline="") as file:
-        reader = csv.DictReader(file)
-        if list(reader.fieldnames or []) != names:
-            raise InputError(
-                f"{path}: the columns {', '.join(names)} are required; got {reader.fieldnames}; run again."
-            )
-        return [_cost_from_row(row) for row in reader]
+    return [from_plain(Cost, row, str(path)) for row in records(read_csv(path, JOBS))]
 
 
-def _cost_from_row(row: Mapping[str, str]) -> Cost:
-    """One job's costs from text."""
-    numbers = {name: _number(row[name]) for name in ("seconds", "cpu_seconds", "memory_mb")}
-    size = int(row["size"]) if row["size"] else None
-    return Cost(row["rule"], row["kind"], row["sample"], size, **{**numbers, "seconds": numbers["seconds"] or 0.0})
-
-
-def by_rule(costs: Iterable[Cost]) -> list[dict[str, Cell]]:
-    """Sum jobs by rule, the dearest first; keys are RUNTIME_HEAD."""
-    groups: dict[str, list[Cost]] = {}
-    for cost in costs:
-        groups.setdefault(cost.rule, []).append(cost)
-    table = [_summed(rule, group) for rule, group in groups.items()]
-    return sorted(table, key=lambda row: -float(row["seconds"] or 0.0))
-
-
-def _summed(rule: str, group: list[Cost]) -> dict[str, Cell]:
-    """One rule's line."""
-    seconds = [cost.seconds for cost in group]
-    busy = [cost.cpu_seconds for cost in group if cost.cpu_seconds is not None]
-    memory = [cost.memory_mb for cost in group if cost.memory_mb is not None]
-    numbers = (len(group), sum(seconds), max(seconds), sum(busy) if busy else None, max(memory, default=None))
-    return dict(zip(RUNTIME_HEAD, (rule, *numbers), strict=True))
+def by_rule(costs: Iterable[Cost]) -> pd.DataFrame:
+    """Sum jobs by rule, the dearest first: a table of RUNTIMES."""
+    groups = frame(JOBS, costs).groupby("rule", sort=False)
+    sums = groups.agg(
+        jobs=("seconds", "size"),
+        seconds=("seconds", "sum"),
+        longest=("seconds", "max"),
+        busy=("cpu_seconds", lambda seconds: seconds.sum(min_count=1)),
+        memory=("memory_mb", "max"),
+    )
+    table = sums.reset_index().set_axis(RUNTIMES.names, axis="columns")
+    return table.sort_values("seconds", ascending=False, kind="stable", ignore_index=True)

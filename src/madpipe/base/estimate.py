@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import pandas as pd
 
-from madpipe.base.costs import Cost, kind_of
+from madpipe.base.costs import Cost, Sizes, kind_of, size_of
 from madpipe.base.errors import InputError
+from madpipe.base.plain import to_plain, told
+from madpipe.base.tables import Column, Schema, columns_of, frame
 
 How = Literal["told", "measured", "scaled", "unknown"]
 _JOB = re.compile(r"^(?:local)?rule (\w+):\n((?: {4}.*\n)+)", re.MULTILINE)
@@ -32,12 +35,15 @@ class Job:
 class Estimate:
     """What a job is expected to take, and how that is known."""
 
-    seconds: float  # on one core, or on the GPU where told
-    memory_mb: float | None
-    how: How
+    seconds: float = told("on one core, or on the GPU where told", "second")
+    memory_mb: float | None = told("largest resident memory", "MiB")
+    how: How = told("where the numbers come from")
 
 
-def jobs_from_dry_run(listing: str, sizes: Mapping[str, int]) -> list[Job]:
+ESTIMATES = Schema("what jobs would take", (Column("rule", "text"), Column("kind", "text"), *columns_of(Estimate)))
+
+
+def jobs_from_dry_run(listing: str, sizes: Sizes) -> list[Job]:
     """Read the jobs from what ``snakemake --dry-run`` prints.
 
     Parameters
@@ -45,7 +51,7 @@ def jobs_from_dry_run(listing: str, sizes: Mapping[str, int]) -> list[Job]:
     listing:
         All of it.
     sizes:
-        Size of the data, by sample or by rule.
+        What there is to do, by study, then by sample or by rule.
 
     Raises
     ------
@@ -58,13 +64,13 @@ def jobs_from_dry_run(listing: str, sizes: Mapping[str, int]) -> list[Job]:
     return jobs
 
 
-def _job(rule: str, body: str, sizes: Mapping[str, int]) -> Job:
+def _job(rule: str, body: str, sizes: Sizes) -> Job:
     """One job from its block of lines."""
     told = dict(re.findall(r"^ {4}(\w+): (.*)$", body, re.MULTILINE))
     wildcards = dict(re.findall(r"(\w+)=([^,]*)", told.get("wildcards", "")))
     sample = wildcards.get("sample", "")
     inputs, outputs = (tuple(filter(None, told.get(name, "").split(", "))) for name in ("input", "output"))
-    return Job(rule, kind_of(rule, wildcards), sample, sizes.get(sample, sizes.get(rule)), inputs, outputs)
+    return Job(rule, kind_of(rule, wildcards), sample, size_of(sizes, rule, sample), inputs, outputs)
 
 
 def estimate(job: Job, costs: Sequence[Cost], told: Mapping[str, float]) -> Estimate:
@@ -94,6 +100,12 @@ def estimate(job: Job, costs: Sequence[Cost], told: Mapping[str, float]) -> Esti
     size = job.size if job.sample else None
     memory = _at(size, [(cost.size, cost.memory_mb) for cost in alike if cost.memory_mb])
     return Estimate(seconds or 0.0, memory, "scaled" if scaled else "measured")
+
+
+def estimates_table(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> pd.DataFrame:
+    """Put jobs and their estimates into a table of ESTIMATES."""
+    pairs = zip(jobs, estimates, strict=True)
+    return frame(ESTIMATES, [{"rule": job.rule, "kind": job.kind, **to_plain(one)} for job, one in pairs])
 
 
 def _at(size: int | None, points: Sequence[tuple[int | None, float]]) -> float | None:

@@ -1,6 +1,7 @@
 """Numbers that compare a prediction with a truth; arrays in, one number out, standard errors beside them."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -30,6 +31,12 @@ def root_mean_square(error: _Array) -> tuple[float, float]:
     squares = error**2
     rms = np.sqrt(squares.mean())
     return float(rms), float(squares.std() / np.sqrt(len(error)) / (2 * rms)) if rms > 0 else 0.0
+
+
+def mean_with_error(values: Sequence[float] | _Array) -> tuple[float, float]:
+    """Mean and its standard error [unit of the values]; that of a single value is not known, and given as zero."""
+    spread = float(np.std(values, ddof=1)) / math.sqrt(len(values)) if len(values) > 1 else 0.0
+    return float(np.mean(values)), spread
 
 
 def pooled_ratio(numerator: _Array, denominator: _Array, *, root: bool = False) -> tuple[float, float]:
@@ -71,6 +78,11 @@ def pooled_ratio(numerator: _Array, denominator: _Array, *, root: bool = False) 
 def coverage(error: _Array, sigma: _Array, deviations: float) -> float:
     """Share of points whose error is below this many stated standard deviations [1]."""
     return float((np.abs(error) < deviations * sigma).mean()) if len(error) else float("nan")
+
+
+def coverages(error: _Array, sigma: _Array) -> dict[str, float | None]:
+    """Shares of points within the 68 and the 95 % intervals of a Gaussian error [1]; None where there is no point."""
+    return {f"coverage_{share}": finite(coverage(error, sigma, k)) for share, k in ((68, 1.0), (95, 1.96))}
 
 
 def log_correlation(prediction: _Array, truth: _Array) -> float:

@@ -19,7 +19,7 @@ from madpipe.base.errors import InputError, one_line
 Origin = dict[str, Any]
 BESIDE = {".csv": ".json", ".txt": ".pdf"}
 _KEYWORDS = re.compile(rb"/Keywords \(((?:[^\\()]|\\.)*)\)", re.DOTALL)
-_WEIGHTS_KEY = "madpipe"  # as in mad.network.weights, which does not import this: whoever edits here retrains nothing
+_WEIGHTS_KEY = "madpipe"  # as in base.weights, which does not import this: whoever edits here retrains nothing
 
 
 def read_origin(path: str | Path) -> Origin:

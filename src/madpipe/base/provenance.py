@@ -9,9 +9,12 @@ import os
 import platform
 import subprocess
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
+
+from madpipe.base import remembered
 
 _ROOT = Path(__file__).resolve().parents[2]  # the folder that holds the package
 _PACKAGE = "madpipe"
@@ -29,7 +32,7 @@ _LIBRARIES = (
     "xraydb",
     "xraylib",
 )
-_PLACES = ("caption", "checkpoint")  # parameters that say where a job writes, not what
+_PLACES = ("checkpoint",)  # parameters that say where a job writes, not what
 
 
 @runtime_checkable
@@ -51,8 +54,12 @@ def module_path(module: str) -> Path:
 
 def imports(module: str) -> set[str]:
     """Name the modules of the package that run when one is imported: those it names and all parent packages."""
-    ours = {name for name in {module, *_named(*_stamped(module))} if name.split(".")[0] == _PACKAGE}
-    return {name for one in ours for name in _lineage(one) if module_path(name).is_file()} - {module}
+    return {name for name in _mentioned(module) if module_path(name).is_file()} - {module}
+
+
+def _mentioned(module: str) -> set[str]:
+    """Name whatever may be a module that runs when one is imported: itself, what it imports and all parents."""
+    return {name for one in (module, *_source(*_stamped(module)).names) for name in _lineage(one)}
 
 
 def _lineage(name: str) -> list[str]:
@@ -63,14 +70,14 @@ def _lineage(name: str) -> list[str]:
 
 def closure(*modules: str) -> list[str]:
     """Name the modules given and every module of the package that they import, directly or not."""
-    seen: set[str] = set()
+    is_there = dict.fromkeys(modules, True)
     queue = list(modules)
     while queue:
-        module = queue.pop()
-        if module not in seen:
-            seen.add(module)
-            queue += imports(module)
-    return sorted(seen)
+        for name in _mentioned(queue.pop()) - is_there.keys():
+            is_there[name] = module_path(name).is_file()
+            if is_there[name]:
+                queue.append(name)
+    return sorted(name for name in is_there if is_there[name])
 
 
 def fingerprint(*modules: str) -> str:
@@ -78,10 +85,14 @@ def fingerprint(*modules: str) -> str:
 
     Editing code changes it; a comment, a docstring, blank lines or a touch do not.
     """
-    digest = hashlib.sha256()
-    for module in closure(*modules):
-        digest.update(f"{module}\0{_code(*_stamped(module))}\0".encode())
-    return digest.hexdigest()[:16]
+    files = {name: _stamped(name) for name in closure(*modules)}
+    key = _hash("".join(f"{name}\0{_source(*file).key}\0" for name, file in files.items()))
+    found = remembered.recall(key)
+    if found is None:
+        found = _hash("".join(f"{name}\0{_code(*file)}\0" for name, file in files.items()))[:16]
+        remembered.remember(key, found)
+    remembered.save()
+    return found
 
 
 def code_of(*modules: str) -> str:
@@ -97,7 +108,9 @@ def digests(*modules: str) -> dict[str, str]:
     FileNotFoundError
         One of them is no module of the package.
     """
-    return {name: hashlib.sha256(_code(*_stamped(name)).encode()).hexdigest()[:8] for name in closure(*modules)}
+    found = {name: _source(*_stamped(name)).digest for name in closure(*modules)}
+    remembered.save()
+    return found
 
 
 def file_digest(path: str | Path) -> str:
@@ -120,26 +133,62 @@ def input_name(path: str | Path, output: str | Path) -> str:
     return Path(os.path.relpath(path, output.parent)).as_posix()
 
 
-def _stamped(module: str) -> tuple[Path, int]:
-    """Give a module's file and the time of its last change: an edited file is another entry of the caches."""
+@dataclass(frozen=True)
+class _Source:
+    """What is known of a file: its name among what is remembered, its code's hash, modules that it may import."""
+
+    key: str
+    digest: str
+    names: tuple[str, ...]
+
+
+def _stamped(module: str) -> tuple[Path, int, int]:
+    """Give a module's file, its size and the time of its last change: an edited file is another entry of the caches."""
     path = module_path(module)
-    return path, path.stat().st_mtime_ns
+    status = path.stat()
+    return path, status.st_size, status.st_mtime_ns
 
 
 @cache
-def _named(path: Path, stamp: int) -> frozenset[str]:
-    """Every name that a file's import statements mention, which may be a module's."""
+def _source(path: Path, size: int, stamp: int) -> _Source:
+    """What is known of a file; it is parsed only where no run before met the same bytes.
+
+    The bytes tell, not size and time: images of containers give all files one time. To read them costs 0.1 ms a file.
+    """
+    key = _hash(_maker() + path.read_text(encoding="utf-8"))
+    found = remembered.recall(key)
+    if found is None:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        found = " ".join([_hash(_code(path, size, stamp))[:8], *sorted(_named(tree))])
+        remembered.remember(key, found)
+    digest, *names = found.split(" ")
+    return _Source(key, digest, tuple(names))
+
+
+@cache
+def _maker() -> str:
+    """What the hash of a code depends on beside it: how Python and this file write it down."""
+    return f"{platform.python_version()}\0{Path(__file__).read_text(encoding='utf-8')}\0"
+
+
+def _hash(text: str) -> str:
+    """SHA-256 of a text."""
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _named(tree: ast.Module) -> set[str]:
+    """Every name of this package that a file's import statements mention, which may be a module's."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in ast.walk(tree):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
             found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return frozenset(found)
+    return {name for name in found if name.split(".")[0] == _PACKAGE}
 
 
 @cache
-def _code(path: Path, stamp: int) -> str:
+def _code(path: Path, size: int, stamp: int) -> str:
     """A file's syntax without docstrings, comments and layout, as text."""
     return ast.dump(_without_docstrings(ast.parse(path.read_text(encoding="utf-8"))))
 
@@ -225,7 +274,13 @@ def process(
 
 
 def process_of(job: Job, inputs: Iterable[str | Path] | None = None) -> dict[str, str]:
-    """Describe a workflow's job: rule and wildcards, what it was told, code, and its inputs or those named."""
-    about = {"rule": job.rule, "wildcards": dict(job.wildcards.items())}
+    """Describe a workflow's job: rule and wildcards, what it was told, code, and its inputs or those named.
+
+    The parameter ``config_keys``, where a rule has it, names the key of the configuration that each of its other
+    parameters was taken from; it is kept beside them, so that whoever compares knows what with.
+    """
+    told = dict(job.params.items())
+    keys = told.pop("config_keys", {})
+    about = {"rule": job.rule, "wildcards": dict(job.wildcards.items()), "config_keys": dict(keys)}
     given = list(job.input) if inputs is None else inputs
-    return process(dict(job.params.items()), output=job.output[0], inputs=given, **about)
+    return process(told, output=job.output[0], inputs=given, **about)

@@ -14,11 +14,11 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
-from madpipe.base.config import Model
 from madpipe.base.errors import InputError
 from madpipe.base.replay import Replayed
 from madpipe.base.runtime import device, log, progress
 from madpipe.base.store import whole_file
+from madpipe.base.training_config import TrainingConfig
 
 _STRIDE = 0x9E3779B97F4A7C15  # between the seeds of successive steps
 Batch = TypeVar("Batch")
@@ -39,8 +39,8 @@ class Schedule:
     replay: bool = False  # record a step once and replay it, on a GPU; a batch is then a named tuple of tensors
 
     @classmethod
-    def of(cls, config: Model) -> "Schedule":
-        """Take the loop's part of a training's configuration."""
+    def of(cls, config: TrainingConfig) -> "Schedule":
+        """Take the loop's part of a training's configuration; ``replay`` is there where a study's network allows it."""
         return cls(**{one.name: getattr(config, one.name) for one in fields(cls) if hasattr(config, one.name)})
 
 
@@ -129,7 +129,7 @@ def train(
     return run.history
 
 
-def name_of(config: Model, generator: torch.Generator, code: str) -> str:
+def name_of(config: TrainingConfig, generator: torch.Generator, code: str) -> str:
     """Name this very training: configuration, code, kind of device and the generator as it was handed over."""
     digest = hashlib.sha256(json.dumps([config.model_dump(mode="json"), code, device().type]).encode())
     digest.update(generator.get_state().numpy().tobytes())

@@ -6,18 +6,17 @@ f' = -9.03; at 8313 eV: -Fii = 2.46, Chantler f'' = 0.51, so five times wrong), 
 """
 
 import math
-from functools import cache, lru_cache
-from threading import Lock
+from functools import lru_cache
 
 import numpy as np
+import scipy  # loads scipy.interpolate, half a second, where it is first used
 import torch
-import xraydb
 import xraylib_np
 from jaxtyping import Float
-from scipy.interpolate import CubicSpline
 from torch import Tensor
 
-_DATABASE = Lock()  # xraydb reads SQLite through one session, which fails when two threads ask at once
+from madpipe.physics import tables
+
 _HEAVIEST = 92
 _FIRST_KNOT = 1e-7  # 1/angstrom; xraylib_np answers 0 between 0 and this sin(theta)/lambda, where f0 = Z to 1e-11
 
@@ -30,22 +29,12 @@ def atomic_number(element: str) -> int:
     ValueError
         Not the symbol of an element from H to U; Chantler's tables end there.
     """
-    number = _number_of(element)
+    number = tables.known_number(element)
     if not 1 <= number <= _HEAVIEST:
         raise ValueError(
             f"the symbol of an element from H to U (Z = 1 to 92) is required; {element!r} came; write it like 'Ni'"
         )
     return number
-
-
-@cache
-def _number_of(element: str) -> int:
-    """Atomic number by xraydb; 0 where it knows none."""
-    with _DATABASE:
-        try:
-            return xraydb.atomic_number(element)
-        except ValueError:
-            return 0
 
 
 def edge_energy(element: str, edge: str) -> float:
@@ -73,14 +62,7 @@ def edge_energies(element: str) -> dict[str, float]:
         Unknown element.
     """
     atomic_number(element)
-    return dict(_edges_of(element))
-
-
-@cache
-def _edges_of(element: str) -> dict[str, float]:
-    """All edges by xraydb [eV]."""
-    with _DATABASE:
-        return {name: float(level.energy) for name, level in xraydb.xray_edges(element).items()}
+    return dict(tables.edges(element))
 
 
 def form_factor(element: str, q: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
@@ -164,7 +146,7 @@ def dispersion_correction(
     for lower in np.unique(bracket):
         window = slice(max(0, lower - 3), lower + 4)
         here = bracket == lower
-        result[here] = CubicSpline(nodes[window], f_prime[window])(values[here])
+        result[here] = scipy.interpolate.CubicSpline(nodes[window], f_prime[window])(values[here])
     return torch.from_numpy(result).to(energy), absorptive_part(element, energy)
 
 
@@ -193,10 +175,7 @@ def chantler_table(
         Unknown element.
     """
     atomic_number(element)
-    with _DATABASE:
-        nodes = np.array(xraydb.chantler_energies(element), dtype=float)
-        columns = (nodes, xraydb.f1_chantler(element, nodes), xraydb.f2_chantler(element, nodes))
-    return tuple(torch.tensor(column, dtype=torch.float64) for column in columns)
+    return tuple(torch.tensor(column, dtype=torch.float64) for column in tables.chantler(element))
 
 
 def _as_array(values: Tensor) -> np.ndarray:

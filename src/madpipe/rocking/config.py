@@ -5,7 +5,17 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from madpipe.base.config import Model
+from madpipe.base.config import InputFile, Model
+from madpipe.base.training_config import (
+    Batch,
+    GradientClip,
+    Patience,
+    Precision,
+    Steps,
+    TrainingConfig,
+    ValidateEvery,
+    Workers,
+)
 from madpipe.rocking.limits import GOOD_CHI2
 from madpipe.rocking.prior import NAMES
 
@@ -54,7 +64,7 @@ class SimulatedCurve(Scan):
 class MeasuredCurve(CurveSample):
     """A curve from a text file of two columns."""
 
-    path: str = Field(description="text of 2 theta [degree] and intensity")
+    path: InputFile = Field(description="text of 2 theta [degree] and intensity")
     counts_per_unit: float | None = Field(
         None, gt=0, description="photons for one unit of the file, else found [photon]"
     )
@@ -66,7 +76,7 @@ class MeasuredCurve(CurveSample):
         ge=0,
         description="the same within five half widths of the substrate's peak, where dead time and resolution tell [1]",
     )
-    instrument: str | None = Field(
+    instrument: InputFile | None = Field(
         None,
         description="text of 2 theta [degree] and intensity: the resolution as measured, not by half_width, lorentzian",
     )
@@ -116,9 +126,16 @@ Positive = Annotated[float, Field(gt=0)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class RockingTrainConfig(Model):
+class RockingTrainConfig(TrainingConfig):
     """A network for implanted layers, and its training."""
 
+    batch: Batch = Field(64, description="curves per step")
+    steps: Steps = 6000
+    gradient_clip: GradientClip = 5.0
+    validate_every: ValidateEvery = 500
+    patience: Patience = 40
+    precision: Precision = Field("full", description="full: single precision; mixed: tensor cores may round, on a GPU")
+    workers: Workers = 1
     scan: Scan = Field(Scan(), description="reflection, beam, resolution and angles that the network is made for")
     peak_counts: tuple[Positive, Positive] = Field(
         (1e5, 1e7), description="least and most counts of full reflectivity [photon]"
@@ -139,13 +156,6 @@ class RockingTrainConfig(Model):
     begin: Literal["fresh", "shipped"] = Field(
         "fresh", description="weights to begin with: drawn, or madpipe's own, which learn another reflection sooner"
     )
-    batch: int = Field(64, ge=1, description="curves per step")
-    steps: int = Field(6000, ge=1, description="optimiser steps")
-    learning_rate: float = Field(1e-3, gt=0, description="peak learning rate of AdamW, cosine schedule [1]")
-    weight_decay: float = Field(1e-4, ge=0, description="AdamW weight decay [1]")
-    gradient_clip: float = Field(5.0, gt=0, description="largest gradient norm [1]")
-    validate_every: int = Field(500, ge=1, description="steps between validations and checkpoints")
-    patience: int = Field(40, ge=1, description="validations without gain before the early stop")
     validation_curves: int = Field(1024, ge=16, description="curves that decide which weights are kept")
     absolute: float = Field(10.0, ge=0, description="weight of the absolute errors over the ranges [1]")
     sensitivity: Literal["even", "measured", "last"] = Field(
@@ -157,10 +167,7 @@ class RockingTrainConfig(Model):
     multi_task: float = Field(0.0, ge=0, description="weight of the error of a curve predicted beside the layer [1]")
     coarse_to_fine: Share = Field(0.0, description="share of the steps over which smoothing of the input ends [1]")
     sensitive_share: Share = Field(0.0, description="share of curves drawn by how little they determine [1]")
-    precision: Literal["full", "mixed"] = Field("full", description="mixed: tensor cores may round, on a GPU")
     replay: bool = Field(True, description="on a GPU, record a step once and replay it")
-    workers: int = Field(1, ge=0, description="threads that draw curves ahead; they change no number")
-    threads: int = Field(1, ge=1, description="CPU threads of each step; they change the last bits, hence are fixed")
 
 
 class RockingInferConfig(Model):

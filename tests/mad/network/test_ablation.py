@@ -7,12 +7,24 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from madpipe.base.runtime import generator_for
 from madpipe.mad.config import AblationConfig, TrainConfig
 from madpipe.mad.fit.belief import Belief
-from madpipe.mad.network.ablation import committees, compare_on_particles, table, variant_config
+from madpipe.mad.network.ablation import (
+    SECTIONS,
+    committees,
+    compare_on_particles,
+    table,
+    threads,
+    variant_config,
+)
+from madpipe.mad.network.ablation import (
+    run as run_ablation,
+)
 from madpipe.mad.network.design import build
 from madpipe.mad.network.design.committee import Committee
 from madpipe.mad.network.design.sums import Seen
+from madpipe.mad.network.train import train
 from madpipe.mad.network.variants import BASE, DROPPED, VARIANTS
 from madpipe.mad.network.weights import TrainedNetwork
 
@@ -115,6 +127,19 @@ def test_comparison_is_on_the_same_measurements_whatever_the_network():
             assert other[kind]["shells"][shell] == pytest.approx(values, rel=1e-3)
     elsewhere = compare_on_particles(trained().network(), SMALL, 8)
     assert elsewhere != first
+
+
+def test_a_job_trains_and_scores_its_variant_by_a_generator_of_its_name():
+    """The name is part of the numbers."""
+    config = SMALL.model_copy(update={"particles": 4, "steps": 2, "precision": "full"})
+    values = {"config": config.model_dump(mode="json")}
+    assert set(values) == set(SECTIONS)
+    found, scores = run_ablation(**values, variant="curriculum", training=2, seed=5, code="abc")
+    own = variant_config(config, "curriculum")
+    right, _ = train(own, generator_for(5, "mad_ablation", "curriculum", "2"), code="abc")
+    assert (found.config, found.fingerprint, threads(values["config"])) == (own, "abc", own.threads)
+    assert all(torch.equal(found.state[name], tensor) for name, tensor in right.state.items())
+    assert scores == {"variant": "curriculum", "seed": 2, **compare_on_particles(right.network(), config, 5)}
 
 
 def test_committees_are_of_the_seeds_and_of_the_dropped_one():

@@ -9,11 +9,12 @@ from torch.testing import assert_close
 
 from madpipe.base.errors import InputError
 from madpipe.base.provenance import closure
+from madpipe.base.runtime import generator_for
 from madpipe.mad.config import PriorConfig, TrainConfig
 from madpipe.mad.fit.cone import unknowns
 from madpipe.mad.network.design import build
 from madpipe.mad.network.design.sums import brightness
-from madpipe.mad.network.train import Source, least_photons, statistics, train
+from madpipe.mad.network.train import Source, least_photons, run, statistics, train
 from madpipe.mad.network.train import exposures as exposures_module
 from madpipe.mad.network.train.calibrate import Answered, measured_particle, scores_of
 from madpipe.mad.network.train.exposures import (
@@ -335,6 +336,16 @@ def test_resumed_training_gives_the_same_bytes(tmp_path, trained, monkeypatch):
     resumed, history = train(TINY, seeded(), checkpoint=checkpoint)
     assert written(tmp_path, "resumed", resumed) == written(tmp_path, "first", trained[0])
     assert history == trained[1]
+
+
+def test_a_job_trains_by_a_generator_of_its_name(tmp_path):
+    """The name is part of the numbers: released weights were drawn by it."""
+    own = config(steps=2)
+    found, history = run(own.model_dump(mode="json"), seed=5, checkpoint=tmp_path / "state", code="abc")
+    right, expected = train(own, generator_for(5, "mad_train", "frames"), code="abc")
+    assert history == expected
+    assert (found.config, found.fingerprint) == (own, "abc")
+    assert all(torch.equal(found.state[name], tensor) for name, tensor in right.state.items())
 
 
 def test_history_is_finite_and_weights_are_calibrated(trained):

@@ -132,6 +132,22 @@ def test_expected_curvature_is_that_of_the_mean_likelihood(measured):
         assert sum(losses) / width**2 == pytest.approx(bend, rel=1e-3)
 
 
+def stated(experiment, variance=(4.0, 0.0, 0.01)):
+    """The same in float64 with stated errors; counts some standard errors off."""
+    wide = replace(double(experiment), variance=variance)
+    return replace(wide, counts=wide.counts * 1.3 + 2.0)
+
+
+def test_with_stated_errors_the_likelihood_is_half_of_chi_square(measured):
+    _, experiment, atoms = measured
+    experiment = stated(experiment)
+    pair = experiment.transformed(boxed(atoms.to(torch.complex128))[0])
+    ratio = torch.complex(experiment.f_prime, experiment.f_double_prime)[:, None, None]
+    mu = (experiment.exposure[:, None, None] * (pair[0] + ratio * pair[1]).abs().square()).clamp(min=1e-4)
+    chi2 = ((experiment.counts - mu) ** 2 / (4.0 + 0.01 * mu**2)).sum()
+    assert minus_log_likelihood(experiment, pair) == pytest.approx(float(chi2) / 2, rel=1e-6)  # ratios are complex64
+
+
 @pytest.mark.parametrize("kind", ["even", "composition"])
 def test_priors_have_their_own_derivatives(rng, kind):
     shape = (6, 7)

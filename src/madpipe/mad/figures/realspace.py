@@ -1,6 +1,5 @@
 """Figure of a retrieved object: density, phase and composition beside the truth, a depth profile, and the body."""
 
-import json
 from dataclasses import dataclass
 
 import numpy as np
@@ -26,6 +25,7 @@ from madpipe.base.plotting import (
     phase_ticks,
     styled,
 )
+from madpipe.base.verdict import verdicts_in
 from madpipe.mad.figures.picture import ANGSTROM_PER_NM, FIT_LOOK, MODULUS_UNIT, central_slice
 from madpipe.mad.figures.specimen import draw_real, real_window
 from madpipe.mad.realspace.verdicts import on_truth
@@ -227,9 +227,9 @@ def _caption(stack: Stack, real_space: RealSpace, bodies: dict[str, Body], profi
             )
     if "true" in bodies and body.inside.any():
         words.append(_agreement(bodies["true"], body))
-    verdicts = json.loads(real_space.verdicts)
+    verdicts = verdicts_in(real_space.verdicts)
     marks = {True: "passed", False: "failed"}
-    words += [f"{name.replace('_', ' ')}: {v['value']:.3g}, {marks[v['passed']]}." for name, v in verdicts.items()]
+    words += [f"{name.replace('_', ' ')}: {v.value:.3g}, {marks[v.passed]}." for name, v in verdicts.items()]
     return " ".join(words)
 
 

@@ -2,13 +2,12 @@
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 from matplotlib.axes import Axes
 
 from madpipe.base.plotting import LOOKS, ONE_COLUMN, TWO_COLUMNS, Picture, name_panels, new_figure, styled
+from madpipe.mad.scores.records import SampleScores
 
-Scores = Mapping[str, Any]
 _Point = tuple[float, float, float, float]  # photons, rms error, its standard error, stated error
 _ROUTES = {  # by the names that scores have them under
     "joint": ("joint, counts of all energies", LOOKS[0]),
@@ -22,7 +21,7 @@ _SAME_BUDGET = 1.3  # ratio of photons, below which two samples count as of one 
 
 
 @styled
-def composition_errors(scores: Sequence[Scores]) -> Picture:
+def composition_errors(scores: Sequence[SampleScores]) -> Picture:
     """Draw the voxels' rms error of the composition [1] against photons of the brightest energy, log-log.
 
     A panel for frames and one for volumes; a curve per route and answer that it starts from, through the means over
@@ -51,14 +50,14 @@ def composition_errors(scores: Sequence[Scores]) -> Picture:
     return Picture(figure, _caption(panels))
 
 
-def _points(scores: Sequence[Scores], ndim: int) -> dict[str, list[_Point]]:
+def _points(scores: Sequence[SampleScores], ndim: int) -> dict[str, list[_Point]]:
     """Error of every object of frames or of volumes, by route, by rising photons."""
     found = defaultdict(list)
     for one in scores:
-        for route, score in one.get("retrieved", {}).items():
-            if one["dimensions"] == ndim and route in _ROUTES and score.get("rms_error") is not None:
-                bar = score["rms_error_standard_error"] or 0.0
-                found[route].append((one["photons"], score["rms_error"], bar, score["stated_rms"]))
+        for route, score in one.retrieved.items():
+            if one.dimensions == ndim and route in _ROUTES and score.rms_error is not None:
+                bar = score.rms_error_standard_error or 0.0
+                found[route].append((one.photons, score.rms_error, bar, score.stated_rms))
     return {route: sorted(found[route]) for route in _ROUTES if route in found}
 
 

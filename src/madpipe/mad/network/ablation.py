@@ -7,9 +7,11 @@ from typing import Any
 import torch
 from torch import nn
 
+from madpipe.base.ablation import trained_and_scored
 from madpipe.base.runtime import generator_for, progress
 from madpipe.mad.config import AblationConfig, PriorConfig, TrainConfig
 from madpipe.mad.network.design.committee import Committee
+from madpipe.mad.network.train import train
 from madpipe.mad.network.train.calibrate import measured_particle, scores_of
 from madpipe.mad.network.train.scenes import draw_frames
 from madpipe.mad.network.variants import BASE, VARIANTS
@@ -17,7 +19,30 @@ from madpipe.mad.network.weights import TrainedNetwork
 
 _COMMITTEES = ("ensemble", "Monte-Carlo dropout")
 _PASSES = 8  # of Monte-Carlo dropout
+SECTIONS = ("config",)  # of the configuration, by the rule's names, that :func:`run` is handed
 Scores = dict[str, Any]
+
+
+def threads(config: Mapping[str, Any]) -> int:
+    """Count the CPU threads of each training of :func:`run`, which a job fixes first."""
+    return variant_config(AblationConfig(**config), BASE).threads
+
+
+def run(
+    config: Mapping[str, Any], *, variant: str, training: int, seed: int, code: str
+) -> tuple[TrainedNetwork, Scores]:
+    """Train a variant and score it as the workflow does, from a section of the configuration in plain values."""
+    section = AblationConfig(**config)
+    own = variant_config(section, variant)
+    about = {"variant": variant, "seed": training}
+    return trained_and_scored(
+        "mad",
+        variant,
+        training,
+        seed,
+        lambda generator: train(own, generator, code=code)[0],
+        lambda trained: about | compare_on_particles(trained.network(), section, seed),
+    )
 
 
 def variant_config(config: AblationConfig, variant: str) -> TrainConfig:

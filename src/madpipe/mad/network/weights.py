@@ -7,12 +7,11 @@ from typing import Any
 
 import numpy as np
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import log
-from madpipe.base.weights import load_weights, save_weights
+from madpipe.base.weights import load_trained, ready, save_trained, state_of
 from madpipe.mad.config import TrainConfig
 from madpipe.mad.measured.oversampling import oversampling_of
 from madpipe.mad.network.design import Network, build
@@ -37,14 +36,11 @@ class TrainedNetwork:
     @classmethod
     def of(cls, network: Network, config: TrainConfig, code: str) -> "TrainedNetwork":
         """Take a network's weights, its errors not calibrated yet."""
-        state = {name: tensor.detach().cpu().clone() for name, tensor in network.state_dict().items()}
-        return cls(config, state, {}, code, {})
+        return cls(config, state_of(network), {}, code, {})
 
     def network(self) -> Network:
         """Build the network, ready to answer."""
-        network = build(self.config, torch.Generator())
-        network.load_state_dict(self.state)
-        return network.eval()
+        return ready(build(self.config, torch.Generator()), self.state)
 
     def check_fits(self, stack: Stack) -> None:
         """Refuse a stack that the network was not made for.
@@ -106,13 +102,7 @@ class TrainedNetwork:
 def save_network(path: str | Path, trained: TrainedNetwork, *, process: Mapping[str, str] | None = None) -> None:
     """Write a trained network and who made it, whole or not at all, the same bytes for the same network."""
     tensors = {_STATE + name: tensor for name, tensor in trained.state.items()} | trained.calibration
-    about = {
-        "layout": _LAYOUT,
-        "config": trained.config.model_dump(mode="json"),
-        "fingerprint": trained.fingerprint,
-        "about": trained.about,
-    }
-    save_weights(path, tensors, about, process)
+    save_trained(path, _LAYOUT, trained, tensors, process, fingerprint=trained.fingerprint, about=trained.about)
 
 
 def load_network(path: str | Path) -> TrainedNetwork:
@@ -123,20 +113,18 @@ def load_network(path: str | Path) -> TrainedNetwork:
     InputError
         No such file, not weights of madpipe, of a design unknown here, or tensors that it does not have.
     """
-    tensors, about = load_weights(path, _LAYOUT)
-    try:
-        trained = TrainedNetwork(
-            TrainConfig(**about["config"]),
-            {name.removeprefix(_STATE): one for name, one in tensors.items() if name.startswith(_STATE)},
-            {name: one for name, one in tensors.items() if not name.startswith(_STATE)},
-            about["fingerprint"],
-            about["about"],
-        )
-        trained.network()
-    except (RuntimeError, KeyError, ValidationError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: needs the tensors of its own design; got: {reason}; train again") from error
-    return trained
+    return load_trained(path, _LAYOUT, _made)
+
+
+def _made(tensors: Mapping[str, Tensor], about: Mapping[str, Any]) -> TrainedNetwork:
+    """Make a network of what its file holds."""
+    return TrainedNetwork(
+        TrainConfig(**about["config"]),
+        {name.removeprefix(_STATE): one for name, one in tensors.items() if name.startswith(_STATE)},
+        {name: one for name, one in tensors.items() if not name.startswith(_STATE)},
+        about["fingerprint"],
+        about["about"],
+    )
 
 
 def _in_words(energies: np.ndarray) -> str:

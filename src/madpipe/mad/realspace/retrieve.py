@@ -1,6 +1,5 @@
 """Real space: densities of the resonant and of the other atoms by three routes, composition, displacement, checks."""
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -14,7 +13,7 @@ from torch import Tensor
 
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import device
-from madpipe.base.verdict import Verdict, verdict
+from madpipe.base.verdict import Verdict, text_of, verdict
 from madpipe.mad import limits
 from madpipe.mad.config import FitConfig, Refinable, RetrieveConfig
 from madpipe.mad.fit.refine import refine_nuisances
@@ -90,7 +89,7 @@ def retrieve(
         routed = {"linked": _linked, "separate": _separate}[route](fit, stack, config, generator, partner)
         found = _from_separation(*routed, config, generator)
     record = _record(found, stack, voxel_size, route)
-    return replace(record, verdicts=json.dumps(check_object(record, stack)))
+    return replace(record, verdicts=text_of(check_object(record, stack)))
 
 
 def _joint(
@@ -273,7 +272,7 @@ def _record(found: _Image, stack: Stack, voxel_size: np.ndarray, route: Route) -
         displacement=displacement_from_phase(resonant + normal, inside, length),
         voxel_size=voxel_size,
         route=route,
-        verdicts=json.dumps(found.checks),
+        verdicts=text_of(found.checks),
         amplitude_resonant=np.abs(resonant),
         phase_resonant=np.angle(resonant),
         amplitude_normal=np.abs(normal),

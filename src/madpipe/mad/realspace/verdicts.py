@@ -1,13 +1,12 @@
 """Checks of an object: a number, its limit, whether it passes, and what it means."""
 
-import json
 import math
 
 import numpy as np
 import torch
 from scipy.ndimage import distance_transform_edt
 
-from madpipe.base.verdict import Verdict, verdict
+from madpipe.base.verdict import Verdict, verdict, verdicts_in
 from madpipe.mad import limits
 from madpipe.mad.records import RealSpace, Stack, Truth
 from madpipe.physics.alignment import Alignment, align, twin
@@ -26,7 +25,7 @@ def check_object(found: RealSpace, stack: Stack, other: RealSpace | None = None)
     other:
         The same object by another route.
     """
-    checks: dict[str, Verdict] = dict(json.loads(found.verdicts))
+    checks = verdicts_in(found.verdicts)
     # a lattice that jumps by half a spacing between voxels has vortices of its own
     most = 0.0 if stack.truth is None else _vortices(stack.truth)
     checks["vortices"] = verdict(
@@ -62,7 +61,8 @@ def on_truth(found: RealSpace, stack: Stack) -> tuple[Alignment, np.ndarray, np.
     truth, support = stack.truth, torch.as_tensor(found.support > 0)
     reference = torch.as_tensor((truth.rho_resonant + truth.rho_normal) * truth.support)
     density = torch.as_tensor(found.rho_resonant + found.rho_normal) * support
-    hand_known = json.loads(found.verdicts).get("hand", {"passed": True})["passed"]
+    hand = verdicts_in(found.verdicts).get("hand")
+    hand_known = hand is None or hand.passed
     placed = align(density, reference, support, allow_twin=not hand_known)
     move = [int(value) for value in placed.shift.round()]
     images = (torch.as_tensor(array) for array in (found.composition, found.composition_errors))

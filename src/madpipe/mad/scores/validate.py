@@ -3,24 +3,24 @@
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 import torch
 
 from madpipe.base import metrics
+from madpipe.base.verdict import Verdict, verdicts_in
 from madpipe.mad.config import ValidateConfig
 from madpipe.mad.fit.exact import covariance, fisher_information
 from madpipe.mad.fit.fit import structure_factors
 from madpipe.mad.measurement import bijvoet_pairs, calculated_photons, condition_number, measurement_from_stack
 from madpipe.mad.realspace.verdicts import compare_routes, on_truth
-from madpipe.mad.records import PHASES, QUANTITIES, Fit, RealSpace, Stack
+from madpipe.mad.records import PHASES, QUANTITIES, Fit, Nuisance, RealSpace, Stack
+from madpipe.mad.scores.records import Agreement, AnswerScores, NuisanceScores, ObjectScores, SampleScores, ShellScore
 from madpipe.physics.noise import poisson
 
 NOTHING = 1e-9  # share of the largest |F_T| below which a true modulus is rounding
-Scores = dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ def score(
     objects: Mapping[str, RealSpace],
     config: ValidateConfig,
     generator: torch.Generator,
-) -> Scores:
+) -> SampleScores:
     """Score every answer on a stack.
 
     Parameters
@@ -57,29 +57,20 @@ def score(
     generator:
         Draws the noise floor of R.
     """
-    scores: Scores = {
-        "sample": stack.name,
-        "title": stack.title,
-        "simulated": stack.truth is not None,
-        "dimensions": len(stack.shape),
-        "photons": _brightest(stack),
-        "condition_number": metrics.finite(
-            condition_number(stack, answers["fit"].nuisance if "fit" in answers else None)
-        ),
-        "answers": {name: _answer(stack, fit, config, generator) for name, fit in answers.items()},
-    }
-    if stack.truth is not None:
-        scores["mad_residual"] = json.loads(stack.truth.drawn)["mad_residual"]
-    elif {"fit", "network"} <= set(answers):
-        scores["network_against_fit"] = _agreement(stack, answers["network"], answers["fit"])
-    if objects:
-        scores["retrieve"] = {route: _verdicts(item) for route, item in objects.items()}
-        scores["retrieved"] = {route: _retrieved(item, stack) for route, item in objects.items()}
-    first = next(iter(objects), None)
-    for route, item in objects.items():
-        if route != first:
-            scores["retrieve"][route]["routes"] = compare_routes(objects[first], item)
-    return scores
+    compared = stack.truth is None and {"fit", "network"} <= set(answers)
+    return SampleScores(
+        sample=stack.name,
+        title=stack.title,
+        simulated=stack.truth is not None,
+        dimensions=len(stack.shape),
+        photons=_brightest(stack),
+        condition_number=metrics.finite(condition_number(stack, answers["fit"].nuisance if "fit" in answers else None)),
+        answers={name: _answer(stack, fit, config, generator) for name, fit in answers.items()},
+        mad_residual=None if stack.truth is None else float(json.loads(stack.truth.drawn)["mad_residual"]),
+        network_against_fit=_agreement(stack, answers["network"], answers["fit"]) if compared else None,
+        retrieve=_verdicts(objects),
+        retrieved={route: _retrieved(item, stack) for route, item in objects.items()},
+    )
 
 
 def _brightest(stack: Stack) -> float | None:
@@ -90,85 +81,80 @@ def _brightest(stack: Stack) -> float | None:
     return float(photons.reshape(len(photons), -1).sum(axis=1, dtype=float).max())
 
 
-def rows(scores: Scores) -> list[dict[str, Any]]:
-    """Flatten the shells of every answer into rows of one table."""
-    return [
-        {"sample": scores["sample"], "answer": name, **row}
-        for name, answer in scores["answers"].items()
-        for row in answer["shells"]
-    ]
+def _verdicts(objects: Mapping[str, RealSpace]) -> dict[str, dict[str, Verdict]]:
+    """Each object's verdicts, with null for a value that is no number, and how it agrees with the first."""
+    found = {route: verdicts_in(item.verdicts) for route, item in objects.items()}
+    for checks in found.values():
+        checks |= {name: replace(check, value=metrics.finite(check.value)) for name, check in checks.items()}
+    for route in list(objects)[1:]:
+        found[route]["routes"] = compare_routes(next(iter(objects.values())), objects[route])
+    return found
 
 
-def _verdicts(item: RealSpace) -> dict[str, dict[str, Any]]:
-    """An object's verdicts, with null for a value that is no number."""
-    return {
-        name: {**check, "value": metrics.finite(check["value"])} for name, check in json.loads(item.verdicts).items()
-    }
-
-
-def _retrieved(item: RealSpace, stack: Stack) -> Scores:
+def _retrieved(item: RealSpace, stack: Stack) -> ObjectScores:
     """Composition of an object: its mean and stated error inside, and, where there is a truth, how far off it is."""
     inside, sigma = item.support > 0, item.composition_errors
-    found = {
-        "voxels": int(inside.sum()),
-        "mean": metrics.finite(float(item.composition[inside].mean())) if inside.any() else None,
-        "stated_rms": metrics.finite(float(np.sqrt(np.mean(sigma[inside] ** 2)))) if inside.any() else None,
-    }
+    found = ObjectScores(
+        voxels=int(inside.sum()),
+        mean=metrics.finite(float(item.composition[inside].mean())) if inside.any() else None,
+        stated_rms=metrics.finite(float(np.sqrt(np.mean(sigma[inside] ** 2)))) if inside.any() else None,
+    )
     if stack.truth is None:
         return found
     placed, composition, sigma = on_truth(item, stack)
     both = placed.support.numpy() & (stack.truth.support > 0)
     off = (composition - stack.truth.composition)[both]
     rms, error = metrics.root_mean_square(off)
-    return found | {
-        "rms_error": metrics.finite(rms),
-        "rms_error_standard_error": metrics.finite(error),
-        "bias": metrics.finite(float(off.mean())) if len(off) else None,
-        "coverage_68": metrics.finite(metrics.coverage(off, sigma[both], 1.0)),
-        "coverage_95": metrics.finite(metrics.coverage(off, sigma[both], 1.96)),
-    }
+    return replace(
+        found,
+        rms_error=metrics.finite(rms),
+        rms_error_standard_error=metrics.finite(error),
+        bias=metrics.finite(float(off.mean())) if len(off) else None,
+        **metrics.coverages(off, sigma[both]),
+    )
 
 
-def _answer(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Generator) -> Scores:
+def _answer(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Generator) -> AnswerScores:
     """R factors and, where there is a truth, the shells of one answer."""
     calculated = calculated_photons(stack, fit)
     floor = noise_floor(stack, fit, calculated, config.noise_draws, generator)
+    r_noise, r_noise_error = metrics.mean_with_error(floor["all"])
     good = stack.good
     observed = np.asarray(stack.data, dtype=float)
-    answer = {
-        "method": fit.method,
-        "energies_ev": stack.energy.tolist(),
-        "r_factor": metrics.r_factor(observed[good], calculated[good]),
-        "r_noise": float(floor["all"].mean()),
-        "r_noise_standard_error": float(floor["all"].std(ddof=1) / math.sqrt(len(floor["all"])))
-        if len(floor["all"]) > 1
-        else 0.0,
-        "r_factor_per_energy": [
+    return AnswerScores(
+        method=fit.method,
+        energies_ev=tuple(stack.energy.tolist()),
+        r_factor=metrics.r_factor(observed[good], calculated[good]),
+        r_noise=r_noise,
+        r_noise_standard_error=r_noise_error,
+        r_factor_per_energy=tuple(
             metrics.r_factor(o[g], c[g]) for o, c, g in zip(observed, calculated, good, strict=True)
-        ],
-        "r_noise_per_energy": floor["each"].mean(axis=0).tolist(),
-        "certified_share": float(fit.certified[measured_points(stack)].mean()),
-        "chi2_per_dof": _chi2_per_dof(stack, fit),
-        "shells": [] if stack.truth is None else _shells(stack, fit, config),
-    }
-    if stack.friedel_sign is not None:
-        answer["bijvoet_correlations"] = bijvoet_correlations(stack, calculated)
-    if fit.nuisance is not None:
-        answer["nuisance"] = {
-            "gauge": fit.nuisance.gauge,
-            "noise_scale": fit.nuisance.noise_scale,
-            "verdicts": (fit.nuisance.verdicts or "").splitlines(),
-            "f_resonant_relative_error": metrics.finite(fit.nuisance.f_resonant_relative_error),
-            "scale": fit.nuisance.scale.tolist(),
-            "scale_errors": fit.nuisance.scale_errors.tolist(),
-            "energy_offset_ev": fit.nuisance.energy_offset,
-            "energy_offset_errors_ev": fit.nuisance.energy_offset_errors,
-            "f_prime": fit.nuisance.f_prime.tolist(),
-            "f_prime_errors": fit.nuisance.f_prime_errors.tolist(),
-            "f_double_prime": fit.nuisance.f_double_prime.tolist(),
-            "f_double_prime_errors": fit.nuisance.f_double_prime_errors.tolist(),
-        }
-    return answer
+        ),
+        r_noise_per_energy=tuple(floor["each"].mean(axis=0).tolist()),
+        certified_share=float(fit.certified[measured_points(stack)].mean()),
+        chi2_per_dof=_chi2_per_dof(stack, fit),
+        shells=() if stack.truth is None else tuple(_shells(stack, fit, config)),
+        bijvoet_correlations=None if stack.friedel_sign is None else tuple(bijvoet_correlations(stack, calculated)),
+        nuisance=None if fit.nuisance is None else _nuisance(fit.nuisance),
+    )
+
+
+def _nuisance(found: Nuisance) -> NuisanceScores:
+    """The refined values with their errors."""
+    return NuisanceScores(
+        gauge=found.gauge,
+        noise_scale=float(found.noise_scale),
+        verdicts=tuple((found.verdicts or "").splitlines()),
+        f_resonant_relative_error=metrics.finite(found.f_resonant_relative_error),
+        scale=tuple(found.scale.tolist()),
+        scale_errors=tuple(found.scale_errors.tolist()),
+        energy_offset_ev=float(found.energy_offset),
+        energy_offset_errors_ev=float(found.energy_offset_errors),
+        f_prime=tuple(found.f_prime.tolist()),
+        f_prime_errors=tuple(found.f_prime_errors.tolist()),
+        f_double_prime=tuple(found.f_double_prime.tolist()),
+        f_double_prime_errors=tuple(found.f_double_prime_errors.tolist()),
+    )
 
 
 def bijvoet_correlations(stack: Stack, calculated: np.ndarray) -> list[float]:
@@ -221,18 +207,16 @@ def truth_columns(stack: Stack) -> dict[str, np.ndarray]:
     return {name: column.numpy().reshape(stack.shape) for name, column in columns.items()}
 
 
-def _shells(stack: Stack, fit: Fit, config: ValidateConfig) -> list[dict[str, Any]]:
-    """One row per quantity and shell of expected photons per point and energy."""
+def _shells(stack: Stack, fit: Fit, config: ValidateConfig) -> list[ShellScore]:
+    """One score per quantity and shell of expected photons per point and energy, where there is a point."""
     truth = truth_columns(stack)
     photons = stack.truth.expected.mean(axis=0)
-    edges = [*config.shell_edges, math.inf]
     table = []
-    for low, high in pairwise(edges):
-        points = measured_points(stack) & (photons >= low) & (photons < high)
-        for quantity, field in QUANTITIES.items():
-            row = {"quantity": quantity, "shell_low": low, "shell_high": high if high < math.inf else None}
-            table.append({**row, **_row(field, truth, fit, points)})
-    return [row for row in table if row["points"] > 0]
+    for shell in pairwise([*config.shell_edges, math.inf]):
+        points = measured_points(stack) & (photons >= shell[0]) & (photons < shell[1])
+        if points.any():
+            table += [_shell_score(name, shell, truth, fit, points) for name in QUANTITIES]
+    return table
 
 
 def deviations(field: str, truth: Mapping[str, np.ndarray], fit: Fit, points: np.ndarray) -> Deviations:
@@ -255,8 +239,11 @@ def deviations(field: str, truth: Mapping[str, np.ndarray], fit: Fit, points: np
     return Deviations(value, sigma, true, bound, error)
 
 
-def _row(field: str, truth: dict[str, np.ndarray], fit: Fit, points: np.ndarray) -> dict[str, Any]:
+def _shell_score(
+    quantity: str, shell: tuple[float, float], truth: dict[str, np.ndarray], fit: Fit, points: np.ndarray
+) -> ShellScore:
     """Error, bound and calibration of one quantity in one shell."""
+    field = QUANTITIES[quantity]
     found = deviations(field, truth, fit, points)
     value, sigma, true, error = found.value, found.sigma, found.true, found.error
     phase = field in PHASES
@@ -266,22 +253,24 @@ def _row(field: str, truth: dict[str, np.ndarray], fit: Fit, points: np.ndarray)
         scale, true = 0.0, np.zeros_like(true)
     bound_rms = metrics.root_mean_square(found.bound)[0]
     l1, l1_error = metrics.relative_l1(error, true)
-    return {
-        "points": int(points.sum()),
-        "relative_l1": metrics.finite(l1),
-        "relative_l1_standard_error": metrics.finite(l1_error),
-        "rms_error": metrics.finite(rms),
-        "rms_error_standard_error": metrics.finite(rms_error),
-        "median_error": metrics.finite(np.median(np.abs(error)) if len(error) else math.nan),
-        "relative_rms": _ratio(rms, scale),
-        "relative_rms_standard_error": _ratio(rms_error, scale),
-        "relative_bound": _ratio(bound_rms, scale),
-        "efficiency": _ratio(rms, bound_rms),
-        "bias_sigma": metrics.finite((error / sigma).mean() if len(error) else math.nan),
-        "coverage_68": metrics.finite(metrics.coverage(error, sigma, 1.0)),
-        "coverage_95": metrics.finite(metrics.coverage(error, sigma, 1.96)),
-        "log_correlation": None if phase else metrics.finite(metrics.log_correlation(value, true)),
-    }
+    return ShellScore(
+        quantity=quantity,
+        shell_low=shell[0],
+        shell_high=metrics.finite(shell[1]),
+        points=int(points.sum()),
+        relative_l1=metrics.finite(l1),
+        relative_l1_standard_error=metrics.finite(l1_error),
+        rms_error=metrics.finite(rms),
+        rms_error_standard_error=metrics.finite(rms_error),
+        median_error=metrics.finite(np.median(np.abs(error)) if len(error) else math.nan),
+        relative_rms=_ratio(rms, scale),
+        relative_rms_standard_error=_ratio(rms_error, scale),
+        relative_bound=_ratio(bound_rms, scale),
+        efficiency=_ratio(rms, bound_rms),
+        bias_sigma=metrics.finite((error / sigma).mean() if len(error) else math.nan),
+        **metrics.coverages(error, sigma),
+        log_correlation=None if phase else metrics.finite(metrics.log_correlation(value, true)),
+    )
 
 
 def _ratio(value: float, scale: float) -> float | None:
@@ -289,17 +278,17 @@ def _ratio(value: float, scale: float) -> float | None:
     return metrics.finite(value / scale) if scale > 0 else None
 
 
-def _agreement(stack: Stack, network: Fit, fit: Fit) -> dict[str, dict[str, float | None]]:
+def _agreement(stack: Stack, network: Fit, fit: Fit) -> dict[str, Agreement]:
     """Network against fit where there is no truth: relative L1 and correlation per quantity."""
     points = measured_points(stack)
     table = {}
     for quantity, field in QUANTITIES.items():
         difference = getattr(network, field)[points] - getattr(fit, field)[points]
         difference = metrics.wrapped(difference) if field in PHASES else difference
-        table[quantity] = {
-            "relative_l1": metrics.finite(metrics.relative_l1(difference, getattr(fit, field)[points])[0]),
-            "rms_in_sigma": metrics.finite(
+        table[quantity] = Agreement(
+            relative_l1=metrics.finite(metrics.relative_l1(difference, getattr(fit, field)[points])[0]),
+            rms_in_sigma=metrics.finite(
                 metrics.root_mean_square(difference / getattr(fit, f"{field}_errors")[points])[0]
             ),
-        }
+        )
     return table

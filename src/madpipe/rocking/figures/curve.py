@@ -33,7 +33,7 @@ def curve_fit(curve: Curve, found: LayerProfile) -> Picture:
     words = (
         f"{curve.title}: counts of {curve.crystal} {_indices(curve)} at {curve.wavelength:g} angstrom against 2 theta, "
         f"and the fit ({found.method}, {found.starts} starts); below, deviations over expected errors. Chi-square per "
-        f"point {found.chi2:.2f}, outside the substrate's peak {scores['chi2_outside_peak']:.2f}; rms of log10 of "
+        f"point {found.chi2:.2f}, outside the substrate's peak {scores.chi2_outside_peak:.2f}; rms of log10 of "
         f"counts over fit {found.log_rms:.3f}."
     )
     return Picture(figure, words)

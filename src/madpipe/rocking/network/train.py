@@ -1,13 +1,15 @@
 """Training of the network: curves of the prior, measured anew in every step, one loop."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from madpipe.base import training
 from madpipe.base.provenance import file_digest
-from madpipe.base.runtime import device, log, reproducible, require_threads, rounding
+from madpipe.base.runtime import device, generator_for, log, reproducible, require_threads, rounding
 from madpipe.base.shipped import shipped_weights
 from madpipe.base.training import History, Schedule
 from madpipe.rocking.config import RockingTrainConfig
@@ -15,12 +17,28 @@ from madpipe.rocking.fit.information import Pool
 from madpipe.rocking.network.design import CurveNetwork
 from madpipe.rocking.network.exposures import Exposures, curves_at
 from madpipe.rocking.network.loss import Loss
-from madpipe.rocking.network.weights import load_network, take_weights
+from madpipe.rocking.network.weights import TrainedCurveNetwork, load_network, take_weights
 from madpipe.rocking.profiles import draw_implanted
 from madpipe.rocking.simulate.scan import Setup
 
 _POOL = 400  # layers whose information is measured
 _THINNED = 3  # every so many angles are compared in a reconstruction
+
+
+def run(
+    config: Mapping[str, Any], *, seed: int, checkpoint: Path | None, code: str
+) -> tuple[TrainedCurveNetwork, History]:
+    """Train as the workflow does: a section of the configuration in plain values, a generator of the job's own name."""
+    section = RockingTrainConfig(**config)
+    return train_and_keep(section, generator_for(seed, "rocking_train"), checkpoint=checkpoint, code=code)
+
+
+def train_and_keep(
+    config: RockingTrainConfig, generator: torch.Generator, *, checkpoint: Path | None = None, code: str = ""
+) -> tuple[TrainedCurveNetwork, History]:
+    """Train a network, see :func:`train`, and give it as it is kept."""
+    network, history = train(config, generator, checkpoint=checkpoint, code=code)
+    return TrainedCurveNetwork.of(network, config, code, history), history
 
 
 def train(

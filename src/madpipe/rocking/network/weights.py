@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from pydantic import ValidationError
 from torch import Tensor
 
 from madpipe.base.errors import InputError
 from madpipe.base.training import History
-from madpipe.base.weights import load_weights, save_weights
+from madpipe.base.weights import load_trained, ready, save_trained, state_of
 from madpipe.rocking.config import RockingTrainConfig
 from madpipe.rocking.network.design import CurveNetwork
 
@@ -32,16 +31,14 @@ class TrainedCurveNetwork:
         cls, network: CurveNetwork, config: RockingTrainConfig, code: str, history: History
     ) -> "TrainedCurveNetwork":
         """Take a network's weights, and how the training went."""
-        state = {name: tensor.detach().cpu().to(_KEPT) for name, tensor in network.state_dict().items()}
+        state = {name: tensor.to(_KEPT) for name, tensor in state_of(network).items()}
         kept = ("validation_step", "validation_loss", "validation_terms", "best_step")
         about = {"fingerprint": code, "history": {name: getattr(history, name) for name in kept}}
         return cls(config, state, about)
 
     def network(self) -> CurveNetwork:
         """Build the network, ready to answer."""
-        network = CurveNetwork(self.config, torch.Generator())
-        network.load_state_dict({name: tensor.float() for name, tensor in self.state.items()})
-        return network.eval()
+        return ready(CurveNetwork(self.config, torch.Generator()), self.state)
 
 
 def take_weights(network: CurveNetwork, trained: TrainedCurveNetwork) -> None:
@@ -66,8 +63,7 @@ def take_weights(network: CurveNetwork, trained: TrainedCurveNetwork) -> None:
 
 def save_network(path: str | Path, trained: TrainedCurveNetwork, *, process: Mapping[str, str] | None = None) -> None:
     """Write a trained network and who made it, whole or not at all, the same bytes for the same network."""
-    about = {"layout": _LAYOUT, "config": trained.config.model_dump(mode="json"), "about": dict(trained.about)}
-    save_weights(path, trained.state, about, process)
+    save_trained(path, _LAYOUT, trained, trained.state, process, about=dict(trained.about))
 
 
 def load_network(path: str | Path) -> TrainedCurveNetwork:
@@ -78,11 +74,9 @@ def load_network(path: str | Path) -> TrainedCurveNetwork:
     InputError
         No such file, not weights of this study, or tensors that its design does not have.
     """
-    tensors, about = load_weights(path, _LAYOUT)
-    try:
-        trained = TrainedCurveNetwork(RockingTrainConfig(**about["config"]), tensors, about["about"])
-        trained.network()
-    except (RuntimeError, KeyError, ValidationError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: needs the tensors of its own design; got: {reason}; train again") from error
-    return trained
+    return load_trained(path, _LAYOUT, _made)
+
+
+def _made(tensors: dict[str, Tensor], about: Mapping[str, Any]) -> TrainedCurveNetwork:
+    """Make a network of what its file holds."""
+    return TrainedCurveNetwork(RockingTrainConfig(**about["config"]), tensors, about["about"])

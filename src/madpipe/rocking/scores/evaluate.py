@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 import torch
 
+from madpipe.base import metrics
 from madpipe.base.runtime import generator_for, progress
 from madpipe.rocking.config import (
     RockingEvaluateConfig,
@@ -20,13 +21,14 @@ from madpipe.rocking.fit.information import Information
 from madpipe.rocking.limits import GOOD_CHI2
 from madpipe.rocking.model import reflection_of
 from madpipe.rocking.network.infer import Predictor, alone, refined
-from madpipe.rocking.prior import NAMES, RANGES
+from madpipe.rocking.prior import NAMES, RANGES, Parameter
 from madpipe.rocking.profiles import from_free
 from madpipe.rocking.records import Curve, LayerProfile
+from madpipe.rocking.scores.records import Coverage, CurveErrors, HeldOutScores, Mean, ParameterErrors
 from madpipe.rocking.simulate.sample import simulate
 
 _ABSOLUTE = 0.7979  # mean absolute error of a Gaussian over its standard error
-Scores = dict[str, Any]
+_PARTS = ("network", "refinement", "errors")  # of an answer, as they are timed
 
 
 def held_out(scan: Scan, config: RockingEvaluateConfig, seed: int) -> list[Curve]:
@@ -49,7 +51,7 @@ def evaluate(
     infer: RockingInferConfig,
     fit: RockingFitConfig,
     seed: int,
-) -> Scores:
+) -> HeldOutScores:
     """Score a network, and the fit from its prediction on.
 
     Parameters
@@ -62,30 +64,17 @@ def evaluate(
         How to refine.
     seed:
         Of curves and searches.
-
-    Returns
-    -------
-    :
-        Plain values: ``network``, ``refined`` and ``limit`` with errors in percent of each parameter's range;
-        chi-square, seconds, coverage of the 68 and 95 % intervals; ``curves`` with each curve's.
     """
     curves = held_out(predictor.setup.scan, config, seed)
     information = Information(predictor.setup)
+    floor = config.background / config.peak_counts
     rows = []
     for number, curve in enumerate(progress(curves, "evaluation")):
         generator = generator_for(seed, "rocking_evaluate", "fit", str(number))
-        rows.append(_row(curve, predictor, infer, fit, generator))
-        floor = config.background / config.peak_counts
         limit = information.standard_errors(_truth(curve), config.peak_counts, floor, config.systematic)
-        rows[-1]["limit"] = (100 * _ABSOLUTE * limit).tolist()
-    if not config.timed:
-        rows = [{name: value for name, value in row.items() if name != "seconds"} for row in rows]
-    return {
-        "conditions": config.model_dump(mode="json"),
-        **summary(rows),
-        "sensitivities": _sensitivities(information, curves, config.background / config.peak_counts),
-        "curves": rows,
-    }
+        row = _row(curve, predictor, infer, fit, generator, 100 * _ABSOLUTE * limit)
+        rows.append(row if config.timed else replace(row, seconds=None))
+    return summary(rows, config, _sensitivities(information, curves, floor))
 
 
 def _row(
@@ -94,7 +83,8 @@ def _row(
     infer: RockingInferConfig,
     fit: RockingFitConfig,
     generator: torch.Generator,
-) -> Scores:
+    limit: np.ndarray,
+) -> CurveErrors:
     """Score one curve."""
     start = time.perf_counter()
     right = centred(curve, reflection_of(curve))
@@ -104,45 +94,60 @@ def _row(
     fitted = time.perf_counter()
     found = report(right, answer, "network, refined", drawn(right, answer, fit, generator))
     done = time.perf_counter()
-    return {
-        "network": _off(from_free(prediction.mean).numpy(), curve),
-        "network_log_rms": _log_rms(right, alone(right, prediction).expected),
-        "refined": _off(found.parameters, curve),
-        "stated": (100 * found.parameter_errors / np.array(RANGES)).tolist(),
-        "undetermined": found.undetermined.tolist(),
-        "within": _within(found, curve),
-        "chi2": found.chi2,
-        "starts": int(found.starts),
-        "seconds": [predicted - start, fitted - predicted, done - fitted],
-    }
+    return CurveErrors(
+        network=_off(from_free(prediction.mean).numpy(), curve),
+        network_log_rms=_log_rms(right, alone(right, prediction).expected),
+        refined=_off(found.parameters, curve),
+        stated=tuple((100 * found.parameter_errors / np.array(RANGES)).tolist()),
+        undetermined=tuple(found.undetermined.tolist()),
+        within=_within(found, curve),
+        chi2=float(found.chi2),
+        starts=int(found.starts),
+        seconds=(predicted - start, fitted - predicted, done - fitted),
+        limit=tuple(limit.tolist()),
+    )
 
 
-def summary(rows: Sequence[Mapping[str, Any]]) -> Scores:
+def summary(
+    rows: Sequence[CurveErrors], conditions: RockingEvaluateConfig, sensitivities: Mapping[Parameter, float]
+) -> HeldOutScores:
     """Means over curves, with standard errors."""
-    scores: Scores = {"count": len(rows)}
-    for name in ("network", "refined", "limit"):
-        off = np.abs(np.array([row[name] for row in rows]))
-        scores[name] = {
-            **{one: _mean(off[:, place]) for place, one in enumerate(NAMES)},
-            "mean": _mean(off.mean(axis=1)),
-            "median": dict(zip(NAMES, np.median(off, axis=0).tolist(), strict=True)),
-        }
-    for place, share in enumerate(("coverage_68", "coverage_95")):
-        within = np.array([row["within"] for row in rows])[:, place]
-        scores[share] = {**dict(zip(NAMES, within.mean(axis=0).tolist(), strict=True)), "all": float(within.mean())}
-    chi2 = np.array([row["chi2"] for row in rows])
-    if "seconds" in rows[0]:
-        seconds = np.array([row["seconds"] for row in rows])
-        scores["seconds"] = dict(zip(("network", "refinement", "errors"), seconds.mean(axis=0).tolist(), strict=True))
-        scores["seconds_95"] = float(np.quantile(seconds.sum(axis=1), 0.95))
-    return scores | {
-        "good_share": float(np.mean(chi2 < GOOD_CHI2)),
-        "network_log_rms": float(np.mean([row["network_log_rms"] for row in rows])),
-        "undetermined": dict(zip(NAMES, np.mean([row["undetermined"] for row in rows], axis=0).tolist(), strict=True)),
-    }
+    seconds = np.array([row.seconds for row in rows]) if rows[0].seconds is not None else None
+    return HeldOutScores(
+        conditions=conditions,
+        count=len(rows),
+        network=_errors([row.network for row in rows]),
+        refined=_errors([row.refined for row in rows]),
+        limit=_errors([row.limit for row in rows]),
+        coverage_68=_coverage([row.within[0] for row in rows]),
+        coverage_95=_coverage([row.within[1] for row in rows]),
+        seconds=None if seconds is None else dict(zip(_PARTS, seconds.mean(axis=0).tolist(), strict=True)),
+        seconds_95=None if seconds is None else float(np.quantile(seconds.sum(axis=1), 0.95)),
+        good_share=float(np.mean(np.array([row.chi2 for row in rows]) < GOOD_CHI2)),
+        network_log_rms=float(np.mean([row.network_log_rms for row in rows])),
+        undetermined=dict(zip(NAMES, np.mean([row.undetermined for row in rows], axis=0).tolist(), strict=True)),
+        sensitivities=sensitivities,
+        curves=tuple(rows),
+    )
 
 
-def _sensitivities(information: Information, curves: Sequence[Curve], floor: float) -> dict[str, float]:
+def _errors(offs: Sequence[Sequence[float]]) -> ParameterErrors:
+    """Mean and median absolute errors of each parameter over curves."""
+    off = np.abs(np.array(offs))
+    return ParameterErrors(
+        each={one: _mean(off[:, place]) for place, one in enumerate(NAMES)},
+        mean=_mean(off.mean(axis=1)),
+        median=dict(zip(NAMES, np.median(off, axis=0).tolist(), strict=True)),
+    )
+
+
+def _coverage(flags: Sequence[Sequence[bool]]) -> Coverage:
+    """Share of the curves whose truth is within an interval."""
+    within = np.array(flags)
+    return Coverage(dict(zip(NAMES, within.mean(axis=0).tolist(), strict=True)), float(within.mean()))
+
+
+def _sensitivities(information: Information, curves: Sequence[Curve], floor: float) -> dict[Parameter, float]:
     """Mean rms change of log10 of the curve for a change of each parameter by one percent of its value."""
     found = np.mean([information.sensitivities(_truth(curve), floor) for curve in curves], axis=0)
     return dict(zip(NAMES, found.tolist(), strict=True))
@@ -151,12 +156,12 @@ def _sensitivities(information: Information, curves: Sequence[Curve], floor: flo
 def _log_rms(curve: Curve, expected: np.ndarray) -> float:
     """Rms of log10 of the true curve over that of an answer."""
     right = curve.truth.expected if curve.truth is not None else curve.data
-    return float(np.sqrt(np.mean(np.log10((expected + 1) / (right + 1)) ** 2)))
+    return metrics.root_mean_square(np.log10((expected + 1) / (right + 1)))[0]
 
 
-def _off(values: np.ndarray, curve: Curve) -> list[float]:
+def _off(values: np.ndarray, curve: Curve) -> tuple[float, ...]:
     """Errors in percent of the ranges."""
-    return (100 * (values - _truth(curve)) / np.array(RANGES)).tolist()
+    return tuple((100 * (values - _truth(curve)) / np.array(RANGES)).tolist())
 
 
 def _truth(curve: Curve) -> np.ndarray:
@@ -164,13 +169,14 @@ def _truth(curve: Curve) -> np.ndarray:
     return curve.truth.parameters if curve.truth is not None else np.full(len(NAMES), np.nan)
 
 
-def _within(found: LayerProfile, curve: Curve) -> list[list[bool]]:
+def _within(found: LayerProfile, curve: Curve) -> tuple[tuple[bool, ...], ...]:
     """Whether the truth is within the 68 and the 95 % intervals."""
     truth = _truth(curve)
     low, below, above, high = found.parameter_quantiles
-    return [((below <= truth) & (truth <= above)).tolist(), ((low <= truth) & (truth <= high)).tolist()]
+    narrow, wide = (below <= truth) & (truth <= above), (low <= truth) & (truth <= high)
+    return tuple(narrow.tolist()), tuple(wide.tolist())
 
 
-def _mean(values: np.ndarray) -> dict[str, float]:
+def _mean(values: np.ndarray) -> Mean:
     """Mean and its standard error."""
-    return {"value": float(values.mean()), "error": float(values.std(ddof=1) / np.sqrt(len(values)))}
+    return Mean(*metrics.mean_with_error(values))

@@ -1,14 +1,16 @@
 """Training of a network: particles of the prior, measured anew in every step, one loop, calibrated errors."""
 
 import math
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from madpipe.base import training
-from madpipe.base.runtime import device, log, reproducible, require_threads
+from madpipe.base.runtime import device, generator_for, log, reproducible, require_threads
 from madpipe.base.training import History, Schedule
 from madpipe.mad.config import TrainConfig
 from madpipe.mad.fit.cone import unknowns
@@ -51,6 +53,12 @@ class Source:
         is_volume = float(torch.rand((), generator=generator, dtype=torch.float64)) < self.volume_share
         scenes, share = self.kinds[int(is_volume)]
         return draw_batch(scenes, self.config, least_photons(step, self.config), share, generator)
+
+
+def run(config: Mapping[str, Any], *, seed: int, checkpoint: Path | None, code: str) -> tuple[TrainedNetwork, History]:
+    """Train as the workflow does: a section of the configuration in plain values, a generator of the job's own name."""
+    section = TrainConfig(**config)
+    return train(section, generator_for(seed, "mad_train", section.network), checkpoint=checkpoint, code=code)
 
 
 def train(

@@ -1,0 +1,42 @@
+"""What the house asks of a study: one small record of light things, which the workflow reads each time it starts."""
+
+import importlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from madpipe.base.config import Model
+from madpipe.base.shipped import shipped_weights
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study: its name in every place where one is needed, and what of it belongs to the house's shared files."""
+
+    name: str  # of its folder, its section of the configuration, its rules and its commands
+    title: str  # as a heading: of the report's category, of its checks
+    about: str  # in a few words, above its section of the configuration
+    config: type[Model]  # its section of the configuration, with ``samples`` by name
+    samples: Mapping[str, Mapping[str, object]]  # of the default run
+    overlays: Mapping[
+        str, Mapping[str, object]
+    ]  # its section of config/smoke.yaml and, where weights ship, weights.yaml
+    records: tuple[str, ...]  # classes of madpipe.{name}.records that docs/ describe dataset by dataset
+    variants: Sequence[str]  # of the network, in the order of the ablation
+    sizes: Callable[[Any], Mapping[str, int]]  # of its section: what jobs have to do, by sample or by rule
+
+    @property
+    def ships_weights(self) -> bool:
+        """Whether a trained network comes with madpipe; `make weights` makes it."""
+        return "weights" in self.overlays
+
+    @property
+    def weights(self) -> Path:
+        """The network that comes with madpipe, so that a prediction needs no training."""
+        return shipped_weights(self.name)
+
+    def record_types(self) -> tuple[type, ...]:
+        """Load the classes of its records."""
+        module = importlib.import_module(f"madpipe.{self.name}.records")
+        return tuple(getattr(module, name) for name in self.records)

@@ -1,0 +1,126 @@
+"""Commands of the rocking-curve study: `madpipe rocking fit` and `madpipe rocking predict`."""
+
+import argparse
+import typing
+
+from madpipe.base.config import dropped_nulls, validate
+from madpipe.commands.options import InputPath, add_config, add_output, origin_of, section
+from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, RockingInferConfig, profile_of
+
+if typing.TYPE_CHECKING:
+    from madpipe.rocking.records import Curve, LayerProfile
+
+# what a command tells of a curve that is text
+_CURVE = (
+    "crystal",
+    "lattice_constant",
+    "indices",
+    "wavelength",
+    "half_width",
+    "lorentzian",
+    "systematic",
+    "instrument",
+)
+
+
+def add_steps(steps: argparse._SubParsersAction) -> None:
+    """Add the steps with their options."""
+    fit = steps.add_parser("fit", help="curve.txt or curve.h5 -> profile.h5: strain and disorder against depth")
+    _add_curve(fit)
+    fit.add_argument("--depth", type=float, help="where a free-form layer ends (default: 2000) [angstrom]")
+    fit.add_argument("--profile", choices=("implanted", "spline"), help="seven parameters, or free form (default)")
+    fit.set_defaults(run=_fit)
+    predict = steps.add_parser("predict", help="curve.txt or curve.h5 -> profile.h5: an implanted layer, by a network")
+    _add_curve(predict)
+    help_weights = "weights.safetensors of a training (default: those that come with madpipe)"
+    predict.add_argument("--weights", type=InputPath, help=help_weights)
+    predict.add_argument(
+        "--refine",
+        action=argparse.BooleanOptionalAction,
+        default=None,
+        help="fit from the prediction on (default), or the prediction alone",
+    )
+    predict.set_defaults(run=_predict)
+
+
+def _add_curve(command: argparse.ArgumentParser) -> None:
+    """Options that tell of a curve."""
+    help_curve = "text of 2 theta [degree] and intensity, or curve.h5 of the workflow"
+    command.add_argument("curve", type=InputPath, help=help_curve)
+    add_output(command)
+    command.add_argument("--crystal", help="Si, Ge, GaAs, SiC-3C, YSZ, GGG (default: GGG)")
+    command.add_argument("--lattice-constant", type=float, help="unstrained (default: built in) [angstrom]")
+    command.add_argument("--indices", type=_indices, help="of the symmetric reflection, as 4,0,0 (default: 4,4,4)")
+    command.add_argument("--wavelength", type=float, help="(default: 1.5406) [angstrom]")
+    command.add_argument("--half-width", type=float, help="of the resolution in 2 theta (default: 0.006) [degree]")
+    command.add_argument("--lorentzian", type=float, help="Lorentzian share of the resolution (default: 0)")
+    help_instrument = "text of 2 theta and intensity: a measured instrument function instead"
+    command.add_argument("--instrument", type=InputPath, help=help_instrument)
+    command.add_argument("--systematic", type=float, help="relative error beside counting (default: 0)")
+    command.add_argument("--seed", type=int, default=0, help="of what a search draws")
+    add_config(command)
+    command.set_defaults(threads=1)  # many small operations: a second thread only waits
+
+
+def _indices(text: str) -> tuple[int, ...]:
+    """Read three whole numbers joined by commas."""
+    try:
+        h, k, l = map(int, text.split(","))  # noqa: E741
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"h,k,l, as 4,0,0, are required; {text!r} came") from error
+    return h, k, l
+
+
+def _told(arguments: argparse.Namespace, *more: str) -> "tuple[Curve, MeasuredCurve]":
+    """Give the curve, and what the command tells of it."""
+    from madpipe.base import store
+    from madpipe.rocking.measured import read_curve
+    from madpipe.rocking.records import Curve
+
+    told = dropped_nulls({name: getattr(arguments, name) for name in (*_CURVE, *more)})
+    sample = validate(MeasuredCurve, {"path": arguments.curve, **told})
+    is_text = not arguments.curve.endswith(".h5")
+    return (read_curve(arguments.curve, sample) if is_text else store.read(arguments.curve, Curve)), sample
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from madpipe.base import store
+    from madpipe.rocking.fit.fit import fit_curve
+
+    curve, sample = _told(arguments, "depth")
+    told = section(arguments, "rocking", "fit", RockingFitConfig, profile=arguments.profile)
+    config = section(arguments, "rocking", "fit", RockingFitConfig, profile=profile_of(sample, told))
+    found = fit_curve(curve, config, sample.depth, torch.Generator().manual_seed(arguments.seed))
+    store.write(arguments.output, found, process=origin_of(arguments, "rocking.fit.fit"))
+    _tell(found)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    import torch
+
+    from madpipe.base import store
+    from madpipe.base.shipped import shipped_weights
+    from madpipe.rocking.network.infer import Predictor, infer
+    from madpipe.rocking.network.weights import load_network
+
+    config = section(arguments, "rocking", "infer", RockingInferConfig, refine=arguments.refine)
+    fit = section(arguments, "rocking", "fit", RockingFitConfig)
+    curve, _ = _told(arguments)
+    weights = str(arguments.weights or shipped_weights("rocking"))
+    generator = torch.Generator().manual_seed(arguments.seed)
+    found = infer(curve, Predictor(load_network(weights)), config, fit, generator)
+    origin = origin_of(arguments, "rocking.network.infer", more=() if arguments.weights else (weights,))
+    store.write(arguments.output, found, process=origin)
+    _tell(found)
+
+
+def _tell(found: "LayerProfile") -> None:
+    """Say what was found in a line."""
+    place = int(found.strain.argmax())
+    strain, error, depth = 100 * found.strain[place], 100 * found.strain_errors[place], found.depth[place]
+    print(
+        f"chi-square per point {found.chi2:.2f}, rms of log10 {found.log_rms:.3f}; "
+        f"largest strain {strain:.3f} +- {error:.3f} % at {depth:.0f} angstrom"
+    )

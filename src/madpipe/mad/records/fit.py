@@ -1,0 +1,77 @@
+"""Structure factors per point: a fit's answer, or a network's."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from madpipe.base.store import entry, part
+from madpipe.mad.records.nuisance import Nuisance
+from madpipe.mad.records.units import MODULUS
+
+_Array = np.ndarray
+
+# quantities of a fit: name in the file and in tables, and field of the record
+QUANTITIES = {
+    "F_T": "f_total",
+    "F_A": "f_resonant",
+    "delta_phi": "delta_phi",
+    "F_N": "f_normal",
+    "delta_phi_NA": "delta_phi_na",
+}
+PHASES = ("delta_phi", "delta_phi_na")
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Structure factors per point with standard errors; a network's answer has the same layout.
+
+    Every array has the shape of one energy of the stack. Phases are in radian, moduli >= 0.
+    """
+
+    f_total: _Array = entry("entry_1/fit_1/F_T", MODULUS)
+    f_total_errors: _Array = entry("entry_1/fit_1/F_T_errors", MODULUS)
+    f_resonant: _Array = entry("entry_1/fit_1/F_A", MODULUS)
+    f_resonant_errors: _Array = entry("entry_1/fit_1/F_A_errors", MODULUS)
+    delta_phi: _Array = entry("entry_1/fit_1/delta_phi", "radian")
+    delta_phi_errors: _Array = entry("entry_1/fit_1/delta_phi_errors", "radian")
+    f_normal: _Array = entry("entry_1/fit_1/F_N", MODULUS)
+    f_normal_errors: _Array = entry("entry_1/fit_1/F_N_errors", MODULUS)
+    delta_phi_na: _Array = entry("entry_1/fit_1/delta_phi_NA", "radian")
+    delta_phi_na_errors: _Array = entry("entry_1/fit_1/delta_phi_NA_errors", "radian")
+    chi2: _Array = entry("entry_1/fit_1/chi2")
+    dof: _Array = entry("entry_1/fit_1/dof")
+    certified: _Array = entry("entry_1/fit_1/certified")
+    n_iterations: int = entry("entry_1/fit_1/n_iterations")
+    method: str = entry("entry_1/fit_1/method")
+    axis_names: str = entry("entry_1/fit_1/axis_names")  # the stack's, joined by commas
+    qz: _Array | None = entry("entry_1/data_1/qz", "1/angstrom", optional=True)
+    qy: _Array | None = entry("entry_1/data_1/qy", "1/angstrom", optional=True)
+    qx: _Array | None = entry("entry_1/data_1/qx", "1/angstrom", optional=True)
+    reflection: _Array | None = entry("entry_1/data_1/reflection", optional=True)
+    nuisance: Nuisance | None = part("entry_1/fit_1/nuisance", Nuisance)
+
+    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+        """Attributes of the groups."""
+        return {
+            "entry_1": {"NX_class": "NXentry", "default": "data_1"},
+            "entry_1/fit_1": {"NX_class": "NXcollection"},
+            "entry_1/data_1": {"NX_class": "NXdata", "signal": "F_A", "axes": self.axis_names.split(",")},
+        }
+
+    def nexus_links(self) -> dict[str, str]:
+        """Soft links that make the default plot."""
+        names = ("F_A", "F_A_errors")
+        return {f"entry_1/data_1/{name}": f"entry_1/fit_1/{name}" for name in names}
+
+
+@dataclass(frozen=True)
+class Passes:
+    """What a network said in some of the passes over a frame or volume, before it is put together."""
+
+    place: _Array = entry("entry_1/passes_1/place")  # of each: axis, first slice, the one after the last, rows likewise
+    answer: _Array = entry("entry_1/passes_1/answer")  # (10, value): one pass after another
+
+    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+        """Attributes of the groups."""
+        return {"entry_1": {"NX_class": "NXentry"}, "entry_1/passes_1": {"NX_class": "NXcollection"}}

@@ -1,0 +1,58 @@
+"""A stack put together from its rows, as a list of points, in the order of its energies."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from madpipe.mad.records.stack import SPACE_AXES, Stack
+
+
+def joined(parts: Sequence[Stack]) -> Stack:
+    """Join rows of one stack, in the order given, to a stack of its own.
+
+    Raises
+    ------
+    InputError
+        What :func:`check_stack` refuses.
+    """
+    axes = parts[0].arrays_of_rows
+    rows = {name: np.concatenate([getattr(part, name) for part in parts], axis) for name, axis in axes.items()}
+    return replace(parts[0], **rows, whole=True)
+
+
+def listed(stack: Stack, start: int, stop: int) -> Stack:
+    """Give a range of the points of a frame or volume as a list, which knows no axes."""
+    points = {name: axis for name, axis in stack.arrays_of_rows.items() if name not in SPACE_AXES}
+    arrays = {name: getattr(stack, name) for name in points}
+    flat = {name: array.reshape(*array.shape[: points[name]], -1)[..., start:stop] for name, array in arrays.items()}
+    numbers = np.arange(start, start + flat["data"].shape[1])
+    return replace(stack, **flat, **dict.fromkeys(SPACE_AXES), reflection=numbers, truth=None, whole=False)
+
+
+def sorted_by_energy(values: dict[str, Any]) -> dict[str, Any]:
+    """Put the energies of a stack's fields, and all that goes with them, into rising order."""
+    order = np.argsort(values["energy"], kind="stable")
+    data = np.asarray(values["data"])
+    names = (
+        "data",
+        "energy",
+        "f_prime",
+        "f_double_prime",
+        "background",
+        "data_errors",
+        "monitor",
+        "monitor_sigma",
+    )
+    ordered = {name: np.asarray(values[name])[order] for name in names if values.get(name) is not None}
+    mask = values.get("mask")
+    if mask is not None and np.shape(mask) == data.shape:
+        ordered["mask"] = np.asarray(mask)[order]
+    return {**values, **ordered}
+
+
+def axis_fields(stack: Stack) -> dict[str, Any]:
+    """Give the axes that a Fit takes over from its stack."""
+    axes = {axis: getattr(stack, axis) for axis in stack.axes}
+    return {"axis_names": ",".join(stack.axes), **axes}

@@ -1,0 +1,46 @@
+"""Densities that phase retrieval found."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from madpipe.base.store import entry, part
+from madpipe.mad.records.nuisance import Nuisance
+from madpipe.mad.records.units import MODULUS
+
+_Array = np.ndarray
+
+
+@dataclass(frozen=True)
+class RealSpace:
+    """Densities on the real-space grid, origin at index n // 2 of each axis."""
+
+    rho_resonant: _Array = entry("entry_1/object_1/rho_A", MODULUS)
+    rho_normal: _Array = entry("entry_1/object_1/rho_N", MODULUS)
+    support: _Array = entry("entry_1/object_1/support")
+    composition: _Array = entry("entry_1/object_1/composition")
+    composition_errors: _Array = entry("entry_1/object_1/composition_errors")
+    displacement: _Array = entry("entry_1/object_1/displacement", "angstrom")
+    voxel_size: _Array = entry("entry_1/object_1/voxel_size", "angstrom")
+    route: str = entry("entry_1/object_1/route")
+    verdicts: str = entry("entry_1/object_1/verdicts")  # JSON
+    amplitude_resonant: _Array = entry("entry_1/image_1/amplitude/data", MODULUS)
+    phase_resonant: _Array = entry("entry_1/image_1/phase/data", "radian")
+    amplitude_normal: _Array = entry("entry_1/image_2/amplitude/data", MODULUS)
+    phase_normal: _Array = entry("entry_1/image_2/phase/data", "radian")
+    q_bragg: _Array | None = entry("entry_1/object_1/q_bragg", "1/angstrom", optional=True)
+    nuisance: Nuisance | None = part("entry_1/object_1/nuisance", Nuisance)
+
+    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+        """Attributes of the groups."""
+        data = {"NX_class": "NXdata", "signal": "data"}
+        groups: dict[str, dict[str, Any]] = {
+            "entry_1": {"NX_class": "NXentry", "default": "image_1"},
+            "entry_1/object_1": {"NX_class": "NXcollection"},
+        }
+        for number in (1, 2):
+            groups[f"entry_1/image_{number}"] = {"NX_class": "NXcollection", "default": "amplitude"}
+            groups[f"entry_1/image_{number}/amplitude"] = data
+            groups[f"entry_1/image_{number}/phase"] = data
+        return groups

@@ -1,0 +1,18 @@
+"""Checks of a rocking curve: its fit, or its network's answer, against their limits."""
+
+from pathlib import Path
+
+from madpipe.base.overview import Check, check_of
+from madpipe.base.plain import read_json
+from madpipe.rocking.scores.records import CurveScores
+
+
+def checks_of_file(path: str | Path) -> list[Check]:
+    """List every check of the answer whose scores these are."""
+    return checks(read_json(path, CurveScores))
+
+
+def checks(scores: CurveScores) -> list[Check]:
+    """List every check of one answer; a curve is known by its title."""
+    of = "network" if scores.method.startswith("network") else "fit"
+    return [check_of("rocking", scores.title, of, name, made) for name, made in scores.verdicts.items()]

@@ -1,0 +1,7 @@
+"""Every study, each named once: a new one adds itself to this line."""
+
+from madpipe.mad.study import MAD
+from madpipe.rocking.study import ROCKING
+
+STUDIES = (MAD, ROCKING)
+BY_NAME = {study.name: study for study in STUDIES}
