@@ -12,13 +12,13 @@ FIT = """
 import json, sys, time
 import torch
 from madpipe.base import runtime
-from madpipe.mad.fit import slabs
+from madpipe.mad.fit.files import fit_file
 from madpipe.mad.config import FitConfig
 
 torch.set_default_dtype(torch.float64)
 runtime.fix_threads(int(sys.argv[3]))
 start = time.monotonic()
-slabs.fit_file(sys.argv[1], sys.argv[2], FitConfig())
+fit_file(sys.argv[1], sys.argv[2], FitConfig())
 status = dict(line.split(":", 1) for line in open("/proc/self/status"))  # ru_maxrss would count the parent too
 peak = int(status["VmHWM"].split()[0]) / 1e3
 print(json.dumps({"seconds": time.monotonic() - start, "peak_mb": peak}))

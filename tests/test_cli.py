@@ -75,7 +75,7 @@ def test_every_command_states_its_code_settings_and_inputs_without_folders(folde
     run("score", "fit.h5", "--truth", "stack.h5", "-o", "scores.json")
     note = json.loads(store.read_process("fit.h5")["note_1"])
     assert note["parameters"]["settings"]["mad.fit"]["max_iterations"] == 3
-    assert note["parameters"]["code"].startswith("madpipe.mad.fit.slabs ")
+    assert note["parameters"]["code"].startswith("madpipe.mad.fit.files ")
     assert note["inputs"] == {"stack.h5": file_digest("stack.h5")}
     assert str(folder) not in json.dumps(note)
     assert set(json.loads((folder / "scores.json").read_text())["process"]["note_1"]["inputs"]) == {

@@ -69,7 +69,7 @@ rule mad_fit:
         runtime=minutes(10, 5, mad_values),
     params:
         **from_config(config="mad.fit", refine="mad.samples.{sample}.refine"),
-        code=fingerprint("madpipe.mad.fit.parts"),
+        code=fingerprint("madpipe.mad.fit.files"),
     script:
         "../scripts/mad_fit.py"
 

@@ -2,13 +2,10 @@
 
 from madpipe.base import provenance, runtime
 from madpipe.mad.config import FitConfig
-from madpipe.mad.fit.parts import gather
-from madpipe.mad.fit.slabs import fit_file
+from madpipe.mad.fit.files import fit_file
 
 given, config = snakemake.input, FitConfig(**snakemake.params.config)
 with runtime.job(snakemake.log[0], snakemake.threads):
     process = provenance.process_of(snakemake, [given.stack])  # the same, however many jobs shared the work
-    if given.parts:
-        gather(given.stack, given.parts, snakemake.output[0], config, given.nuisance or None, process)
-    else:
-        fit_file(given.stack, snakemake.output[0], config, tuple(snakemake.params.refine), process)
+    refine, shared = tuple(snakemake.params.refine), {"parts": given.parts, "nuisance": given.nuisance or None}
+    fit_file(given.stack, snakemake.output[0], config, refine, process, **shared)

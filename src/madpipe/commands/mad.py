@@ -149,10 +149,10 @@ def _convert(arguments: argparse.Namespace) -> None:
 
 
 def _fit(arguments: argparse.Namespace) -> None:
-    from madpipe.mad.fit.slabs import fit_file
+    from madpipe.mad.fit.files import fit_file
 
     config = section(arguments, "mad", "fit", FitConfig, method=arguments.method)
-    process = origin_of(arguments, "mad.fit.slabs")
+    process = origin_of(arguments, "mad.fit.files")
     fit_file(arguments.stack, arguments.output, config, arguments.refine, process)
 
 

@@ -11,6 +11,7 @@ from madpipe.base import store
 from madpipe.base.errors import InputError
 from madpipe.mad.config import InferConfig
 from madpipe.mad.fit import fit, parts, slabs
+from madpipe.mad.fit.files import fit_file
 from madpipe.mad.fit.parts import Refined
 from madpipe.mad.network.infer import infer, infer_part
 from madpipe.mad.records import Fit, Passes
@@ -29,7 +30,7 @@ def fitted_in_parts(folder, count=COUNT, nuisance=None, config=CONFIG):
     files = [folder / f"fit_{part}.h5" for part in range(count)]
     for part in reversed(range(count)):
         parts.fit_part(folder / "stack.h5", files[part], config, part, count, nuisance, PROCESS)
-    parts.gather(folder / "stack.h5", files[::-1], folder / "fit.h5", config, nuisance, PROCESS)
+    fit_file(folder / "stack.h5", folder / "fit.h5", config, process=PROCESS, parts=files[::-1], nuisance=nuisance)
     return files
 
 
@@ -38,7 +39,7 @@ def test_gathered_parts_are_the_bytes_of_the_whole_fit(kind, room, tmp_path):
     shape = (6, 7, 5)
     store.write(tmp_path / "stack.h5", a_stack(shape, **parts_of(shape)[kind]))
     files = fitted_in_parts(tmp_path)
-    slabs.fit_file(tmp_path / "stack.h5", tmp_path / "whole.h5", CONFIG, process=PROCESS)
+    fit_file(tmp_path / "stack.h5", tmp_path / "whole.h5", CONFIG, process=PROCESS)
     assert (tmp_path / "fit.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
     sizes = [len(store.read(file, Fit).reflection) for file in files]
     assert sum(sizes) == 210
@@ -49,7 +50,7 @@ def test_gathered_parts_are_the_bytes_of_the_whole_fit(kind, room, tmp_path):
 def test_any_number_of_parts_gives_the_same_bytes(count, tmp_path):
     store.write(tmp_path / "stack.h5", a_stack())
     fitted_in_parts(tmp_path, count)
-    slabs.fit_file(tmp_path / "stack.h5", tmp_path / "whole.h5", CONFIG, process=PROCESS)
+    fit_file(tmp_path / "stack.h5", tmp_path / "whole.h5", CONFIG, process=PROCESS)
     assert (tmp_path / "fit.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
@@ -64,7 +65,7 @@ def test_nuisances_are_refined_once_for_all_parts(room, tmp_path, monkeypatch):
     for module in (fit, parts):
         monkeypatch.setattr(module, "refine_nuisances", refined)
     store.write(tmp_path / "stack.h5", a_stack())
-    slabs.fit_file(tmp_path / "stack.h5", tmp_path / "whole.h5", CONFIG, ("dispersion",), PROCESS)
+    fit_file(tmp_path / "stack.h5", tmp_path / "whole.h5", CONFIG, ("dispersion",), PROCESS)
     parts.refine_file(tmp_path / "stack.h5", tmp_path / "nuisance.h5", CONFIG, ("dispersion",))
     fitted_in_parts(tmp_path, nuisance=tmp_path / "nuisance.h5")
     assert seen == [((6, 7, 5), ("dispersion",))] * 2  # so small a stack is its own sample
@@ -80,7 +81,7 @@ def test_nuisances_of_parts_are_really_refined(tmp_path):
     whole = fit.fit_with_nuisances(stack, config, ("scale",)).nuisance
     assert np.array_equal(store.read(tmp_path / "nuisance.h5", Refined).nuisance.scale, whole.scale)
     fitted_in_parts(tmp_path, nuisance=tmp_path / "nuisance.h5", config=config)
-    slabs.fit_file(tmp_path / "stack.h5", tmp_path / "whole.h5", config, ("scale",), PROCESS)
+    fit_file(tmp_path / "stack.h5", tmp_path / "whole.h5", config, ("scale",), PROCESS)
     assert (tmp_path / "fit.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 
@@ -137,7 +138,7 @@ def test_parts_that_are_not_all_are_not_gathered(which, tmp_path):
     if len(set(which)) == COUNT:  # a part of another cut, twice the size
         parts.fit_part(tmp_path / "stack.h5", files[3], CONFIG, 1, 2)
     with pytest.raises(InputError, match="parts of a fit need to hold all 210 points once"):
-        parts.gather(tmp_path / "stack.h5", chosen, tmp_path / "fit.h5", CONFIG)
+        fit_file(tmp_path / "stack.h5", tmp_path / "fit.h5", CONFIG, parts=chosen)
     assert not (tmp_path / "fit.h5").exists()
 
 

@@ -23,6 +23,7 @@ from madpipe.base import store
 from madpipe.base.errors import InputError
 from madpipe.mad.config import FitConfig
 from madpipe.mad.fit import slabs
+from madpipe.mad.fit.files import fit_file
 from madpipe.mad.fit.fit import fit_stack
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
 from madpipe.mad.records import Fit, Nuisance, Stack
@@ -146,7 +147,7 @@ def test_points_are_read_as_they_stand_in_the_file(shape, cuts, kind, tmp_path_f
 def test_slabs_give_the_bits_of_one_piece(shape, kind, tmp_path):
     stack = a_stack(shape, **parts_of(shape)[kind])
     store.write(tmp_path / "stack.h5", stack)
-    slabs.fit_file(tmp_path / "stack.h5", tmp_path / "fit.h5", CONFIG, process=PROCESS)
+    fit_file(tmp_path / "stack.h5", tmp_path / "fit.h5", CONFIG, process=PROCESS)
     assert_same_bits(store.read(tmp_path / "fit.h5", Fit), fit_stack(stack, CONFIG))
     assert store.read_process(tmp_path / "fit.h5") == PROCESS
     assert names(tmp_path) == ["fit.h5", "stack.h5"]
@@ -164,7 +165,7 @@ def test_other_peoples_chunks_and_filters_are_read(options, chunks, stack_file, 
         del file["entry_1/data_1/data"]
         chunked = {**options, "chunks": chunks} if chunks or options else {}
         file.create_dataset("entry_1/data_1/data", data=stack.data, **chunked)
-    slabs.fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
+    fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
     assert_same_bits(store.read(tmp_path / "fit.h5", Fit), fit_stack(stack, CONFIG))
 
 
@@ -183,7 +184,7 @@ def test_every_slab_has_the_nuisances_refined_on_the_sample(stack_file, tmp_path
         return fit_stack(stack, config, nuisance)
 
     monkeypatch.setattr(slabs, "fit_with_nuisances", refined)
-    slabs.fit_file(stack_file, tmp_path / "fit.h5", CONFIG, ("dispersion",))
+    fit_file(stack_file, tmp_path / "fit.h5", CONFIG, ("dispersion",))
     stack, fit = store.read(stack_file, Stack), store.read(tmp_path / "fit.h5", Fit)
     assert seen == [(stack.qz.tolist(), ("dispersion",))]  # so small a stack is its own sample
     whole = fit_stack(stack, CONFIG, nuisance)
@@ -193,12 +194,12 @@ def test_every_slab_has_the_nuisances_refined_on_the_sample(stack_file, tmp_path
 
 def test_a_nuisance_that_nobody_knows_is_refused_at_once(stack_file, tmp_path):
     with pytest.raises(InputError, match="scale, offset, dispersion"):
-        slabs.fit_file(stack_file, tmp_path / "fit.h5", CONFIG, ("colour",))
+        fit_file(stack_file, tmp_path / "fit.h5", CONFIG, ("colour",))
     assert names(tmp_path) == ["stack.h5"]
 
 
 def test_the_answer_opens_in_silx(stack_file, tmp_path):
-    slabs.fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
+    fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
     with h5py.File(tmp_path / "fit.h5") as file:
         plot = get_default(file)
         assert plot.is_valid, plot.issues
@@ -209,7 +210,7 @@ def test_the_answer_opens_in_silx(stack_file, tmp_path):
 
 def test_the_same_run_gives_the_same_bytes(stack_file, tmp_path):
     for name in ("one.h5", "two.h5"):
-        slabs.fit_file(stack_file, tmp_path / name, CONFIG, process=PROCESS)
+        fit_file(stack_file, tmp_path / name, CONFIG, process=PROCESS)
     assert (tmp_path / "one.h5").read_bytes() == (tmp_path / "two.h5").read_bytes()
 
 
@@ -226,7 +227,7 @@ def test_what_is_one_slab_is_written_as_ever(change, tmp_path, monkeypatch):
         mates = {"miller_indices": np.stack([numbers // 2] * 3, 1), "friedel_sign": np.where(numbers % 2, -1, 1)}
         stack = dataclasses.replace(stack, data=flat, qz=None, qy=None, qx=None, reflection=numbers, **mates)
     store.write(tmp_path / "stack.h5", stack)
-    slabs.fit_file(tmp_path / "stack.h5", tmp_path / "fit.h5", CONFIG, process=PROCESS)
+    fit_file(tmp_path / "stack.h5", tmp_path / "fit.h5", CONFIG, process=PROCESS)
     store.write(tmp_path / "plain.h5", fit_stack(stack, CONFIG), process=PROCESS)
     assert (tmp_path / "fit.h5").read_bytes() == (tmp_path / "plain.h5").read_bytes()
 
@@ -243,7 +244,7 @@ def edited(path, name, value):
 def test_a_dark_stack_is_refused_although_dark_slabs_are_not(stack_file, tmp_path):
     edited(stack_file, "entry_1/data_1/data", np.zeros((4, 6, 7, 5), np.float32))
     with pytest.raises(InputError, match=r"^\S*stack\.h5: a stack needs photons; every unmasked count is 0"):
-        slabs.fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
+        fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
     assert names(tmp_path) == ["stack.h5"]
 
 
@@ -251,14 +252,14 @@ def test_a_stack_masked_throughout_is_refused(tmp_path):
     store.write(tmp_path / "stack.h5", a_stack(mask=np.zeros((6, 7, 5), np.uint32)))
     edited(tmp_path / "stack.h5", "entry_1/data_1/mask", np.ones((6, 7, 5), np.uint32))
     with pytest.raises(InputError, match=r"^\S*stack\.h5: at least one point must be unmasked"):
-        slabs.fit_file(tmp_path / "stack.h5", tmp_path / "fit.h5", CONFIG)
+        fit_file(tmp_path / "stack.h5", tmp_path / "fit.h5", CONFIG)
 
 
 def test_arrays_with_unequal_rows_are_refused(tmp_path):
     store.write(tmp_path / "stack.h5", a_stack(mask=np.zeros((6, 7, 5), np.uint32)))
     edited(tmp_path / "stack.h5", "entry_1/data_1/mask", np.zeros((8, 7, 5), np.uint32))
     with pytest.raises(InputError, match=r"equally many rows; they have \{'data': 6, 'mask': 8, 'qz': 6\}"):
-        slabs.fit_file(tmp_path / "stack.h5", tmp_path / "fit.h5", CONFIG)
+        fit_file(tmp_path / "stack.h5", tmp_path / "fit.h5", CONFIG)
 
 
 def test_bad_counts_in_one_slab_are_refused_and_the_old_answer_stays(stack_file, tmp_path):
@@ -267,13 +268,13 @@ def test_bad_counts_in_one_slab_are_refused_and_the_old_answer_stays(stack_file,
     edited(stack_file, "entry_1/data_1/data", data)
     (tmp_path / "fit.h5").write_text("old")
     with pytest.raises(InputError, match=r"stack\.h5: photon counts must be finite and >= 0"):
-        slabs.fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
+        fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
     assert (tmp_path / "fit.h5").read_text() == "old"
 
 
 def test_no_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="needs an existing HDF5 file"):
-        slabs.fit_file(tmp_path / "none.h5", tmp_path / "fit.h5", CONFIG)
+        fit_file(tmp_path / "none.h5", tmp_path / "fit.h5", CONFIG)
 
 
 # -- interrupted ----------------------------------------------------------------------------------------------
@@ -288,10 +289,11 @@ sys.path.insert(0, {tests!r})
 import test_slabs
 from madpipe.base.errors import InputError
 from madpipe.mad.fit import slabs
+from madpipe.mad.fit.files import fit_file
 slabs._SLAB_VALUES = test_slabs.SLAB * 4
 {before}
 try:
-    slabs.fit_file("stack.h5", "fit.h5", test_slabs.CONFIG, process=test_slabs.PROCESS)
+    fit_file("stack.h5", "fit.h5", test_slabs.CONFIG, process=test_slabs.PROCESS)
 except InputError as error:
     print(error)
 """
@@ -328,32 +330,32 @@ def interrupted(stack_file, output, monkeypatch, config=CONFIG, stop=3):
     with monkeypatch.context() as patch:
         fitted(patch, interrupt_at=stop)
         with pytest.raises(KeyboardInterrupt):
-            slabs.fit_file(stack_file, output, config)
+            fit_file(stack_file, output, config)
 
 
 @pytest.mark.parametrize("start", [0, 2 * SLAB])
 def test_a_run_that_was_killed_is_taken_up_and_ends_in_the_same_bytes(start, stack_file, tmp_path, monkeypatch):
     """Killed after a slab's numbers are in the file and before the journal says so: that slab is fitted again."""
-    slabs.fit_file(stack_file, tmp_path / "whole.h5", CONFIG, process=PROCESS)
+    fit_file(stack_file, tmp_path / "whole.h5", CONFIG, process=PROCESS)
     done = run(tmp_path, KILL.format(start=start))
     assert done.returncode == -9, done.stderr
     assert names(tmp_path) == [".fit.h5.parts", "stack.h5", "whole.h5"]
     monkeypatch.chdir(tmp_path)
     seen = fitted(monkeypatch)
-    slabs.fit_file("stack.h5", "fit.h5", CONFIG, process=PROCESS)
+    fit_file("stack.h5", "fit.h5", CONFIG, process=PROCESS)
     assert len(seen) == 5 - start // SLAB
     assert (tmp_path / "fit.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
     assert names(tmp_path) == ["fit.h5", "stack.h5", "whole.h5"]
 
 
 def test_ctrl_c_keeps_what_is_done_and_the_old_answer(stack_file, tmp_path, monkeypatch, caplog):
-    slabs.fit_file(stack_file, tmp_path / "whole.h5", CONFIG)
+    fit_file(stack_file, tmp_path / "whole.h5", CONFIG)
     (tmp_path / "fit.h5").write_text("old")
     interrupted(stack_file, tmp_path / "fit.h5", monkeypatch)
     assert (tmp_path / "fit.h5").read_text() == "old"
     seen = fitted(monkeypatch)
     with caplog.at_level("INFO", "madpipe"):
-        slabs.fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
+        fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
     assert len(seen) == 2
     assert caplog.messages == ["fit: 3 of 5 slabs are there from an earlier run"]
     assert (tmp_path / "fit.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
@@ -377,7 +379,7 @@ def test_another_run_starts_anew(change, stack_file, tmp_path, monkeypatch):
     else:
         monkeypatch.setattr(slabs.provenance, "fingerprint", lambda *_: "other code")
     seen = fitted(monkeypatch)
-    slabs.fit_file(stack_file, tmp_path / "fit.h5", config)
+    fit_file(stack_file, tmp_path / "fit.h5", config)
     assert len(seen) == 5
     assert names(tmp_path) == ["fit.h5", "stack.h5"]
 
@@ -396,7 +398,7 @@ def test_a_line_of_the_journal_that_was_cut_short_does_not_count(tail, stack_fil
     assert [line.split()[0] for line in journal.read_text().splitlines()] == ["0", "48", "96"]
     journal.write_bytes(journal.read_bytes() + tail)
     seen = fitted(monkeypatch)
-    slabs.fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
+    fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
     assert len(seen) == 2
 
 
@@ -405,7 +407,7 @@ def test_one_run_at_a_time(stack_file, tmp_path):
     with (tmp_path / ".fit.h5.parts" / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with pytest.raises(InputError, match=r"fit\.h5: needs to be written by one run at a time"):
-            slabs.fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
+            fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
 
 
 # -- the disk is full -----------------------------------------------------------------------------------------
@@ -428,14 +430,14 @@ def test_too_little_room_is_refused_before_anything_is_written(stack_file, tmp_p
     usage = shutil.disk_usage(tmp_path)
     monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=1_000_000))
     with pytest.raises(InputError, match=r"needs 0\.00 GB for the answer; 0\.00 GB are free on its disk"):
-        slabs.fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
+        fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
     assert names(tmp_path) == ["stack.h5"]
 
 
 def test_a_folder_that_cannot_be_is_an_input_error(stack_file, tmp_path):
     (tmp_path / "results").write_text("a file where a folder should be")
     with pytest.raises(InputError, match="needs a writable disk"):
-        slabs.fit_file(stack_file, tmp_path / "results" / "fit.h5", CONFIG)
+        fit_file(stack_file, tmp_path / "results" / "fit.h5", CONFIG)
 
 
 # -- the sample of rows ---------------------------------------------------------------------------------------

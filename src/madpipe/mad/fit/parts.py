@@ -54,12 +54,12 @@ class PointNumbers:
 
 
 def refine_file(path: str | Path, output: str | Path, config: FitConfig, refine: Sequence[str]) -> None:
-    """Refine the nuisances as :func:`madpipe.mad.fit.slabs.fit_file` would, and write them for the parts of a fit.
+    """Refine the nuisances as :func:`madpipe.mad.fit.files.fit_file` would, and write them for the parts of a fit.
 
     Raises
     ------
     InputError
-        As :func:`madpipe.mad.fit.slabs.fit_file`.
+        As :func:`madpipe.mad.fit.files.fit_file`.
     """
     slabs = slabs_of(store.layout(path, Stack), config)
     stack = store.read(path, Stack) if len(slabs) == 1 else sample_rows(path)
@@ -80,7 +80,7 @@ def fit_part(
     Parameters
     ----------
     path, output, config, process:
-        As in :func:`madpipe.mad.fit.slabs.fit_file`; an interrupted part is taken up likewise.
+        As in :func:`madpipe.mad.fit.files.fit_file`; an interrupted part is taken up likewise.
     part, parts:
         Which part, counted from 0, of how many.
     nuisance:
@@ -89,7 +89,7 @@ def fit_part(
     Raises
     ------
     InputError
-        As :func:`madpipe.mad.fit.slabs.fit_file`, or the stack cannot be cut into so many parts.
+        As :func:`madpipe.mad.fit.files.fit_file`, or the stack cannot be cut into so many parts.
     """
     layout = store.layout(path, Stack)
     points = _points_of(path, layout, config, part, parts)
@@ -134,7 +134,7 @@ def gather(
     nuisance: str | Path | None = None,
     process: Mapping[str, str] | None = None,
 ) -> None:
-    """Put the parts of a fit together to the very file that :func:`madpipe.mad.fit.slabs.fit_file` would have written.
+    """Put the parts of a fit together to the very file that :func:`madpipe.mad.fit.files.fit_file` would have written.
 
     Parameters
     ----------

@@ -38,24 +38,14 @@ ARRAYS = tuple(field.name for field in fields(Fit) if field.name not in _TEXTS_A
 _Item = TypeVar("_Item")
 
 
-def fit_file(
+def fit_by_slabs(
     path: str | Path,
     output: str | Path,
     config: FitConfig,
-    refine: Sequence[str] = (),
-    process: Mapping[str, str] | None = None,
+    refine: Sequence[str],
+    process: Mapping[str, str] | None,
 ) -> None:
-    """Fit a stack's file and write the answer, whole or not at all, in memory that does not grow with the stack.
-
-    Parameters
-    ----------
-    path, output:
-        stack.h5 and fit.h5. What a run that was interrupted has done already lies beside the output.
-    config, refine:
-        As in :func:`madpipe.mad.fit.fit.fit_with_nuisances`. Nuisances of a stack that needs several slabs are refined
-        on a sample of its rows (:func:`sample_rows`).
-    process:
-        As in :func:`madpipe.base.store.write`.
+    """Fit a stack's file slab by slab; :func:`madpipe.mad.fit.files.fit_file` says what the arguments are.
 
     Raises
     ------
