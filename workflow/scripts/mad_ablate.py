@@ -11,8 +11,7 @@ config = AblationConfig(**given.config)
 with runtime.job(snakemake.log[0], 1):
     generator = runtime.generator_for(given.seed, "mad_ablation", given.variant, str(given.training))
     trained, _ = train(variant_config(config, given.variant), generator, code=given.code)
-    about = {"variant": given.variant, "seed": given.training}
     process = provenance.process_of(snakemake)
     save_network(snakemake.output.weights, trained, process=process)
-    scores = compare_on_particles(trained.network(), config, given.seed)
-    store.write_json(snakemake.output.scores, about | scores, process=process)
+    scores = compare_on_particles(trained.network(), config, given.seed, given.variant, given.training)
+    store.write_json(snakemake.output.scores, scores, process=process)

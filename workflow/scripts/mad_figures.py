@@ -1,13 +1,14 @@
 """mad_figures: records and scores -> one figure as PDF and PNG, with its caption."""
 
-import json
-from pathlib import Path
-
 from madpipe.base import plotting, provenance, runtime, store
+from madpipe.base.plain import read_json
+from madpipe.base.training import History
 from madpipe.mad.figures import FIGURES
 from madpipe.mad.records import Fit, RealSpace, Stack
+from madpipe.mad.scores.records import Ablation, SampleScores, SuiteScores
 
 RECORDS = {"stack": Stack, "fit": Fit, "network": Fit, "real_space": RealSpace}
+JSON = {"score": SampleScores, "comparison": SuiteScores, "table": Ablation, "history": History}
 
 
 def load(name, files):
@@ -16,8 +17,8 @@ def load(name, files):
         return [load(name.removesuffix("s"), file) for file in ([files] if isinstance(files, str) else files)]
     if name in RECORDS:
         return store.read(files, RECORDS[name])
-    content = json.loads(Path(files).read_text())
-    return content.get("rows", content)
+    content = read_json(files, JSON[name])
+    return getattr(content, "rows", content)
 
 
 with runtime.job(snakemake.log[0]):
