@@ -6,7 +6,6 @@ which unit; a field made with :func:`part` is a record of its own below a group.
 Its ``row_axes(shapes)``, where it has one, says which arrays can be read a few rows at a time, along which axis.
 """
 
-import csv
 import dataclasses
 import io
 import json
@@ -14,7 +13,7 @@ import logging
 import math
 import os
 import tempfile
-from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
@@ -392,11 +391,3 @@ def write_json(path: str | Path, content: Any, *, process: Mapping[str, str] | N
     content = {**content, "process": {**process, "note_1": json.loads(process["note_1"])}} if process else content
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-
-
-def write_csv(path: str | Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Write rows of one table as CSV, whole or not at all; the first row names the columns."""
-    with whole_file(path) as temporary, temporary.open("w", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else [])
-        writer.writeheader()
-        writer.writerows(rows)
