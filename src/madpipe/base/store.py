@@ -26,6 +26,7 @@ from madpipe.base.errors import InputError, one_line
 from madpipe.base.plain import to_plain
 
 Record = TypeVar("Record")
+Groups = dict[str, dict[str, str | list[str]]]  # attributes of a record's groups, by path
 _log = logging.getLogger("madpipe")
 _PROCESS = "entry_1/process_1"
 _CHUNK_BYTES = 2**20

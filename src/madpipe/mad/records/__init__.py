@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from madpipe.base.errors import InputError
-from madpipe.base.store import entry, is_whole, part
+from madpipe.base.store import Groups, entry, is_whole, part
 from madpipe.mad.records.nuisance import Nuisance
 
 _Array = np.ndarray
@@ -34,7 +34,7 @@ class Truth:
     f_normal_atom: complex = entry("f_N_atom", "electron")
     drawn: str = entry("drawn")
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {"": {"NX_class": "NXcollection"}}
 
@@ -118,7 +118,7 @@ class Stack:
             return np.ones(self.data.shape, dtype=bool)
         return np.broadcast_to(self.mask == 0, self.data.shape)
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {
             "entry_1": {"NX_class": "NXentry", "default": "data_1"},
@@ -188,7 +188,7 @@ class Fit:
     reflection: _Array | None = entry("entry_1/data_1/reflection", optional=True)
     nuisance: Nuisance | None = part("entry_1/fit_1/nuisance", Nuisance)
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {
             "entry_1": {"NX_class": "NXentry", "default": "data_1"},
@@ -209,7 +209,7 @@ class Passes:
     place: _Array = entry("entry_1/passes_1/place")  # of each: axis, first slice, the one after the last, rows likewise
     answer: _Array = entry("entry_1/passes_1/answer")  # (10, value): one pass after another
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {"entry_1": {"NX_class": "NXentry"}, "entry_1/passes_1": {"NX_class": "NXcollection"}}
 
@@ -234,10 +234,10 @@ class RealSpace:
     q_bragg: _Array | None = entry("entry_1/object_1/q_bragg", "1/angstrom", optional=True)
     nuisance: Nuisance | None = part("entry_1/object_1/nuisance", Nuisance)
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         data = {"NX_class": "NXdata", "signal": "data"}
-        groups: dict[str, dict[str, Any]] = {
+        groups: Groups = {
             "entry_1": {"NX_class": "NXentry", "default": "image_1"},
             "entry_1/object_1": {"NX_class": "NXcollection"},
         }
@@ -372,7 +372,7 @@ def sorted_by_energy(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, **ordered}
 
 
-def axis_fields(stack: Stack) -> dict[str, Any]:
+def axis_fields(stack: Stack) -> dict[str, str | _Array]:
     """Give the axes that a Fit takes over from its stack."""
     axes = {axis: getattr(stack, axis) for axis in stack.axes}
     return {"axis_names": ",".join(stack.axes), **axes}
