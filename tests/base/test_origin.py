@@ -12,11 +12,13 @@ from madpipe.base.errors import InputError
 from madpipe.base.origin import read_origin, weights_header
 from madpipe.base.plotting import new_figure, save
 from madpipe.base.shipped import shipped_weights
+from madpipe.base.tables import Column, Schema, frame, write_csv
 from madpipe.mad.config import SimulatedSample, TrainConfig
 from madpipe.mad.network.design import build
 from madpipe.mad.network.weights import TrainedNetwork, load_network, save_network
 from madpipe.mad.simulate.sample import simulate
 
+TABLE = Schema("R factors", (Column("r_factor", "real"),))
 PARAMETERS = {"odd": 'a (bracket), a \\ and a "quote", \u00e9', "code": provenance.code_of("madpipe.base.errors")}
 
 
@@ -32,7 +34,7 @@ def folder(tmp_path_factory):
     trained = TrainedNetwork.of(build(config, torch.Generator().manual_seed(1)), config, "abc")
     save_network(folder / "x.safetensors", trained, process=process)
     store.write_json(folder / "x.json", {"r_factor": 0.1}, process=process)
-    store.write_csv(folder / "x.csv", [{"r_factor": 0.1}])
+    write_csv(folder / "x.csv", frame(TABLE, [{"r_factor": 0.1}]), TABLE)
     figure = new_figure(2.0, 2.0)
     figure.subplots().plot([0, 1])
     save(figure, folder / "picture.pdf", process, caption="R (1) is 0.1; see \\rho.")
@@ -75,6 +77,6 @@ def test_a_damaged_file_is_said_to_be(folder, tmp_path, name):
 
 
 def test_a_table_without_its_json_names_it(tmp_path):
-    store.write_csv(tmp_path / "lonely.csv", [{"a": 1}])
+    write_csv(tmp_path / "lonely.csv", frame(TABLE, [{"r_factor": 0.1}]), TABLE)
     with pytest.raises(InputError, match=r"needs the existing file .*lonely.json"):
         read_origin(tmp_path / "lonely.csv")

@@ -457,8 +457,3 @@ def test_json_keeps_numbers_and_refuses_what_it_cannot_hold(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         store.write_json(path, {"r_factor": float("nan")})
     assert path.read_bytes() == before
-
-
-def test_csv_has_the_names_then_the_rows(tmp_path):
-    store.write_csv(tmp_path / "scores.csv", [{"a": 1, "b": "x, y"}, {"a": 2, "b": ""}])
-    assert (tmp_path / "scores.csv").read_bytes() == b'a,b\r\n1,"x, y"\r\n2,\r\n'

@@ -168,6 +168,12 @@ def test_a_table_of_another_schema_is_not_written_and_what_was_there_stays(tmp_p
     assert (tmp_path / "x.csv").read_bytes() == before
 
 
+def test_csv_has_the_names_then_the_rows(tmp_path):
+    schema = Schema("some", (Column("a", "whole"), Column("b", "text")))
+    write_csv(tmp_path / "scores.csv", frame(schema, [{"a": 1, "b": "x, y"}, {"a": 2, "b": ""}]), schema)
+    assert (tmp_path / "scores.csv").read_bytes() == b'a,b\r\n1,"x, y"\r\n2,\r\n'
+
+
 def test_cells_of_any_table_are_text(tmp_path):
     (tmp_path / "x.tsv").write_text("s\tload\n1.50\tNA\n")
     assert records(read_cells(tmp_path / "x.tsv", "jobs", "\t")) == [{"s": "1.50", "load": "NA"}]

@@ -1,13 +1,16 @@
 """mad_evaluation: scores of every method -> one table, as JSON and CSV."""
 
-import json
 from pathlib import Path
 
-from madpipe.base import provenance, runtime, store
+from madpipe.base import provenance, runtime, store, tables
+from madpipe.base.plain import read_json
+from madpipe.mad.scores.records import Comparison, SuiteScores
 from madpipe.mad.scores.suite.scores import compare
+from madpipe.mad.scores.tables import COMPARISON
 
 with runtime.job(snakemake.log[0]):
-    results = {Path(file).stem: json.loads(Path(file).read_text()) for file in snakemake.input}
+    results = {Path(file).stem: read_json(file, SuiteScores) for file in snakemake.input}
     rows = compare(results)
-    store.write_json(snakemake.output.json, {"rows": rows}, process=provenance.process_of(snakemake))
-    store.write_csv(snakemake.output.csv, rows)
+    process = provenance.process_of(snakemake)
+    store.write_json(snakemake.output.json, Comparison(tuple(rows)), process=process)
+    tables.write_csv(snakemake.output.csv, tables.frame(COMPARISON, rows), COMPARISON)

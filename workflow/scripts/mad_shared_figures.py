@@ -1,31 +1,30 @@
 """mad_shared_figures: records and scores of several samples -> one figure as PDF and PNG, with its caption."""
 
-import json
-from pathlib import Path
-
 from madpipe.base import plotting, provenance, runtime, store
 from madpipe.base.plain import read_json
+from madpipe.base.training import History
 from madpipe.mad.figures import FIGURES
 from madpipe.mad.records import Fit, Stack
-from madpipe.mad.scores.records import SampleScores
+from madpipe.mad.scores.records import Ablation, SampleScores, SuiteScores
 
-RECORDS = {"stacks": Stack, "fits": Fit, "networks": Fit}
+SEVERAL = {"stacks": Stack, "fits": Fit, "networks": Fit, "scores": SampleScores, "comparisons": SuiteScores}
+ONE = {"table": Ablation, "history": History}
 
 
 def load(name, files):
     """Read an input by its name; a plural name stands for several files."""
-    if name in RECORDS:
-        return [store.read(file, RECORDS[name]) for file in ([files] if isinstance(files, str) else files)]
-    if name == "scores":
-        return [read_json(file, SampleScores) for file in ([files] if isinstance(files, str) else files)]
-    if name == "comparisons":
-        return [json.loads(Path(file).read_text()) for file in ([files] if isinstance(files, str) else files)]
-    content = json.loads(Path(files).read_text())
-    return content.get("rows", content)
+    if name in SEVERAL:
+        read = read_json if files[0].endswith(".json") else store.read
+        return [read(file, SEVERAL[name]) for file in files]
+    content = read_json(files, ONE[name])
+    return getattr(content, "rows", content)
 
 
 with runtime.job(snakemake.log[0]):
-    records = {name: load(name, files) for name, files in snakemake.input.items()}
-    picture = FIGURES[snakemake.wildcards.figure](**records)
+    given = {
+        name: [files] if name in SEVERAL and isinstance(files, str) else files
+        for name, files in snakemake.input.items()
+    }
+    picture = FIGURES[snakemake.wildcards.figure](**{name: load(name, files) for name, files in given.items()})
     process, dpi = provenance.process_of(snakemake), snakemake.params.config["dpi"]
     plotting.save(picture.figure, snakemake.output[0], process, caption=picture.caption, dpi=dpi)

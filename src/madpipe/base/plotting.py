@@ -88,24 +88,28 @@ _STYLE = {
 }
 
 
+Dash = str | tuple[int, tuple[int, ...]]
+Keywords = dict[str, str | Dash]  # of a matplotlib artist
+
+
 @dataclass(frozen=True)
 class Look:
     """Colour, marker and dash of one kind of curve; any one of the three tells it from the others."""
 
     color: str
     marker: str
-    linestyle: str | tuple[int, tuple[int, ...]]
+    linestyle: Dash
     filled: bool = True
 
-    def line(self) -> dict[str, Any]:
+    def line(self) -> Keywords:
         """Keywords for a curve with markers."""
         return {**self.dash(), **self.points()}
 
-    def dash(self) -> dict[str, Any]:
+    def dash(self) -> Keywords:
         """Keywords for a curve without markers."""
         return {"color": self.color, "linestyle": self.linestyle}
 
-    def points(self) -> dict[str, Any]:
+    def points(self) -> Keywords:
         """Keywords for markers."""
         face = self.color if self.filled else "white"
         return {"color": self.color, "marker": self.marker, "markerfacecolor": face, "markeredgecolor": self.color}
@@ -292,7 +296,7 @@ def save(figure: Figure, path: str | Path, provenance: Mapping[str, Any], *, cap
     _write(figure, path, {k: v for k, v in portable.items() if v or v is None}, dpi)
 
 
-def _write(figure: Figure, path: Path, metadata: dict[str, Any], dpi: int) -> None:
+def _write(figure: Figure, path: Path, metadata: Mapping[str, str | None], dpi: int) -> None:
     """One file of a figure."""
     with style(), whole_file(path) as temporary:
         figure.savefig(temporary, format=path.suffix[1:], metadata=metadata, dpi=dpi)

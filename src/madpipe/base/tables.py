@@ -65,11 +65,15 @@ class Schema:
 
 
 def columns_of(record: type) -> tuple[Column, ...]:
-    """Give the columns of a table whose rows are records of this kind, with the units and meanings told there."""
+    """Give the columns of a table whose rows are records of this kind, with the units and meanings told there.
+
+    The entries of an inline mapping are not known beforehand: whoever makes the schema adds their columns.
+    """
     kinds = kinds_of(record)
     return tuple(
         _column(key, kinds[field.name], field.metadata.get("unit", ""), field.metadata.get("meaning", ""))
         for key, field in keys_of(record).items()
+        if not field.metadata.get("inline")
     )
 
 

@@ -2,12 +2,11 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import numpy as np
 
 from madpipe.base.errors import InputError
-from madpipe.base.store import entry, part
+from madpipe.base.store import Groups, entry, part
 from madpipe.physics.susceptibility import crystal_named
 from madpipe.rocking.config import CurveSample
 
@@ -25,7 +24,7 @@ class CurveTruth:
     parameters: _Array = entry("parameters")  # of prior.NAMES
     expected: _Array = entry("expected", "photon")
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {"": {"NX_class": "NXcollection"}}
 
@@ -37,7 +36,7 @@ class InstrumentFunction:
     two_theta: _Array = entry("two_theta", "degree")  # about the middle of its upper half
     intensity: _Array = entry("intensity")  # in any unit
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {"": {"NX_class": "NXdata", "signal": "intensity", "axes": ["two_theta"]}}
 
@@ -75,7 +74,7 @@ class Curve:
         """Points within the resolution of a peak at a 2 theta [degree]."""
         return np.abs(self.two_theta - peak) < _PEAK * max(self.half_width, _NARROWEST)
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {
             "entry_1": {"NX_class": "NXentry", "default": "data_1"},
@@ -109,7 +108,7 @@ class LayerProfile:
     calculated: _Array = entry("entry_1/fit_1/calculated", "photon")
     two_theta: _Array = entry("entry_1/fit_1/two_theta", "degree")
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {
             "entry_1": {"NX_class": "NXentry", "default": "data_1"},

@@ -1,6 +1,5 @@
 """Figures of the comparison: the scores' numbers in panels and captions, whatever methods and sets there are."""
 
-import copy
 import json
 import math
 import re
@@ -14,6 +13,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from test_figures import image_of, panels, texts_on_canvas
 
 from madpipe.base import store
+from madpipe.base.plain import from_plain, to_plain
 from madpipe.mad.config import FitConfig, SimulatedSample, SuiteConfig, ValidateConfig
 from madpipe.mad.figures import FIGURES, of_one_sample, records_of
 from madpipe.mad.figures.ablation import ablation
@@ -23,6 +23,7 @@ from madpipe.mad.figures.quality import shell_centre
 from madpipe.mad.fit.fit import fit_stack
 from madpipe.mad.network.ablation import table as table_of
 from madpipe.mad.network.variants import BASE
+from madpipe.mad.scores.records import Ablation, ShellErrors, SuiteScores, TrainingScores
 from madpipe.mad.scores.suite.cases import cases, suite_generator
 from madpipe.mad.scores.suite.scores import score_suite
 from madpipe.mad.scores.validate import truth_columns
@@ -64,7 +65,7 @@ def comparisons(tmp_path_factory):
             store.write(stacks[-1][2], simulate(samples[case], suite_generator(name, case)))
     answers = {"exact": exact, "network_refined": network}
     scores = [score_suite(stacks, answers[method], method, ValidateConfig(noise_draws=2)) for method in answers]
-    return json.loads(json.dumps(scores))
+    return [from_plain(SuiteScores, json.loads(json.dumps(to_plain(one)))) for one in scores]
 
 
 @pytest.fixture(scope="module")
@@ -75,9 +76,9 @@ def table():
     for variant, factors in OVERALL.items():
         for factor in factors:
             shells = {shell: {name: factor * v for name, v in values.items()} for shell, values in usual.items()}
-            score = {"coverage_68": 0.7, "shells": shells}
-            runs.append({"variant": variant, "seed": 0, "refined": score, "predicted": score})
-    return json.loads(json.dumps(table_of(runs)))
+            score = ShellErrors(shells, 0.7)
+            runs.append(TrainingScores(variant, 0, predicted=score, refined=score))
+    return list(from_plain(Ablation, json.loads(json.dumps({"rows": to_plain(table_of(runs))}))).rows)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +106,7 @@ def pictures(comparisons, table, three):
 
 
 def of_method(comparisons, method):
-    return next(scores for scores in comparisons if scores["method"] == method)
+    return next(scores for scores in comparisons if scores.method == method)
 
 
 def points_of(axes, colour):
@@ -115,11 +116,11 @@ def points_of(axes, colour):
 
 
 def changed(comparisons, method, change, suite_set="reference"):
-    """Scores of which one method's rows of a set are changed."""
-    scores = copy.deepcopy(comparisons)
-    for row in of_method(scores, method)["sets"][suite_set]["rows"]:
-        change(row)
-    return scores
+    """Scores of which one method's rows of a set have what a function of each gives."""
+    (one,) = [scores for scores in comparisons if scores.method == method]
+    rows = tuple(replace(row, **change(row)) for row in one.sets[suite_set].rows)
+    sets = {**one.sets, suite_set: replace(one.sets[suite_set], rows=rows)}
+    return [replace(one, sets=sets) if scores is one else scores for scores in comparisons]
 
 
 @pytest.mark.parametrize("name", DRAWN)
@@ -161,52 +162,50 @@ def test_the_errors_drawn_are_those_of_the_scores(comparisons):
         for scores, colour in zip(comparisons, ("#0072B2", "#D55E00"), strict=True):
             rows = shell_rows(scores, "reference", quantity)
             assert len(rows) > 3
-            expected = [[shell_centre(row) for row in rows], [row["relative_rms"] for row in rows]]
+            expected = [[shell_centre(row) for row in rows], [row.relative_rms for row in rows]]
             assert_allclose(points_of(figure.axes[number], colour), expected)
         bound = [line for line in figure.axes[number].get_lines() if line.get_color() == "black"]
-        assert_allclose(bound[0].get_ydata(), [row["relative_bound"] for row in rows])
+        assert_allclose(bound[0].get_ydata(), [row.relative_bound for row in rows])
 
 
 def test_medians_are_relative_to_the_rms_truth_too(comparisons):
     axes = suite_errors(comparisons).figure.axes[5]
-    sums = [stack["sums"].get("F_N") for stack in of_method(comparisons, "exact")["sets"]["reference"]["stacks"]]
-    points, truth = (np.sum([one[kind] for one in sums if one], axis=0) for kind in ("points", "squared_truth"))
+    sums = [stack.sums.get("F_N") for stack in of_method(comparisons, "exact").sets["reference"].stacks]
+    points, truth = (
+        np.sum([getattr(one, kind) for one in sums if one], axis=0) for kind in ("points", "squared_truth")
+    )
     rows = shell_rows(of_method(comparisons, "exact"), "reference", "F_N")
-    rms = {row["shell_low"]: math.sqrt(truth[n] / points[n]) for n, row in enumerate(rows_of_every_shell(sums, rows))}
+    lows = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)  # of the suite's shells, as the sums have them
+    rms = {low: math.sqrt(truth[n] / points[n]) for n, low in enumerate(lows) if points[n]}
     (line,) = [line for line in axes.get_lines() if line.get_color() == "#0072B2"]
-    assert_allclose(line.get_ydata(), [row["median_error"] / rms[row["shell_low"]] for row in rows])
-
-
-def rows_of_every_shell(sums, rows):
-    """The rows at the places of their shells in the stacks' sums; the suite's shells rise from 0.1 photon."""
-    by_low = {row["shell_low"]: row for row in rows}
-    return [by_low.get(low, {"shell_low": low}) for low in (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5)]
+    assert_allclose(line.get_ydata(), [row.median_error / rms[row.shell_low] for row in rows])
 
 
 @pytest.mark.parametrize("method", ["exact", "network_refined"])
 def test_the_caption_repeats_the_errors_and_their_ratio(comparisons, method):
     def doubled(row):
-        if row["quantity"] == "F_N" and row["relative_rms"] is not None:
-            row["relative_rms"] *= 2
+        if row.quantity == "F_N" and row.relative_rms is not None:
+            return {"relative_rms": 2 * row.relative_rms}
+        return {}
 
     before, after = (suite_errors(scores).caption for scores in (comparisons, changed(comparisons, method, doubled)))
     row = shell_rows(of_method(comparisons, method), "reference", "F_N")[-1]
-    limits = f"{row['shell_low']:g}" if row["shell_low"] < 1e3 else f"1e{math.log10(row['shell_low']):.0f}"
-    assert re.search(rf"{limits}-1e\d+: {row['relative_rms']:.3g} \+- ", before)
-    assert re.search(rf"{limits}-1e\d+: {2 * row['relative_rms']:.3g} \+- ", after)
+    limits = f"{row.shell_low:g}" if row.shell_low < 1e3 else f"1e{math.log10(row.shell_low):.0f}"
+    assert re.search(rf"{limits}-1e\d+: {row.relative_rms:.3g} \+- ", before)
+    assert re.search(rf"{limits}-1e\d+: {2 * row.relative_rms:.3g} \+- ", after)
     assert before.split("Refined network over")[1] == after.split("Refined network over")[1]  # the stacks' own sums
 
 
 def test_controls_and_shells_of_few_points_are_left_out(comparisons):
     def thinned(row):
-        row["points"] = 9 if row["shell_low"] < 1 else row["points"]
+        return {"points": 9 if row.shell_low < 1 else row.points}
 
     scores = changed(comparisons, "exact", thinned)
-    assert {row["shell_low"] for row in shell_rows(scores[0], "reference", "F_N")} == {
-        row["shell_low"] for row in shell_rows(comparisons[0], "reference", "F_N") if row["shell_low"] >= 1
+    assert {row.shell_low for row in shell_rows(scores[0], "reference", "F_N")} == {
+        row.shell_low for row in shell_rows(comparisons[0], "reference", "F_N") if row.shell_low >= 1
     }
-    assert any(row["control"] and row["quantity"] == "F_N" for row in comparisons[0]["sets"]["reference"]["rows"])
-    assert not any(row["control"] for row in shell_rows(comparisons[0], "reference", "F_N"))
+    assert any(row.control and row.quantity == "F_N" for row in comparisons[0].sets["reference"].rows)
+    assert not any(row.control for row in shell_rows(comparisons[0], "reference", "F_N"))
 
 
 # calibration
@@ -214,31 +213,32 @@ def test_controls_and_shells_of_few_points_are_left_out(comparisons):
 
 def test_reliability_is_observed_less_gaussian_share(comparisons):
     figure = calibration(comparisons).figure
-    entries = of_method(comparisons, "network_refined")["sets"]["reference"]["reliability"]
-    wanted = {row["shell_low"] for row in shell_rows(of_method(comparisons, "network_refined"), "reference", "F_A")}
-    entries = [one for one in entries if one["quantity"] == "F_A" and one["shell_low"] in wanted]
+    entries = of_method(comparisons, "network_refined").sets["reference"].reliability
+    wanted = {row.shell_low for row in shell_rows(of_method(comparisons, "network_refined"), "reference", "F_A")}
+    entries = [one for one in entries if one.quantity == "F_A" and one.shell_low in wanted]
     lines = [line for line in figure.axes[0].get_lines() if "photons" in line.get_label()]
     assert len(lines) == len(entries) > 3
     # shares within k standard deviations of a Gaussian, from tables
     gaussian = [19.741, 38.292, 54.675, 68.269, 78.870, 86.639, 95.000, 98.758, 99.730]
     for line, entry in zip(lines, entries, strict=True):
         assert_allclose(line.get_xdata(), gaussian, atol=6e-4)
-        assert_allclose(line.get_ydata(), 100 * np.array(entry["shares"]) - gaussian, atol=6e-4)
+        assert_allclose(line.get_ydata(), 100 * np.array(entry.shares) - gaussian, atol=6e-4)
 
 
 def test_coverages_are_those_of_the_scores(comparisons):
     axes = calibration(comparisons).figure.axes[5]
     rows = shell_rows(of_method(comparisons, "network_refined"), "reference", "F_N")
     for name, colour in (("coverage_68", "#0072B2"), ("coverage_95", "#D55E00")):
-        expected = [[shell_centre(row) for row in rows], [100 * row[name] for row in rows]]
+        expected = [[shell_centre(row) for row in rows], [100 * getattr(row, name) for row in rows]]
         assert_allclose(points_of(axes, colour), expected)
 
 
 @pytest.mark.parametrize(("error", "is_named"), [(0.01, True), (0.06, False)])
 def test_the_worst_coverage_is_named_if_it_is_known(comparisons, error, is_named):
     def spoilt(row):
-        if row["quantity"] == "F_T" and row["shell_low"] == 10.0:
-            row |= {"coverage_95": 0.0213, "coverage_95_standard_error": error}
+        if row.quantity == "F_T" and row.shell_low == 10.0:
+            return {"coverage_95": 0.0213, "coverage_95_standard_error": error}
+        return {}
 
     caption = calibration(changed(comparisons, "network_refined", spoilt)).caption
     assert (f"2.1 +- {100 * error:.2g} % instead of 95.0 % (|F_T|, 10-100 photons)" in caption) == is_named
@@ -247,7 +247,7 @@ def test_the_worst_coverage_is_named_if_it_is_known(comparisons, error, is_named
 
 def test_a_shell_keeps_its_colour_where_darker_ones_are_missing(comparisons):
     def thinned(row):
-        row["points"] = 9 if row["shell_low"] < 10 and row["quantity"] == "F_A" else row["points"]
+        return {"points": 9 if row.shell_low < 10 and row.quantity == "F_A" else row.points}
 
     figure = calibration(changed(comparisons, "network_refined", thinned)).figure
     colours = [
@@ -265,7 +265,7 @@ def test_a_shell_keeps_its_colour_where_darker_ones_are_missing(comparisons):
 def test_ratios_are_those_of_the_errors(comparisons):
     """Errors of a half and of three quarters of the exact fit's; the uniform reference particle gains nothing."""
     without = [
-        {**scores, "sets": {name: only(one, "core_shell", "janus") for name, one in scores["sets"].items()}}
+        replace(scores, sets={name: only(one, "core_shell", "janus") for name, one in scores.sets.items()})
         for scores in comparisons
     ]
     axes = generalisation(without).figure.axes[1]  # |F_A|, whose error is moved itself, not by its parts
@@ -279,7 +279,7 @@ def test_ratios_are_those_of_the_errors(comparisons):
 
 def only(scored, *compositions):
     """A set without the particles of other compositions."""
-    return {**scored, "stacks": [stack for stack in scored["stacks"] if stack["composition"] in compositions]}
+    return replace(scored, stacks=tuple(stack for stack in scored.stacks if stack.composition in compositions))
 
 
 def test_the_gain_is_compared_on_particles_of_the_same_compositions(comparisons):
@@ -297,7 +297,7 @@ def test_the_gain_is_compared_on_particles_of_the_same_compositions(comparisons)
 @pytest.mark.parametrize("sets", [["reference"], ["energies"]])
 def test_missing_methods_and_sets_are_left_out(comparisons, draw, methods, sets):
     chosen = [
-        {**of_method(comparisons, m), "sets": {s: of_method(comparisons, m)["sets"][s] for s in sets}} for m in methods
+        replace(of_method(comparisons, m), sets={s: of_method(comparisons, m).sets[s] for s in sets}) for m in methods
     ]
     picture = draw(chosen)
     texts_on_canvas(picture.figure)
@@ -310,7 +310,7 @@ def test_missing_methods_and_sets_are_left_out(comparisons, draw, methods, sets)
 
 def test_every_method_has_a_line_and_a_name(comparisons):
     methods = ("exact", "nanomad", "unet_patches", "network", "network_refined")
-    figure = suite_errors([{**comparisons[0], "method": method} for method in methods]).figure
+    figure = suite_errors([replace(comparisons[0], method=method) for method in methods]).figure
     assert len({container[0].get_color() for container in figure.axes[0].containers}) == len(methods)
     assert len({text.get_text() for text in figure.legends[0].get_texts()}) == len(methods) + 1
     texts = texts_on_canvas(figure)
@@ -323,12 +323,12 @@ def test_every_method_has_a_line_and_a_name(comparisons):
 def test_dots_are_the_ratios_of_the_table(table):
     overall, shells = ablation(table).figure.axes
     ratios, places = points_of(overall, "#0072B2")
-    assert_allclose(ratios, [row["overall"] for row in table])
+    assert_allclose(ratios, [row.overall for row in table])
     assert_array_equal(places, range(len(OVERALL)))
-    assert [label.get_text() for label in overall.get_yticklabels()] == [row["variant"] for row in table]
+    assert [label.get_text() for label in overall.get_yticklabels()] == [row.variant for row in table]
     for line, shell in zip(shells.get_lines(), SHELLS, strict=False):
         assert line.get_label() == f"{shell} photons"
-        assert_allclose(line.get_xdata(), [row[f"f_normal {shell}"] for row in table])
+        assert_allclose(line.get_xdata(), [row.ratios[f"f_normal {shell}"] for row in table])
     low, high = overall.get_ylim()
     assert low > high  # the best on top
 
@@ -338,15 +338,14 @@ def test_the_caption_says_what_helped_and_what_did_not(table):
     named = {verdict: [one for one in OVERALL if f"{one} " in f"; {words}"] for verdict, words in verdicts.items()}
     by_verdict = {"Base": BASE, "Better": "better", "Worse": "twice as bad", "No difference": "alike"}
     assert named == {verdict: [one] for verdict, one in {**by_verdict, "Not judged": "once"}.items()}
-    (row,) = [row for row in table if row["variant"] == "better"]
-    assert f"better {row['overall']:.3f} +- {row['overall error']:.2g}" in verdicts["Better"]
+    (row,) = [row for row in table if row.variant == "better"]
+    assert f"better {row.overall:.3f} +- {row.overall_error:.2g}" in verdicts["Better"]
     assert "one training" in verdicts["Not judged"]
 
 
 def test_an_error_of_the_base_counts(table):
     """Twice the standard error of the difference decides, of which the base has its part."""
-    wide = copy.deepcopy(table)
-    next(row for row in wide if row["variant"] == BASE)["overall error"] = 0.2
+    wide = [replace(row, overall_error=0.2) if row.variant == BASE else row for row in table]
     assert "No difference: " in ablation(wide).caption
     assert "better" in ablation(wide).caption.split("No difference: ")[1].split(". ")[0]
 

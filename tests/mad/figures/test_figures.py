@@ -1,9 +1,9 @@
 """Every figure: axes with units, lettered panels, text that neither overlaps nor leaves the page, the records' data."""
 
-import copy
 import json
 import re
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
 
+from madpipe.base.plain import from_plain, to_plain
 from madpipe.base.plotting import save
 from madpipe.base.training import History
 from madpipe.mad.config import FitConfig, SimulatedSample, ValidateConfig
@@ -33,6 +34,7 @@ from madpipe.mad.forward import dispersion_ratio, mad_intensity
 from madpipe.mad.measurement import bijvoet_pairs, calculated_photons
 from madpipe.mad.realspace.depth_profiles import strain_along
 from madpipe.mad.records import Nuisance, RealSpace, Stack
+from madpipe.mad.scores.records import SampleScores
 from madpipe.mad.scores.validate import score
 from madpipe.mad.simulate.sample import simulate
 from madpipe.physics.alignment import twin
@@ -161,7 +163,7 @@ def history():
         terms={"F_T": [0.6 * value for value in loss], "unit_circle": [0.4 * value for value in loss]},
         best_step=150,
         stopped="no gain",
-    ).as_dict()
+    )
 
 
 @pytest.fixture(scope="module")
@@ -185,7 +187,7 @@ def world():
         routes = ("joint", "separate", "linked_network") if case in ("frame", "volume") else ()
         objects = dict.fromkeys(routes, records.get("real_space"))
         found = score(stack, answers, objects, ValidateConfig(noise_draws=2), torch.Generator().manual_seed(1))
-        world[case] = {**records, "scores": json.loads(json.dumps(found))}
+        world[case] = {**records, "scores": from_plain(SampleScores, json.loads(json.dumps(to_plain(found))))}
     return world
 
 
@@ -510,28 +512,26 @@ def test_errors_and_bound_are_those_of_the_scores(world):
     figure = error_vs_counts([scores]).figure
     for axes, quantity in zip(figure.axes, ("F_T", "F_A", "delta_phi", "F_N"), strict=True):
         for container, answer in zip(axes.containers, ("fit", "network"), strict=True):
-            rows = [r for r in scores["answers"][answer]["shells"] if r["quantity"] == quantity and r["points"] >= 10]
+            rows = [r for r in scores.answers[answer].shells if r.quantity == quantity and r.points >= 10]
             photons, error = container[0].get_xydata().T
-            assert_allclose(error, [row["relative_rms"] for row in rows])
-            assert all(
-                row["shell_low"] <= x <= (row["shell_high"] or np.inf) for x, row in zip(photons, rows, strict=True)
-            )
+            assert_allclose(error, [row.relative_rms for row in rows])
+            assert all(row.shell_low <= x <= (row.shell_high or np.inf) for x, row in zip(photons, rows, strict=True))
         bounds = [line.get_ydata() for line in axes.get_lines() if line.get_color() == "black"]
-        fit_rows = shell_rows(scores["answers"]["fit"], quantity)
-        assert_allclose(bounds, [[row["relative_bound"] for row in fit_rows]])
+        fit_rows = shell_rows(scores.answers["fit"], quantity)
+        assert_allclose(bounds, [[row.relative_bound for row in fit_rows]])
 
 
 def test_a_truth_of_zero_has_no_relative_error(world):
-    assert shell_rows(world["pure_resonant"]["scores"]["answers"]["fit"], "F_N") == []
-    assert shell_rows(world["no_resonant"]["scores"]["answers"]["fit"], "F_A") == []
-    assert len(shell_rows(world["pure_resonant"]["scores"]["answers"]["fit"], "F_A")) > 2
+    assert shell_rows(world["pure_resonant"]["scores"].answers["fit"], "F_N") == []
+    assert shell_rows(world["no_resonant"]["scores"].answers["fit"], "F_A") == []
+    assert len(shell_rows(world["pure_resonant"]["scores"].answers["fit"], "F_A")) > 2
 
 
 @pytest.mark.parametrize(
     ("low", "high", "centre"), [(1, 100, 10), (0.0, 10.0, 10**0.5), (1e6, None, 10**6.5), (1e6, float("inf"), 10**6.5)]
 )
 def test_shells_stand_at_their_geometric_mean(low, high, centre):
-    assert shell_centre({"shell_low": low, "shell_high": high}) == pytest.approx(centre)
+    assert shell_centre(SimpleNamespace(shell_low=low, shell_high=high)) == pytest.approx(centre)
 
 
 def test_r_is_that_of_the_scores_beside_its_floor(world):
@@ -539,17 +539,17 @@ def test_r_is_that_of_the_scores_beside_its_floor(world):
     picture = r_factor(scores)
     for axes, one in zip(picture.figure.axes, scores, strict=True):
         lines = {line.get_label(): line for line in axes.get_lines()}
-        for answer, values in one["answers"].items():
-            assert_allclose(lines[f"$R$, {answer}"].get_ydata(), values["r_factor_per_energy"])
-            assert_allclose(lines[rf"$R_\mathrm{{noise}}$, {answer}"].get_ydata(), values["r_noise_per_energy"])
-            assert f"R = {values['r_factor']:.4f}" in picture.caption
+        for answer, values in one.answers.items():
+            assert_allclose(lines[f"$R$, {answer}"].get_ydata(), values.r_factor_per_energy)
+            assert_allclose(lines[rf"$R_\mathrm{{noise}}$, {answer}"].get_ydata(), values.r_noise_per_energy)
+            assert f"R = {values.r_factor:.4f}" in picture.caption
 
 
 def test_composition_errors_are_those_of_the_scores(world):
-    scores = [copy.deepcopy(world["frame"]["scores"]) for _ in range(3)]
-    for one, photons, error in zip(scores, (1e5, 1.1e5, 1e6), (0.3, 0.1, 0.05), strict=True):
-        one["photons"] = photons
-        one["retrieved"]["joint"]["rms_error"] = error
+    one, scores = world["frame"]["scores"], []
+    for photons, error in zip((1e5, 1.1e5, 1e6), (0.3, 0.1, 0.05), strict=True):
+        joint = replace(one.retrieved["joint"], rms_error=error)
+        scores.append(replace(one, photons=photons, retrieved={**one.retrieved, "joint": joint}))
     picture = composition_errors([*scores, world["list"]["scores"]])
     lines = {line.get_label(): line.get_xydata() for line in picture.figure.axes[0].get_lines()}
     # two samples of one budget: their mean

@@ -7,7 +7,9 @@ import torch
 from torch import nn
 from torch.testing import assert_close
 
+from madpipe.base.plain import from_plain, to_plain
 from madpipe.base.runtime import generator_for
+from madpipe.base.tables import frame, read_csv, records, write_csv
 from madpipe.mad.config import AblationConfig, TrainConfig
 from madpipe.mad.fit.belief import Belief
 from madpipe.mad.network.ablation import (
@@ -27,6 +29,8 @@ from madpipe.mad.network.design.sums import Seen
 from madpipe.mad.network.train import train
 from madpipe.mad.network.variants import BASE, DROPPED, VARIANTS
 from madpipe.mad.network.weights import TrainedNetwork
+from madpipe.mad.scores.records import Ablation, ShellErrors, TrainingScores
+from madpipe.mad.scores.tables import ablation_schema
 
 TINY = TrainConfig(width=8, dilations=(1, 2))
 SMALL = AblationConfig(grid=16, compared=4)
@@ -36,12 +40,9 @@ def run(variant, seed, errors, coverage=0.6):
     """Scores of a training: an error per quantity and shell; predictions twice as bad."""
     shells = {shell: {"f_resonant": first, "f_normal": second} for shell, (first, second) in errors.items()}
     worse = {shell: {name: 2 * value**2 for name, value in each.items()} for shell, each in shells.items()}
-    return {
-        "variant": variant,
-        "seed": seed,
-        "refined": {"shells": shells, "coverage_68": coverage},
-        "predicted": {"shells": worse, "coverage_68": coverage / 2},
-    }
+    return TrainingScores(
+        variant, seed, predicted=ShellErrors(worse, coverage / 2), refined=ShellErrors(shells, coverage)
+    )
 
 
 RUNS = [
@@ -54,32 +55,41 @@ RUNS = [
 
 
 def test_table_is_that_of_hand():
-    rows = {row["variant"]: row for row in table(RUNS)}
+    rows = {row.variant: row for row in table(RUNS)}
     base = rows[BASE]
     assert all(
-        base[f"{name} {shell}"] == pytest.approx(1) for name in ("f_resonant", "f_normal") for shell in ("1-10",)
+        base.ratios[f"{name} {shell}"] == pytest.approx(1) for name in ("f_resonant", "f_normal") for shell in ("1-10",)
     )
-    assert base["overall"] == pytest.approx(1)
+    assert base.overall == pytest.approx(1)
     # logarithms of the two are half of ln 2 to either side: their mean's standard error is that too
-    assert base["f_resonant 1-10 error"] == pytest.approx(math.log(2) / 2)
-    assert base["f_normal 1-10 error"] == 0
-    assert base["overall error"] == pytest.approx(math.log(2) / 8)
-    assert (base["trainings"], base["coverage_68"]) == (2, pytest.approx(0.7))
-    assert rows["worse"]["f_resonant 1-10"] == pytest.approx(2)
-    assert rows["worse"]["f_resonant 1-10 error"] == pytest.approx(2 * math.log(2) / 2)
-    assert rows["worse"]["overall"] == pytest.approx(2)
-    assert rows["better"]["f_resonant 1-10"] == pytest.approx(0.05 / math.sqrt(0.1 * 0.2))
-    assert rows["better"]["overall error"] == 0
+    assert base.ratios["f_resonant 1-10 error"] == pytest.approx(math.log(2) / 2)
+    assert base.ratios["f_normal 1-10 error"] == 0
+    assert base.overall_error == pytest.approx(math.log(2) / 8)
+    assert (base.trainings, base.coverage_68) == (2, pytest.approx(0.7))
+    assert rows["worse"].ratios["f_resonant 1-10"] == pytest.approx(2)
+    assert rows["worse"].ratios["f_resonant 1-10 error"] == pytest.approx(2 * math.log(2) / 2)
+    assert rows["worse"].overall == pytest.approx(2)
+    assert rows["better"].ratios["f_resonant 1-10"] == pytest.approx(0.05 / math.sqrt(0.1 * 0.2))
+    assert rows["better"].overall_error == 0
 
 
 def test_table_is_sorted_with_the_best_first():
-    assert [row["variant"] for row in table(RUNS)] == ["better", BASE, "worse"]
+    assert [row.variant for row in table(RUNS)] == ["better", BASE, "worse"]
+
+
+def test_the_table_is_written_and_read_as_it_is(tmp_path):
+    rows = table(RUNS)
+    schema = ablation_schema(rows)
+    assert schema.names == [*to_plain(rows[0])]
+    write_csv(tmp_path / "x.csv", frame(schema, rows), schema)
+    assert records(read_csv(tmp_path / "x.csv", schema)) == [to_plain(row) for row in rows]
+    assert from_plain(Ablation, to_plain(Ablation(tuple(rows)))).rows == tuple(rows)
 
 
 def test_table_of_predictions_is_another():
-    rows = {row["variant"]: row for row in table(RUNS, refined=False)}
-    assert rows["worse"]["f_normal 10-100"] == pytest.approx(4)  # twice the square: a ratio of two becomes four
-    assert rows[BASE]["coverage_68"] == pytest.approx(0.35)
+    rows = {row.variant: row for row in table(RUNS, refined=False)}
+    assert rows["worse"].ratios["f_normal 10-100"] == pytest.approx(4)  # twice the square: a ratio of two becomes four
+    assert rows[BASE].coverage_68 == pytest.approx(0.35)
 
 
 @pytest.mark.parametrize("variant", sorted(VARIANTS))
@@ -116,16 +126,16 @@ def trained(seed=1, **changes):
 
 def test_comparison_is_on_the_same_measurements_whatever_the_network():
     first, again, other = (
-        compare_on_particles(trained(seed, width=width).network(), SMALL, 7)
+        compare_on_particles(trained(seed, width=width).network(), SMALL, 7, BASE)
         for seed, width in ((1, 8), (1, 8), (2, 12))
     )
     assert first == again
-    assert set(first) == {"predicted", "refined"}
     # untrained, both answer the prior: the same scores, for the same measurements, but for rounding
-    for kind in first:
-        for shell, values in first[kind]["shells"].items():
-            assert other[kind]["shells"][shell] == pytest.approx(values, rel=1e-3)
-    elsewhere = compare_on_particles(trained().network(), SMALL, 8)
+    for mine, others in ((first.predicted, other.predicted), (first.refined, other.refined)):
+        assert mine.shells
+        for shell, values in mine.shells.items():
+            assert others.shells[shell] == pytest.approx(values, rel=1e-3)
+    elsewhere = compare_on_particles(trained().network(), SMALL, 8, BASE)
     assert elsewhere != first
 
 
@@ -139,7 +149,7 @@ def test_a_job_trains_and_scores_its_variant_by_a_generator_of_its_name():
     right, _ = train(own, generator_for(5, "mad_ablation", "curriculum", "2"), code="abc")
     assert (found.config, found.fingerprint, threads(values["config"])) == (own, "abc", own.threads)
     assert all(torch.equal(found.state[name], tensor) for name, tensor in right.state.items())
-    assert scores == {"variant": "curriculum", "seed": 2, **compare_on_particles(right.network(), config, 5)}
+    assert scores == compare_on_particles(right.network(), config, 5, "curriculum", 2)
 
 
 def test_committees_are_of_the_seeds_and_of_the_dropped_one():

@@ -12,6 +12,8 @@ import torch
 
 from madpipe.base import metrics, store
 from madpipe.base.errors import InputError
+from madpipe.base.plain import from_plain, to_plain
+from madpipe.base.tables import frame, records
 from madpipe.mad.config import (
     REFERENCE_ENERGIES,
     Composition,
@@ -23,9 +25,11 @@ from madpipe.mad.config import (
 )
 from madpipe.mad.fit.fit import fit_stack
 from madpipe.mad.records import QUANTITIES, Stack
+from madpipe.mad.scores.records import SuiteScores
 from madpipe.mad.scores.suite import outline
 from madpipe.mad.scores.suite.cases import cases, suite_generator
 from madpipe.mad.scores.suite.scores import LEVELS, SHELL_EDGES, compare, score_suite
+from madpipe.mad.scores.tables import COMPARISON
 from madpipe.mad.scores.validate import truth_columns
 from madpipe.mad.simulate.sample import simulate
 from madpipe.physics.atoms import edge_energy
@@ -69,8 +73,8 @@ def only(files, *starts):
 
 
 def row(scores, quantity, low, *, control=False, name="reference"):
-    rows = scores["sets"][name]["rows"]
-    found = [r for r in rows if (r["quantity"], r["shell_low"], r["control"]) == (quantity, low, control)]
+    rows = scores.sets[name].rows
+    found = [r for r in rows if (r.quantity, r.shell_low, r.control) == (quantity, low, control)]
     return found[0] if found else None
 
 
@@ -220,17 +224,17 @@ def test_pooled_errors_are_those_of_all_points_together(files, quantity, field):
     error, true, bound, sigma = (np.concatenate(each) for each in (errors, truths, bounds, sigmas))
     scale = 1.0 if quantity == "delta_phi" else np.sqrt((true**2).mean())
     found = row(scored, quantity, 10)
-    assert (found["points"], found["stacks"]) == (len(error), 2)
-    assert found["rms_error"] == pytest.approx(np.sqrt((error**2).mean()), rel=1e-12)
-    assert found["relative_rms"] == pytest.approx(np.sqrt((error**2).mean()) / scale, rel=1e-12)
-    assert found["relative_bound"] == pytest.approx(np.sqrt((bound**2).mean()) / scale, rel=1e-12)
-    assert found["median_error"] == pytest.approx(np.median(np.abs(error)), rel=1e-6)  # of float32
-    assert found["coverage_68"] == pytest.approx((np.abs(error) < sigma).mean())
-    assert found["coverage_95"] == pytest.approx((np.abs(error) < 1.96 * sigma).mean())
-    assert found["bias_sigma"] == pytest.approx((error / sigma).mean(), rel=1e-10)
+    assert (found.points, found.stacks) == (len(error), 2)
+    assert found.rms_error == pytest.approx(np.sqrt((error**2).mean()), rel=1e-12)
+    assert found.relative_rms == pytest.approx(np.sqrt((error**2).mean()) / scale, rel=1e-12)
+    assert found.relative_bound == pytest.approx(np.sqrt((bound**2).mean()) / scale, rel=1e-12)
+    assert found.median_error == pytest.approx(np.median(np.abs(error)), rel=1e-6)  # of float32
+    assert found.coverage_68 == pytest.approx((np.abs(error) < sigma).mean())
+    assert found.coverage_95 == pytest.approx((np.abs(error) < 1.96 * sigma).mean())
+    assert found.bias_sigma == pytest.approx((error / sigma).mean(), rel=1e-10)
     # two samples: the jackknife's error of a share is half the distance of the two that leave one out
     shares = [(np.abs(e) < s).mean() for e, s in zip(errors, sigmas, strict=True)]
-    assert found["coverage_68_standard_error"] == pytest.approx(abs(shares[0] - shares[1]) / 2, rel=1e-9)
+    assert found.coverage_68_standard_error == pytest.approx(abs(shares[0] - shares[1]) / 2, rel=1e-9)
 
 
 @pytest.mark.parametrize("share", [1.0, 2.0])
@@ -238,18 +242,18 @@ def test_true_errors_are_covered_and_wrong_ones_seen(files, rng, share):
     found = row(score_suite(only(files, "core", "janus", "linear"), with_noise(share, rng), "m", SCORING), "F_A", 1)
     for name, level in (("coverage_68", 1.0), ("coverage_95", 1.96)):
         expected = math.erf(share * level / math.sqrt(2))
-        spread = math.sqrt(expected * (1 - expected) / found["points"])
-        assert abs(found[name] - expected) < 4 * spread
-    assert abs(found["bias_sigma"]) < 4 / share / math.sqrt(found["points"])
+        spread = math.sqrt(expected * (1 - expected) / found.points)
+        assert abs(getattr(found, name) - expected) < 4 * spread
+    assert abs(found.bias_sigma) < 4 / share / math.sqrt(found.points)
 
 
 def test_reliability_follows_the_error_function(files, rng):
     scored = score_suite(only(files, "core", "janus", "linear"), with_noise(1.0, rng), "m", SCORING)
-    lines = scored["sets"]["reference"]["reliability"]
-    found = next(line for line in lines if (line["quantity"], line["shell_low"]) == ("F_T", 1))
-    points = row(scored, "F_T", 1)["points"]
-    assert found["levels"] == list(LEVELS)
-    for level, share in zip(LEVELS, found["shares"], strict=True):
+    lines = scored.sets["reference"].reliability
+    found = next(line for line in lines if (line.quantity, line.shell_low) == ("F_T", 1))
+    points = row(scored, "F_T", 1).points
+    assert found.levels == LEVELS
+    for level, share in zip(LEVELS, found.shares, strict=True):
         expected = math.erf(level / math.sqrt(2))
         assert abs(share - expected) < 4 * math.sqrt(expected * (1 - expected) / points), level
 
@@ -257,16 +261,16 @@ def test_reliability_follows_the_error_function(files, rng):
 @pytest.mark.parametrize(("composition", "zero"), [("pure_resonant", "F_N"), ("no_resonant", "F_A")])
 def test_of_a_control_no_error_is_relative_to_nothing(files, composition, zero):
     scored = score_suite(only(files, composition), exact, "exact", SCORING)
-    rows = scored["sets"]["reference"]["rows"]
-    assert {r["quantity"] for r in rows if r["control"]} == {zero}
+    rows = scored.sets["reference"].rows
+    assert {r.quantity for r in rows if r.control} == {zero}
     defined = {"F_T", "F_A", "F_N"} - {zero} | ({"delta_phi"} if zero == "F_N" else set())
-    assert {r["quantity"] for r in rows if not r["control"]} == defined
+    assert {r.quantity for r in rows if not r.control} == defined
     for r in rows:
-        other = r["relative_rms"], r["coverage_95"], r["coverage_68"], r["bias_sigma"], r["relative_bound"]
-        own = r["zero_consistency"], r["mean_over_sigma"]
-        assert all(value is None for value in (other if r["control"] else own))
-        assert None not in (own if r["control"] else other)
-    assert scored["sets"]["reference"]["stacks"][0]["sums"].keys() == defined
+        other = r.relative_rms, r.coverage_95, r.coverage_68, r.bias_sigma, r.relative_bound
+        own = r.zero_consistency, r.mean_over_sigma
+        assert all(value is None for value in (other if r.control else own))
+        assert None not in (own if r.control else other)
+    assert scored.sets["reference"].stacks[0].sums.keys() == defined
 
 
 def test_zero_consistency_is_counted_by_hand(files):
@@ -276,16 +280,16 @@ def test_zero_consistency_is_counted_by_hand(files):
     points = (photons >= 10) & (photons < 100)
     significance = (fit.f_normal / fit.f_normal_errors)[points]
     found = row(score_suite([control], exact, "exact", SCORING), "F_N", 10, control=True)
-    assert found["zero_consistency"] == pytest.approx((significance < 1.96).mean())
-    assert found["mean_over_sigma"] == pytest.approx(significance.mean(), rel=1e-8)
+    assert found.zero_consistency == pytest.approx((significance < 1.96).mean())
+    assert found.mean_over_sigma == pytest.approx(significance.mean(), rel=1e-8)
 
 
 def test_controls_stand_apart_in_the_whole_suite(scores):
     names = Composition.__args__
-    assert row(scores, "F_T", 10)["stacks"] == len(names)
-    assert row(scores, "F_N", 10)["stacks"] == row(scores, "F_A", 10)["stacks"] == len(names) - 1
-    assert row(scores, "delta_phi_NA", 10)["stacks"] == len(names) - len(CONTROLS)
-    assert row(scores, "F_N", 10, control=True)["stacks"] == 1
+    assert row(scores, "F_T", 10).stacks == len(names)
+    assert row(scores, "F_N", 10).stacks == row(scores, "F_A", 10).stacks == len(names) - 1
+    assert row(scores, "delta_phi_NA", 10).stacks == len(names) - len(CONTROLS)
+    assert row(scores, "F_N", 10, control=True).stacks == 1
 
 
 def test_points_that_were_not_measured_or_are_dark_do_not_score(files):
@@ -298,27 +302,29 @@ def test_points_that_were_not_measured_or_are_dark_do_not_score(files):
     store.write(masked, replace(stack, mask=mask))
     scored = score_suite([(*file[:2], masked)], exact, "exact", SCORING)
     photons = stack.truth.expected.mean(axis=0)[12:]
-    rows = scored["sets"]["reference"]["rows"]
+    rows = scored.sets["reference"].rows
     expected = ((photons >= SHELL_EDGES[0]) & (photons < SHELL_EDGES[-1])).sum()
-    assert sum(r["points"] for r in rows if r["quantity"] == "F_T") == expected
+    assert sum(r.points for r in rows if r.quantity == "F_T") == expected
     assert 0 < expected < 24 * 12
 
 
 def test_stacks_are_held_against_their_noise(scores, files):
-    bright = {s["case"]: s for s in scores["sets"]["reference"]["stacks"]}["janus_3e6_0"]
+    bright = {s.case: s for s in scores.sets["reference"].stacks}["janus_3e6_0"]
     # 3 of 8 degrees of freedom are fitted: sqrt(5/8) = 0.79 where photons are many, less where they are few
-    assert 0.6 < bright["r_over_noise"] < 0.85
-    assert bright["r_over_noise"] == pytest.approx(bright["r_factor"] / bright["r_noise"])
-    assert (bright["composition"], bright["photons"], bright["energies"]) == ("janus", 3e6, 8)
-    assert scores["points"] == 9 * 24**2 + 4 * 16**3
+    assert 0.6 < bright.r_over_noise < 0.85
+    assert bright.r_over_noise == pytest.approx(bright.r_factor / bright.r_noise)
+    assert (bright.composition, bright.photons, bright.energies) == ("janus", 3e6, 8)
+    assert scores.points == 9 * 24**2 + 4 * 16**3
 
 
 def test_scores_are_plain_values_and_rows_one_table(scores):
-    json.dumps(scores, allow_nan=False)
-    assert scores["sets"].keys() == {"reference", "volumes"}
-    for scored in scores["sets"].values():
+    plain = json.loads(json.dumps(to_plain(scores), allow_nan=False))
+    assert from_plain(SuiteScores, plain) == scores
+    assert scores.sets.keys() == {"reference", "volumes"}
+    for scored in scores.sets.values():
+        assert {r.quantity for r in scored.rows} == set(QUANTITIES)
+    for scored in plain["sets"].values():
         assert len({tuple(r) for r in scored["rows"]}) == 1
-        assert {r["quantity"] for r in scored["rows"]} == set(QUANTITIES)
 
 
 def test_what_a_method_refuses_is_listed(files):
@@ -329,9 +335,9 @@ def test_what_a_method_refuses_is_listed(files):
 
     chosen = [*only(files, "janus"), *(file for file in files if file[0] == "volumes")]
     scored = score_suite(chosen, frames_only, "m", SCORING)
-    assert len(scored["sets"]["reference"]["stacks"]) == 1
-    assert [refusal["reason"] for refusal in scored["sets"]["volumes"]["refused"]] == ["no volumes."] * 4
-    assert scored["sets"]["volumes"]["rows"] == []
+    assert len(scored.sets["reference"].stacks) == 1
+    assert [refusal.reason for refusal in scored.sets["volumes"].refused] == ["no volumes."] * 4
+    assert scored.sets["volumes"].rows == ()
     with pytest.raises(InputError, match="answers no stack"):
         score_suite(chosen[1:], frames_only, "m", SCORING)
 
@@ -345,19 +351,20 @@ def test_ratios_to_the_exact_fit_are_paired(files, scores):
         return replace(fit, **{n: truth[n] + (getattr(fit, n) - truth[n]) / 3 for n in names})
 
     some = score_suite(only(files, "core_shell", "janus", *CONTROLS), better, "better", SCORING)
-    plain = json.loads(json.dumps({"exact": scores, "better": some}))
-    rows = compare(plain)
-    moduli = [r for r in rows if r["quantity"] in ("F_T", "F_A", "F_N")]
-    assert {(r["method"], r["set"]) for r in rows} == {("better", "reference")}
-    assert np.allclose([r["rms_ratio"] for r in moduli], 1 / 3, rtol=1e-9)
+    through_json = [from_plain(SuiteScores, json.loads(json.dumps(to_plain(one)))) for one in (scores, some)]
+    rows = compare(dict(zip(("exact", "better"), through_json, strict=True)))
+    assert records(frame(COMPARISON, rows)) == [to_plain(r) for r in rows]
+    moduli = [r for r in rows if r.quantity in ("F_T", "F_A", "F_N")]
+    assert {(r.method, r.set) for r in rows} == {("better", "reference")}
+    assert np.allclose([r.rms_ratio for r in moduli], 1 / 3, rtol=1e-9)
     # what is left is rounding, about 1e-16 over the least particle's share of the squared errors, and its root
-    assert all(r["rms_ratio_standard_error"] < 1e-7 for r in moduli if r["stacks"] > 1)
-    assert np.allclose([r["rms_ratio"] for r in rows if r["quantity"] == "delta_phi"], 1, rtol=1e-9)
-    by_shell = {(r["quantity"], r["shell_low"]): r for r in rows}
-    assert [by_shell[quantity, 10]["stacks"] for quantity in ("F_T", "F_A", "delta_phi_NA")] == [4, 3, 2]
+    assert all(r.rms_ratio_standard_error < 1e-7 for r in moduli if r.stacks > 1)
+    assert np.allclose([r.rms_ratio for r in rows if r.quantity == "delta_phi"], 1, rtol=1e-9)
+    by_shell = {(r.quantity, r.shell_low): r for r in rows}
+    assert [by_shell[quantity, 10].stacks for quantity in ("F_T", "F_A", "delta_phi_NA")] == [4, 3, 2]
     own = row(some, "F_A", 10)
-    assert by_shell["F_A", 10]["relative_rms"] == pytest.approx(own["relative_rms"], rel=1e-12)
-    assert by_shell["F_A", 10]["reference_relative_rms"] == pytest.approx(3 * own["relative_rms"], rel=1e-9)
+    assert by_shell["F_A", 10].relative_rms == pytest.approx(own.relative_rms, rel=1e-12)
+    assert by_shell["F_A", 10].reference_relative_rms == pytest.approx(3 * own.relative_rms, rel=1e-9)
 
 
 def test_a_comparison_needs_its_reference(scores):

@@ -6,15 +6,15 @@ which unit; a field made with :func:`part` is a record of its own below a group.
 Its ``row_axes(shapes)``, where it has one, says which arrays can be read a few rows at a time, along which axis.
 """
 
-from madpipe.base.store.fields import entry, is_whole, part
+from madpipe.base.store.fields import Groups, entry, is_whole, part
 from madpipe.base.store.reading import Record, holds, read, read_process, tree
 from madpipe.base.store.rows import Layout, layout, read_slabs
-from madpipe.base.store.table import write_csv
 from madpipe.base.store.text import write_json
 from madpipe.base.store.whole import room_for, whole_file
 from madpipe.base.store.writing import hdf5_image, reserve, write
 
 __all__ = [
+    "Groups",
     "Layout",
     "Record",
     "entry",
@@ -31,6 +31,5 @@ __all__ = [
     "tree",
     "whole_file",
     "write",
-    "write_csv",
     "write_json",
 ]

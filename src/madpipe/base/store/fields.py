@@ -3,6 +3,8 @@
 import dataclasses
 from typing import Any
 
+Groups = dict[str, dict[str, str | list[str]]]  # attributes of a record's groups, by path
+
 
 def entry(path: str, unit: str = "", *, optional: bool = False, **attributes: Any) -> Any:
     """Declare a dataclass field that is one dataset at path, in unit."""

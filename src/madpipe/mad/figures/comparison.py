@@ -3,7 +3,7 @@
 import math
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import replace
 
 import matplotlib as mpl
 import numpy as np
@@ -14,9 +14,9 @@ from madpipe.base.metrics import UNKNOWN_PHASE
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
 from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, SYMBOLS
 from madpipe.mad.figures.quality import shell_centre
+from madpipe.mad.scores.records import ComparedScore, HasShell, PooledScore, SetScores, SuiteScores
 from madpipe.mad.scores.suite.scores import LEVELS, SHELL_EDGES, compare
 
-Row = Mapping[str, Any]
 _METHODS = {  # in the order of the key
     "exact": ("exact fit", FIT_LOOK),
     "network_refined": ("refined network", NETWORK_LOOK),
@@ -35,10 +35,11 @@ _NOMINAL = {"coverage_68": math.erf(1 / math.sqrt(2)), "coverage_95": math.erf(1
 _TOLERATED = 0.03  # deviation of a coverage [1]
 _KNOWN = 0.05  # standard error of a coverage that can be called the worst [1]
 _GREY = Look("0.6", "", "-")
+_NOT_SCORED = SetScores((), (), (), ())
 
 
 @styled
-def suite_errors(comparisons: Sequence[Row]) -> Picture:
+def suite_errors(comparisons: Sequence[SuiteScores]) -> Picture:
     """Draw rms and median errors over rms truth (radian for Delta_phi) against photons per point and energy, log-log.
 
     One line per method, pooled over the particles of the ``reference`` set, with standard errors over particles;
@@ -60,7 +61,7 @@ def suite_errors(comparisons: Sequence[Row]) -> Picture:
         if results:
             bounds = shell_rows(next(iter(results.values())), "reference", quantity)
             centres = [shell_centre(row) for row in bounds]
-            panels[0, column].plot(centres, [row["relative_bound"] for row in bounds], **REFERENCE.dash(), zorder=3)
+            panels[0, column].plot(centres, [row.relative_bound for row in bounds], **REFERENCE.dash(), zorder=3)
     for axes in panels[-1]:
         axes.set_xlabel(_COUNTS)
     panels[0, -1].axhline(UNKNOWN_PHASE, color="0.6", linewidth=0.7)
@@ -71,26 +72,29 @@ def suite_errors(comparisons: Sequence[Row]) -> Picture:
     return Picture(figure, _errors_caption(results))
 
 
-def shell_rows(result: Row, suite_set: str, quantity: str) -> list[Row]:
+def shell_rows(result: SuiteScores, suite_set: str, quantity: str) -> list[PooledScore]:
     """Rows of one quantity with enough points and a truth that does not vanish; none where the set was not scored."""
-    rows = result["sets"].get(suite_set, {"rows": []})["rows"]
-    own = (row for row in rows if row["quantity"] == quantity and row["points"] >= _FEWEST)
-    return [row for row in own if row["relative_rms"] is not None]  # as it is where the truth vanishes
+    own = (
+        row
+        for row in result.sets.get(suite_set, _NOT_SCORED).rows
+        if row.quantity == quantity and row.points >= _FEWEST
+    )
+    return [row for row in own if row.relative_rms is not None]  # as it is where the truth vanishes
 
 
-def _by_method(comparisons: Sequence[Row]) -> dict[str, Row]:
+def _by_method(comparisons: Sequence[SuiteScores]) -> dict[str, SuiteScores]:
     """Scores by method, in the order of the key."""
-    given = {result["method"]: result for result in comparisons}
+    given = {result.method: result for result in comparisons}
     return {method: given[method] for method in _METHODS if method in given}
 
 
-def _draw_errors(panels: Sequence[Axes], rows: Sequence[Row], look: Look) -> None:
+def _draw_errors(panels: Sequence[Axes], rows: Sequence[PooledScore], look: Look) -> None:
     """One method's rms with standard errors above, its medians below."""
     centres = [shell_centre(row) for row in rows]
-    errors = [row["relative_rms_standard_error"] or 0.0 for row in rows]
-    panels[0].errorbar(centres, [row["relative_rms"] for row in rows], errors, **look.line(), linewidth=0.8)
-    missed = [row for row in rows if row["rms_error"]]  # an error of zero has no place on a logarithmic axis
-    medians = [row["median_error"] * row["relative_rms"] / row["rms_error"] for row in missed]
+    errors = [row.relative_rms_standard_error or 0.0 for row in rows]
+    panels[0].errorbar(centres, [row.relative_rms for row in rows], errors, **look.line(), linewidth=0.8)
+    missed = [row for row in rows if row.rms_error]  # an error of zero has no place on a logarithmic axis
+    medians = [row.median_error * row.relative_rms / row.rms_error for row in missed]
     panels[1].plot([shell_centre(row) for row in missed], medians, **look.line(), linewidth=0.8)
 
 
@@ -106,7 +110,7 @@ def _prepare(panels: Sequence[Axes], statistic: str) -> None:
     panels[-1].set_ylabel(f"{statistic} (rad)")
 
 
-def _errors_caption(results: Mapping[str, Row]) -> str:
+def _errors_caption(results: Mapping[str, SuiteScores]) -> str:
     """Relative rms of |F_N| by shell for the exact fit and the refined network, and their ratio."""
     words = [
         "Rms and median error over rms truth (radian for Delta phi) against expected photons per point and energy, "
@@ -124,22 +128,24 @@ def _errors_caption(results: Mapping[str, Row]) -> str:
     return " ".join(words)
 
 
-def _ratios(results: Mapping[str, Row], suite_set: str, quantity: str, alike: str | None = None) -> list[Row]:
+def _ratios(
+    results: Mapping[str, SuiteScores], suite_set: str, quantity: str, alike: str | None = None
+) -> list[ComparedScore]:
     """Rms error of the refined network over the exact fit's by shell; of compositions alone that another set has."""
-    if not {_USUAL, _OURS} <= results.keys() or suite_set not in results[_OURS]["sets"]:
+    if not {_USUAL, _OURS} <= results.keys() or suite_set not in results[_OURS].sets:
         return []
-    stacks = results[_OURS]["sets"][suite_set]["stacks"]
+    scored = results[_OURS].sets[suite_set]
     if alike is not None:
-        wanted = {stack["composition"] for stack in results[_OURS]["sets"][alike]["stacks"]}
-        stacks = [stack for stack in stacks if stack["composition"] in wanted]
-    ours = {**results[_OURS], "sets": {suite_set: {"stacks": stacks}}}
-    rows = (row for row in compare({_USUAL: results[_USUAL], _OURS: ours}) if row["quantity"] == quantity)
-    return [row for row in rows if row["points"] >= _FEWEST and row["rms_ratio"] is not None]
+        wanted = {stack.composition for stack in results[_OURS].sets[alike].stacks}
+        scored = replace(scored, stacks=tuple(stack for stack in scored.stacks if stack.composition in wanted))
+    ours = replace(results[_OURS], sets={suite_set: scored})
+    rows = (row for row in compare({_USUAL: results[_USUAL], _OURS: ours}) if row.quantity == quantity)
+    return [row for row in rows if row.points >= _FEWEST and row.rms_ratio is not None]
 
 
-def shell_in_words(row: Row) -> str:
+def shell_in_words(row: HasShell) -> str:
     """Limits of a shell in words [photon]."""
-    return f"{_short(row['shell_low'])}-{_short(row['shell_high'])}"
+    return f"{_short(row.shell_low)}-{_short(row.shell_high)}"
 
 
 def _short(value: float) -> str:
@@ -147,14 +153,14 @@ def _short(value: float) -> str:
     return f"{value:g}" if value < 1e3 else f"{value:.0e}".replace("e+0", "e")
 
 
-def _number(row: Row, name: str, scale: float = 1.0, form: str = ".3g") -> str:
+def _number(row: PooledScore | ComparedScore, name: str, scale: float = 1.0, form: str = ".3g") -> str:
     """A number and its standard error, where one is known."""
-    value, error = row[name], row[f"{name}_standard_error"]
+    value, error = getattr(row, name), getattr(row, f"{name}_standard_error")
     return f"{scale * value:{form}}" + (f" +- {scale * error:.2g}" if error is not None else "")
 
 
 @styled
-def calibration(comparisons: Sequence[Row]) -> Picture:
+def calibration(comparisons: Sequence[SuiteScores]) -> Picture:
     """Draw how far the shares of points within k standard errors are from a Gaussian's, and the coverage by photons.
 
     Above, observed less nominal share [%] against the nominal one, a line per shell of photons of the refined network;
@@ -185,18 +191,18 @@ def calibration(comparisons: Sequence[Row]) -> Picture:
     return Picture(figure, _calibration_caption(results))
 
 
-def _draw_reliability(axes: Axes, result: Row, quantity: str, coloured: bool) -> dict[str, Line2D]:
+def _draw_reliability(axes: Axes, result: SuiteScores, quantity: str, coloured: bool) -> dict[str, Line2D]:
     """Observed less nominal share by shell; returns a line for each entry of the key."""
-    wanted = {row["shell_low"] for row in shell_rows(result, "reference", quantity)}
-    entries = result["sets"].get("reference", {"reliability": []})["reliability"]
-    entries = [one for one in entries if one["quantity"] == quantity and one["shell_low"] in wanted]
+    wanted = {row.shell_low for row in shell_rows(result, "reference", quantity)}
+    entries = result.sets.get("reference", _NOT_SCORED).reliability
+    entries = [one for one in entries if one.quantity == quantity and one.shell_low in wanted]
     keys = {}
     for entry in entries:
-        nominal = np.array([math.erf(level / math.sqrt(2)) for level in entry["levels"]])
+        nominal = np.array([math.erf(level / math.sqrt(2)) for level in entry.levels])
         look, label = _GREY, "exact fit"
         if coloured:
-            look, label = shell_look(entry["shell_low"]), f"{shell_in_words(entry)} photons"
-        values = 100 * (np.array(entry["shares"]) - nominal)
+            look, label = shell_look(entry.shell_low), f"{shell_in_words(entry)} photons"
+        values = 100 * (np.array(entry.shares) - nominal)
         style = {"markersize": 2.5, "linewidth": 0.9 if coloured else 0.6}
         (keys[label],) = axes.plot(100 * nominal, values, **look.line(), **style, label=label)
     return keys
@@ -209,16 +215,16 @@ def shell_look(low: float) -> Look:
     return Look(colour, LOOKS[number % len(LOOKS)].marker, "-")
 
 
-def _draw_coverage(axes: Axes, rows: Sequence[Row], coloured: bool) -> None:
+def _draw_coverage(axes: Axes, rows: Sequence[PooledScore], coloured: bool) -> None:
     """Shares within 1 and 1.96 standard errors against photons."""
     for name, look in zip(_NOMINAL, LOOKS[:2], strict=True):
         look = look if coloured else _GREY
-        errors = [100 * (row[f"{name}_standard_error"] or 0.0) for row in rows]
-        values = [100 * row[name] for row in rows]
+        errors = [100 * (getattr(row, f"{name}_standard_error") or 0.0) for row in rows]
+        values = [100 * getattr(row, name) for row in rows]
         axes.errorbar([shell_centre(row) for row in rows], values, errors, **look.line(), linewidth=0.8)
 
 
-def _calibration_caption(results: Mapping[str, Row]) -> str:
+def _calibration_caption(results: Mapping[str, SuiteScores]) -> str:
     """Where the coverages of each method are farthest from nominal, on every set that it was scored on."""
     words = [
         "Observed less nominal share of points within "
@@ -227,7 +233,7 @@ def _calibration_caption(results: Mapping[str, Row]) -> str:
         f"{100 * _TOLERATED:.0f} points."
     ]
     for method in (method for method in (_OURS, _USUAL) if method in results):
-        sets = [name for name in _SETS if name in results[method]["sets"]]
+        sets = [name for name in _SETS if name in results[method].sets]
         found = [words_of for name in sets if (words_of := _worst(results[method], name))]
         if found:
             known = f"of the shares known to within {100 * _KNOWN:.0f} points"
@@ -235,24 +241,24 @@ def _calibration_caption(results: Mapping[str, Row]) -> str:
     return " ".join(words)
 
 
-def _worst(result: Row, suite_set: str) -> str:
+def _worst(result: SuiteScores, suite_set: str) -> str:
     """Shell and quantity whose coverage is farthest from nominal, for each of the two levels."""
     every = [row for quantity in _QUANTITIES for row in shell_rows(result, suite_set, quantity)]
     words = []
     for name, nominal in _NOMINAL.items():
-        rows = [row for row in every if (row[f"{name}_standard_error"] or 0.0) < _KNOWN]
+        rows = [row for row in every if (getattr(row, f"{name}_standard_error") or 0.0) < _KNOWN]
         if not rows:
             continue
-        row = max(rows, key=lambda row: abs(row[name] - nominal))
+        row = max(rows, key=lambda row: abs(getattr(row, name) - nominal))
         share = _number(row, name, 100.0, ".1f")
         words.append(
-            f"{share} % instead of {100 * nominal:.1f} % ({IN_WORDS[row['quantity']]}, {shell_in_words(row)} photons)"
+            f"{share} % instead of {100 * nominal:.1f} % ({IN_WORDS[row.quantity]}, {shell_in_words(row)} photons)"
         )
     return f"{suite_set}, {' and '.join(words)}" if words else ""
 
 
 @styled
-def generalisation(comparisons: Sequence[Row]) -> Picture:
+def generalisation(comparisons: Sequence[SuiteScores]) -> Picture:
     """Draw the refined network's rms error over the exact fit's [1] against photons, a line per set of the test suite.
 
     Panels for |F_N| and |F_A|; standard errors over particles, which both methods answer.
@@ -275,15 +281,17 @@ def generalisation(comparisons: Sequence[Row]) -> Picture:
     return Picture(figure, _generalisation_caption(results, ratios))
 
 
-def _draw_ratios(axes: Axes, rows: Sequence[Row], look: Look, label: str, shift: float) -> None:
+def _draw_ratios(axes: Axes, rows: Sequence[ComparedScore], look: Look, label: str, shift: float) -> None:
     """Ratios of one set, shifted along the photons so that error bars stand beside one another."""
     if rows:
         centres = [shift * shell_centre(row) for row in rows]
-        errors = [row["rms_ratio_standard_error"] or 0.0 for row in rows]
-        axes.errorbar(centres, [row["rms_ratio"] for row in rows], errors, **look.line(), linewidth=0.8, label=label)
+        errors = [row.rms_ratio_standard_error or 0.0 for row in rows]
+        axes.errorbar(centres, [row.rms_ratio for row in rows], errors, **look.line(), linewidth=0.8, label=label)
 
 
-def _generalisation_caption(results: Mapping[str, Row], ratios: Mapping[str, Mapping[str, list[Row]]]) -> str:
+def _generalisation_caption(
+    results: Mapping[str, SuiteScores], ratios: Mapping[str, Mapping[str, list[ComparedScore]]]
+) -> str:
     """Ratios of every set and shell, and what unseen energies and elements cost of the gain."""
     words = [
         "Rms error of the refined network over the exact fit's, against expected photons per point and energy, by set "
@@ -297,10 +305,10 @@ def _generalisation_caption(results: Mapping[str, Row], ratios: Mapping[str, Map
     return " ".join([*words, *filter(None, (_lost_gain(results, name) for name in _UNSEEN))])
 
 
-def _lost_gain(results: Mapping[str, Row], suite_set: str) -> str:
+def _lost_gain(results: Mapping[str, SuiteScores], suite_set: str) -> str:
     """Share of the gain, 1 less the ratio, that a set loses against reference particles of its own compositions."""
-    own = {row["shell_low"]: row for row in _ratios(results, suite_set, "F_N")}
-    usual = {row["shell_low"]: row for row in _ratios(results, "reference", "F_N", alike=suite_set)} if own else {}
+    own = {row.shell_low: row for row in _ratios(results, suite_set, "F_N")}
+    usual = {row.shell_low: row for row in _ratios(results, "reference", "F_N", alike=suite_set)} if own else {}
     shells = own.keys() & usual.keys()
     if not shells:
         return ""
@@ -316,8 +324,8 @@ def _lost_gain(results: Mapping[str, Row], suite_set: str) -> str:
     )
 
 
-def _gain(rows: Sequence[Row]) -> tuple[float, float]:
+def _gain(rows: Sequence[ComparedScore]) -> tuple[float, float]:
     """Mean of 1 less the ratio, and its variance."""
-    errors = [row["rms_ratio_standard_error"] or 0.0 for row in rows]
-    mean = sum(1 - row["rms_ratio"] for row in rows) / len(rows)
+    errors = [row.rms_ratio_standard_error or 0.0 for row in rows]
+    mean = sum(1 - row.rms_ratio for row in rows) / len(rows)
     return mean, sum(error**2 for error in errors) / len(rows) ** 2

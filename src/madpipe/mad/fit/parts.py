@@ -10,13 +10,12 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from madpipe.base import store
 from madpipe.base.errors import InputError
-from madpipe.base.store import entry, part
+from madpipe.base.store import Groups, entry, part
 from madpipe.mad.config import FitConfig
 from madpipe.mad.fit.refine import refine_nuisances
 from madpipe.mad.fit.slabs import (
@@ -41,7 +40,7 @@ class Refined:
 
     nuisance: Nuisance | None = part("entry_1/fit_1/nuisance", Nuisance)
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {"entry_1": {"NX_class": "NXentry"}, "entry_1/fit_1": {"NX_class": "NXcollection"}}
 

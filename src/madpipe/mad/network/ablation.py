@@ -1,8 +1,7 @@
 """Which loss and which design: trainings that differ in one thing, compared on the same measurements."""
 
 import math
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import torch
 from torch import nn
@@ -16,11 +15,11 @@ from madpipe.mad.network.train.calibrate import measured_particle, scores_of
 from madpipe.mad.network.train.scenes import draw_frames
 from madpipe.mad.network.variants import BASE, VARIANTS
 from madpipe.mad.network.weights import TrainedNetwork
+from madpipe.mad.scores.records import AblationRow, ShellErrors, TrainingScores
 
 _COMMITTEES = ("ensemble", "Monte-Carlo dropout")
 _PASSES = 8  # of Monte-Carlo dropout
 SECTIONS = ("config",)  # of the configuration, by the rule's names, that :func:`run` is handed
-Scores = dict[str, Any]
 
 
 def threads(config: Mapping[str, Any]) -> int:
@@ -30,18 +29,17 @@ def threads(config: Mapping[str, Any]) -> int:
 
 def run(
     config: Mapping[str, Any], *, variant: str, training: int, seed: int, code: str
-) -> tuple[TrainedNetwork, Scores]:
+) -> tuple[TrainedNetwork, TrainingScores]:
     """Train a variant and score it as the workflow does, from a section of the configuration in plain values."""
     section = AblationConfig(**config)
     own = variant_config(section, variant)
-    about = {"variant": variant, "seed": training}
     return trained_and_scored(
         "mad",
         variant,
         training,
         seed,
         lambda generator: train(own, generator, code=code)[0],
-        lambda trained: about | compare_on_particles(trained.network(), section, seed),
+        lambda trained: compare_on_particles(trained.network(), section, seed, variant, training),
     )
 
 
@@ -63,14 +61,17 @@ def variant_config(config: AblationConfig, variant: str) -> TrainConfig:
     return shared.model_copy(update=VARIANTS[variant])
 
 
-def compare_on_particles(network: nn.Module, config: AblationConfig, seed: int) -> Scores:
+def compare_on_particles(
+    network: nn.Module, config: AblationConfig, seed: int, variant: str, training: int = 0
+) -> TrainingScores:
     """Score a network on the ablation's particles: the same measurements for every network.
 
-    Returns
-    -------
-    :
-        For prediction and refined answer: relative rms errors of |F_A| and |F_N| by shell, and the share of points of
-        each quantity within one claimed error, which is not calibrated here.
+    Parameters
+    ----------
+    network, config, seed:
+        What is scored, on which particles.
+    variant, training:
+        What the network is, and which of its trainings.
     """
     generator = generator_for(seed, "mad_ablation", "particles")
     train = variant_config(config, BASE)
@@ -87,8 +88,8 @@ def compare_on_particles(network: nn.Module, config: AblationConfig, seed: int) 
     for number, name in enumerate(("predicted", "refined")):
         found = [sample.answers[number] for sample in samples]
         inside = torch.cat([one.deviations["f_normal"] for one in found]).abs() < 1
-        result[name] = {"shells": scores_of(found, means), "coverage_68": float(inside.double().mean())}
-    return result
+        result[name] = ShellErrors(scores_of(found, means), float(inside.double().mean()))
+    return TrainingScores(variant, training, **result)
 
 
 def committees(base: Sequence[TrainedNetwork], dropped: TrainedNetwork) -> dict[str, nn.Module]:
@@ -98,36 +99,37 @@ def committees(base: Sequence[TrainedNetwork], dropped: TrainedNetwork) -> dict[
     return {name: Committee(each) for name, each in zip(_COMMITTEES, members, strict=True)}
 
 
-def table(runs: Sequence[Mapping[str, Any]], refined: bool = True) -> list[dict[str, Any]]:
+def table(runs: Sequence[TrainingScores], refined: bool = True) -> list[AblationRow]:
     """Give the table: for each variant and shell the rms error of |F_N| and |F_A| over the base's, with standard error.
 
     Parameters
     ----------
     runs:
-        Scores of every training with its ``variant`` and ``seed``.
+        Scores of every training.
     refined:
         Of the refined answers, else of the predictions.
     """
-    which = "refined" if refined else "predicted"
-    names = list(dict.fromkeys(run["variant"] for run in runs))
-    base = [run for run in runs if run["variant"] == BASE]
-    rows = []
-    for name in names:
-        own = [run for run in runs if run["variant"] == name]
-        row: dict[str, Any] = {"variant": name, "trainings": len(own)}
-        row["coverage_68"] = _mean([run[which]["coverage_68"] for run in own])[0]
-        overall = []
-        for shell, values in base[0][which]["shells"].items():
-            for quantity in values:
-                usual = _mean([math.log(run[which]["shells"][shell][quantity]) for run in base])[0]
-                ratios = [math.log(run[which]["shells"][shell][quantity]) - usual for run in own]
-                mean, error = _mean(ratios)
-                row[f"{quantity} {shell}"], row[f"{quantity} {shell} error"] = math.exp(mean), math.exp(mean) * error
-                overall.append(ratios)
-        mean, error = _mean([sum(each) / len(each) for each in zip(*overall, strict=True)])
-        row["overall"], row["overall error"] = math.exp(mean), math.exp(mean) * error
-        rows.append(row)
-    return sorted(rows, key=lambda row: row["overall"])
+    errors: dict[str, list[ShellErrors]] = {}
+    for run in runs:
+        errors.setdefault(run.variant, []).append(run.refined if refined else run.predicted)
+    rows = [_row(name, own, errors[BASE]) for name, own in errors.items()]
+    return sorted(rows, key=lambda row: row.overall)
+
+
+def _row(variant: str, own: Sequence[ShellErrors], base: Sequence[ShellErrors]) -> AblationRow:
+    """A variant's ratios, in the order of the base's shells."""
+    found, overall = {}, []
+    for shell, values in base[0].shells.items():
+        for quantity in values:
+            usual = _mean([math.log(run.shells[shell][quantity]) for run in base])[0]
+            ratios = [math.log(run.shells[shell][quantity]) - usual for run in own]
+            mean, error = _mean(ratios)
+            name = f"{quantity} {shell}"
+            found[name], found[f"{name} error"] = math.exp(mean), math.exp(mean) * error
+            overall.append(ratios)
+    mean, error = _mean([sum(each) / len(each) for each in zip(*overall, strict=True)])
+    coverage = _mean([run.coverage_68 for run in own])[0]
+    return AblationRow(variant, len(own), coverage, found, math.exp(mean), math.exp(mean) * error)
 
 
 def _mean(values: Sequence[float]) -> tuple[float, float]:

@@ -1,11 +1,10 @@
 """Structure factors per point: a fit's answer, or a network's."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from madpipe.base.store import entry, part
+from madpipe.base.store import Groups, entry, part
 from madpipe.mad.records.nuisance import Nuisance
 from madpipe.mad.records.units import MODULUS
 
@@ -51,7 +50,7 @@ class Fit:
     reflection: _Array | None = entry("entry_1/data_1/reflection", optional=True)
     nuisance: Nuisance | None = part("entry_1/fit_1/nuisance", Nuisance)
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {
             "entry_1": {"NX_class": "NXentry", "default": "data_1"},
@@ -72,6 +71,6 @@ class Passes:
     place: _Array = entry("entry_1/passes_1/place")  # of each: axis, first slice, the one after the last, rows likewise
     answer: _Array = entry("entry_1/passes_1/answer")  # (10, value): one pass after another
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {"entry_1": {"NX_class": "NXentry"}, "entry_1/passes_1": {"NX_class": "NXcollection"}}

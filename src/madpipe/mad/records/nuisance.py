@@ -1,11 +1,10 @@
 """The part of a fit's record that says what was refined besides the structure factors."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from madpipe.base.store import entry
+from madpipe.base.store import Groups, entry
 
 _Array = np.ndarray
 
@@ -54,6 +53,6 @@ class Nuisance:
     resonant_share: float | None = entry("resonant_share", optional=True)  # median |F_A|^2 over a pure element's
     verdicts: str | None = entry("verdicts", optional=True)  # a line for each nuisance
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {"": {"NX_class": "NXcollection"}}

@@ -52,7 +52,7 @@ def sorted_by_energy(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, **ordered}
 
 
-def axis_fields(stack: Stack) -> dict[str, Any]:
+def axis_fields(stack: Stack) -> dict[str, str | np.ndarray]:
     """Give the axes that a Fit takes over from its stack."""
     axes = {axis: getattr(stack, axis) for axis in stack.axes}
     return {"axis_names": ",".join(stack.axes), **axes}

@@ -1,11 +1,10 @@
 """Densities that phase retrieval found."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from madpipe.base.store import entry, part
+from madpipe.base.store import Groups, entry, part
 from madpipe.mad.records.nuisance import Nuisance
 from madpipe.mad.records.units import MODULUS
 
@@ -32,10 +31,10 @@ class RealSpace:
     q_bragg: _Array | None = entry("entry_1/object_1/q_bragg", "1/angstrom", optional=True)
     nuisance: Nuisance | None = part("entry_1/object_1/nuisance", Nuisance)
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         data = {"NX_class": "NXdata", "signal": "data"}
-        groups: dict[str, dict[str, Any]] = {
+        groups: Groups = {
             "entry_1": {"NX_class": "NXentry", "default": "image_1"},
             "entry_1/object_1": {"NX_class": "NXcollection"},
         }

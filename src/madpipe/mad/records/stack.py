@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from madpipe.base.errors import InputError
-from madpipe.base.store import entry, is_whole, part
+from madpipe.base.store import Groups, entry, is_whole, part
 from madpipe.mad.records.truth import Truth
 from madpipe.mad.records.units import INTENSITY
 
@@ -94,7 +94,7 @@ class Stack:
             return np.ones(self.data.shape, dtype=bool)
         return np.broadcast_to(self.mask == 0, self.data.shape)
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {
             "entry_1": {"NX_class": "NXentry", "default": "data_1"},

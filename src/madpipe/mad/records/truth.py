@@ -1,11 +1,10 @@
 """The part of a stack's record that says what a simulation drew."""
 
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
-from madpipe.base.store import entry
+from madpipe.base.store import Groups, entry
 from madpipe.mad.records.units import INTENSITY, MODULUS
 
 _Array = np.ndarray
@@ -29,6 +28,6 @@ class Truth:
     f_normal_atom: complex = entry("f_N_atom", "electron")
     drawn: str = entry("drawn")
 
-    def nexus_groups(self) -> dict[str, dict[str, Any]]:
+    def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {"": {"NX_class": "NXcollection"}}

@@ -121,3 +121,161 @@ class SampleScores:
     network_against_fit: Mapping[str, Agreement] | None = None  # by quantity, without a truth
     retrieve: Mapping[str, Mapping[str, Verdict]] = field(default_factory=dict)  # checks of objects, by route
     retrieved: Mapping[str, ObjectScores] = field(default_factory=dict)  # by route
+
+
+@dataclass(frozen=True)
+class PooledScore:
+    """One quantity in one shell over all particles of a set of the test suite; None where a number means nothing.
+
+    Units as in :class:`ShellScore`; standard errors are the jackknife's over particles.
+    """
+
+    quantity: str
+    shell_low: float
+    shell_high: float
+    control: bool  # the truth is zero: no error is relative to it
+    points: int
+    stacks: int  # particles with a point in the shell
+    rms_error: float | None
+    rms_error_standard_error: float | None
+    median_error: float | None
+    relative_rms: float | None
+    relative_rms_standard_error: float | None
+    relative_bound: float | None
+    log_correlation: float | None
+    coverage_68: float | None
+    coverage_68_standard_error: float | None
+    coverage_95: float | None
+    coverage_95_standard_error: float | None
+    bias_sigma: float | None
+    bias_sigma_standard_error: float | None
+    zero_consistency: float | None  # of a control: share of points within 1.96 stated errors of zero
+    zero_consistency_standard_error: float | None
+    mean_over_sigma: float | None  # of a control
+    mean_over_sigma_standard_error: float | None
+
+
+@dataclass(frozen=True)
+class Reliability:
+    """Shares of the points of one quantity and shell within so many stated errors."""
+
+    quantity: str
+    shell_low: float
+    shell_high: float
+    levels: tuple[float, ...]  # stated standard errors
+    shares: tuple[float, ...]
+    shares_standard_error: tuple[float | None, ...]
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Sums over the points of one particle and quantity, a value per shell."""
+
+    points: tuple[float | None, ...]
+    squared_error: tuple[float | None, ...]
+    squared_truth: tuple[float | None, ...]  # of a phase the points
+
+
+@dataclass(frozen=True)
+class StackScores:
+    """What is known of one particle of the test suite."""
+
+    case: str
+    composition: str
+    element: str
+    energies: int
+    photons: float  # of the brightest energy
+    r_factor: float | None
+    r_noise: float | None
+    r_over_noise: float | None
+    sums: Mapping[str, Sums]  # by quantity
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A particle that a method refuses."""
+
+    case: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class SetScores:
+    """Scores on one set of the test suite."""
+
+    rows: tuple[PooledScore, ...]  # by shell and quantity
+    reliability: tuple[Reliability, ...]
+    stacks: tuple[StackScores, ...]
+    refused: tuple[Refusal, ...]
+
+
+@dataclass(frozen=True)
+class SuiteScores:
+    """Scores of one method on the test suite."""
+
+    method: str
+    points: int  # answered
+    sets: Mapping[str, SetScores]
+
+
+@dataclass(frozen=True)
+class ComparedScore:
+    """A method beside the reference, of one set, quantity and shell, over the particles that both answer."""
+
+    method: str
+    set: str
+    quantity: str
+    shell_low: float = told("expected photons per point and energy, at least", "photon")
+    shell_high: float = told("less than", "photon")
+    points: int
+    stacks: int = told("particles")
+    relative_rms: float | None = told("rms error over the truth's", "1 or radian")
+    reference_relative_rms: float | None = told("the reference's", "1 or radian")
+    rms_ratio: float | None = told("rms error over the reference's")
+    rms_ratio_standard_error: float | None = told("jackknife over particles")
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every method beside the reference: comparison.json."""
+
+    rows: tuple[ComparedScore, ...]
+
+
+@dataclass(frozen=True)
+class ShellErrors:
+    """Errors of one kind of answer of a training, and how often they are within what it claims."""
+
+    shells: Mapping[str, Mapping[str, float]]  # relative rms error by shell ("1-10" photons) and modulus
+    coverage_68: float  # share of points within one claimed error, not calibrated
+
+
+@dataclass(frozen=True)
+class TrainingScores:
+    """Scores of one training of the ablation, or of a committee of trained networks."""
+
+    variant: str
+    seed: int
+    predicted: ShellErrors
+    refined: ShellErrors
+
+
+@dataclass(frozen=True)
+class AblationRow:
+    """A variant beside the network as it is: means over trainings, with standard errors."""
+
+    variant: str
+    trainings: int
+    coverage_68: float
+    ratios: Mapping[str, float] = told(
+        "rms error over the base's, under 'f_normal 1-10' for |F_N| at 1 to 10 photons, and its error", inline=True
+    )
+    overall: float = told("geometric mean of the ratios")
+    overall_error: float = told("of overall", key="overall error")
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """Every variant, the best first: ablation.json."""
+
+    rows: tuple[AblationRow, ...]

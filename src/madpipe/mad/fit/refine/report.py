@@ -1,8 +1,8 @@
 """What the search found, as the record that is kept, and in words."""
 
 import math
-from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -64,7 +64,7 @@ def _columns(
     theta: Float[Tensor, "unknown"],
     covariance: Float[Tensor, "unknown unknown"],
     correlation: Float[Tensor, "unknown"],
-) -> dict[str, Any]:
+) -> dict[str, np.ndarray | float | bool]:
     """Value and error of every nuisance; prior, correlation and what is determined for those that were refined.
 
     Errors of f', f'' hold what the offset's error does to them.
@@ -73,7 +73,7 @@ def _columns(
     dispersion_errors = ((by @ covariance) * by).sum(-1).clamp(min=0).sqrt()
     dispersion, table = unknowns.dispersion(theta), unknowns.curve(0.0)
     refined = [kind for name in unknowns.names for kind in _KINDS[name]]
-    columns: dict[str, Any] = {}
+    columns: dict[str, np.ndarray | float | bool] = {}
     for name in (kind for kinds in _KINDS.values() for kind in kinds):
         place = unknowns.slice_of(_PLACES.get(name, name))
         value, mean, error = theta[place], torch.zeros_like(theta[place]), spread[place]
@@ -98,7 +98,7 @@ def resonant_share(state: State) -> float:
     return float(((a * a + b * b) / pure).median())
 
 
-def _plain(name: str, array: Tensor) -> Any:
+def _plain(name: str, array: Tensor) -> np.ndarray | float | bool:
     """Arrays per energy; plain numbers for the offset."""
     return array[0].item() if name == "energy_offset" else array.cpu().numpy().copy()
 

@@ -10,7 +10,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
@@ -21,6 +20,16 @@ from madpipe.base.runtime import generator_for, log, progress, without_progress
 from madpipe.mad.config import ValidateConfig
 from madpipe.mad.measurement import calculated_photons
 from madpipe.mad.records import PHASES, QUANTITIES, Fit, Stack
+from madpipe.mad.scores.records import (
+    ComparedScore,
+    PooledScore,
+    Refusal,
+    Reliability,
+    SetScores,
+    StackScores,
+    SuiteScores,
+    Sums,
+)
 from madpipe.mad.scores.validate import (
     NOTHING,
     Deviations,
@@ -35,7 +44,6 @@ LEVELS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.96, 2.5, 3.0)  # stated standard er
 _SHELLS = range(len(SHELL_EDGES) - 1)
 _UNDEFINED = {"f_resonant": ("delta_phi", "delta_phi_na"), "f_normal": ("delta_phi_na",)}  # phases without a modulus
 _KEPT_SUMS = ("points", "squared_error", "squared_truth")  # of each stack, for comparisons
-_Row = dict[str, Any]
 _Key = tuple[str, int, bool]  # quantity, shell, whether the truth vanishes
 
 
@@ -58,14 +66,14 @@ class _Tally:
 class _Scored:
     """What is known of one set."""
 
-    stacks: list[_Row] = field(default_factory=list)
+    stacks: list[StackScores] = field(default_factory=list)
     tallies: dict[_Key, list[_Tally]] = field(default_factory=dict)
-    refused: list[_Row] = field(default_factory=list)
+    refused: list[Refusal] = field(default_factory=list)
 
 
 def score_suite(
     stacks: Iterable[tuple[str, str, Path]], answer: Callable[[Stack], Fit], method: str, config: ValidateConfig
-) -> _Row:
+) -> SuiteScores:
     """Let a method answer every stack of the suite and score it against the truth.
 
     Parameters
@@ -82,10 +90,7 @@ def score_suite(
     Returns
     -------
     :
-        Plain values, the same in every run; the time that the answers alone took is logged. Each of ``sets`` has
-        ``rows`` (by shell and quantity; rows with ``control`` hold quantities whose truth is zero, to which no error
-        is relative), ``reliability`` (shares of points within :data:`LEVELS` standard errors), ``stacks`` and
-        ``refused``.
+        The same in every run; the time that the answers alone took is logged.
 
     Raises
     ------
@@ -102,7 +107,7 @@ def score_suite(
             with without_progress():
                 fit = answer(stack)
         except InputError as error:
-            scored.refused.append({"case": case, "reason": str(error)})
+            scored.refused.append(Refusal(case, str(error)))
             log.warning("%s refuses %s/%s: %s", method, name, case, error)
             continue
         seconds, points = seconds + time.perf_counter() - start, points + fit.f_total.size
@@ -110,16 +115,15 @@ def score_suite(
         for key, tally in tallies.items():
             scored.tallies.setdefault(key, []).append(tally)
         draws = generator_for(0, "mad_compare", name, case)  # the same for every method
-        about = _about(stack, fit, config, draws)
-        scored.stacks.append({"case": case, **about, "sums": _kept_sums(tallies)})
+        scored.stacks.append(_stack_scores(case, stack, fit, config, draws, _kept_sums(tallies)))
     if not points:
-        reasons = [refusal["reason"] for scored in sets.values() for refusal in scored.refused]
+        reasons = [refusal.reason for scored in sets.values() for refusal in scored.refused]
         raise InputError(f"{method} answers no stack of the test suite; {reasons[0] if reasons else 'none came.'}")
     log.info("%s: %d points answered in %.2f s", method, points, seconds)
-    return {"method": method, "points": points, "sets": {s: _summary(sets[s]) for s in sets}}
+    return SuiteScores(method, points, {name: _summary(scored) for name, scored in sets.items()})
 
 
-def compare(results: Mapping[str, _Row], reference: str = "exact") -> list[_Row]:
+def compare(results: Mapping[str, SuiteScores], reference: str = "exact") -> list[ComparedScore]:
     """Put methods beside a reference: ratios of pooled rms errors, over the stacks that both answered.
 
     Parameters
@@ -144,44 +148,48 @@ def compare(results: Mapping[str, _Row], reference: str = "exact") -> list[_Row]
         raise InputError(
             f"the results of {reference!r} are required; those of {', '.join(results)} came; score it too."
         )
+    usual = {name: scored.stacks for name, scored in results[reference].sets.items()}
     return [
         row
         for method, result in results.items()
         if method != reference
-        for name, scored in result["sets"].items()
-        for row in _ratios(
-            method, name, scored["stacks"], results[reference]["sets"].get(name, {"stacks": []})["stacks"]
-        )
+        for name, scored in result.sets.items()
+        for row in _ratios(method, name, scored.stacks, usual.get(name, ()))
     ]
 
 
-def _ratios(method: str, name: str, stacks: Sequence[_Row], references: Sequence[_Row]) -> Iterator[_Row]:
+def _ratios(
+    method: str, name: str, stacks: Sequence[StackScores], references: Sequence[StackScores]
+) -> Iterator[ComparedScore]:
     """One method beside the reference on one set."""
-    reference_of = {stack["case"]: stack["sums"] for stack in references}
-    pairs = [(stack["sums"], reference_of[stack["case"]]) for stack in stacks if stack["case"] in reference_of]
+    reference_of = {stack.case: stack.sums for stack in references}
+    pairs = [(stack.sums, reference_of[stack.case]) for stack in stacks if stack.case in reference_of]
     for shell in _SHELLS:
         for quantity in QUANTITIES:
             # (pair, [points, error, truth, reference's error]); a control lacks what vanishes in it
             sums = np.array(
                 [
-                    [*(own[quantity][kind][shell] for kind in _KEPT_SUMS), other[quantity]["squared_error"][shell]]
+                    [
+                        *(getattr(own[quantity], kind)[shell] for kind in _KEPT_SUMS),
+                        other[quantity].squared_error[shell],
+                    ]
                     for own, other in pairs
-                    if quantity in own and own[quantity]["points"][shell]
+                    if quantity in own and own[quantity].points[shell]
                 ],
                 dtype=float,
             )
             if len(sums):
                 points, error, truth, standard = sums.T
-                yield {
-                    "method": method,
-                    "set": name,
+                yield ComparedScore(
+                    method=method,
+                    set=name,
                     **_shell(quantity, shell),
-                    "points": int(points.sum()),
-                    "stacks": len(sums),
-                    "relative_rms": metrics.finite(metrics.pooled_ratio(error, truth, root=True)[0]),
-                    "reference_relative_rms": metrics.finite(metrics.pooled_ratio(standard, truth, root=True)[0]),
+                    points=int(points.sum()),
+                    stacks=len(sums),
+                    relative_rms=metrics.finite(metrics.pooled_ratio(error, truth, root=True)[0]),
+                    reference_relative_rms=metrics.finite(metrics.pooled_ratio(standard, truth, root=True)[0]),
                     **_with_error("rms_ratio", metrics.pooled_ratio(error, standard, root=True)),
-                }
+                )
 
 
 def _tallies(stack: Stack, fit: Fit) -> dict[_Key, _Tally]:
@@ -221,47 +229,51 @@ def _tally(found: Deviations, is_phase: bool, is_zero: bool) -> _Tally:
     )
 
 
-def _about(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Generator) -> _Row:
+def _stack_scores(
+    case: str, stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Generator, sums: Mapping[str, Sums]
+) -> StackScores:
     """R of an answer beside its noise floor, and what the case is."""
     sample = json.loads(stack.truth.drawn)["sample"]
     calculated = calculated_photons(stack, fit)
     r_factor = metrics.r_factor(np.asarray(stack.data, dtype=float)[stack.good], calculated[stack.good])
     r_noise = float(noise_floor(stack, fit, calculated, config.noise_draws, generator)["all"].mean())
-    return {
-        "composition": sample["composition"],
-        "element": stack.element,
-        "energies": len(stack.energy),
-        "photons": sample["photons"],
-        "r_factor": metrics.finite(r_factor),
-        "r_noise": metrics.finite(r_noise),
-        "r_over_noise": metrics.finite(r_factor / r_noise if r_noise else math.nan),
-    }
+    return StackScores(
+        case=case,
+        composition=sample["composition"],
+        element=stack.element,
+        energies=len(stack.energy),
+        photons=float(sample["photons"]),
+        r_factor=metrics.finite(r_factor),
+        r_noise=metrics.finite(r_noise),
+        r_over_noise=metrics.finite(r_factor / r_noise if r_noise else math.nan),
+        sums=sums,
+    )
 
 
-def _kept_sums(tallies: Mapping[_Key, _Tally]) -> dict[str, dict[str, list[float | None]]]:
+def _kept_sums(tallies: Mapping[_Key, _Tally]) -> dict[str, Sums]:
     """A stack's sums by quantity and kind, a value per shell; without the quantities whose truth vanishes."""
 
-    def of_shells(quantity: str, kind: str) -> list[float | None]:
+    def of_shells(quantity: str, kind: str) -> tuple[float | None, ...]:
         found = (tallies.get((quantity, shell, False)) for shell in _SHELLS)
-        return [0.0 if tally is None else metrics.finite(float(getattr(tally, kind))) for tally in found]
+        return tuple(0.0 if tally is None else metrics.finite(float(getattr(tally, kind))) for tally in found)
 
     quantities = dict.fromkeys(quantity for quantity, _, is_zero in tallies if not is_zero)
-    return {quantity: {kind: of_shells(quantity, kind) for kind in _KEPT_SUMS} for quantity in quantities}
+    return {quantity: Sums(*(of_shells(quantity, kind) for kind in _KEPT_SUMS)) for quantity in quantities}
 
 
-def _summary(scored: _Scored) -> _Row:
+def _summary(scored: _Scored) -> SetScores:
     """Pool the stacks of a set."""
     order = list(QUANTITIES)
     keys = sorted(scored.tallies, key=lambda key: (key[2], key[1], order.index(key[0])))
-    return {
-        "rows": [_pooled(key, scored.tallies[key]) for key in keys],
-        "reliability": [_reliability(key, scored.tallies[key]) for key in keys if not key[2]],
-        "stacks": scored.stacks,
-        "refused": scored.refused,
-    }
+    return SetScores(
+        rows=tuple(_pooled(key, scored.tallies[key]) for key in keys),
+        reliability=tuple(_reliability(key, scored.tallies[key]) for key in keys if not key[2]),
+        stacks=tuple(scored.stacks),
+        refused=tuple(scored.refused),
+    )
 
 
-def _pooled(key: _Key, tallies: Sequence[_Tally]) -> _Row:
+def _pooled(key: _Key, tallies: Sequence[_Tally]) -> PooledScore:
     """One quantity in one shell over all particles; what a row cannot have is None."""
     quantity, shell, is_zero = key
     points, squared_error, squared_truth, squared_bound = (
@@ -271,27 +283,27 @@ def _pooled(key: _Key, tallies: Sequence[_Tally]) -> _Row:
         np.concatenate([getattr(tally, name) for tally in tallies]) for name in ("errors", "values", "truths")
     )
     has_correlation = not is_zero and QUANTITIES[quantity] not in PHASES
-    return {
+    return PooledScore(
         **_shell(quantity, shell),
-        "control": is_zero,
-        "points": int(points.sum()),
-        "stacks": len(tallies),
+        control=is_zero,
+        points=int(points.sum()),
+        stacks=len(tallies),
         **_with_error("rms_error", metrics.pooled_ratio(squared_error, points, root=True)),
-        "median_error": metrics.finite(float(np.median(errors))),
+        median_error=metrics.finite(float(np.median(errors))),
         **_with_error("relative_rms", metrics.pooled_ratio(squared_error, squared_truth, root=True)),
-        "relative_bound": metrics.finite(metrics.pooled_ratio(squared_bound, squared_truth, root=True)[0]),
-        "log_correlation": metrics.finite(metrics.log_correlation(values, truths)) if has_correlation else None,
+        relative_bound=metrics.finite(metrics.pooled_ratio(squared_bound, squared_truth, root=True)[0]),
+        log_correlation=metrics.finite(metrics.log_correlation(values, truths)) if has_correlation else None,
         **_calibration(tallies, is_zero),
-    }
+    )
 
 
-def _calibration(tallies: Sequence[_Tally], is_zero: bool) -> _Row:
+def _calibration(tallies: Sequence[_Tally], is_zero: bool) -> dict[str, float | None]:
     """Errors in units of the stated ones; those of a vanishing truth, a modulus on one side of it, by other names."""
     within = dict(zip(LEVELS, _column(tallies, "within").T, strict=True))
     deviation = _column(tallies, "deviation")
     about_truth = {"coverage_68": within[1.0], "coverage_95": within[1.96], "bias_sigma": deviation}
     about_zero = {"zero_consistency": within[1.96], "mean_over_sigma": deviation}
-    row: _Row = {}
+    row: dict[str, float | None] = {}
     for sums, applies in ((about_truth, not is_zero), (about_zero, is_zero)):
         for name, numerator in sums.items():
             found = metrics.pooled_ratio(numerator, _column(tallies, "points")) if applies else (None, None)
@@ -299,16 +311,16 @@ def _calibration(tallies: Sequence[_Tally], is_zero: bool) -> _Row:
     return row
 
 
-def _reliability(key: _Key, tallies: Sequence[_Tally]) -> _Row:
+def _reliability(key: _Key, tallies: Sequence[_Tally]) -> Reliability:
     """Shares of points within each of the LEVELS, which a Gaussian error has at erf(level / sqrt 2)."""
     points = _column(tallies, "points")
     shares = [metrics.pooled_ratio(within, points) for within in _column(tallies, "within").T]
-    return {
+    return Reliability(
         **_shell(*key[:2]),
-        "levels": list(LEVELS),
-        "shares": [share for share, _ in shares],
-        "shares_standard_error": [metrics.finite(error) for _, error in shares],
-    }
+        levels=LEVELS,
+        shares=tuple(share for share, _ in shares),
+        shares_standard_error=tuple(metrics.finite(error) for _, error in shares),
+    )
 
 
 def _column(tallies: Sequence[_Tally], kind: str) -> np.ndarray:
@@ -316,11 +328,11 @@ def _column(tallies: Sequence[_Tally], kind: str) -> np.ndarray:
     return np.array([getattr(tally, kind) for tally in tallies], dtype=float)
 
 
-def _shell(quantity: str, shell: int) -> _Row:
-    """First columns of a row."""
+def _shell(quantity: str, shell: int) -> dict[str, str | float]:
+    """First fields of a row."""
     return {"quantity": quantity, "shell_low": SHELL_EDGES[shell], "shell_high": SHELL_EDGES[shell + 1]}
 
 
 def _with_error(name: str, found: tuple[float | None, float | None]) -> dict[str, float | None]:
-    """A number and its standard error as two columns."""
+    """A number and its standard error as two fields."""
     return {name: metrics.finite(found[0]), f"{name}_standard_error": metrics.finite(found[1])}
