@@ -28,11 +28,11 @@ from snakemake.settings.types import (
 )
 
 from madpipe import config as configuration
-from madpipe.base.config import dropped_nulls, merge, read_yaml, to_yaml, validate
+from madpipe.base.config import dropped_nulls, merge, read_yaml, validate
 from madpipe.base.origin import BESIDE, READERS, read_origin
 from madpipe.mad.figures import FIGURES, of_one_sample
 from madpipe.mad.network.variants import VARIANTS
-from madpipe.verify import SECTIONS
+from madpipe.studies import STUDIES
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared"
@@ -149,16 +149,14 @@ def overlay(project, content, name="overlay.yaml"):
     return ("--configfile", name)
 
 
-NO_CURVES = {"samples": dict.fromkeys(("implanted", "ysz", "sic"), None)}
 NOTHING_ELSE = dict.fromkeys(
     ("core_shell_2d", "core_shell_3d", "control_resonant", "control_no_resonant", "drifting"), None
 )
 
 
-def test_default_configuration_is_the_models_written_out():
-    assert (ROOT / "config" / "config.yaml").read_text() == to_yaml(configuration.DEFAULT), (
-        "run `madpipe config > config/config.yaml`"
-    )
+@pytest.mark.parametrize("name", configuration.written())
+def test_configuration_files_are_the_studies_written_out(name):
+    assert (ROOT / "config" / name).read_text() == configuration.written()[name], "run `make configs`"
 
 
 @pytest.mark.parametrize("file", sorted((ROOT / "config").glob("*.yaml")), ids=lambda path: path.name)
@@ -176,13 +174,15 @@ def test_default_run_holds_every_step(project):
     assert jobs["mad_train"] == 0
     assert jobs["mad_infer"] == 4
     assert jobs["mad_retrieve"] == 2
-    assert jobs["mad_testsuite"] == jobs["mad_comparison"] == 1
-    assert jobs["mad_compare"] == 3
-    assert jobs["mad_figures"] == 5
+    assert jobs["mad_simulate_suite"] == jobs["mad_evaluation"] == 1
+    assert (jobs["mad_evaluate"], jobs["mad_evaluate_fit"]) == (2, 1)
+    assert jobs["mad_shared_figures"] == 5
+    assert sum(count for name, count in jobs.items() if name.startswith("mad_figures_")) == 5 + measured
 
 
 def test_curves_of_the_second_study_are_fitted_scored_and_drawn(project):
-    jobs = planned(project, *overlay(project, {"mad": {"samples": {**NOTHING_ELSE, "p9": None}}}))
+    jobs = planned(project, *overlay(project, {"studies": ["rocking"]}))
+    assert not any(name.startswith("mad") for name in jobs)
     ran = {name: count for name, count in jobs.items() if name.startswith("rocking")}
     at_hand = 1 + 2 * SHARED.is_dir()
     expected = {
@@ -190,11 +190,23 @@ def test_curves_of_the_second_study_are_fitted_scored_and_drawn(project):
         "rocking_fit": at_hand,
         "rocking_infer": 1,
         "rocking_validate": at_hand + 1,
-        "rocking_figures": 2 * at_hand + 2,
+        "rocking_figures_fit_infer": 1,
         "rocking_evaluate": 1,
-        "rocking_evaluation_figures": 4,
+        "rocking_evaluation_figures": 1,
     }
-    assert ran == expected | ({"rocking_convert": 2} if SHARED.is_dir() else {})
+    assert ran == expected | ({"rocking_convert": 2, "rocking_figures_fit": 2} if SHARED.is_dir() else {})
+
+
+@pytest.mark.parametrize("study", [study.name for study in STUDIES])
+def test_a_study_runs_alone(project, study):
+    """Its rules, and those that gather every study's; an overlay that names its studies runs no other's samples."""
+    jobs = planned(project, *overlay(project, {"studies": [study]}))
+    assert {name for name in jobs if not name.startswith(f"{study}_")} == {
+        "all",
+        "resolved_config",
+        "overview",
+        "runtimes",
+    }
 
 
 @pytest.mark.parametrize(
@@ -209,29 +221,28 @@ def test_curves_of_the_second_study_are_fitted_scored_and_drawn(project):
 )
 def test_a_step_adds_its_own_rules_only(project, steps, added):
     samples = {**NOTHING_ELSE, "p9": None, "alone": {"dimensions": 2, "grid": 32, "steps": steps}}
-    jobs = planned(
-        project, *overlay(project, {"mad": {"samples": samples, "testsuite": {"sets": []}}, "rocking": NO_CURVES})
-    )
-    frame = {"all", "resolved_config", "mad_figures", "mad_sample_figures", "mad_overview", "runtimes"}
-    assert set(jobs) - frame == added
+    words = overlay(project, {"studies": ["mad"], "mad": {"samples": samples, "evaluate": {"sets": []}}})
+    frame = {"all", "resolved_config", "mad_shared_figures", f"mad_figures_{'_'.join(steps)}", "overview", "runtimes"}
+    assert set(planned(project, *words)) - frame == added
 
 
 def test_the_test_suite_is_compared_where_the_network_runs(project):
     samples = {**NOTHING_ELSE, "p9": None, "alone": {"dimensions": 2, "grid": 32, "steps": ["fit", "infer"]}}
-    words = overlay(project, {"mad": {"samples": samples, "testsuite": {"methods": ["exact", "unet_patches"]}}})
+    words = overlay(project, {"mad": {"samples": samples, "evaluate": {"methods": ["exact", "unet_patches"]}}})
     jobs = planned(project, *words)
-    assert (jobs["mad_testsuite"], jobs["mad_compare"], jobs["mad_comparison"]) == (1, 2, 1)
+    assert (jobs["mad_simulate_suite"], jobs["mad_evaluate"], jobs["mad_evaluate_fit"]) == (1, 1, 1)
+    assert jobs["mad_evaluation"] == 1
     assert jobs["mad_train"] == 1  # the reference design
     samples["alone"]["steps"] = ["fit"]
     jobs = planned(project, *overlay(project, {"mad": {"samples": samples}}))
-    assert jobs["mad_testsuite"] == jobs["mad_train"] == 0
+    assert jobs["mad_simulate_suite"] == jobs["mad_train"] == 0
 
 
 def test_a_network_of_one_s_own_is_trained_once_and_its_training_drawn(project):
     jobs = planned(project, *overlay(project, {"mad": {"infer": {"weights": "trained"}}}))
     assert jobs["mad_train"] == 1
     assert jobs["mad_infer"] == 4
-    assert jobs["mad_figures"] == planned(project)["mad_figures"] + 1
+    assert jobs["mad_shared_figures"] == planned(project)["mad_shared_figures"] + 1
 
 
 def test_composition_is_drawn_against_photons_where_there_are_three_budgets(project):
@@ -239,7 +250,7 @@ def test_composition_is_drawn_against_photons_where_there_are_three_budgets(proj
     jobs = planned(project, drawing, "--configfile", "config/photons.yaml")
     assert jobs["mad_retrieve"] == 8
     assert jobs["mad_retrieve_apart"] == 16
-    assert jobs["mad_figures"] == 1
+    assert jobs["mad_shared_figures"] == 1
 
 
 def test_the_paper_holds_the_photon_study_the_suite_and_every_figure(project):
@@ -248,22 +259,22 @@ def test_the_paper_holds_the_photon_study_the_suite_and_every_figure(project):
         dropped_nulls(read_yaml(ROOT / "config" / f"{name}.yaml"))["mad"] for name in ("paper", "photons", "suite")
     )
     assert paper["samples"].items() >= photons["samples"].items()
-    assert paper["testsuite"] == suite["testsuite"]
+    assert paper["evaluate"] == suite["evaluate"]
     for name in ("faint", "bright"):
         assert paper["samples"][name] == suite["samples"][name]
     ablation = "results/paper/mad/figures/ablation.pdf"
     jobs = planned(project, "all", ablation, "--configfile", "config/weights.yaml", "config/paper.yaml")
     assert jobs["mad_train"] == 2  # madpipe's network and the reference design
     assert jobs["mad_retrieve"] == 2 + 1 + len(photons["samples"])
-    assert jobs["mad_compare"] == len(suite["testsuite"]["methods"])
+    assert jobs["mad_evaluate"] + jobs["mad_evaluate_fit"] == len(suite["evaluate"]["methods"])
     assert jobs["mad_ablate"] == 3 * len(VARIANTS)
-    assert jobs["mad_figures"] == sum(not of_one_sample(name) for name in FIGURES)
+    assert jobs["mad_shared_figures"] == sum(not of_one_sample(name) for name in FIGURES)
 
 
 def test_the_ablation_runs_when_asked_for_only(project):
     jobs = planned(project, "results/mad/figures/ablation.pdf")
     assert jobs["mad_ablate"] == 3 * len(VARIANTS)
-    assert jobs["mad_ablation"] == jobs["mad_figures"] == 1
+    assert jobs["mad_ablation"] == jobs["mad_shared_figures"] == 1
     assert planned(project)["mad_ablate"] == 0
 
 
@@ -284,9 +295,16 @@ def test_an_optional_sample_without_its_files_is_left_out_with_a_line(project):
 
 def test_one_figure_regenerates_what_it_needs_only(project):
     jobs = planned(project, "results/mad/figures/error_vs_counts.pdf")
-    assert jobs["mad_figures"] == 1
+    assert jobs["mad_shared_figures"] == 1
     assert jobs["mad_validate"] == 5
-    assert jobs["mad_convert"] == jobs["mad_sample_figures"] == 0
+    assert jobs["mad_convert"] == 0
+    assert not any(name.startswith("mad_figures_") for name in jobs)
+
+
+def test_a_figure_of_one_sample_comes_with_the_sample_s_others(project):
+    jobs = planned(project, "results/mad/figures/core_shell_3d/retrieved.pdf")
+    assert jobs["mad_figures_fit_infer_retrieve"] == jobs["mad_retrieve"] == jobs["mad_fit"] == jobs["mad_infer"] == 1
+    assert jobs["mad_validate"] == 0
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_one(project):
@@ -295,20 +313,41 @@ def test_an_unknown_key_is_refused_with_the_nearest_one(project):
         dry_run(project, *words)
 
 
-def test_a_section_is_seen_by_its_own_rule_only(project):
+# steps that share another step's section, or need a second one beside their own
+SHARED_SECTIONS = {
+    "refine": {"fit"},
+    "fit_part": {"fit"},
+    "infer_part": {"infer"},
+    "retrieve_apart": {"retrieve"},
+    "simulate_suite": {"evaluate"},
+    "evaluate": {"infer", "fit", "validate"},
+    "evaluate_fit": {"fit", "validate", "infer"},  # of infer the threads alone
+    "ablate": {"ablation", "infer", "fit"},
+    "infer": {"fit"},
+    "shared_figures": {"figures"},
+}
+
+
+@pytest.mark.parametrize("study", [study.name for study in STUDIES])
+def test_a_section_is_seen_by_its_own_rule_only(study):
     """Rules' params hold their own section: the fit's settings are nowhere in the training's."""
-    text = (project / "workflow" / "rules" / "mad.smk").read_text()
-    for rule, body in re.findall(r"^rule (\w+):(.*?)(?=^rule |\Z)", text, re.DOTALL | re.MULTILINE):
-        sections = set(re.findall(r"parameters\(MAD\.(\w+)\)", body))
-        shared = {
-            "mad_ablate": {"ablation"},
-            "mad_compare": {"validate_"},
-            "mad_retrieve_apart": {"retrieve"},
-            "mad_refine": {"fit"},
-            "mad_fit_part": {"fit"},
-            "mad_infer_part": {"infer"},
-        }.get(rule, set())
-        assert sections <= {rule.removeprefix("mad_"), rule.removeprefix("mad_") + "_"} | shared, rule
+    text = (ROOT / "workflow" / "rules" / f"{study}.smk").read_text()
+    rules = re.findall(r"^rule (\w+):(.*?)(?=^rule |\Z)", text, re.DOTALL | re.MULTILINE)
+    assert rules
+    for rule, body in rules:
+        step = rule.removeprefix(f"{study}_")
+        sections = set(re.findall(rf'="{study}\.(\w+)(?:\.\w+)*"', body)) - {"samples"}
+        assert sections <= {step} | SHARED_SECTIONS.get(step, set()), rule
+
+
+def test_rules_that_use_a_gpu_are_sent_to_its_partition():
+    """A study's own among them: profiles/slurm names them by hand."""
+    asking = set()
+    for path in (ROOT / "workflow" / "rules").glob("*.smk"):
+        rules = re.findall(r"^rule (\w+):(.*?)(?=^rule |\Z)", path.read_text(), re.DOTALL | re.MULTILINE)
+        asking |= {rule for rule, body in rules if "gpu=1" in body}
+    profile = read_yaml(ROOT / "workflow" / "profiles" / "slurm" / "config.yaml")
+    assert asking == set(profile["set-resources"])
 
 
 SMOKE = ("--configfile", "config/smoke.yaml")
@@ -402,6 +441,10 @@ def test_a_run_from_scratch_elsewhere_gives_the_same_bytes(smoke, elsewhere):
     assert [name for name in first if str(smoke).encode() in first[name]] == []
 
 
+# parameters of a job that its wildcards or its sample's kind decide, not a key of the configuration of the same value
+NO_SETTINGS = {"code", "method", "study", "design", "drawn", "answers", "profile"}
+
+
 def test_every_result_says_by_which_settings_and_code_it_was_made(smoke):
     """And each parameter is known to `verify`: none can change unseen."""
     seen = set()
@@ -412,14 +455,9 @@ def test_every_result_says_by_which_settings_and_code_it_was_made(smoke):
         note = read_origin(path)["note_1"]
         rule, parameters = note["rule"], note["parameters"]
         seen.add(rule)
-        assert set(parameters) - {"code", "method"} <= set(SECTIONS[rule]), name
+        assert set(parameters) - NO_SETTINGS <= set(note["config_keys"]), name
         assert all(note[fact] for fact in ("modules", "versions", "git_commit")), name
-    assert seen >= {"mad_simulate", "mad_fit", "mad_train", "mad_infer", "mad_retrieve", "mad_validate", "mad_compare"}
-
-
-def test_verify_knows_every_rule():
-    text = "".join(path.read_text() for path in sorted((ROOT / "workflow" / "rules").glob("*.smk")))
-    assert set(re.findall(r"^rule ((?:mad|rocking)_\w+):", text, re.MULTILINE)) == set(SECTIONS)
+    assert seen >= {"mad_simulate", "mad_fit", "mad_train", "mad_infer", "mad_retrieve", "mad_validate", "mad_evaluate"}
 
 
 def test_verify_finds_nothing_stale_after_a_run(smoke):
@@ -483,8 +521,8 @@ def test_an_edit_of_the_loss_reruns_training_and_what_follows(smoke):
     assert jobs["mad_train"] == 1
     assert jobs["mad_infer"] == 2
     assert jobs["mad_validate"] == 2  # those that the network answered
-    assert jobs["mad_compare"] == 2
-    assert jobs["mad_testsuite"] == 0
+    assert jobs["mad_evaluate"] == 2
+    assert jobs["mad_evaluate_fit"] == jobs["mad_simulate_suite"] == 0
     untouched = ("mad_simulate", "mad_fit", "mad_retrieve", "mad_convert")
     assert not any(jobs[name] for name in untouched)
     assert jobs["mad_retrieve_apart"] == 2  # two samples, from the network's answers alone
@@ -539,34 +577,40 @@ def test_every_figure_shows_in_the_report_and_its_caption_has_numbers(smoke, tou
     assert set(shown) == drawn
     for path, one in shown.items():
         assert (one["source"], one["width"] > 300) == ("data:", True), path
-        assert re.search(r"\d", one["caption"]), path
+        caption = (smoke / path).with_suffix(".txt").read_text()
+        assert re.search(r"\d", caption), path
+        # a job draws several figures: each shows its own caption, whatever typography the report gives it
+        assert [*filter(str.isalnum, one["caption"])] == [*filter(str.isalnum, caption)], path
 
 
 def test_the_report_begins_with_checks_rule_graph_and_runtimes(smoke, tour):
-    checks = json.loads((smoke / "results" / "smoke" / "mad" / "overview.json").read_text())["checks"]
+    checks = json.loads((smoke / "results" / "smoke" / "overview.json").read_text())["checks"]
     own = [check for check in checks if not check["compared"]]
     assert f"{sum(check['passed'] for check in own)} of {len(own)} checks pass" in tour["landing"]
-    assert {check["sample"] for check in checks} == set(planned_samples(smoke))
+    assert {(check["study"], check["sample"]) for check in checks} == {
+        (study.name, sample) for study in STUDIES for sample in planned_samples(smoke, study.name)
+    }
     assert tour["graph"]["width"] > 100
-    assert {"mad_simulate", "mad_fit", "mad_validate", "mad_overview"} <= set(tour["graph"]["rules"])
+    assert {"mad_simulate", "mad_fit", "mad_validate", "rocking_fit", "overview"} <= set(tour["graph"]["rules"])
     table = (smoke / "results" / "smoke" / "logs" / "runtimes.csv").read_text()
     rows = list(csv.DictReader(table.splitlines()))
-    assert {row["rule"]: int(row["jobs"]) for row in rows}["mad_fit"] == len(planned_samples(smoke))
+    assert {row["rule"]: int(row["jobs"]) for row in rows}["mad_fit"] == len(planned_samples(smoke, "mad"))
     assert all(row["rule"] in tour["landing"] and float(row["seconds"]) > 0 for row in rows)
     pages = {one["path"]: one for one in tour["results"] if not one["isImage"]}
-    assert set(pages) == {"results/smoke/mad/overview.html", "results/smoke/logs/runtimes.html"}
+    assert set(pages) == {"results/smoke/overview.html", "results/smoke/logs/runtimes.html"}
 
 
-def planned_samples(smoke):
+def planned_samples(smoke, study):
     """Samples of the smoke run that have been scored."""
-    return [path.parent.name for path in (smoke / "results" / "smoke" / "mad").glob("*/scores.json")]
+    return [path.parent.name for path in (smoke / "results" / "smoke" / study).glob("*/scores.json")]
 
 
 def test_a_failing_job_names_its_log_and_the_log_says_why(smoke):
     (smoke / "broken.npz").write_bytes(b"not numpy")
     sample = {"path": ["broken.npz"], "element": "Ni", "edge": "K", "steps": ["fit"]}
     samples = {**NOTHING_ELSE, "p9": None, "broken": sample}
-    words = overlay(smoke, {"results": "broken", "logs": "broken/logs", "mad": {"samples": samples}})
+    places = {"studies": ["mad"], "results": "broken", "logs": "broken/logs"}
+    words = overlay(smoke, {**places, "mad": {"samples": samples}})
     output = snakemake(smoke, *words, fails=True)
     log = "broken/logs/mad/broken/convert.log"
     assert log in output
@@ -600,7 +644,7 @@ def user(project, tmp_path):
     (tmp_path / "run.npz").write_bytes(b"")
     measured = {"path": ["run.npz"], "element": "Ni", "edge": "K", "steps": ["fit"]}
     samples = {"mine": {"dimensions": 2, "grid": 16, "steps": ["fit"]}, "measured": measured}
-    content = {"mad": {"samples": samples, "testsuite": {"sets": []}}, "rocking": NO_CURVES}
+    content = {"mad": {"samples": samples, "evaluate": {"sets": []}}}
     (tmp_path / "config" / "config.yaml").write_text(yaml.safe_dump(content))
     return tmp_path
 

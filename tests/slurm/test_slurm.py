@@ -30,7 +30,7 @@ NOTHING = dict.fromkeys(
 ENERGIES = tuple(8300.0 + 5 * number for number in range(16))
 TRAINING = {
     "samples": NOTHING,
-    "testsuite": {"sets": []},
+    "evaluate": {"sets": []},
     "infer": {"weights": "trained"},
     "train": {
         "particles": 4,
@@ -142,7 +142,7 @@ def test_the_smoke_workflow_runs_through_slurm(cluster, project):
     volume = {**smoke["samples"]["core_shell_3d"], "parts": 3}
     changes = {
         "samples": {**NOTHING, "core_shell_3d": volume},
-        "testsuite": {"sets": []},
+        "evaluate": {"sets": []},
         "fit": {"chunk_points": 4096},
         "train": {**smoke["train"], "steps": 10},
         "retrieve": {**smoke["retrieve"], "joint": {"attempts": 1, "kicks": 0, "steps": 3, "draws": 4}},

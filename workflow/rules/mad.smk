@@ -306,7 +306,7 @@ rule mad_simulate_suite:
         mem_mb=memory(1000),
         runtime=minutes(10, 20, SIZES["mad"]["mad_simulate_suite"]),
     params:
-        **from_config(config="mad.testsuite"),
+        **from_config(config="mad.evaluate"),
         code=fingerprint(
             "madpipe.mad.scores.suite.cases", "madpipe.mad.simulate.sample"
         ),

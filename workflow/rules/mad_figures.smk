@@ -18,9 +18,9 @@ if len({MAD_SAMPLES[name].photons for name in MAD_IMAGED}) >= 3:
     }
 if MAD_IS_COMPARED:
     MAD_SHARED["suite_errors"] = {"comparisons": MAD_SUITE_SCORES}
-if MAD_IS_COMPARED and "network_refined" in MAD.testsuite.methods:
+if MAD_IS_COMPARED and "network_refined" in MAD.evaluate.methods:
     MAD_SHARED["calibration"] = {"comparisons": MAD_SUITE_SCORES}
-    if len(MAD.testsuite.sets) > 1:
+    if len(MAD.evaluate.sets) > 1:
         MAD_SHARED["generalisation"] = {"comparisons": MAD_SUITE_SCORES}
 
 

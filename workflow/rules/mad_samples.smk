@@ -76,14 +76,14 @@ def mad_answers(wildcards):
 MAD_SUITE = f"{MAD_AT.results}/testsuite"
 MAD_SUITE_STACKS = [
     f"{MAD_SUITE}/{name}/{case}.h5"
-    for name, samples in outline(MAD.testsuite).items()
+    for name, samples in outline(MAD.evaluate).items()
     for case in samples
 ]
-MAD_SUITE_SCORES = [f"{MAD_SUITE}/{method}.json" for method in MAD.testsuite.methods]
+MAD_SUITE_SCORES = [f"{MAD_SUITE}/{method}.json" for method in MAD.evaluate.methods]
 MAD_FITTED = [
-    method for method in MAD.testsuite.methods if method in ("exact", "nanomad")
+    method for method in MAD.evaluate.methods if method in ("exact", "nanomad")
 ]
-MAD_PREDICTED = [method for method in MAD.testsuite.methods if method not in MAD_FITTED]
+MAD_PREDICTED = [method for method in MAD.evaluate.methods if method not in MAD_FITTED]
 # who wants no network needs no suite
 MAD_IS_COMPARED = bool(mad_runs("infer") and MAD_SUITE_STACKS)
 

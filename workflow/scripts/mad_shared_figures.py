@@ -14,17 +14,14 @@ ONE = {"table": Ablation, "history": History}
 def load(name, files):
     """Read an input by its name; a plural name stands for several files."""
     if name in SEVERAL:
-        read = read_json if files[0].endswith(".json") else store.read
-        return [read(file, SEVERAL[name]) for file in files]
+        several = [files] if isinstance(files, str) else files
+        return [(read_json if file.endswith(".json") else store.read)(file, SEVERAL[name]) for file in several]
     content = read_json(files, ONE[name])
     return getattr(content, "rows", content)
 
 
 with runtime.job(snakemake.log[0]):
-    given = {
-        name: [files] if name in SEVERAL and isinstance(files, str) else files
-        for name, files in snakemake.input.items()
-    }
-    picture = FIGURES[snakemake.wildcards.figure](**{name: load(name, files) for name, files in given.items()})
+    records = {name: load(name, files) for name, files in snakemake.input.items()}
+    picture = FIGURES[snakemake.wildcards.figure](**records)
     process, dpi = provenance.process_of(snakemake), snakemake.params.config["dpi"]
     plotting.save(picture.figure, snakemake.output[0], process, caption=picture.caption, dpi=dpi)

@@ -50,7 +50,7 @@ _SMOKE = {
         "width": 16,
         "prior": {"grid": 32, "volume_grid": 24},
     },
-    "testsuite": {"grid": 32, "photons": [1e5]},
+    "evaluate": {"grid": 32, "photons": [1e5]},
     "retrieve": {"seeds": 2, "keep": 2, "iterations": 40, "cycles": 3, "refine_iterations": 10},
 }
 _WEIGHTS = {
@@ -84,7 +84,7 @@ def sizes(config: MadConfig) -> dict[str, int]:
     ``mad_evaluate_fit``); frames of a training (``mad_train``, ``mad_ablate``). A measured sample has none before it is
     read.
     """
-    suite = [sample for samples in outline(config.testsuite).values() for sample in samples.values()]
+    suite = [sample for samples in outline(config.evaluate).values() for sample in samples.values()]
     compared = sum(map(points_times_energies, suite))
     return {
         "mad_simulate_suite": compared,

@@ -65,5 +65,5 @@ class MadConfig(Model):
     validate_: ValidateConfig = Field(ValidateConfig(), alias="validate", description="scores")
     retrieve: RetrieveConfig = Field(RetrieveConfig(), description="phase retrieval")
     ablation: AblationConfig = Field(AblationConfig(), description="losses and designs compared")
-    testsuite: SuiteConfig = Field(SuiteConfig(), description="test suite and comparison")
+    evaluate: SuiteConfig = Field(SuiteConfig(), description="test suite and comparison")
     figures: FiguresConfig = Field(FiguresConfig(), description="figures")

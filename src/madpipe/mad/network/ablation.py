@@ -1,7 +1,8 @@
 """Which loss and which design: trainings that differ in one thing, compared on the same measurements."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import nn

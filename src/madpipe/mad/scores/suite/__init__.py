@@ -59,7 +59,7 @@ def _outline_of(name: SuiteSet, config: SuiteConfig) -> dict[str, SimulatedSampl
         if case in samples:
             raise InputError(
                 f"photon budgets of the test suite must differ in their first two digits; {list(budgets)} came; "
-                "change one (mad.testsuite.photons, .volume_photons)."
+                "change one (mad.evaluate.photons, .volume_photons)."
             )
         samples[case] = SimulatedSample(**{**common, **fields}, composition=composition, photons=photons)
     return samples
