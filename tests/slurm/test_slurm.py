@@ -64,11 +64,11 @@ def project(tmp_path_factory):
 class Run:
     """One Snakemake, on the cluster or here, whose results go into a folder of their own."""
 
-    def __init__(self, project, name, mad):
+    def __init__(self, project, name, mad, **others):
         self.project, self.name = project, name
         self.results = project / name
         self.overlay = project / f"{name}.yaml"
-        self.overlay.write_text(yaml.safe_dump({"results": name, "logs": f"{name}/logs", "mad": mad}))
+        self.overlay.write_text(yaml.safe_dump({"results": name, "logs": f"{name}/logs", "mad": mad, **others}))
 
     def start(self, cluster, *words, target="all"):
         """Start it through SLURM's profile."""
@@ -138,7 +138,8 @@ def weights(project, cluster):
 
 def test_the_smoke_workflow_runs_through_slurm(cluster, project):
     """Training, a volume shared by three jobs, retrieval, scores and figures; the same bytes as on this machine."""
-    smoke = yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())["mad"]
+    whole = yaml.safe_load((ROOT / "config" / "smoke.yaml").read_text())
+    smoke = whole["mad"]
     volume = {**smoke["samples"]["core_shell_3d"], "parts": 3}
     changes = {
         "samples": {**NOTHING, "core_shell_3d": volume},
@@ -147,7 +148,7 @@ def test_the_smoke_workflow_runs_through_slurm(cluster, project):
         "train": {**smoke["train"], "steps": 10},
         "retrieve": {**smoke["retrieve"], "joint": {"attempts": 1, "kicks": 0, "steps": 3, "draws": 4}},
     }
-    run = Run(project, "smoke", {**smoke, **changes})
+    run = Run(project, "smoke", {**smoke, **changes}, rocking=whole["rocking"])
     text = run.finish(cluster)
     jobs = [cluster.job(number) for number in run.numbers()]
     assert {job["JobState"] for job in jobs} == {"COMPLETED"}
