@@ -253,7 +253,7 @@ rule rocking_evaluate:
             fit="rocking.fit",
             seed="seed",
         ),
-        code=fingerprint("madpipe.rocking.scores.evaluate"),
+        code=fingerprint("madpipe.rocking.network.evaluate"),
     script:
         "../scripts/rocking_evaluate.py"
 
