@@ -39,8 +39,10 @@ $(STAMP): requirements.lock pyproject.toml
 	$(BIN)/python -m pip install --no-deps --no-build-isolation -e .
 	@touch $@
 
+# A process for each core (tests/conftest.py), each of one thread; a file's tests stay together, for they share what they
+# made. Bytecode is kept, whoever set the variable: the processes, and the hundred jobs they start, would compile all anew.
 test: setup  ## run all tests, the smoke workflow among them
-	$(BIN)/python -m pytest
+	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
 
 # Debian's packages, where root may install them; where something is missing the tests are skipped, and say what.
 test-slurm: setup  ## run the workflow, and faults of it, on a SLURM that the tests start on this machine

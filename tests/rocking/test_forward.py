@@ -32,30 +32,44 @@ def random_layers(seed=1, count=12, thickness=25.0):
     return Layers(np.full(count, thickness), strain, random.uniform(0.4, 1.0, count))
 
 
+def matrix_of(s, disorder, coupling, reflection):
+    """Takagi and Taupin's matrix at every angle, one row of the stack for each."""
+    g = np.sin(ANGLES)
+    own, off = reflection.chi.chi_0 / (2 * g), coupling * disorder / (2 * g)
+    return np.array([[own, off], [-off, 2 * (s - g) - own]]).transpose(2, 0, 1)
+
+
+def substrate_field(coupling, reflection):
+    """The field that decays into the substrate, at every angle, as a column."""
+    values, vectors = np.linalg.eig(matrix_of(reflection.bragg, 1.0, coupling, reflection))
+    return np.take_along_axis(vectors, values.imag.argmax(1)[:, None, None], axis=2)
+
+
+def intensity_of(layers, reflection, through):
+    """Reflected share: both polarisations' fields from the substrate up, taken through each sublayer by a function."""
+    total = np.zeros(len(ANGLES))
+    for weight, factor in reflection.polarisations:
+        coupling = factor * np.sqrt(complex(reflection.chi.product))
+        field = substrate_field(coupling, reflection)
+        sublayers = list(zip(layers.thickness, layers.strain, layers.debye_waller, strict=True))
+        for thickness, strain, disorder in reversed(sublayers):
+            ends = reflection.bragg / (1 + strain)
+            field = through(field, thickness, ends, lambda s, d=disorder, c=coupling: matrix_of(s, d, c, reflection))
+        total += weight * np.abs(field[:, 1, 0] / field[:, 0, 0]) ** 2
+    return total
+
+
 def by_matrix_exponentials(layers, reflection, pieces=40):
     """Takagi and Taupin's equations with strain linear within each sublayer, by many constant pieces of each."""
-    total = np.zeros(len(ANGLES))
-    chi = reflection.chi
-    for weight, factor in reflection.polarisations:
-        coupling = factor * np.sqrt(complex(chi.product))
-        for number, angle in enumerate(ANGLES):
-            g = math.sin(angle)
 
-            def matrix(s, disorder, g=g, coupling=coupling):
-                off = coupling * disorder / (2 * g)
-                return np.array([[chi.chi_0 / (2 * g), off], [-off, 2 * (s - g) - chi.chi_0 / (2 * g)]])
+    def through(field, thickness, ends, matrix):
+        (upper, lower), step = ends, -1j * reflection.wavenumber * thickness / pieces
+        middle, slope = (upper + lower) / 2, (lower - upper) / (2 * forward.GAUSS)
+        for place in (np.arange(pieces)[::-1] + 0.5) / pieces - 0.5:
+            field = expm(step * matrix(middle + slope * place)) @ field
+        return field
 
-            values, vectors = np.linalg.eig(matrix(reflection.bragg, 1.0))
-            field = vectors[:, np.argmax(values.imag)]
-            sublayers = list(zip(layers.thickness, layers.strain, layers.debye_waller, strict=True))
-            for thickness, strain, disorder in reversed(sublayers):
-                upper, lower = reflection.bragg / (1 + strain)
-                middle, slope = (upper + lower) / 2, (lower - upper) / (2 * forward.GAUSS)
-                for place in (np.arange(pieces)[::-1] + 0.5) / pieces - 0.5:
-                    step = -1j * reflection.wavenumber * thickness / pieces
-                    field = expm(step * matrix(middle + slope * place, disorder)) @ field
-            total[number] += weight * abs(field[1] / field[0]) ** 2
-    return total
+    return intensity_of(layers, reflection, through)
 
 
 def test_a_layer_with_changing_strain_solves_the_takagi_taupin_equations():
@@ -80,26 +94,16 @@ def steep_layers(seed=1, count=12, thickness=120.0):
 
 def by_fourth_order(layers, reflection):
     """Magnus's formula itself: a matrix exponential of i k t (mean of M - i kappa [[0, M_12], [-M_21, 0]]) a layer."""
-    total, chi, k = np.zeros(len(ANGLES)), reflection.chi, reflection.wavenumber
-    for weight, factor in reflection.polarisations:
-        coupling = factor * np.sqrt(complex(chi.product))
-        for number, g in enumerate(np.sin(ANGLES)):
+    k = reflection.wavenumber
 
-            def matrix(s, disorder, g=g, coupling=coupling):
-                off = coupling * disorder / (2 * g)
-                return np.array([[chi.chi_0 / (2 * g), off], [-off, 2 * (s - g) - chi.chi_0 / (2 * g)]])
+    def through(field, thickness, ends, matrix):
+        upper, lower = ends
+        kappa = k * thickness**2 * (lower - upper) / (2 * forward.GAUSS * thickness) / 6
+        mean = (matrix(upper) + matrix(lower)) / 2
+        turned = mean * (1 - 1j * kappa * np.array([[0, 1], [-1, 0]]))
+        return expm(-1j * k * thickness * turned) @ field
 
-            values, vectors = np.linalg.eig(matrix(reflection.bragg, 1.0))
-            field = vectors[:, np.argmax(values.imag)]
-            sublayers = list(zip(layers.thickness, layers.strain, layers.debye_waller, strict=True))
-            for thickness, strain, disorder in reversed(sublayers):
-                upper, lower = reflection.bragg / (1 + strain)
-                kappa = k * thickness**2 * (lower - upper) / (2 * forward.GAUSS * thickness) / 6
-                mean = (matrix(upper, disorder) + matrix(lower, disorder)) / 2
-                turned = mean * (1 - 1j * kappa * np.array([[0, 1], [-1, 0]]))
-                field = expm(-1j * k * thickness * turned) @ field
-            total[number] += weight * abs(field[1] / field[0]) ** 2
-    return total
+    return intensity_of(layers, reflection, through)
 
 
 def test_steep_sublayers_follow_magnus_formula():

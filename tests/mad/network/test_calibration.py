@@ -25,6 +25,7 @@ from madpipe.mad.network.calibration import (
 )
 
 POINTS = 40_000
+FEW = 2_000  # where it is not asked how well the layers learn
 SIZE = 0.01  # of the stated errors: far from where a phase saturates
 # a share of 40000 draws is known to 0.0023, the perceptron's share of them is less: four times that, and its finish
 SHARE = 0.015
@@ -170,19 +171,21 @@ def test_a_factor_that_is_needed_just_covers(rng):
 
 
 def test_nothing_is_extrapolated(rng):
-    columns, photons = columns_of(), 10 ** (2 * torch.rand(POINTS, generator=rng))
-    off = everywhere(SIZE * photons.log10() * torch.randn(POINTS, generator=rng))
+    columns, photons = columns_of(number=FEW), 10 ** (2 * torch.rand(FEW, generator=rng))
+    off = everywhere(SIZE * photons.log10() * torch.randn(FEW, generator=rng))
     circumstance = known(columns, photons)
     layers = learnt(circumstance, needed(columns, off), seeded())
     few = columns_of(number=3)
     found = apply(few, known(few, torch.tensor([1e9, 1e12, 1e30])), layers)["f_total_errors"]
     assert torch.equal(found[:2], found[1:])
+    near = apply(few, known(few, torch.tensor([2.0, 20.0, 99.0])), layers)["f_total_errors"]
+    assert bool((near.diff().abs() > 1e-3 * near[1:]).all())  # within what was seen it does depend on them
 
 
 def test_layers_are_the_generator_s_and_come_back_from_where_they_are_kept(rng):
-    columns = columns_of()
+    columns = columns_of(number=FEW)
     circumstance = known(columns)
-    need = needed(columns, everywhere(SIZE * torch.randn(POINTS, generator=rng)))
+    need = needed(columns, everywhere(SIZE * torch.randn(FEW, generator=rng)))
     first, again, other = (learnt(circumstance, need, seeded(seed)) for seed in (1, 1, 2))
     assert all(torch.equal(one, two) for one, two in zip(first, again, strict=True))
     assert not torch.equal(first[1], other[1])

@@ -12,6 +12,7 @@ from madpipe.base.provenance import closure
 from madpipe.base.runtime import generator_for
 from madpipe.mad.config import PriorConfig, TrainConfig
 from madpipe.mad.fit.cone import unknowns
+from madpipe.mad.network import calibration
 from madpipe.mad.network.design import build
 from madpipe.mad.network.design.sums import brightness
 from madpipe.mad.network.train import Source, least_photons, run, statistics, train
@@ -48,6 +49,14 @@ TINY = TrainConfig(
 )
 
 LAYERS = {f"calibration.{kind}.{number}" for kind in ("predicted", "refined") for number in range(4)}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _few_steps_of_calibration():
+    """Half of a tiny training's time is its calibration's; that this one is good is test_calibration's to see."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(calibration, "_STEPS", (5, 1500))
+        yield
 
 
 def seeded(seed=1):
