@@ -73,6 +73,23 @@ def test_imports_point_downwards(floor):
     assert {module: names for module, names in upwards.items() if names} == {}
 
 
+def stage_of(module):
+    """Study and stage: a folder or a file directly in the study's own."""
+    return ".".join(module.split(".")[1:3])
+
+
+@pytest.mark.parametrize("study", [study.name for study in STUDIES])
+def test_stages_of_a_study_import_in_one_direction(study):
+    """Each folder, and each file beside them, counts as one: none that another stands on stands on that one too."""
+    of_study = {module for module in MODULES if module.startswith(f"madpipe.{study}.")}
+    below = {stage_of(module): set() for module in of_study}
+    for module in of_study:
+        below[stage_of(module)] |= {stage_of(name) for name in imports(module) & of_study} - {stage_of(module)}
+    while free := {stage for stage, others in below.items() if not others}:
+        below = {stage: others - free for stage, others in below.items() if stage not in free}
+    assert below == {}
+
+
 def test_nothing_in_the_package_knows_snakemake():
     def rule(path):
         names = [name for name in imported(path) if name.split(".")[0] == "snakemake"]

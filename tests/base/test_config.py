@@ -236,3 +236,32 @@ def test_every_field_is_described_and_a_float_has_a_unit(model):
 def test_the_configuration_loads_without_what_takes_seconds_to_import():
     code = "import sys, madpipe.config; sys.exit(bool({'torch', 'numba'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# -- files ------------------------------------------------------------------------------------------------------
+
+
+class Several(Model):
+    """Files of every kind of key, and text that is none."""
+
+    path: tuple[config.InputFile, ...] = Field(description="files")
+    note: str = Field("a word", description="no file")
+    spectrum: config.InputFile | None = Field(None, description="one file or none")
+
+
+def test_files_of_a_section_are_those_whose_type_says_so_in_the_order_of_its_keys():
+    assert config.input_files(Several(path=("a", "b"), spectrum="s")) == {"path": ("a", "b"), "spectrum": ("s",)}
+    assert config.input_files(Several(path=("a",))) == {"path": ("a",)}
+    assert config.input_files(Drawn()) == {}
+
+
+def test_other_paths_take_their_places():
+    section = Several(path=("a", "b"), spectrum="s")
+    assert config.with_files(section, ["/x/a", "/x/b", "/y/s"]) == Several(path=("/x/a", "/x/b"), spectrum="/y/s")
+    assert config.with_files(Several(path=("a",)), ["/x/a"]) == Several(path=("/x/a",))
+
+
+def test_a_value_is_looked_up_word_by_word():
+    values = {"study": {"samples": {"a.b": {"refine": []}}}}
+    assert config.value_at(values, ["study", "samples", "a.b", "refine"]) == []
+    assert config.value_at(values, ["study", "samples", "c", "refine"]) is None

@@ -37,6 +37,7 @@ from madpipe.rocking.network import ablation
 from madpipe.rocking.network.ablation import table, variant_config
 from madpipe.rocking.network.batched import Batched, _sublayer
 from madpipe.rocking.network.design import Answer, covariance_of, negative_log_likelihood
+from madpipe.rocking.network.evaluate import evaluate
 from madpipe.rocking.network.exposures import Exposures, what_is_seen
 from madpipe.rocking.network.infer import Predictor, infer, on_angles, refined
 from madpipe.rocking.network.train import run, train
@@ -44,7 +45,6 @@ from madpipe.rocking.network.variants import BASE, VARIANTS
 from madpipe.rocking.network.weights import TrainedCurveNetwork, load_network, save_network
 from madpipe.rocking.prior import NAMES, RANGES
 from madpipe.rocking.profiles import Implanted, draw_implanted, from_free, to_free
-from madpipe.rocking.scores.evaluate import evaluate
 from madpipe.rocking.scores.records import HeldOutScores, Mean, ParameterErrors, TrainingScores
 from madpipe.rocking.scores.tables import ABLATION
 from madpipe.rocking.simulate.sample import simulate

@@ -414,7 +414,7 @@ rule mad_ablate:
         gpu=1,
     params:
         **from_config(config="mad.ablation", seed="seed"),
-        variant=lambda wildcards: list(VARIANTS)[int(wildcards.number)],
+        variant=lambda wildcards: MAD_VARIANTS[int(wildcards.number)],
         training=lambda wildcards: int(wildcards.training),
         study="mad",
         code=fingerprint("madpipe.mad.network.ablation", "madpipe.mad.network.train"),
@@ -427,7 +427,7 @@ rule mad_ablation:
     input:
         scores=expand(
             f"{MAD_AT.results}/ablation/{{number}}_{{training}}.json",
-            number=range(len(VARIANTS)),
+            number=range(len(MAD_VARIANTS)),
             training=range(MAD.ablation.seeds),
         ),
         weights=expand(

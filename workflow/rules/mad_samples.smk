@@ -1,6 +1,6 @@
 from functools import cache
 
-from madpipe.mad.network.variants import BASE, DROPPED, VARIANTS
+from madpipe.mad.network.variants import BASE, DROPPED
 from madpipe.mad.scores.suite import outline
 
 MAD = SETTINGS.mad
@@ -8,6 +8,7 @@ MAD_AT = Paths("mad")
 MAD_SAMPLES = at_hand("mad")
 MAD_MEASURED = [name for name, sample in MAD_SAMPLES.items() if is_measured(sample)]
 MAD_SIMULATED = [name for name in MAD_SAMPLES if name not in MAD_MEASURED]
+MAD_VARIANTS = BY_NAME["mad"].variants
 SIZES["mad"] = BY_NAME["mad"].sizes(MAD)
 
 
@@ -98,7 +99,7 @@ def mad_weights_of(method):
 
 
 # the ablation's variants whose trainings make an ensemble, and one with dropout
-MAD_COMMITTEES = [list(VARIANTS).index(name) for name in (BASE, DROPPED)]
+MAD_COMMITTEES = [MAD_VARIANTS.index(name) for name in (BASE, DROPPED)]
 # networks that can be trained, and what the reference design has otherwise than mad.train says
 MAD_DESIGNS = {
     "network": {},

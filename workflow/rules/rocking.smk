@@ -1,5 +1,4 @@
 from madpipe.rocking.config import profile_of
-from madpipe.rocking.network.variants import VARIANTS as ROCKING_VARIANTS
 
 ROCKING = SETTINGS.rocking
 ROCKING_AT = Paths("rocking")
@@ -13,6 +12,7 @@ ROCKING_PREDICTED = [
     for name in ROCKING_SIMULATED
     if ROCKING_SAMPLES[name].scan == ROCKING.train.scan
 ]
+ROCKING_VARIANTS = BY_NAME["rocking"].variants
 SIZES["rocking"] = BY_NAME["rocking"].sizes(ROCKING)
 # answers, by what follows the names of their scores and figures
 ROCKING_ANSWER_OF = {"": "profile", "_network": "inferred"}
@@ -253,7 +253,7 @@ rule rocking_evaluate:
             fit="rocking.fit",
             seed="seed",
         ),
-        code=fingerprint("madpipe.rocking.scores.evaluate"),
+        code=fingerprint("madpipe.rocking.network.evaluate"),
     script:
         "../scripts/rocking_evaluate.py"
 
@@ -312,7 +312,7 @@ rule rocking_ablate:
             fit="rocking.fit",
             seed="seed",
         ),
-        variant=lambda wildcards: list(ROCKING_VARIANTS)[int(wildcards.number)],
+        variant=lambda wildcards: ROCKING_VARIANTS[int(wildcards.number)],
         training=lambda wildcards: int(wildcards.training),
         study="rocking",
         code=fingerprint(

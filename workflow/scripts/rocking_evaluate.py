@@ -2,9 +2,9 @@
 
 from madpipe.base import provenance, runtime, store
 from madpipe.rocking.config import RockingEvaluateConfig, RockingFitConfig, RockingInferConfig
+from madpipe.rocking.network.evaluate import evaluate
 from madpipe.rocking.network.infer import Predictor
 from madpipe.rocking.network.weights import load_network
-from madpipe.rocking.scores.evaluate import evaluate
 
 given = snakemake.params
 with runtime.job(snakemake.log[0]):

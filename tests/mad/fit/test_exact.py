@@ -313,32 +313,28 @@ def test_where_the_problem_is_convex_the_certificate_needs_no_positive_matrix(rn
 
 
 def test_the_certificate_is_more_s_condition_in_dense_algebra(rng):
-    """At the optimum and at the twin: the multiplier by least squares of H u - g = -lambda M u, then eigenvalues."""
-    data, truth = drawn(500, 1e4, rng, f_prime=F_PRIME[:5], f_double_prime=F_DOUBLE_PRIME[:5])
-    problem, met = problem_of(data, 0.0), []
-    for sign in (1, -1):
-        start = torch.stack([truth[0], truth[1] / F0, sign * truth[2] / F0])
-        theta, settled, steps = climb(problem, start, 200, 1e-12)
-        found = _end(problem, start, theta, settled, steps, torch.zeros_like(settled)).certified
-        u, design = unknowns(theta), data.design()
-        weight = data.weights(design @ u)
-        normal = torch.einsum("ki,kp,kj->pij", design, weight, design)
-        slope = torch.einsum("ki,kp->pi", design, weight * (data.net() - design @ u))
-        along = (CONE @ u).T
-        # in columns of unit norm, as the entries of u differ by decades
-        scale = normal.diagonal(dim1=1, dim2=2).rsqrt()
-        multiplier = (slope * along * scale**2).sum(1) / (along * scale).square().sum(1)
-        whole = (normal + multiplier[:, None, None] * CONE) * scale[:, :, None] * scale[:, None, :]
-        least = torch.linalg.eigvalsh(whole)[:, 0]
-        clear = settled & (least.abs() > 1e-9)  # else it is rounding, of the condition number times eps, that decides
-        assert torch.equal(found[clear], ((least > 0) | (multiplier <= 0))[clear])
-        met.append(found[clear].double().mean())
-    assert 0.5 < min(met) < 1  # both verdicts occur
+    """Moré's multiplier by least squares of H u - g = -lambda M u, then eigenvalues; few photons try it hardest."""
+    data, truth = drawn(2000, 10.0, rng)
+    problem, start = problem_of(data, 0.0), truth / data.reduction()
+    theta, settled, steps = climb(problem, start, 200, 1e-12)
+    found = _end(problem, start, theta, settled, steps, torch.zeros_like(settled)).certified
+    u, design = unknowns(theta), data.design()
+    weight = data.weights(design @ u)
+    normal = ((weight[:, None, None] * design[:, :, None, None]) * design[:, None, :, None]).sum(0).movedim(-1, 0)
+    slope = (design.T @ (weight * (data.net() - design @ u))).T
+    along = (CONE @ u).T
+    scale = normal.diagonal(dim1=1, dim2=2).rsqrt()  # columns of unit norm, as the entries of u differ by decades
+    multiplier = (slope * along * scale**2).sum(1) / (along * scale).square().sum(1)
+    whole = (normal + multiplier[:, None, None] * CONE) * scale[:, :, None] * scale[:, None, :]
+    least = torch.linalg.eigvalsh(whole)[:, 0]
+    clear = settled & (least.abs() > 1e-9)  # else it is rounding, of the condition number times eps, that decides
+    assert torch.equal(found[clear], ((least > 0) | (multiplier <= 0))[clear])
+    assert 0.5 < found[clear].double().mean() < 0.95  # both verdicts occur
 
 
 def test_no_point_has_a_likelier_optimum_at_its_own_weights(rng):
     """Few photons leave some searches in a lesser optimum; the global one of the last weights leads out of it."""
-    data, _ = drawn(4000, 3.0, rng)
+    data, _ = drawn(2000, 3.0, rng)
     problem, solution = problem_of(data, 10.0), solve(data)
     theta = solution.parameters / data.reduction()
     again, settled, _ = climb(problem, _global_optimum(problem, theta), 50, 1e-6)

@@ -14,12 +14,12 @@ from madpipe.rocking.config import (
     RockingInferConfig,
     RockingTrainConfig,
 )
+from madpipe.rocking.network.evaluate import evaluate
 from madpipe.rocking.network.infer import Predictor
 from madpipe.rocking.network.train import train_and_keep
 from madpipe.rocking.network.variants import BASE, VARIANTS
 from madpipe.rocking.network.weights import TrainedCurveNetwork
 from madpipe.rocking.prior import NAMES
-from madpipe.rocking.scores.evaluate import evaluate
 from madpipe.rocking.scores.records import AblationRow, HeldOutScores, Mean, ParameterErrors, TrainingScores
 
 SECTIONS = ("config", "infer", "fit")  # of the configuration, by the rule's names, that :func:`run` is handed

@@ -1,1 +1,1 @@
-"""How good an answer is: against its curve, its truth, and on held-out curves."""
+"""How good an answer is: against its curve, and against its truth; records of scores, held-out ones too."""
