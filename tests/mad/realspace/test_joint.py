@@ -292,7 +292,7 @@ def test_cold_start_reaches_the_limit(photons):
     assert all(check["passed"] for check in checks.values()), checks
     assert checks["support_overlap"]["value"] > 0.93
     scores = score(stack, {}, {"joint": found}, ValidateConfig(), torch.Generator())
-    ours = scores["retrieved"]["joint"]["rms_error"]
+    ours = scores.retrieved["joint"].rms_error
     inside, domain, box = boxed(atoms)
     best = search(experiment, inside, domain, most=40, tolerance=0.02)
     core = stack.truth.support[box] > 0
@@ -340,6 +340,6 @@ def test_what_scales_all_resonant_atoms_is_in_their_errors():
     found = retrieve(None, stack, RetrieveConfig(), torch.Generator().manual_seed(1), refine=("scale", "offset"))
     assert found.nuisance.energy_offset == pytest.approx(1.0, abs=4 * found.nuisance.energy_offset_errors)
     assert found.nuisance.f_resonant_relative_error > 0
-    retrieved = score(stack, {}, {"joint": found}, ValidateConfig(), torch.Generator())["retrieved"]["joint"]
-    assert abs(retrieved["bias"]) < 4 * found.nuisance.f_resonant_relative_error * retrieved["mean"]
-    assert retrieved["coverage_95"] > 0.8
+    retrieved = score(stack, {}, {"joint": found}, ValidateConfig(), torch.Generator()).retrieved["joint"]
+    assert abs(retrieved.bias) < 4 * found.nuisance.f_resonant_relative_error * retrieved.mean
+    assert retrieved.coverage_95 > 0.8
