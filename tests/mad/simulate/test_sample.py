@@ -45,6 +45,16 @@ def test_truth_is_consistent_with_itself(rng):
     assert np.abs(transform / truth.f_resonant - 1)[strong].max() < 0.05
 
 
+def test_the_support_is_where_voxels_are_at_least_half_full(rng):
+    truth = stack_of(rng).truth
+    atoms = np.abs(truth.rho_resonant) / truth.f0_resonant + np.abs(truth.rho_normal / truth.f_normal_atom)
+    # a full voxel, away from the rim, holds what fcc with the shell's lattice does: rounding of the division only
+    occupancy = atoms / atoms.max()
+    sure = np.abs(occupancy - 0.5) > 1e-9
+    assert ((occupancy > 0.5) == (truth.support > 0))[sure].all()
+    assert ((occupancy > 0.5) & (occupancy < 0.75)).any()  # there are voxels that a coarser rule would lose
+
+
 def test_partner_at_its_mean_dispersion_is_in_the_truth(rng):
     """Fe near the Ni K edge: f0 at Ni 111 about 18.4, f' -0.83, f'' 3.03 (PHYSICS.md, section 1)."""
     truth = stack_of(rng).truth
