@@ -156,6 +156,25 @@ def test_with_stated_errors_the_likelihood_is_half_of_chi_square(measured):
     assert minus_log_likelihood(experiment, pair) == pytest.approx(float(chi2) / 2, rel=1e-6)  # ratios are complex64
 
 
+def test_the_curvature_is_a_sum_over_energies_of_what_lies_along_each_amplitude(measured):
+    r"""Fisher's: :math:`v_E^* (4 \tau^2 / v) F_E \Re(F_E^* v_E \cdot \delta)` with v_E = (1, rho_E)."""
+    _, experiment, atoms = measured
+    experiment = stated(experiment)
+    pair = experiment.transformed(boxed(atoms.to(torch.complex128))[0])
+    change = torch.randn(pair.shape, generator=torch.Generator().manual_seed(2), dtype=torch.complex128)
+    right = torch.zeros_like(pair)
+    for energy, tau in enumerate(experiment.exposure):
+        ratio = experiment.ratio(energy).to(torch.complex128)
+        amplitude = pair[0] + ratio * pair[1]
+        mu = (tau * amplitude.abs().square()).clamp(min=1e-4)
+        along = 4 * tau**2 / (4.0 + 0.01 * mu.square()) * (amplitude.conj() * (change[0] + ratio * change[1])).real
+        right += torch.stack([along * amplitude, ratio.conj() * along * amplitude])
+    found = linearise(experiment, pair, expected_information=True)[1].times(change)
+    # ratios are complex64, and small beside F_T's share: each component on its own scale
+    for one, other in zip(found, right, strict=True):
+        assert float((one - other).abs().max()) < 1e-5 * float(other.abs().max())
+
+
 def test_noise_of_stated_errors_has_their_variance(measured):
     _, experiment, atoms = measured
     experiment = stated(experiment)

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from madpipe.mad.config import PriorConfig, SimulatedSample
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
 from madpipe.mad.simulate.sample import draw_sample, simulate
-from madpipe.physics.fourier import diffract
+from madpipe.physics.atoms import dispersion_correction, form_factor
+from madpipe.physics.fourier import diffract, grid
 
 
 def stack_of(rng, **changes):
@@ -95,6 +96,30 @@ def test_optional_faults_are_drawn_and_recorded(rng):
     assert not stack.good[:, :, 26:29].any()
     assert stack.good.any()
     assert drawn["mad_residual"] > 1e-3  # 1.5 eV off near the edge
+
+
+def test_the_mask_says_why_by_the_bits_of_cxi(rng):
+    mask = stack_of(rng, beam_stop_radius=2.5, gap_width=3).mask
+    assert mask[24, 24] == 0x10  # shadowed
+    assert (mask[:, 26:29] & 0x200 != 0).all()  # missing
+    assert (mask != 0).sum() == 21 + 3 * 48 - 3  # a disc of radius 2.5, whose last column the gap takes up
+
+
+def test_a_tabulated_partner_s_dispersion_changes_from_energy_to_energy(rng):
+    """What the data are made of: F_T + rho F_A + (delta_E - mean) N, N the transform of the partner's atoms."""
+    stack = stack_of(rng, noise=False, photons=1e8)
+    truth = stack.truth
+    q = (grid([torch.tensor(stack.qy), torch.tensor(stack.qx)]) + torch.tensor(stack.q_bragg)[:, None, None]).norm(
+        dim=0
+    )
+    change = torch.complex(*dispersion_correction("Fe", torch.tensor(stack.energy)))
+    atoms = torch.tensor(truth.f_normal) / (form_factor("Fe", q) + change.mean())
+    total = torch.tensor(truth.f_total) + (change - change.mean())[:, None, None] * atoms
+    ratio = dispersion_ratio(
+        *(torch.tensor(x)[:, None, None] for x in (stack.f_prime, stack.f_double_prime)), torch.tensor(stack.f0)
+    )
+    expected = mad_intensity(total, torch.tensor(truth.f_resonant), ratio).numpy()
+    assert np.abs(stack.data - expected).max() < 1e-9 * expected.max()
 
 
 def test_form_factor_is_taken_at_the_true_momentum_transfer(rng):
