@@ -77,6 +77,10 @@ def test_what_is_not_a_table_is_refused_with_its_line(tmp_path, text, says):
         read_columns(write(tmp_path, text))
 
 
+def test_the_last_comment_is_the_heading(tmp_path):
+    assert read_columns(write(tmp_path, "# energy one\n# energy two\n1 2")).names == ("energy", "two")
+
+
 def test_a_missing_file_is_refused(tmp_path):
     with pytest.raises(InputError, match="there is none"):
         read_columns(tmp_path / "absent.xdi")

@@ -14,11 +14,12 @@ from madpipe.config import DEFAULT
 from madpipe.rocking import forward
 from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, SimulatedCurve, profile_of
 from madpipe.rocking.fit import fit
+from madpipe.rocking.fit.draws import Samples
 from madpipe.rocking.fit.fit import fit_curve
 from madpipe.rocking.fit.implanted import exact_model
-from madpipe.rocking.fit.search import minimise, prior_roots, root_slopes, signed_roots
+from madpipe.rocking.fit.search import Solution, minimise, prior_roots, root_slopes, signed_roots
 from madpipe.rocking.measured import counts_per_unit, read_curve, read_instrument
-from madpipe.rocking.model import model_of, reflection_of
+from madpipe.rocking.model import model_of, reflection_of, variance
 from madpipe.rocking.prior import LARGEST_STRAIN, RANGES
 from madpipe.rocking.profiles import Implanted, Spline, from_free, to_free
 from madpipe.rocking.records import Curve, LayerProfile
@@ -79,6 +80,56 @@ def test_the_prior_is_that_of_even_chances():
     step = np.full(len(numbers), 1e-6)
     ends = [prior_roots(numbers + sign * step, model)[0] for sign in (1, -1)]
     assert slopes[:7] == pytest.approx((ends[0] - ends[1])[:7] / 2e-6, abs=1e-4)
+
+
+def test_of_the_levels_only_width_and_share_have_a_prior():
+    model, numbers = model_and_numbers(a_curve(), spline=True)
+    numbers[-5:] = [13.0, 1.0, 0.4, 0.7, -2.0]
+    roots, slopes = prior_roots(numbers, model)
+    assert not roots[-5:-2].any()
+    assert not slopes[-5:-2].any()
+    assert roots[-2:] ** 2 == pytest.approx(4 * np.log(np.cosh(numbers[-2:] / 2)))
+
+
+@pytest.mark.parametrize("chi2", [0.5, 4.0])
+def test_the_covariance_is_the_inverse_information_of_counts_and_prior(chi2):
+    model, numbers = model_and_numbers(a_curve())
+    expected, jacobian = model.expected_with_derivatives(numbers)
+    spread = variance(expected, 0.03)
+    assert spread == pytest.approx(expected + (0.03 * expected) ** 2, rel=1e-9)
+    found = Solution(model, numbers, expected, jacobian, spread, chi2, 1, 0.0).covariance()
+    information = sum(np.outer(row, row) / one for row, one in zip(jacobian, spread, strict=True)) / max(chi2, 1.0)
+    information += np.diag(prior_roots(numbers, model)[1] ** 2)
+    # columns differ by decades: what rounding leaves of the unit matrix, in columns of unit norm
+    scale = np.sqrt(np.diag(information))
+    assert found * np.outer(scale, scale) @ (information / np.outer(scale, scale)) == pytest.approx(
+        np.eye(10), abs=1e-6
+    )
+
+
+def test_quantiles_of_samples_are_those_of_their_distribution():
+    """L1 is a rising function of its free number alone, here normal; 800 draws know an end to 0.095, 0.054 of sigma."""
+    curve = a_curve()
+    model, numbers = model_and_numbers(curve)
+    expected, jacobian = model.expected_with_derivatives(numbers)
+    solution = Solution(model, numbers, expected, jacobian, variance(expected, 0.0), 1.0, 1, 0.0)
+    free = torch.from_numpy(numbers[:7]).repeat(20000, 1)
+    free[:, 2] += 0.3 * torch.randn(20000, generator=torch.Generator().manual_seed(3))
+    found = fit.report(curve, solution, "samples", Samples(free, torch.full((20000,), 1 / 20000)))
+    ends = torch.from_numpy(np.stack([*found.parameter_quantiles, found.parameters])).T
+    sigma = (to_free(ends)[2] - numbers[2]).numpy() / 0.3
+    assert sigma[3] - sigma[0] == pytest.approx(2 * 1.96, abs=4 * 0.095 * math.sqrt(2))
+    assert sigma[2] - sigma[1] == pytest.approx(2 * 0.994, abs=4 * 0.054 * math.sqrt(2))
+    low, high = found.parameter_quantiles[1:3, 2]
+    assert found.parameter_errors[2] == pytest.approx((high - low) / 2)
+
+
+def test_an_instrument_function_is_centred_between_its_half_heights(tmp_path):
+    """A triangle that rises over 1 and falls over 3: half of its height at 0.5 and 2.5."""
+    (tmp_path / "beam.txt").write_text("10 0\n10.5 0.5\n11 1\n12 0.6666666667\n13 0.3333333333\n14 0\n")
+    instrument, half_width = read_instrument(tmp_path / "beam.txt")
+    assert half_width == pytest.approx(1.0)
+    assert instrument.two_theta == pytest.approx(np.array([-1.5, -1.0, -0.5, 0.5, 1.5, 2.5]))
 
 
 def test_an_implanted_layer_is_found_without_knowing_it():

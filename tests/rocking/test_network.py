@@ -27,7 +27,7 @@ from madpipe.rocking.config import (
 )
 from madpipe.rocking.fit.fit import centred
 from madpipe.rocking.fit.implanted import exact_model
-from madpipe.rocking.fit.information import Information
+from madpipe.rocking.fit.information import Information, Pool
 from madpipe.rocking.fit.linear import linearised
 from madpipe.rocking.fit.modes import posterior
 from madpipe.rocking.fit.search import minimise
@@ -38,8 +38,9 @@ from madpipe.rocking.network.ablation import table, variant_config
 from madpipe.rocking.network.batched import Batched, _sublayer
 from madpipe.rocking.network.design import Answer, covariance_of, negative_log_likelihood
 from madpipe.rocking.network.evaluate import evaluate
-from madpipe.rocking.network.exposures import Exposures, what_is_seen
+from madpipe.rocking.network.exposures import Exposures, curves_at, what_is_seen
 from madpipe.rocking.network.infer import Predictor, infer, on_angles, refined
+from madpipe.rocking.network.loss import Loss
 from madpipe.rocking.network.train import run, train
 from madpipe.rocking.network.variants import BASE, VARIANTS
 from madpipe.rocking.network.weights import TrainedCurveNetwork, load_network, save_network
@@ -55,6 +56,7 @@ SMALL = RockingTrainConfig(
 )
 SHORT = RockingFitConfig(samples=0, explorations=1)
 CPU = torch.device("cpu")
+LAYER = (0.012, 0.006, 3500.0, 1200.0, 0.004, 2200.0, -800.0)
 
 
 @pytest.fixture(scope="module")
@@ -130,6 +132,64 @@ def test_the_same_step_draws_the_same_curves():
     for one, other in zip(first, second, strict=True):
         torch.testing.assert_close(one, other, rtol=0, atol=0)
     assert first.seen.shape == (8, 2, 141)
+
+
+def test_the_background_is_a_share_of_the_counts_of_full_reflectivity():
+    config = SMALL.model_copy(update={"background": (0.1, 0.1)})
+    batch = Exposures(config, CPU).draw(0, torch.Generator().manual_seed(4))
+    # R is at least 0 and at most 1: what is expected is between 0.1 and 1.1 of full reflectivity
+    assert float(batch.expected.min()) > math.log10(0.1 / 1.1)
+    torch.testing.assert_close(batch.floor, torch.full((8,), 0.1))
+
+
+def test_offsets_reach_half_of_that_in_two_theta(monkeypatch):
+    source, shifts = Exposures(SMALL.model_copy(update={"offset": 0.02}), CPU), []
+    right = source._reflectivities
+    monkeypatch.setattr(source, "_reflectivities", lambda values, shift: shifts.append(shift) or right(values, 0.0))
+    for seed in range(20):
+        source.measured(torch.tensor([LAYER]), 0, torch.Generator().manual_seed(seed))
+    largest = math.radians(0.02) / 2
+    assert 0.7 * largest < max(map(abs, shifts)) <= largest  # 20 even draws all below 0.7: one in a thousand
+    assert min(shifts) < 0 < max(shifts)
+
+
+def test_smoothing_falls_with_the_steps():
+    source = Exposures(SMALL.model_copy(update={"coarse_to_fine": 0.5, "steps": 8}), CPU)
+    rough = [
+        float(source.draw(step, torch.Generator().manual_seed(4)).seen.diff().square().mean()) for step in range(6)
+    ]
+    assert rough[0] < rough[2] < rough[3] < rough[4] == rough[5]
+
+
+def test_the_reconstruction_is_zero_at_the_truth_and_counts_from_its_step_on():
+    config = SMALL.model_copy(update={"reconstruction": 2.0, "reconstruction_from": 0.5})
+    source = Exposures(config, CPU)
+    batch = source.draw(0, torch.Generator().manual_seed(4))
+    loss = Loss(config, torch.ones(7), curves_at(source.setup.theta[::7], source.setup, CPU))
+    answers = [Answer(batch.free + shift, torch.eye(7).expand(8, 7, 7), None) for shift in (0.0, 0.3)]
+    assert float(loss(answers[0], batch)[1]["reconstruction"]) == 0
+    early, late = (loss(answers[1], batch._replace(done=torch.tensor(done))) for done in (0.4, 0.5))
+    assert float(late[0] - early[0]) == pytest.approx(2.0 * float(late[1]["reconstruction"]), rel=1e-4)
+    assert float(late[1]["reconstruction"]) > 0.01
+
+
+def test_without_counts_a_curve_determines_what_the_prior_does():
+    """Deviance 4 ln cosh(x / 2): its slope's square beside the root is the information on a free number."""
+    free = torch.tensor([0.3, -0.5, 0.1, 0.2, -0.4, 0.6, -0.2], dtype=torch.float64)
+    values = from_free(free)
+    found = Information(Setup(Scan(points=61), "x"), 4.0).standard_errors(values.numpy(), 1e-9, 1e-3)
+    root = (4 * torch.log(torch.cosh(free / 2))).sqrt()
+    slope = torch.tanh(free.abs() / 2) / root
+    by = torch.autograd.functional.jacobian(from_free, free)
+    right = ((by / slope) ** 2).sum(1).sqrt() / torch.tensor(RANGES)
+    assert found == pytest.approx(right.numpy(), rel=1e-4)
+
+
+def test_well_determined_parameters_weigh_more():
+    pool = object.__new__(Pool)
+    pool.errors = torch.tensor([[1.0, 2.0, 4.0, 1.0, 1.0, 1.0, 1.0]] * 3)
+    right = torch.tensor([1.0, 0.5, 0.25, 1.0, 1.0, 1.0, 1.0])
+    torch.testing.assert_close(pool.sensitivity(), right / right.mean())
 
 
 def test_input_is_smooth_first_when_going_from_coarse_to_fine():

@@ -5,6 +5,8 @@ import math
 import numpy as np
 import pytest
 import torch
+from scipy.optimize import curve_fit
+from scipy.special import erfc
 
 from madpipe.mad.config import SimulatedSample
 from madpipe.mad.realspace.depth_profiles import (
@@ -192,3 +194,20 @@ def test_a_difference_without_voxels_of_either_kind_is_not_a_number():
     inside = ball((15, 15), 4.0)
     depth = depth_below_surface(inside, np.full(2, VOXEL))
     assert math.isnan(strain_difference(np.zeros((15, 15)), depth, inside, 1000.0, VOXEL)[0])
+
+
+def test_a_shell_s_errors_are_raised_by_the_scatter_about_the_step():
+    """Layers that scatter ten times more than they say: scipy's own scaling by chi-square per degree of freedom."""
+    random = np.random.default_rng(4)
+    depth, voxels = np.arange(12) * 10.0 + 5.0, np.full(12, 200)
+
+    def step(depth, thickness, outside, inside, width):
+        return inside + (outside - inside) * erfc((depth - thickness) / (math.sqrt(2) * width)) / 2
+
+    values = step(depth, 52.0, 0.9, 0.2, 9.0) + 0.03 * random.standard_normal(12)
+    found = fit_shell(Profile(depth, values, np.full(12, 0.003), voxels), 10.0)
+    start = (found.thickness, found.outside, found.inside, found.width)
+    _, covariance = curve_fit(step, depth, values, start, np.ones(12), absolute_sigma=False)
+    errors = (found.thickness_error, found.outside_error, found.inside_error)
+    # both end within curve_fit's tolerance of 1e-8, the Jacobian is a forward difference
+    assert errors == pytest.approx(np.sqrt(np.diag(covariance))[:3], rel=1e-3)

@@ -13,11 +13,19 @@ from madpipe.mad.config import NuisanceConfig, RetrieveConfig, SimulatedSample, 
 from madpipe.mad.forward import mad_intensity
 from madpipe.mad.realspace.joint.domain import box_of, core_of, cut, pasted
 from madpipe.mad.realspace.joint.errors import composition_errors, draws, marginal_sums
-from madpipe.mad.realspace.joint.model import Experiment, experiment_of, linearise, minus_log_likelihood, summed
+from madpipe.mad.realspace.joint.model import (
+    Experiment,
+    expected_photons,
+    experiment_of,
+    linearise,
+    minus_log_likelihood,
+    summed,
+    with_noise,
+)
 from madpipe.mad.realspace.joint.nuisances import Vector, nuisances_of
 from madpipe.mad.realspace.joint.priors import composition_prior, even_density, together
 from madpipe.mad.realspace.joint.search import Place, search
-from madpipe.mad.realspace.joint.start import Guess, both_hands, resonant_share
+from madpipe.mad.realspace.joint.start import Guess, both_hands, is_explained, resonant_share
 from madpipe.mad.realspace.retrieve import retrieve
 from madpipe.mad.realspace.separation import composition_from_atoms, scattering_factors
 from madpipe.mad.scores.validate import score
@@ -146,6 +154,63 @@ def test_with_stated_errors_the_likelihood_is_half_of_chi_square(measured):
     mu = (experiment.exposure[:, None, None] * (pair[0] + ratio * pair[1]).abs().square()).clamp(min=1e-4)
     chi2 = ((experiment.counts - mu) ** 2 / (4.0 + 0.01 * mu**2)).sum()
     assert minus_log_likelihood(experiment, pair) == pytest.approx(float(chi2) / 2, rel=1e-6)  # ratios are complex64
+
+
+def test_the_curvature_is_a_sum_over_energies_of_what_lies_along_each_amplitude(measured):
+    r"""Fisher's: :math:`v_E^* (4 \tau^2 / v) F_E \Re(F_E^* v_E \cdot \delta)` with v_E = (1, rho_E)."""
+    _, experiment, atoms = measured
+    experiment = stated(experiment)
+    pair = experiment.transformed(boxed(atoms.to(torch.complex128))[0])
+    change = torch.randn(pair.shape, generator=torch.Generator().manual_seed(2), dtype=torch.complex128)
+    right = torch.zeros_like(pair)
+    for energy, tau in enumerate(experiment.exposure):
+        ratio = experiment.ratio(energy).to(torch.complex128)
+        amplitude = pair[0] + ratio * pair[1]
+        mu = (tau * amplitude.abs().square()).clamp(min=1e-4)
+        along = 4 * tau**2 / (4.0 + 0.01 * mu.square()) * (amplitude.conj() * (change[0] + ratio * change[1])).real
+        right += torch.stack([along * amplitude, ratio.conj() * along * amplitude])
+    found = linearise(experiment, pair, expected_information=True)[1].times(change)
+    # ratios are complex64, and small beside F_T's share: each component on its own scale
+    for one, other in zip(found, right, strict=True):
+        assert float((one - other).abs().max()) < 1e-5 * float(other.abs().max())
+
+
+def test_noise_of_stated_errors_has_their_variance(measured):
+    _, experiment, atoms = measured
+    experiment = stated(experiment)
+    pair = experiment.transformed(boxed(atoms.to(torch.complex128))[0])
+    drawn = with_noise(experiment, pair, torch.Generator().manual_seed(1)).counts
+    for energy, counts in enumerate(drawn):
+        mu = expected_photons(experiment, pair, energy)[1]
+        chi2 = ((counts - mu).square() / (4.0 + 0.01 * mu.square())).mean()
+        assert float(chi2) == pytest.approx(1, abs=4 * math.sqrt(2 / mu.numel()))
+
+
+def test_a_guess_is_explained_where_noise_leaves_as_much(measured):
+    """Three standard errors of half a chi-square, and 2e-4 for every photon, are what it may be worse by."""
+    _, experiment, atoms = measured
+    one = summed(experiment)
+    domain = atoms.sum(0).abs() > 0
+    one = replace(one, f_normal=one.f_resonant.to(torch.complex64))
+    single = atoms.sum(0)[None]
+    pair = one.transformed(cut(single, box_of(domain)))
+    noise = minus_log_likelihood(with_noise(one, pair, torch.Generator().manual_seed(1)), pair)
+    spread, share = math.sqrt(one.counts.numel() / 2), 2e-4 * float(one.counts.sum())
+    for worse, explained in ((2.9 * spread + share, True), (3.1 * spread + share, False)):
+        guess = Guess(single, domain, noise + worse)
+        assert is_explained(one, guess, torch.Generator().manual_seed(1)) == explained
+
+
+def test_noise_of_the_nuisances_prior_is_about_its_slope_taken_back():
+    nuisances = nuisances_of(case()[0], ("scale",), NuisanceConfig())
+    theta = nuisances.theta.clone()
+    theta[:3] = torch.tensor([0.1, -0.2, 0.05])
+    generator = torch.Generator().manual_seed(1)
+    drawn = torch.stack([nuisances.prior_noise(theta, generator) for _ in range(400)])
+    precision = nuisances.unknowns.precision.diagonal()[nuisances.free]
+    off = (drawn - precision * theta[nuisances.free]) / precision.sqrt()
+    assert float(off.mean(0).abs().max()) < 4 / math.sqrt(400)
+    assert off.var(0).numpy() == pytest.approx(1, abs=4 * math.sqrt(2 / 400))
 
 
 @pytest.mark.parametrize("kind", ["even", "composition"])

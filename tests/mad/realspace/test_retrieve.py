@@ -14,7 +14,13 @@ from madpipe.mad.config import FitConfig, RetrieveConfig, SimulatedSample
 from madpipe.mad.fit.fit import fit_stack
 from madpipe.mad.realspace.imaging import fitted_signal, mean_signal
 from madpipe.mad.realspace.retrieve import displacement_from_phase, retrieve
-from madpipe.mad.realspace.separation import composition_from_atoms, linked_separation, scattering_factors
+from madpipe.mad.realspace.separation import (
+    Factors,
+    Separation,
+    composition_from_atoms,
+    linked_separation,
+    scattering_factors,
+)
 from madpipe.mad.realspace.verdicts import check_object, compare_routes
 from madpipe.mad.simulate.sample import simulate
 from madpipe.physics.alignment import twin
@@ -170,6 +176,33 @@ def test_atoms_out_of_phase_raise_the_composition_errors():
     # x (1 - x) sin(0.3) is 0.055 in the core, where x = 0.75, and nothing in the shell
     assert raised[support].square().mean().sqrt() > 0.02
     assert raised[support].square().mean() > 2 * plain[support].square().mean()
+
+
+def test_the_composition_s_spread_is_the_standard_deviation_of_its_redraws():
+    """Two redraws, in a loop; noise of F_A moves F_N by dF_N / dF_A, and factors vary with q."""
+    generator = torch.Generator().manual_seed(2)
+    resonant, normal = (torch.polar(1 + torch.rand(8, 8, generator=generator), torch.zeros(8, 8)) for _ in range(2))
+    slopes = (1 + 0.1 * torch.rand(8, 8, generator=generator), torch.ones(8, 8, dtype=torch.complex128))
+    factors = Factors(20.0, 18.0 + 3.0j, *slopes, "Fe")
+    error = torch.rand(8, 8, generator=generator)
+    made = Separation(20 * resonant, (18 + 3j) * normal, factors, error, None, -0.7 + 0.1j)
+    draws = [error * torch.randn(8, 8, generator=torch_at(5, number), dtype=torch.complex128) for number in range(2)]
+    found = made.composition_errors(2, torch.Generator().manual_seed(5), torch.ones(8, 8, dtype=torch.bool))
+    shares = [
+        composition_from_atoms(
+            resonant + image(one / slopes[0], 2) / 20, normal + image(one * made.counter, 2) / (18 + 3j)
+        )
+        for one in draws
+    ]
+    torch.testing.assert_close(found, (shares[0] - shares[1]).abs() / math.sqrt(2), rtol=1e-9, atol=1e-12)
+
+
+def torch_at(seed, skipped):
+    """A generator that has drawn some fields of 8 x 8 complex numbers already."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(skipped):
+        torch.randn(8, 8, generator=generator, dtype=torch.complex128)
+    return generator
 
 
 def test_routes_agree(linked, separate):

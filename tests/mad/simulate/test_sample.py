@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from madpipe.mad.config import PriorConfig, SimulatedSample
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
 from madpipe.mad.simulate.sample import draw_sample, simulate
-from madpipe.physics.fourier import diffract
+from madpipe.physics.atoms import dispersion_correction, form_factor
+from madpipe.physics.fourier import diffract, grid
 
 
 def stack_of(rng, **changes):
@@ -43,6 +44,16 @@ def test_truth_is_consistent_with_itself(rng):
     transform = diffract(torch.tensor(truth.rho_resonant), 2).numpy() * np.sqrt(truth.photons_per_electron2)
     strong = np.abs(truth.f_resonant) > 0.01 * np.abs(truth.f_resonant).max()
     assert np.abs(transform / truth.f_resonant - 1)[strong].max() < 0.05
+
+
+def test_the_support_is_where_voxels_are_at_least_half_full(rng):
+    truth = stack_of(rng).truth
+    atoms = np.abs(truth.rho_resonant) / truth.f0_resonant + np.abs(truth.rho_normal / truth.f_normal_atom)
+    # a full voxel, away from the rim, holds what fcc with the shell's lattice does: rounding of the division only
+    occupancy = atoms / atoms.max()
+    sure = np.abs(occupancy - 0.5) > 1e-9
+    assert ((occupancy > 0.5) == (truth.support > 0))[sure].all()
+    assert ((occupancy > 0.5) & (occupancy < 0.75)).any()  # there are voxels that a coarser rule would lose
 
 
 def test_partner_at_its_mean_dispersion_is_in_the_truth(rng):
@@ -85,6 +96,30 @@ def test_optional_faults_are_drawn_and_recorded(rng):
     assert not stack.good[:, :, 26:29].any()
     assert stack.good.any()
     assert drawn["mad_residual"] > 1e-3  # 1.5 eV off near the edge
+
+
+def test_the_mask_says_why_by_the_bits_of_cxi(rng):
+    mask = stack_of(rng, beam_stop_radius=2.5, gap_width=3).mask
+    assert mask[24, 24] == 0x10  # shadowed
+    assert (mask[:, 26:29] & 0x200 != 0).all()  # missing
+    assert (mask != 0).sum() == 21 + 3 * 48 - 3  # a disc of radius 2.5, whose last column the gap takes up
+
+
+def test_a_tabulated_partner_s_dispersion_changes_from_energy_to_energy(rng):
+    """What the data are made of: F_T + rho F_A + (delta_E - mean) N, N the transform of the partner's atoms."""
+    stack = stack_of(rng, noise=False, photons=1e8)
+    truth = stack.truth
+    q = (grid([torch.tensor(stack.qy), torch.tensor(stack.qx)]) + torch.tensor(stack.q_bragg)[:, None, None]).norm(
+        dim=0
+    )
+    change = torch.complex(*dispersion_correction("Fe", torch.tensor(stack.energy)))
+    atoms = torch.tensor(truth.f_normal) / (form_factor("Fe", q) + change.mean())
+    total = torch.tensor(truth.f_total) + (change - change.mean())[:, None, None] * atoms
+    ratio = dispersion_ratio(
+        *(torch.tensor(x)[:, None, None] for x in (stack.f_prime, stack.f_double_prime)), torch.tensor(stack.f0)
+    )
+    expected = mad_intensity(total, torch.tensor(truth.f_resonant), ratio).numpy()
+    assert np.abs(stack.data - expected).max() < 1e-9 * expected.max()
 
 
 def test_form_factor_is_taken_at_the_true_momentum_transfer(rng):
