@@ -8,6 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from madpipe.base.runtime import fix_threads
+from madpipe.mad.fit import exact
 from madpipe.mad.fit.cone import constrained_least_squares, is_positive, parameters_on, unknowns
 from madpipe.mad.fit.exact import _end, covariance, expected_photons, fisher_information, solve
 from madpipe.mad.fit.fit import structure_factors
@@ -297,3 +299,16 @@ def test_as_many_channels_as_unknowns_are_met(channels, rng):
     met = solution.chi2 < (1e-6 if channels == 3 else 12)
     assert met.double().mean() > 0.9
     assert solution.parameters.isfinite().all()
+
+
+@pytest.mark.parametrize("photons", [0.3, 30.0])
+def test_the_number_of_threads_changes_no_bit(photons, rng, monkeypatch):
+    """Dim points have stragglers, which go on in tiles of their own."""
+    data, _ = drawn(5000, photons, rng)
+    monkeypatch.setattr(exact, "_TILE", 700)
+    alone = solve(data)
+    fix_threads(3)
+    together = solve(data)
+    fix_threads(1)
+    for name, value in vars(alone).items():
+        assert torch.equal(torch.as_tensor(value), torch.as_tensor(getattr(together, name))), name
