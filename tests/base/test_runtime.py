@@ -6,6 +6,7 @@ import pty
 import select
 import sys
 import termios
+import threading
 import warnings
 
 import pytest
@@ -196,3 +197,47 @@ def test_progress_shows_a_bar_on_a_terminal(monkeypatch):
     assert passed == [0, 1, 2, 3]
     assert "slices:" in shown
     assert "0/4" in shown
+
+
+# -- threads --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def four_threads():
+    runtime.fix_threads(4)
+    yield
+    runtime.fix_threads(1)
+
+
+def test_independent_work_shares_the_threads_and_keeps_its_order(four_threads):
+    together = threading.Barrier(4, timeout=30)
+
+    def work(number):
+        together.wait()
+        return number, torch.get_num_threads()
+
+    assert runtime.side_by_side(work, range(4)) == [(number, 1) for number in range(4)]
+    assert torch.get_num_threads() == 4
+
+
+def test_less_work_than_threads_has_several_each(four_threads):
+    assert runtime.side_by_side(lambda _: torch.get_num_threads(), range(2)) == [2, 2]
+    assert runtime.side_by_side(lambda _: torch.get_num_threads(), range(1)) == [4]
+
+
+def test_threads_to_come_have_all_of_them_again_also_after_a_fault(four_threads):
+    def fault(number):
+        raise InputError(f"needs a reason; got {number}; see there")
+
+    with pytest.raises(InputError, match="got 0"):
+        runtime.side_by_side(fault, range(4))
+    seen = []
+    later = threading.Thread(target=lambda: seen.append(torch.get_num_threads()))
+    later.start()
+    later.join()
+    assert seen == [4]
+
+
+def test_one_thread_starts_no_other(monkeypatch):
+    monkeypatch.setattr(runtime, "ThreadPoolExecutor", None)
+    assert runtime.side_by_side(lambda number: number + 1, range(3)) == [1, 2, 3]

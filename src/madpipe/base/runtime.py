@@ -5,7 +5,8 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from pathlib import Path
@@ -19,6 +20,7 @@ from madpipe.base.errors import InputError
 
 log = logging.getLogger("madpipe")
 _Item = TypeVar("_Item")
+_Found = TypeVar("_Found")
 _SECONDS_BETWEEN_LINES = 10.0
 _shown = ContextVar("shown", default=True)
 
@@ -39,6 +41,23 @@ def fix_threads(count: int) -> None:
     torch.set_num_threads(count)
     threadpool_limits(count)  # numpy's and scipy's BLAS, whose waiting threads also make small work slower
     torch.set_flush_denormal(True)
+
+
+def side_by_side(work: Callable[[_Item], _Found], items: Sequence[_Item]) -> list[_Found]:
+    """Do independent work on each item, in as many CPU threads together as torch has; what was found is in order.
+
+    Threads that share one operation wait for each other at its end and keep their cores busy meanwhile: a thousand
+    short ones took ten times as long where anything else ran, be it the thread that reads the next slab.
+    """
+    threads = torch.get_num_threads()
+    workers = min(threads, len(items))
+    if workers < 2:
+        return [work(item) for item in items]
+    try:
+        with ThreadPoolExecutor(workers, initializer=torch.set_num_threads, initargs=(threads // workers,)) as pool:
+            return list(pool.map(work, items))
+    finally:
+        torch.set_num_threads(threads)  # the workers' number became that of threads to come
 
 
 def require_threads(count: int) -> None:

@@ -8,6 +8,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from madpipe.base.runtime import fix_threads
+from madpipe.mad.fit import exact
 from madpipe.mad.fit.cone import CONE, constrained_least_squares, is_positive, parameters_on, unknowns
 from madpipe.mad.fit.exact import (
     _end,
@@ -352,3 +354,16 @@ def test_the_prior_is_in_the_first_optimum_too(rng):
     data, _ = drawn(300, 30.0, rng)
     with_prior, without = (flat_optimum(problem_of(data, breadth)) for breadth in (1.0, 0.0))
     assert (with_prior[1:].norm(dim=0) < without[1:].norm(dim=0) + 1e-6).all()
+
+
+@pytest.mark.parametrize("photons", [0.3, 30.0])
+def test_the_number_of_threads_changes_no_bit(photons, rng, monkeypatch):
+    """Dim points have stragglers, which go on in tiles of their own."""
+    data, _ = drawn(5000, photons, rng)
+    monkeypatch.setattr(exact, "_TILE", 700)
+    alone = solve(data)
+    fix_threads(3)
+    together = solve(data)
+    fix_threads(1)
+    for name, value in vars(alone).items():
+        assert torch.equal(torch.as_tensor(value), torch.as_tensor(getattr(together, name))), name

@@ -15,12 +15,13 @@ import torch
 from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
+from madpipe.base import runtime
 from madpipe.mad.fit.cone import CONE, constrained_least_squares, is_positive, parameters_on, unknowns
 from madpipe.mad.fit.likelihood import PAIRS, TAIL, Problem, Slope, climb, curvature, gradient_of, problem_of, slope_at
 from madpipe.mad.measurement import Measurement
 from madpipe.physics.sums import added, times
 
-_TILE = 1 << 16  # points at once: a column fits the processor's cache, and is long enough for its threads
+_TILE = 1 << 16  # points at once: a column fits the processor's cache; tiles are solved side by side
 _TILE_ON_DEVICE = 1 << 20
 _FEW_STEPS = 5  # on a tile; what has not settled by then goes on together with the other tiles' stragglers
 _CERTIFICATE = 1e-12  # rounding allowed in H + lambda M >= 0, relative to the diagonal of H
@@ -76,11 +77,20 @@ def solve(
     size = _TILE if measurement.intensity.device.type == "cpu" else _TILE_ON_DEVICE
     tiles = [slice(start, start + size) for start in range(0, len(measurement.f0), size)]
     few = min(_FEW_STEPS, max_iterations)
-    ends = _joined([_first(problem_of(measurement.part(tile), prior_breadth), few, tolerance) for tile in tiles])
-    doubtful = (~(ends.settled & ends.certified & (ends.pull <= _PULL**2))).nonzero()[:, 0]
-    for some in doubtful.split(size) if len(doubtful) else ():
+
+    def first(tile: slice) -> _End:
+        return _first(problem_of(measurement.part(tile), prior_breadth), few, tolerance)
+
+    ends = _joined(runtime.side_by_side(first, tiles))
+
+    def second(some: Tensor) -> _End:
         rest = problem_of(measurement.part(some), prior_breadth)
-        _put(ends, some, _second(rest, ends.start[:, some], max_iterations, tolerance))
+        return _second(rest, ends.start[:, some], max_iterations, tolerance)
+
+    doubtful = (~(ends.settled & ends.certified & (ends.pull <= _PULL**2))).nonzero()[:, 0]
+    parts = doubtful.split(size) if len(doubtful) else ()
+    for some, end in zip(parts, runtime.side_by_side(second, parts), strict=True):
+        _put(ends, some, end)
     channels = measurement.channels()
     return Solution(
         ends.theta * measurement.reduction(),
