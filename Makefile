@@ -103,9 +103,10 @@ bench: setup  ## run the benchmarks into results/benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only -o addopts= --benchmark-json=results/benchmarks/all.json
 	$(BIN)/python benchmarks/draw.py results/benchmarks/all.json
 
-lint: setup  ## check style, layout and the workflow
+lint: setup  ## check style, layout, spelling and the workflow
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+	$(BIN)/codespell
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
