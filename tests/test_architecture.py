@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import madpipe
-from madpipe.base.provenance import imports, module_path
+from madpipe.base.provenance import closure, imports, module_path
 from madpipe.studies import STUDIES
 
 PACKAGE = Path(madpipe.__file__).parent
@@ -135,6 +135,26 @@ def test_what_the_rules_of_a_study_define_bears_its_name(study, path):
     own = [name for name in defined if name != "include" and name.lower() != study]
     assert own
     assert [name for name in own if not name.lower().startswith(f"{study}_")] == []
+
+
+RULES = [
+    found
+    for path in sorted((ROOT / "workflow" / "rules").glob("*.smk"))
+    for found in re.findall(r"^ *rule ?(\w*):\n(.*?)(?=^ *rule ?\w*:|\Z)", path.read_text(), re.DOTALL | re.MULTILINE)
+]
+OF_EVERY_JOB = {"madpipe", "madpipe.base", "madpipe.base.runtime", "madpipe.base.provenance"}  # they make no number
+
+
+@pytest.mark.parametrize(("name", "body"), RULES, ids=lambda value: value.split("\n")[0][:40])
+def test_the_code_that_a_script_runs_is_in_its_rule_s_fingerprint(name, body):
+    """Else an edit of it reruns nothing; what a script names only at run time, by study, its rules name themselves."""
+    script = re.search(r"scripts/(\w+\.py)", body)
+    if script is None:
+        pytest.skip("the rule runs no script")
+    modules = set(re.findall(r'"(madpipe[\w.]*)"', body[body.index("code=fingerprint(") :]))
+    named = {name for name in imported(ROOT / "workflow" / "scripts" / script[1]) if name.split(".")[0] == "madpipe"}
+    run = {module for module in named if module_path(module).is_file()}
+    assert run - set(closure(*modules)) - OF_EVERY_JOB == set()
 
 
 def test_every_study_has_what_the_house_asks_of_it():

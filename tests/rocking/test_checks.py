@@ -24,10 +24,12 @@ def test_every_verdict_of_a_curve_is_a_check(tmp_path, method, of):
         parameters={"L1": ParameterScore(1.0, 0.1, False)},
         verdicts=made,
     )
-    (tmp_path / "scores.json").write_text(json.dumps(to_plain(scores)))
-    found = checks_of_file(tmp_path / "scores.json")
-    assert found == checks(scores)
+    file = tmp_path / "mine" / "scores_network.json"
+    file.parent.mkdir()
+    file.write_text(json.dumps(to_plain(scores)))
+    found = checks_of_file(file)
+    assert found == checks(scores, "mine")
     assert [(one.study, one.sample, one.of, one.name, one.value, one.limit, one.passed) for one in found] == [
-        ("rocking", "one", of, "chi2", 1.4, 1.3, False),
-        ("rocking", "one", of, "strain", 0.05, 0.1, True),
+        ("rocking", "mine", of, "chi2", 1.4, 1.3, False),
+        ("rocking", "mine", of, "strain", 0.05, 0.1, True),
     ]

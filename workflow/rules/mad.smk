@@ -278,16 +278,16 @@ rule mad_validate:
         f"{MAD_AT.logs}/{{sample}}/validate.log",
     benchmark:
         f"{MAD_AT.logs}/{{sample}}/validate.tsv"
-    conda:
-        CONDA
     group:
         "scores"
+    conda:
+        CONDA
     resources:
         mem_mb=memory(1000, 60, mad_values),
         runtime=minutes(10, 5, mad_values),
     params:
         **from_config(config="mad.validate", seed="seed"),
-        code=fingerprint("madpipe.mad.scores.validate"),
+        code=fingerprint("madpipe.mad.scores.validate", "madpipe.mad.scores.tables"),
     script:
         "../scripts/mad_validate.py"
 
@@ -341,7 +341,7 @@ rule mad_evaluate_fit:
         method=lambda wildcards: wildcards.method,
         code=fingerprint("madpipe.mad.scores.suite.scores", "madpipe.mad.fit.fit"),
     script:
-        "../scripts/mad_evaluate.py"
+        "../scripts/mad_evaluate_fit.py"
 
 
 rule mad_evaluate:
@@ -389,7 +389,7 @@ rule mad_evaluation:
     conda:
         CONDA
     params:
-        code=fingerprint("madpipe.mad.scores.suite.scores"),
+        code=fingerprint("madpipe.mad.scores.suite.scores", "madpipe.mad.scores.tables"),
     script:
         "../scripts/mad_evaluation.py"
 
@@ -449,7 +449,7 @@ rule mad_ablation:
         runtime=minutes(30),
     params:
         **from_config(config="mad.ablation", seed="seed"),
-        code=fingerprint("madpipe.mad.network.ablation"),
+        code=fingerprint("madpipe.mad.network.ablation", "madpipe.mad.scores.tables"),
     script:
         "../scripts/mad_ablation.py"
 

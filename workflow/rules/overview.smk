@@ -45,7 +45,7 @@ rule runtimes:
         logs=lambda wildcards, output: str(Path(output.csv).parent),
         benchmarks=benchmark_patterns(),
         sizes=SIZES,
-        code=fingerprint("madpipe.base.costs"),
+        code=fingerprint("madpipe.base.costs", "madpipe.base.page"),
     script:
         "../scripts/runtimes.py"
 

@@ -102,7 +102,9 @@ rule rocking_fit:
         **from_config(
             config="rocking.fit", depth="rocking.samples.{sample}.depth", seed="seed"
         ),
-        profile=lambda wildcards: profile_of(ROCKING_SAMPLES[wildcards.sample], ROCKING.fit),
+        profile=lambda wildcards: profile_of(
+            ROCKING_SAMPLES[wildcards.sample], ROCKING.fit
+        ),
         code=fingerprint("madpipe.rocking.fit.fit"),
     script:
         "../scripts/rocking_fit.py"
@@ -176,10 +178,10 @@ rule rocking_validate:
     wildcard_constraints:
         sample=one_of(ROCKING_SAMPLES),
         by="|".join(ROCKING_ANSWER_OF),
-    conda:
-        CONDA
     group:
         "scores"
+    conda:
+        CONDA
     resources:
         mem_mb=memory(800),
         runtime=minutes(10),
@@ -282,7 +284,9 @@ rule rocking_evaluation_figures:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        code=fingerprint("madpipe.rocking.figures.network"),
+        code=fingerprint(
+            "madpipe.rocking.figures.network", "madpipe.rocking.network.weights"
+        ),
     script:
         "../scripts/rocking_evaluation_figures.py"
 
@@ -347,7 +351,9 @@ rule rocking_ablation:
         runtime=minutes(10),
     params:
         code=fingerprint(
-            "madpipe.rocking.network.ablation", "madpipe.rocking.figures.network"
+            "madpipe.rocking.network.ablation",
+            "madpipe.rocking.figures.network",
+            "madpipe.rocking.scores.tables",
         ),
     script:
         "../scripts/rocking_ablation.py"

@@ -8,11 +8,11 @@ from madpipe.rocking.scores.records import CurveScores
 
 
 def checks_of_file(path: str | Path) -> list[Check]:
-    """List every check of the answer whose scores these are."""
-    return checks(read_json(path, CurveScores))
+    """List every check of the answer whose scores these are; the sample's name is its folder's."""
+    return checks(read_json(path, CurveScores), Path(path).parent.name)
 
 
-def checks(scores: CurveScores) -> list[Check]:
-    """List every check of one answer; a curve is known by its title."""
+def checks(scores: CurveScores, sample: str) -> list[Check]:
+    """List every check of one answer to a sample's curve."""
     of = "network" if scores.method.startswith("network") else "fit"
-    return [check_of("rocking", scores.title, of, name, made) for name, made in scores.verdicts.items()]
+    return [check_of("rocking", sample, of, name, made) for name, made in scores.verdicts.items()]
