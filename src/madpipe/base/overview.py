@@ -50,7 +50,9 @@ def page(found: Sequence[Check]) -> list[str]:
         parts.append(paragraph(f"Answers that others are only compared with, not counted in it: {_count(beside)}"))
     if failed:
         parts += [heading("Checks that fail"), table(_HEAD, _rows(failed))]
-    parts += [heading("By sample"), table(*_by_sample(found))]
+    parts.append(heading("By sample"))
+    for study in dict.fromkeys(check.study for check in found):
+        parts.append(table(*_by_sample([check for check in found if check.study == study])))
     parts.append(folded(f"All {len(own)} checks", table(_HEAD, _rows(own))))
     if beside:
         title = f"All {len(beside)} checks for comparison"
@@ -83,14 +85,13 @@ def _by_sample(found: Sequence[Check]) -> tuple[list[str], list[list[str]]]:
     """One line per sample, one column per thing checked: how many of its checks pass; those for comparison plain."""
     samples = list(dict.fromkeys((check.study, check.sample) for check in found))
     things = list(dict.fromkeys(check.of for check in found))
-    every = Counter((check.study, check.sample, check.of) for check in found)
-    passing = Counter((check.study, check.sample, check.of) for check in found if check.passed)
-    beside = {(check.study, check.of) for check in found if check.compared}
+    every = Counter((check.sample, check.of) for check in found)
+    passing = Counter((check.sample, check.of) for check in found if check.passed)
+    beside = {check.of for check in found if check.compared}
 
-    def cell(study: str, sample: str, thing: str) -> str:
-        place = study, sample, thing
-        word = "" if (study, thing) in beside else "passed " if passing[place] == every[place] else "failed "
+    def cell(place: tuple[str, str]) -> str:
+        word = "" if place[1] in beside else "passed " if passing[place] == every[place] else "failed "
         return f"{word}{passing[place]} of {every[place]}" if every[place] else "-"
 
-    rows = [[study, sample, *(cell(study, sample, thing) for thing in things)] for study, sample in samples]
+    rows = [[study, sample, *(cell((sample, thing)) for thing in things)] for study, sample in samples]
     return ["study", "sample", *things], rows
