@@ -34,7 +34,7 @@ def test_samples_of_one_name_in_two_studies_have_a_line_each():
     by_sample = text.partition("By sample")[2].partition("<details>")[0]
     lines = [line for line in by_sample.splitlines() if "<td>s</td>" in line]
     assert [("<td>mad</td>" in line, "failed 3 of 4" in line) for line in lines] == [(True, True), (False, False)]
-    assert lines[1].count("<td>-</td>") == 3
+    assert "<td>-</td>" not in lines[1]  # nor has the one the other's columns
 
 
 @pytest.mark.parametrize(("value", "at_most"), [(float("nan"), True), (float("inf"), False)])
