@@ -322,6 +322,15 @@ def test_a_curve_that_is_linear_in_strain_has_the_right_deviance_and_slopes(answ
     assert ((found - beside) < 0.5 * found.abs() + 6).all()
 
 
+def test_chi_square_at_the_answer_is_what_scale_background_and_offset_leave(answered):
+    curve, solution = answered
+    error = np.sqrt(solution.variance)
+    off, beside = (curve.data - solution.expected) / error, solution.jacobian[:, 7:] / error[:, None]
+    left = off - beside @ np.linalg.lstsq(beside, off, rcond=None)[0]
+    found = linearised(curve, solution).chi2(torch.from_numpy(solution.numbers[:7])[None])
+    assert float(found) == pytest.approx(left @ left, rel=1e-9)
+
+
 def test_the_linear_curve_leads_back_from_beside_the_answer(answered):
     right, best = answered
     model = best.model

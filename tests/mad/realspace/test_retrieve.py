@@ -178,6 +178,16 @@ def test_atoms_out_of_phase_raise_the_composition_errors():
     assert raised[support].square().mean() > 2 * plain[support].square().mean()
 
 
+@pytest.mark.parametrize("from_mean", [True, False])
+def test_what_noise_adds_to_the_resonant_atoms_it_takes_off_the_others(measured, from_mean):
+    r"""G = F_N + (1 + mean rho) F_A is held: :math:`dF_N / dF_A = -(1 + \bar\rho)`, with rho = 0 where G is F_T."""
+    stack, fit = measured
+    signal, inside = mean_signal(stack), torch.as_tensor(stack.truth.support > 0)
+    found = linked_separation(fit, stack, ideal_factor(stack, from_mean), signal.error, inside, from_mean, None)
+    rho = np.mean(stack.f_prime + 1j * stack.f_double_prime) * np.mean(1 / stack.f0) if from_mean else 0.0
+    assert found.counter == pytest.approx(-(1 + rho), rel=1e-9)
+
+
 def test_the_composition_s_spread_is_the_standard_deviation_of_its_redraws():
     """Two redraws, in a loop; noise of F_A moves F_N by dF_N / dF_A, and factors vary with q."""
     generator = torch.Generator().manual_seed(2)

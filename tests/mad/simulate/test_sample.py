@@ -56,6 +56,13 @@ def test_the_support_is_where_voxels_are_at_least_half_full(rng):
     assert ((occupancy > 0.5) & (occupancy < 0.75)).any()  # there are voxels that a coarser rule would lose
 
 
+def test_a_full_voxel_holds_four_atoms_of_every_cell(rng):
+    stack = stack_of(rng)
+    truth, voxel = stack.truth, 2 * np.pi / (48 * (stack.qx[1] - stack.qx[0]))
+    atoms = np.abs(truth.rho_resonant) / truth.f0_resonant + np.abs(truth.rho_normal / truth.f_normal_atom)
+    assert atoms.max() == pytest.approx(4 * (voxel / SimulatedSample().lattice_angstrom) ** 3, rel=1e-9)
+
+
 def test_partner_at_its_mean_dispersion_is_in_the_truth(rng):
     """Fe near the Ni K edge: f0 at Ni 111 about 18.4, f' -0.83, f'' 3.03, from Chantler's table."""
     truth = stack_of(rng).truth
