@@ -158,7 +158,7 @@ def test_the_adjoint_gives_the_derivatives(name, made):
 
 
 def test_gradients_of_the_prior_s_profiles_pass_gradcheck():
-    for values in draw_implanted(40, torch.Generator().manual_seed(4)):
+    for values in draw_implanted(100, torch.Generator().manual_seed(4)):
         profile = Implanted(25.0)
         free = to_free(values)
         cut = profile.cut(free)
