@@ -103,10 +103,11 @@ bench: setup  ## run the benchmarks into results/benchmarks
 	$(BIN)/python -m pytest benchmarks --benchmark-only -o addopts= --benchmark-json=results/benchmarks/all.json
 	$(BIN)/python benchmarks/draw.py results/benchmarks/all.json
 
-lint: setup  ## check style, layout, spelling and the workflow
+lint: setup  ## check style, layout, spelling, types and the workflow
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
 	$(BIN)/codespell
+	$(BIN)/mypy
 	$(BIN)/snakefmt --check Snakefile workflow
 	$(BIN)/snakemake --lint
 
@@ -123,7 +124,7 @@ docs: setup  ## make the documents' site in site/; a dead link is an error
 	$(BIN)/mkdocs build --strict --quiet
 
 clean:  ## remove results, logs and caches; .venv stays
-	rm -rf results logs site .snakemake .pytest_cache .ruff_cache .hypothesis .benchmarks
+	rm -rf results logs site .snakemake .pytest_cache .ruff_cache .mypy_cache .hypothesis .benchmarks
 
 help:  ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' Makefile

@@ -19,11 +19,14 @@ class Shared(Model):
     studies: tuple[Literal[*BY_NAME], ...] = Field(tuple(BY_NAME), description="studies that the workflow runs")
 
 
+_sections: dict[str, Any] = {
+    study.name: (study.config, Field(study.config(), description=study.about)) for study in STUDIES
+}
 Config: type[Any] = create_model(
     "Config",
     __base__=Shared,
     __doc__="The whole configuration.",
-    **{study.name: (study.config, Field(study.config(), description=study.about)) for study in STUDIES},
+    **_sections,
 )
 DEFAULT = Config.model_validate({study.name: {"samples": study.samples} for study in STUDIES})
 _HEADS = {

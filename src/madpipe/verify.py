@@ -120,8 +120,8 @@ def in_words(found: Sequence[Verified], versions: Sequence[str]) -> Iterator[str
             yield f"{'stale' if reasons else 'unknown'}: {name}: {'; '.join([*reasons, *unknown])}"
     yield from (f"versions differ: {change}" for change in versions)
     stale = sum(bool(one.reasons) for one in found)
-    unknown = sum(bool(one.unknown) and not one.reasons for one in found)
-    yield f"{len(found)} files: {stale} stale, {unknown} unknown, {len(found) - stale - unknown} up to date"
+    unsure = sum(bool(one.unknown) and not one.reasons for one in found)
+    yield f"{len(found)} files: {stale} stale, {unsure} unknown, {len(found) - stale - unsure} up to date"
 
 
 def _verified(path: Path, run: _Run) -> Verified:
@@ -178,7 +178,7 @@ def _config_changes(note: Origin, run: _Run) -> Iterator[str]:
     """Keys of the configuration that a job's parameters came from, as it says, and that say something else by now."""
     if run.values is None:
         return
-    changed = []
+    changed: list[str] = []
     for name, words in note.get("config_keys", {}).items():
         changed += _differences(".".join(words), note["parameters"][name], value_at(run.values, words))
     if changed:

@@ -6,13 +6,14 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import torch
 
 from madpipe.base.errors import InputError
 from madpipe.base.plain import from_plain, told
-from madpipe.base.tables import Column, Schema, columns_of, frame, read_cells, read_csv, records
+from madpipe.base.tables import Cell, Column, Schema, columns_of, frame, read_cells, read_csv, records
 
 _COLUMNS = {"s": "seconds", "cpu_time": "cpu_seconds", "max_rss": "memory_mb"}
 
@@ -98,7 +99,7 @@ def read_costs(folder: str | Path, patterns: Mapping[str, str], sizes: Sizes) ->
     return found
 
 
-def _measured(path: Path) -> dict[str, float | None]:
+def _measured(path: Path) -> dict[str, Any]:
     """Seconds and memory of one benchmark file, of its last line."""
     cells = read_cells(path, "benchmarks", "\t")
     rows = records(cells) if set(_COLUMNS) <= set(cells.columns) else []
@@ -110,7 +111,7 @@ def _measured(path: Path) -> dict[str, float | None]:
     return {name: _number(rows[-1][column]) for column, name in _COLUMNS.items()}
 
 
-def _number(text: str | None) -> float | None:
+def _number(text: Cell) -> float | None:
     """A number, or None for Snakemake's NA and -."""
     try:
         return float(text or "")

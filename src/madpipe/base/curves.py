@@ -58,7 +58,7 @@ def read_columns(path: str | Path, unnamed: Sequence[str] = ("energy", "mu")) ->
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()
     comments = [line.strip()[1:].strip() for line in lines if line.lstrip()[:1] in ("#", "%")]
     values = _numbers(path, lines)
-    header = dict(match.groups() for match in map(_FIELD.fullmatch, comments) if match)
+    header = {match[1]: match[2] for match in map(_FIELD.fullmatch, comments) if match}
     names, units = _names(comments, header, values.shape[1], unnamed)
     if len(set(names)) < len(names):
         raise InputError(f"{path}: needs a name of its own for each column; got {', '.join(names)}; rename.")

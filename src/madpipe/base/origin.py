@@ -50,12 +50,14 @@ def read_origin(path: str | Path) -> Origin:
 def weights_header(path: str | Path) -> Origin:
     """Read what stands before the tensors of a weights' file."""
     with safe_open(path, "np") as opened:
-        return json.loads((opened.metadata() or {}).get(_WEIGHTS_KEY, "{}"))
+        header: Origin = json.loads((opened.metadata() or {}).get(_WEIGHTS_KEY, "{}"))
+    return header
 
 
 def _of_weights(path: Path) -> Origin:
     """Process in the header of weights."""
-    return weights_header(path).get("process", {})
+    found: Origin = weights_header(path).get("process", {})
+    return found
 
 
 def _of_json(path: Path) -> Origin:
@@ -81,7 +83,8 @@ def _parsed(text: str) -> Origin:
     """JSON of ours; anything else is another program's."""
     if not text.startswith("{"):
         return {}
-    return json.loads(text)
+    found: Origin = json.loads(text)
+    return found
 
 
 READERS: dict[str, Callable[[Path], Origin]] = {

@@ -63,7 +63,8 @@ def to_plain(value: Any) -> Any:
 
 def _entries(record: Any) -> Iterator[tuple[str, Any]]:
     """Keys and plain values of a record, in the order of its fields."""
-    for key, field in keys_of(type(record)).items():
+    kind: Any = type(record)
+    for key, field in keys_of(kind).items():
         value = getattr(record, field.name)
         if field.metadata.get("inline"):
             yield from to_plain(value).items()
@@ -100,7 +101,8 @@ def from_plain(kind: type[Kind], value: Any, where: str = "") -> Kind:
     InputError
         A key is unknown or missing, or a value of another type.
     """
-    return _made(kind, value, where)
+    made: Kind = _made(kind, value, where)
+    return made
 
 
 def read_json(path: str | Path, kind: type[Kind]) -> Kind:
@@ -148,8 +150,8 @@ def _collected(kind: Any, origin: Any, value: Any, where: str) -> Any:
     if issubclass(origin, Mapping):
         items = _of_type(dict, value, "an object", where).items()
         return {_made(inner[0], key, where): _made(inner[1], one, f"{where}: {key}") for key, one in items}
-    items = _of_type(list, value, "a list", where)
-    return (list if origin is list else tuple)(_made(inner[0], one, where) for one in items)
+    members = _of_type(list, value, "a list", where)
+    return (list if origin is list else tuple)(_made(inner[0], one, where) for one in members)
 
 
 def _record(kind: Any, values: Mapping[str, Any], where: str) -> Any:

@@ -41,7 +41,7 @@ PHASE = "twilight"  # cyclic and perceptually uniform
 HIDDEN = "0.82"  # grey of points without a value
 HIDDEN_PHASE = "0.6"  # the same where pale grey means pi
 
-_STYLE = {
+_STYLE: dict[Any, Any] = {
     "axes.axisbelow": True,
     "axes.formatter.limits": (-3, 4),
     "axes.formatter.use_mathtext": True,
@@ -89,7 +89,7 @@ _STYLE = {
 
 
 Dash = str | tuple[int, tuple[int, ...]]
-Keywords = dict[str, str | Dash]  # of a matplotlib artist
+Keywords = dict[str, Any]  # of a matplotlib artist
 
 
 @dataclass(frozen=True)
@@ -141,7 +141,7 @@ _Result = TypeVar("_Result")
 @contextmanager
 def style() -> Iterator[None]:
     """Draw in the house's style whatever the user's matplotlibrc says, and leave the settings as they were."""
-    kept = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
+    kept: dict[Any, Any] = {name: value for name, value in mpl.rcParamsDefault.items() if name != "backend"}
     with mpl.rc_context({**kept, **_STYLE}):
         yield
 
@@ -190,7 +190,8 @@ def show_map(
         Left, right, bottom and top edge of the outermost pixels [unit of the axes' labels].
     """
     masked = np.ma.masked_invalid(values)
-    if isinstance(norm, LogNorm):  # an empty point belongs at the dark end, not among the hidden ones
+    # an empty point belongs at the dark end, not among the hidden ones
+    if isinstance(norm, LogNorm) and norm.vmin is not None:
         masked = np.ma.maximum(masked, norm.vmin)
     return axes.imshow(masked, extent=extent, norm=norm, cmap=colour_map(cmap), interpolation="none")
 
@@ -250,7 +251,7 @@ def scale_bar(axes: Axes, unit: str, share: float = 0.4) -> float:
     left, right = axes.get_xlim()
     length = round_length(abs(right - left) * share)
     end, below = length / abs(right - left), -0.06
-    across = {"transform": axes.transAxes, "clip_on": False}
+    across: Keywords = {"transform": axes.transAxes, "clip_on": False}
     axes.plot([0, end], [below, below], color="black", linewidth=2.2, solid_capstyle="butt", **across)
     axes.text(end + 0.03, below, f"{length:g} {unit}", ha="left", va="center", **across)
     axes.tick_params(which="both", bottom=False, top=False, left=False, right=False)

@@ -196,8 +196,10 @@ def _code(path: Path, size: int, stamp: int) -> str:
 def _without_docstrings(tree: ast.Module) -> ast.Module:
     """Drop the docstring of the module and of each class and function in it."""
     for node in ast.walk(tree):
-        can_have_one = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if can_have_one and ast.get_docstring(node, clean=False) is not None:
+        if (
+            isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+            and ast.get_docstring(node, clean=False) is not None
+        ):
             node.body = node.body[1:]
     return tree
 

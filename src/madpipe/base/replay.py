@@ -42,7 +42,7 @@ class Replayed:
         """Call the function a few times, record it, and put back what it changed."""
         self.given = [one.detach().clone() for one in given]
         before = {id(one): (one, one.detach().clone()) for one in self.restored()}
-        stream = torch.cuda.Stream()
+        stream = torch.cuda.Stream()  # type: ignore[no-untyped-call]  # torch leaves it without types
         stream.wait_stream(torch.cuda.current_stream())
         with torch.cuda.stream(stream):
             for _ in range(_WARM_UP):

@@ -26,7 +26,7 @@ Cell = str | int | float | bool | None
 _DTYPES = {"text": "str", "whole": "int64", "real": "float64", "flag": "bool"}
 _WITH_MISSING = {"whole": "Int64", "real": "float64", "flag": "boolean"}
 _WORDS = {"text": "text", "whole": "a whole number", "real": "a number", "flag": "True or False"}
-_TYPES: dict[str, type] = {"text": str, "whole": int, "real": float, "flag": bool}
+_TYPES: dict[str, type[str | int | float | bool]] = {"text": str, "whole": int, "real": float, "flag": bool}
 _PARSERS: dict[str, Callable[[str], Cell]] = {
     "text": str,
     "whole": int,
@@ -215,7 +215,7 @@ def read_cells(path: str | Path, name: str, separator: str = ",") -> pd.DataFram
         lines = pd.read_csv(path, sep=separator, header=None, dtype=str, na_filter=False, skip_blank_lines=False)
     except (ValueError, pd.errors.ParserError) as error:
         raise InputError(f"{path}: a table of {name} is required; got: {one_line(error)}; make it again.") from error
-    return lines[1:].set_axis(lines.loc[0].tolist(), axis="columns").reset_index(drop=True)
+    return lines[1:].set_axis(list(lines.loc[0]), axis="columns").reset_index(drop=True)
 
 
 def _parsed(text: str, column: Column, where: str) -> Cell:

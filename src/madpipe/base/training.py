@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import Tensor, nn
@@ -193,7 +193,7 @@ class _Run:
             )
         history = self.history
         history.step.append(step + 1)
-        history.learning_rate.append(self.rate.get_last_lr()[0])
+        history.learning_rate.append(float(self.rate.get_last_lr()[0]))
         history.training_loss.append(float(value.detach()))
         history.gradient_norm.append(float(norm))
         _append(history.terms, {name: term.detach() for name, term in terms.items()})
@@ -205,7 +205,7 @@ class _Run:
         """Loss, its terms, and the gradient's norm before clipping; the gradients are there."""
         self.optimiser.zero_grad(set_to_none=True)
         value, terms = loss(self.model, batch)
-        value.backward()
+        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
         return value, terms, nn.utils.clip_grad_norm_(self.model.parameters(), self.schedule.gradient_clip)
 
     def _replayed(self, batch: Batch, loss: Loss[Batch]) -> tuple[Tensor, Mapping[str, Tensor], Tensor]:
@@ -215,7 +215,7 @@ class _Run:
         group = self.optimiser.param_groups[0]
         if self.rate_there is not None:
             self.rate_there.fill_(group["lr"])
-        value, norm, *terms = self.recorded(*batch)
+        value, norm, *terms = self.recorded(*cast("tuple[Tensor, ...]", batch))
         return value, dict(zip(self.names, terms, strict=True)), norm
 
     def _recording(self, kind: Callable[..., Batch], loss: Loss[Batch]) -> Replayed:
@@ -318,7 +318,7 @@ def load_tensors(path: Path, kind: str, required: Sequence[str]) -> dict[str, An
     if not path.is_file():
         raise InputError(f"{path}: needs an existing {kind}; there is none; check the path")
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = " ".join(str(error).split())[:120]
         raise InputError(f"{path}: needs a complete {kind}; got: {reason}; delete it or give another") from error

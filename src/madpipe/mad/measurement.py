@@ -1,6 +1,7 @@
 """A stack as the fit sees it: points with channels. A channel is a photon energy, or an energy and a Friedel sign."""
 
 from dataclasses import dataclass, fields, replace
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -84,7 +85,8 @@ class Measurement:
     def to(self, device: torch.device) -> "Measurement":
         """Give the same on a device."""
         held = {part.name: getattr(self, part.name) for part in fields(self)}
-        return replace(self, **{name: each.to(device) for name, each in held.items() if isinstance(each, Tensor)})
+        moved: dict[str, Any] = {name: each.to(device) for name, each in held.items() if isinstance(each, Tensor)}
+        return replace(self, **moved)
 
     def part(self, which: slice | Int[Tensor, "kept"]) -> "Measurement":
         """Give some of the points."""
@@ -154,8 +156,9 @@ def error_model(stack: Stack) -> NoiseLaw:
     Weights straight from errors that grow with the observed intensity favour the observations that came out low.
     Least squares on the logarithm of :math:`\sigma^2`, both terms >= 0.
     """
-    good = stack.good & (stack.data_errors > 0)
-    intensity, sigma = np.maximum(stack.data[good], 0.0), stack.data_errors[good]
+    errors = cast("np.ndarray", stack.data_errors)
+    good = stack.good & (errors > 0)
+    intensity, sigma = np.maximum(stack.data[good], 0.0), errors[good]
     constant, quadratic = np.quantile(sigma, 0.02) ** 2, np.median(sigma / np.maximum(intensity, sigma)) ** 2
     for _ in range(50):  # iteratively reweighted: relative errors of sigma^2 count alike
         weight = 1 / (constant + quadratic * intensity**2)

@@ -154,7 +154,8 @@ def _nodes(element: str, energy: Tensor) -> Tensor:
     share = torch.arange(1, _SUBDIVISIONS, dtype=torch.float64) / _SUBDIVISIONS
     finer = torch.lerp(table[:-1, None], table[1:, None], share).flatten()
     ends = torch.tensor([low, high], dtype=torch.float64)
-    return torch.unique(torch.cat([table, finer[(finer > low) & (finer < high)], energy, ends]), sorted=True)
+    nodes: Tensor = torch.unique(torch.cat([table, finer[(finer > low) & (finer < high)], energy, ends]), sorted=True)
+    return nodes
 
 
 def _table_around(element: str, at: Tensor) -> tuple[Tensor, Tensor]:

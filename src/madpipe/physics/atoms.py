@@ -175,7 +175,8 @@ def chantler_table(
         Unknown element.
     """
     atomic_number(element)
-    return tuple(torch.tensor(column, dtype=torch.float64) for column in tables.chantler(element))
+    energy, first, second = (torch.tensor(column, dtype=torch.float64) for column in tables.chantler(element))
+    return energy, first, second
 
 
 def _as_array(values: Tensor) -> np.ndarray:

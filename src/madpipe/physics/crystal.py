@@ -20,10 +20,12 @@ def momentum_transfer(
         Real h k l. gemmi's own functions take them for integers and cut them off.
     """
     fractional = np.array(gemmi.UnitCell(*np.asarray(unit_cell, dtype=float)).frac.mat.tolist())
-    return 2 * math.pi * indices @ fractional
+    q: np.ndarray = 2 * math.pi * indices @ fractional
+    return q
 
 
 def real_indices(unit_cell: Float[np.ndarray, "6"], q: Float[np.ndarray, "entry 3"]) -> Float[np.ndarray, "entry 3"]:
     """Indices h k l of Q, the inverse of :func:`momentum_transfer`."""
     orthogonal = np.array(gemmi.UnitCell(*np.asarray(unit_cell, dtype=float)).orth.mat.tolist())
-    return q @ orthogonal / (2 * math.pi)
+    indices: np.ndarray = q @ orthogonal / (2 * math.pi)
+    return indices

@@ -47,29 +47,34 @@ def image(structure_factor: Complex[Tensor, "*shape"], ndim: int) -> Complex[Ten
 
 def cornered(array: Shaped[Tensor, "*shape"], ndim: int) -> Shaped[Tensor, "*shape"]:
     """Move the origin from index n // 2 of the last ndim axes to index 0."""
-    return torch.fft.ifftshift(array, dim=_axes(ndim))
+    moved: Tensor = torch.fft.ifftshift(array, dim=_axes(ndim))
+    return moved
 
 
 def centred(array: Shaped[Tensor, "*shape"], ndim: int) -> Shaped[Tensor, "*shape"]:
     """Move the origin from index 0 of the last ndim axes to index n // 2; the inverse of :func:`cornered`."""
-    return torch.fft.fftshift(array, dim=_axes(ndim))
+    moved: Tensor = torch.fft.fftshift(array, dim=_axes(ndim))
+    return moved
 
 
 def diffract_cornered(density: Complex[Tensor, "*shape"], ndim: int) -> Complex[Tensor, "*shape"]:
     """:func:`diffract` with the origin at index 0 on either side."""
-    return torch.fft.ifftn(density, dim=_axes(ndim), norm="forward")
+    transform: Tensor = torch.fft.ifftn(density, dim=_axes(ndim), norm="forward")
+    return transform
 
 
 def image_cornered(structure_factor: Complex[Tensor, "*shape"], ndim: int) -> Complex[Tensor, "*shape"]:
     """:func:`image` with the origin at index 0 on either side."""
-    return torch.fft.fftn(structure_factor, dim=_axes(ndim), norm="forward")
+    density: Tensor = torch.fft.fftn(structure_factor, dim=_axes(ndim), norm="forward")
+    return density
 
 
 def gaussian_filter(values: Float[Tensor, "*shape"], damping: Float[Tensor, "*kept"]) -> Float[Tensor, "*shape"]:
     """Multiply the transform of real values by :func:`gaussian_damping`; commutes with moving the origin."""
     axes = _axes(damping.ndim)
     spectrum = torch.fft.rfftn(values, dim=axes) * damping
-    return torch.fft.irfftn(spectrum, s=[values.shape[axis] for axis in axes], dim=axes)
+    filtered: Tensor = torch.fft.irfftn(spectrum, s=[values.shape[axis] for axis in axes], dim=axes)
+    return filtered
 
 
 def gaussian_damping(shape: Sequence[int], widths: Sequence[float], like: Tensor) -> Float[Tensor, "*kept"]:

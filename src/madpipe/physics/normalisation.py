@@ -189,7 +189,8 @@ def _match_weights(energy: Tensor, element: str, origin: float) -> Tensor:
 
 def _fit(basis: Tensor, target: Tensor, root: Tensor) -> Tensor:
     """Weighted least squares of the target by the basis."""
-    return (basis @ torch.linalg.lstsq(basis * root, target[:, None] * root).solution)[:, 0]
+    fitted: Tensor = basis @ torch.linalg.lstsq(basis * root, target[:, None] * root).solution
+    return fitted[:, 0]
 
 
 def _check_match(misfit: Tensor, without: Tensor, element: str, edge: str) -> None:

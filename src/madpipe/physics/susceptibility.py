@@ -37,7 +37,8 @@ class Crystal:
         for element, position, occupancy in self.sites:
             for operator in operators:
                 image = operator.apply_to_xyz(list(position))
-                found[element, tuple(round(value % 1.0, 6) % 1.0 for value in image)] = occupancy
+                x, y, z = (round(value % 1.0, 6) % 1.0 for value in image)
+                found[element, (x, y, z)] = occupancy
         return [(element, position, occupancy) for (element, position), occupancy in found.items()]
 
 

@@ -5,7 +5,7 @@ from madpipe.rocking.config import RockingConfig
 from madpipe.rocking.network.variants import VARIANTS
 
 _MEASURED = {"indices": (4, 0, 0), "lorentzian": 0.02, "optional": True}
-_SAMPLES = {  # an implanted garnet, and measured zirconia and silicon carbide
+_SAMPLES: dict[str, dict[str, object]] = {  # an implanted garnet, and measured zirconia and silicon carbide
     "implanted": {"parameters": (0.012, 0.006, 3500.0, 1200.0, 0.004, 2200.0, -800.0)},
     "ysz": {
         **_MEASURED,

@@ -9,7 +9,8 @@ Groups = dict[str, dict[str, str | list[str]]]  # attributes of a record's group
 def entry(path: str, unit: str = "", *, optional: bool = False, **attributes: Any) -> Any:
     """Declare a dataclass field that is one dataset at path, in unit."""
     metadata = {"path": path, "unit": unit, "optional": optional, "attributes": attributes}
-    return dataclasses.field(metadata=metadata, **({"default": None} if optional else {}))
+    absent: dict[str, Any] = {"default": None} if optional else {}
+    return dataclasses.field(metadata=metadata, **absent)
 
 
 def part(path: str, record: type) -> Any:

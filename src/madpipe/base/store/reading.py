@@ -100,7 +100,7 @@ def read_record(file: h5py.File, record: type[Record], prefix: str, rows: slice 
             here = where in file and rows is None
             values[field.name] = read_record(file, inner, where + "/") if here else None
         elif where in file and isinstance(file[where], h5py.Dataset):
-            part = (slice(None),) * axes[field.name] + (rows,) if field.name in axes else ()
+            part = (slice(None),) * axes[field.name] + (rows,) if rows is not None and field.name in axes else ()
             values[field.name] = _read_dataset(file[where], field.metadata["unit"], part)
         elif not field.metadata["optional"]:
             raise InputError(

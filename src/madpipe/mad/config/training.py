@@ -1,6 +1,6 @@
 """Configuration of the network's training and of the trainings that an ablation compares."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
@@ -18,7 +18,7 @@ class PriorConfig(Model):
     misfit: tuple[float, float] = Field((-0.004, 0.004), description="least and largest misfit [1]")
     strain_phase_rms: tuple[float, float] = Field((0.0, 8.0), description="least and largest random phase [radian]")
     shapes: tuple[Shape, ...] = Field(("facetted", "smooth"), description="shapes to draw from")
-    compositions: tuple[Composition, ...] = Field(Composition.__args__, description="compositions to draw from")
+    compositions: tuple[Composition, ...] = Field(get_args(Composition), description="compositions to draw from")
     edges: tuple[tuple[str, str, str], ...] = Field(
         (
             ("Ni", "K", "Fe"),

@@ -11,7 +11,17 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from madpipe.base.metrics import UNKNOWN_PHASE
-from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
+from madpipe.base.plotting import (
+    LOOKS,
+    REFERENCE,
+    TWO_COLUMNS,
+    Keywords,
+    Look,
+    Picture,
+    name_panels,
+    new_figure,
+    styled,
+)
 from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, SYMBOLS
 from madpipe.mad.figures.quality import shell_centre
 from madpipe.mad.scores.records import ComparedScore, HasShell, PooledScore, SetScores, SuiteScores
@@ -194,8 +204,8 @@ def calibration(comparisons: Sequence[SuiteScores]) -> Picture:
 def _draw_reliability(axes: Axes, result: SuiteScores, quantity: str, coloured: bool) -> dict[str, Line2D]:
     """Observed less nominal share by shell; returns a line for each entry of the key."""
     wanted = {row.shell_low for row in shell_rows(result, "reference", quantity)}
-    entries = result.sets.get("reference", _NOT_SCORED).reliability
-    entries = [one for one in entries if one.quantity == quantity and one.shell_low in wanted]
+    known = result.sets.get("reference", _NOT_SCORED).reliability
+    entries = [one for one in known if one.quantity == quantity and one.shell_low in wanted]
     keys = {}
     for entry in entries:
         nominal = np.array([math.erf(level / math.sqrt(2)) for level in entry.levels])
@@ -203,7 +213,7 @@ def _draw_reliability(axes: Axes, result: SuiteScores, quantity: str, coloured: 
         if coloured:
             look, label = shell_look(entry.shell_low), f"{shell_in_words(entry)} photons"
         values = 100 * (np.array(entry.shares) - nominal)
-        style = {"markersize": 2.5, "linewidth": 0.9 if coloured else 0.6}
+        style: Keywords = {"markersize": 2.5, "linewidth": 0.9 if coloured else 0.6}
         (keys[label],) = axes.plot(100 * nominal, values, **look.line(), **style, label=label)
     return keys
 

@@ -54,7 +54,7 @@ def _draw_total(axes: Axes, steps: np.ndarray, history: History) -> None:
 
 def _logarithmic_where_positive(axes: Axes) -> None:
     """Use a logarithmic scale unless a curve reaches zero."""
-    values = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines() if len(line.get_xdata()) > 2]
+    values = [np.asarray(line.get_ydata(), dtype=float) for line in axes.get_lines() if np.size(line.get_xdata()) > 2]
     if values and min(array.min() for array in values) > 0:
         axes.set_yscale("log")
 

@@ -5,7 +5,17 @@ import torch
 from matplotlib.axes import Axes
 
 from madpipe.base.metrics import UNKNOWN_PHASE
-from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
+from madpipe.base.plotting import (
+    LOOKS,
+    REFERENCE,
+    TWO_COLUMNS,
+    Keywords,
+    Look,
+    Picture,
+    name_panels,
+    new_figure,
+    styled,
+)
 from madpipe.mad.anomalous import NEAR_EDGE
 from madpipe.mad.plan.atom import Atom, doubts, table_error, uncertainty
 from madpipe.mad.plan.records import Plan
@@ -20,7 +30,7 @@ _LABELS = {
     "f_normal": r"$|F_\mathrm{N}|$",
 }
 _MARGIN = 5.0  # eV drawn beyond the range
-_SHADE = {"color": "0.9", "linewidth": 0, "zorder": 0}
+_SHADE: Keywords = {"color": "0.9", "linewidth": 0, "zorder": 0}
 
 
 @styled

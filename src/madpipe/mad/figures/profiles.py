@@ -66,8 +66,8 @@ def object_maps(stack: Stack, real_space: RealSpace) -> Picture:
     maps = [figure.add_subplot(places[0, column]) for column in range(3)]
     _draw_maps(maps, real_space, strain)
     profiles = [figure.add_subplot(places[1, column]) for column in range(2)]
-    _draw_profile(profiles[0], found.composition, true and true.composition, found.shell, 1.0)
-    _draw_profile(profiles[1], found.strain, true and true.strain, None, _STRAIN_UNIT)
+    _draw_profile(profiles[0], found.composition, true.composition if true else None, found.shell, 1.0)
+    _draw_profile(profiles[1], found.strain, true.strain if true else None, None, _STRAIN_UNIT)
     profiles[0].set_ylabel(f"{stack.element} atoms' share (1)")
     profiles[1].set_ylabel(r"strain along $\mathbf{Q}$ ($10^{-3}$)")
     volume = inside.ndim == 3
@@ -180,7 +180,7 @@ def _draw_composition(axes: Axes, body: Body, real_space: RealSpace, element: st
     if body.inside.ndim == 2:
         voxel = float(real_space.voxel_size[-1]) / ANGSTROM_PER_NM
         plane = np.where(body.inside, body.composition, np.nan)
-        image = draw_real(axes, plane, real_window(body.inside), voxel, norm, SHARE)
+        image: ScalarMappable = draw_real(axes, plane, real_window(body.inside), voxel, norm, SHARE)
     else:
         draw_body(axes, body, norm, cut=False)
         image = ScalarMappable(norm, colour_map(SHARE))

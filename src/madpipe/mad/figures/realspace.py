@@ -16,6 +16,7 @@ from madpipe.base.plotting import (
     PHASE,
     SHARE,
     TWO_COLUMNS,
+    Keywords,
     Picture,
     colour_bar,
     colour_map,
@@ -168,10 +169,19 @@ def _share_limits(values: list[np.ndarray]) -> tuple[float, float]:
 
 def _draw_distribution(axes: Axes, bodies: dict[str, Body], element: str) -> None:
     """Histogram of the composition of all voxels."""
-    bins = np.linspace(-0.25, 1.25, 61)
-    looks = {"true": {"color": "black", "linewidth": 1.2}, "retrieved": {**FIT_LOOK.dash(), "linewidth": 1.2}}
+    bins = np.linspace(-0.25, 1.25, 61).tolist()
+    looks: dict[str, Keywords] = {
+        "true": {"color": "black", "linewidth": 1.2},
+        "retrieved": {**FIT_LOOK.dash(), "linewidth": 1.2},
+    }
     for name, body in bodies.items():
-        axes.hist(np.clip(body.composition[body.inside], -0.25, 1.25), bins, histtype="step", label=name, **looks[name])
+        axes.hist(
+            np.clip(body.composition[body.inside], -0.25, 1.25),
+            bins,
+            histtype="step",
+            label=name,
+            **looks[name],
+        )
     axes.set(xlabel=f"{element} atoms' share (1)", ylabel="voxels per bin (1)", xlim=(-0.25, 1.25))
     if any(body.inside.any() for body in bodies.values()):
         axes.set_yscale("log")

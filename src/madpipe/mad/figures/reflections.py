@@ -4,14 +4,14 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from madpipe.base import metrics
-from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure
+from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Keywords, Picture, name_panels, new_figure
 from madpipe.mad.figures.picture import MODULUS_UNIT, seen
 from madpipe.mad.measurement import bijvoet_pairs, calculated_photons
 from madpipe.mad.records import Fit, Stack
 from madpipe.physics.crystal import momentum_transfer
 
 _SHELL_MEMBERS = 60  # reflections per resolution shell at least, so that a mean is known to about ten per cent
-_POINT = {"linestyle": "", "markersize": 2.0, "markeredgewidth": 0.5, "alpha": 0.7}
+_POINT: Keywords = {"linestyle": "", "markersize": 2.0, "markeredgewidth": 0.5, "alpha": 0.7}
 
 
 def reflection_list(stack: Stack, fit: Fit) -> Picture:
@@ -37,7 +37,7 @@ def resolution(stack: Stack) -> np.ndarray | None:
     return 2 * np.pi / np.linalg.norm(momentum_transfer(stack.unit_cell, indices), axis=1)
 
 
-def _looks(stack: Stack) -> list[dict[str, object]]:
+def _looks(stack: Stack) -> list[Keywords]:
     """Markers of each energy."""
     return [{**LOOKS[k % len(LOOKS)].points(), **_POINT} for k in range(len(stack.energy))]
 
@@ -120,7 +120,7 @@ def _draw_residuals(axes: Axes, stack: Stack, fit: Fit, calculated: np.ndarray) 
     sigma = np.sqrt(np.maximum(calculated, 1.0)) if stack.data_errors is None else stack.data_errors * noise
     residual = ((np.asarray(stack.data, dtype=float) - calculated) / np.where(sigma > 0, sigma, np.inf))[stack.good]
     bins = np.linspace(-4, 4, 41)
-    axes.hist(residual, bins, density=True, histtype="stepfilled", facecolor="0.8", edgecolor="0.3", label="data")
+    axes.hist(residual, list(bins), density=True, histtype="stepfilled", facecolor="0.8", edgecolor="0.3", label="data")
     axes.plot(bins, np.exp(-(bins**2) / 2) / np.sqrt(2 * np.pi), **LOOKS[0].dash(), label="unit normal")
     axes.set(
         xlabel=r"$(I_\mathrm{obs} - I_\mathrm{calc})/\sigma$ (1)", ylabel="probability density (1)", xlim=(-4.3, 4.3)

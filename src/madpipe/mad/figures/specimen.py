@@ -3,6 +3,7 @@
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
+from matplotlib.image import AxesImage
 
 from madpipe.base import metrics
 from madpipe.base.plotting import (
@@ -83,7 +84,7 @@ def real_extent(window: tuple[slice, slice], shape: tuple[int, int], voxel: floa
 
 def draw_real(
     axes: Axes, values: np.ndarray, window: tuple[slice, slice], voxel: float, norm: Normalize, cmap: str
-) -> object:
+) -> AxesImage:
     """Draw one real-space plane within a window, in nm, with a scale bar for axes."""
     extent = real_extent(window, values.shape, voxel)
     image = show_map(axes, values[window], extent, norm, cmap)

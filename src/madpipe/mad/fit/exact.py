@@ -308,7 +308,7 @@ def _certificate(
     scale = [rows[_PLACE[i, i]].clamp(min=1e-300).rsqrt() for i in range(4)]
     u = unknowns(theta)
     normal = [0.5 * u[1] * scale[0], 0.5 * u[0] * scale[1], -u[2] * scale[2], -u[3] * scale[3]]
-    length = sum(each * each for each in normal)
+    length = added([each * each for each in normal])
     multiplier = sum(linear[i] * scale[i] * normal[i] for i in range(4)) / length.clamp(min=1e-300)
     matrix = [[rows[_PLACE[i, j]] * (scale[i] * scale[j]) for j in range(4)] for i in range(4)]
     for i, j in torch.nonzero(CONE).tolist():

@@ -1,8 +1,8 @@
 """The classical fit of a stack: exact solution per point, standard errors from the Fisher information."""
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -180,7 +180,7 @@ def _fit_record(
     method: str,
 ) -> Fit:
     """Put points back where the stack has them; both Friedel mates get their common answer."""
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for name, column in columns.items():
         arrays[name] = column[measurement.point_of_entry].reshape(stack.shape).cpu().numpy()
     return Fit(**arrays, n_iterations=iterations, method=method, nuisance=nuisance, **axis_fields(stack))

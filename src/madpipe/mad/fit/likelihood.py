@@ -6,6 +6,7 @@ matrix products. All the rest is plain arithmetic on (component, point), no libr
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import cast
 
 import torch
 from jaxtyping import Bool, Float, Int
@@ -128,7 +129,8 @@ def gradient_at(problem: Problem, slope: Slope, theta: Float[Tensor, "3 point"])
 
 def predicted_information(problem: Problem, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "6 point"]:
     """What the prediction adds to the information: its precision, the less the farther from it the unknowns are."""
-    return problem.prediction.precision * problem.prediction.strength(theta)
+    prediction = cast("Belief", problem.prediction)
+    return prediction.precision * prediction.strength(theta)
 
 
 def gradient_of(linear: Float[Tensor, "4 point"], theta: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:

@@ -10,6 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -151,12 +152,12 @@ def gather(
     axes, shape = axes_of(path), layout.shapes["data"][1:]
     fits = _in_order(parts, math.prod(shape))
     refined = None if nuisance is None else store.read(nuisance, Refined).nuisance
-    common = {"reflection": None, "axis_names": ",".join(axes), **axes, "nuisance": refined}
+    common: dict[str, Any] = {"reflection": None, "axis_names": ",".join(axes), **axes, "nuisance": refined}
     if len(slabs_of(layout, config)) == 1:
         found = [store.read(file, Fit) for file in fits.values()]
-        arrays = {name: np.concatenate([getattr(fit, name) for fit in found]).reshape(shape) for name in ARRAYS}
+        whole = {name: np.concatenate([getattr(fit, name) for fit in found]).reshape(shape) for name in ARRAYS}
         iterations = max(fit.n_iterations for fit in found)
-        store.write(output, replace(found[0], **arrays, n_iterations=iterations, **common), process=process)
+        store.write(output, replace(found[0], **{**whole, **common, "n_iterations": iterations}), process=process)
         return
     with store.whole_file(output) as temporary:
         iterations = 0

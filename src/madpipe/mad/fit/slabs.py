@@ -17,7 +17,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import h5py
 import numpy as np
@@ -158,7 +158,7 @@ def fit_slabs(
     left = [slab for slab in slabs if slab.start not in done]
     if done:
         runtime.log.info("fit: %d of %d slabs are there from an earlier run", len(done), len(slabs))
-    counted = {
+    counted: dict[str, Any] = {
         "unit": "points",
         "amount": lambda item: len(item[0]),
         "done": sum(map(len, slabs)) - sum(map(len, left)),
@@ -265,7 +265,8 @@ def axes_of(path: str | Path) -> dict[str, np.ndarray]:
 def _prepare(work: Path, fit: Fit, axes: Mapping[str, np.ndarray], process: Mapping[str, str] | None) -> None:
     """Make the work file, if it is not there, with these axes and room for every point."""
     if not work.exists():
-        whole = replace(fit, **{"reflection": None, "axis_names": ",".join(axes), **axes})
+        known: dict[str, Any] = {"reflection": None, "axis_names": ",".join(axes), **axes}
+        whole = replace(fit, **known)
         write_outline(work, whole, tuple(map(len, axes.values())), process)
 
 

@@ -63,10 +63,11 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     """
     parts = [part for path in sample.path for part in read(path)]
     lists = [part for part in parts if isinstance(part, ReflectionList)]
-    if lists and len(lists) < len(parts):
+    arrays = [part for part in parts if not isinstance(part, ReflectionList)]
+    if lists and arrays:
         raise InputError("Files of one kind are required; lists of reflections and arrays came; convert them apart.")
     separate = len(sample.path) > 1 and sample.monitor is None
-    values = join_lists(lists, sample.energies_ev, separate) if lists else join_arrays(parts, sample.energies_ev)
+    values = join_lists(lists, sample.energies_ev, separate) if lists else join_arrays(arrays, sample.energies_ev)
     if sample.monitor is not None:
         values["monitor"] = np.asarray(sample.monitor)
     if sample.q_bragg is not None:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import nn
@@ -10,6 +10,7 @@ from torch import nn
 from madpipe.base.ablation import trained_and_scored
 from madpipe.base.runtime import generator_for, progress
 from madpipe.mad.config import AblationConfig, PriorConfig, TrainConfig
+from madpipe.mad.network.design import Network
 from madpipe.mad.network.design.committee import Committee
 from madpipe.mad.network.train import train
 from madpipe.mad.network.train.calibrate import measured_particle, scores_of
@@ -81,7 +82,7 @@ def compare_on_particles(
     scenes = draw_frames(prior, range(config.compared), generator, "particles")
     torch.manual_seed(seed)  # of Monte-Carlo dropout, the one thing that draws from torch's own generator
     samples = [
-        measured_particle(network, clean, scenes, number, generator, kept=0)
+        measured_particle(cast("Network", network), clean, scenes, number, generator, kept=0)
         for number in progress(range(len(scenes)), "comparison")
     ]
     means = [sample.mean for sample in samples]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig, parts: Seq
     setting = Setting(photons, contrast_of(network, measurement), len(measurement.exposure), len(stack.shape) == 3)
     layers = unpacked({name: layer.to(place) for name, layer in trained.calibration.items()}, refine=config.refine)
     columns = apply(columns, circumstances(columns, shares, setting), layers)
-    arrays = {name: column.reshape(stack.shape).cpu().numpy() for name, column in columns.items()}
+    arrays: dict[str, Any] = {name: column.reshape(stack.shape).cpu().numpy() for name, column in columns.items()}
     method = "network, refined" if config.refine else "network"
     return Fit(**arrays, n_iterations=0, method=method, **axis_fields(stack))
 

@@ -114,10 +114,11 @@ def contrast_of(network: Network, measurement: Measurement) -> float:
     Geometric mean of the three lesser eigenvalues of R'GR, G the mean of a a' over the exposures, R a root of the
     covariance of z / r^2.
     """
-    if not hasattr(network, "z_root"):
+    root: Tensor | None = getattr(network, "z_root", None)
+    if root is None:
         return 0.0
     normal = _linear_form(measurement)[1][0]
-    values = torch.linalg.eigvalsh(network.z_root.T @ normal @ network.z_root)[:3]
+    values = torch.linalg.eigvalsh(root.T @ normal @ root)[:3]
     return float(values.clamp(min=1e-12).log().mean().exp())
 
 

@@ -178,7 +178,8 @@ def _energy_rows(atom: Atom, energy: Float[Tensor, "energy"]) -> tuple[EnergyRow
     rows = zip(*(column.tolist() for column in columns), strict=True)
     errors = [None] * len(energy) if error is None else error.tolist()
     return tuple(
-        EnergyRow(*row, table, abs(row[0] - atom.edge_ev) <= NEAR_EDGE) for row, table in zip(rows, errors, strict=True)
+        EnergyRow(at, first, second, spread, table, abs(at - atom.edge_ev) <= NEAR_EDGE)
+        for (at, first, second, spread), table in zip(rows, errors, strict=True)
     )
 
 
@@ -186,10 +187,11 @@ def _error_rows(parts: Contributions, photons: float) -> list[ErrorRow]:
     """Median and range of every quantity's error over the prior."""
     bound, doubted = expected_errors(parts, photons), expected_errors(parts, photons, 1.0)
     share = torch.tensor([0.5, 0.1, 0.9], dtype=torch.float64)
-    return [
-        ErrorRow(photons, name, *bound[name].quantile(share).tolist(), float(doubted[name].median()))
-        for name in QUANTITIES
-    ]
+    rows = []
+    for name in QUANTITIES:
+        median, low, high = bound[name].quantile(share).tolist()
+        rows.append(ErrorRow(photons, name, median, low, high, float(doubted[name].median())))
+    return rows
 
 
 def _medians(errors: Mapping[str, Float[Tensor, "point"]]) -> dict[str, float]:

@@ -158,7 +158,7 @@ def _linked(
     fit: Fit, stack: Stack, config: RetrieveConfig, generator: torch.Generator, partner: str | None
 ) -> tuple[Separation, Solution, float]:
     """Phase one signal and separate the elements with both hands; keep the better hand."""
-    good = stack.good.all(axis=0)
+    good = np.asarray(stack.good.all(axis=0))
     mean = config.signal == "mean"
     signal = mean_signal(stack) if mean else fitted_signal(fit.f_total, fit.f_total_errors, good, config.float_above)
     solution = retrieve_signal(signal, config, generator, "mean intensity" if mean else "|F_T|")
@@ -180,7 +180,7 @@ def _separate(
     fit: Fit, stack: Stack, config: RetrieveConfig, generator: torch.Generator, partner: str | None
 ) -> tuple[Separation, Solution, float]:
     """Phase |F_A| and |F_N| apart and align the weaker image to the stronger."""
-    good = stack.good.all(axis=0)
+    good = np.asarray(stack.good.all(axis=0))
     moduli = ((fit.f_resonant, fit.f_resonant_errors), (fit.f_normal, fit.f_normal_errors))
     parts = []
     for label, (modulus, error) in zip(("|F_A|", "|F_N|"), moduli, strict=True):

@@ -18,7 +18,9 @@ def joined(parts: Sequence[Stack]) -> Stack:
         What :func:`check_stack` refuses.
     """
     axes = parts[0].arrays_of_rows
-    rows = {name: np.concatenate([getattr(part, name) for part in parts], axis) for name, axis in axes.items()}
+    rows: dict[str, Any] = {
+        name: np.concatenate([getattr(part, name) for part in parts], axis) for name, axis in axes.items()
+    }
     return replace(parts[0], **rows, whole=True)
 
 
@@ -26,9 +28,12 @@ def listed(stack: Stack, start: int, stop: int) -> Stack:
     """Give a range of the points of a frame or volume as a list, which knows no axes."""
     points = {name: axis for name, axis in stack.arrays_of_rows.items() if name not in SPACE_AXES}
     arrays = {name: getattr(stack, name) for name in points}
-    flat = {name: array.reshape(*array.shape[: points[name]], -1)[..., start:stop] for name, array in arrays.items()}
+    flat: dict[str, Any] = {
+        name: array.reshape(*array.shape[: points[name]], -1)[..., start:stop] for name, array in arrays.items()
+    }
     numbers = np.arange(start, start + flat["data"].shape[1])
-    return replace(stack, **flat, **dict.fromkeys(SPACE_AXES), reflection=numbers, truth=None, whole=False)
+    flat |= dict.fromkeys(SPACE_AXES)
+    return replace(stack, **flat, reflection=numbers, truth=None, whole=False)
 
 
 def sorted_by_energy(values: dict[str, Any]) -> dict[str, Any]:
@@ -52,7 +57,7 @@ def sorted_by_energy(values: dict[str, Any]) -> dict[str, Any]:
     return {**values, **ordered}
 
 
-def axis_fields(stack: Stack) -> dict[str, str | np.ndarray]:
+def axis_fields(stack: Stack) -> dict[str, Any]:
     """Give the axes that a Fit takes over from its stack."""
     axes = {axis: getattr(stack, axis) for axis in stack.axes}
     return {"axis_names": ",".join(stack.axes), **axes}

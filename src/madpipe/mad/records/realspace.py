@@ -33,7 +33,7 @@ class RealSpace:
 
     def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
-        data = {"NX_class": "NXdata", "signal": "data"}
+        data: dict[str, str | list[str]] = {"NX_class": "NXdata", "signal": "data"}
         groups: Groups = {
             "entry_1": {"NX_class": "NXentry", "default": "image_1"},
             "entry_1/object_1": {"NX_class": "NXcollection"},

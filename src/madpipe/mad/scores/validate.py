@@ -5,6 +5,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import torch
@@ -105,12 +106,13 @@ def _retrieved(item: RealSpace, stack: Stack) -> ObjectScores:
     both = placed.support.numpy() & (stack.truth.support > 0)
     off = (composition - stack.truth.composition)[both]
     rms, error = metrics.root_mean_square(off)
+    covered: dict[str, Any] = metrics.coverages(off, sigma[both])
     return replace(
         found,
         rms_error=metrics.finite(rms),
         rms_error_standard_error=metrics.finite(error),
         bias=metrics.finite(float(off.mean())) if len(off) else None,
-        **metrics.coverages(off, sigma[both]),
+        **covered,
     )
 
 

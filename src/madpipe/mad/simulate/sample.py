@@ -3,6 +3,7 @@
 import json
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -209,6 +210,7 @@ def _stack(
     """Put the stack together as a beamline would hand it over: nominal energies, tabulated f', f''."""
     f_prime, f_double_prime = dispersion_correction(sample.element, nominal)
     names = ("qz", "qy", "qx")[-sample.dimensions :]
+    axes: dict[str, Any] = {name: axis.numpy() for name, axis in zip(names, q_axes, strict=True)}
     energies = len(nominal)
     title = f"simulated {sample.composition} {sample.shape} {sample.element}-{sample.partner} particle"
     return Stack(
@@ -229,7 +231,7 @@ def _stack(
         monitor=np.ones(energies) if sample.scale_jitter else None,
         monitor_sigma=np.full(energies, sample.scale_jitter) if sample.scale_jitter else None,
         truth=truth,
-        **{name: axis.numpy() for name, axis in zip(names, q_axes, strict=True)},
+        **axes,
     )
 
 

@@ -41,7 +41,8 @@ def shells(shape: Sequence[int]) -> Int[Tensor, "*space"]:
 
 def distance(shape: Sequence[int]) -> Float[Tensor, "*space"]:
     """Distance of each point of a centred grid from the origin [point]."""
-    return grid([real_axis(size, 1.0) for size in shape]).norm(dim=0)
+    distances: Tensor = grid([real_axis(size, 1.0) for size in shape]).norm(dim=0)
+    return distances
 
 
 def resolution(transfer: Float[Tensor, "*space"], known: Bool[Tensor, "*space"], limit: float = 1 / math.e) -> float:
@@ -74,7 +75,8 @@ def resolution(transfer: Float[Tensor, "*space"], known: Bool[Tensor, "*space"],
     if last == 0:
         return 0.0
     (q0, q1), (t0, t1) = counted[last - 1 : last + 1].tolist(), means[last - 1 : last + 1].tolist()
-    return (q0 + (q1 - q0) * (t0 - limit) / (t0 - t1)) / edge
+    share: float = (q0 + (q1 - q0) * (t0 - limit) / (t0 - t1)) / edge
+    return share
 
 
 def count_vortices(

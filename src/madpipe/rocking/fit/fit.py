@@ -23,6 +23,7 @@ from madpipe.rocking.profiles import Implanted, from_free, profile_names
 from madpipe.rocking.records import Curve, LayerProfile
 
 _Function = Callable[[torch.Tensor], torch.Tensor]
+_Known = tuple[np.ndarray, np.ndarray, np.ndarray]  # values, errors, quantiles
 
 _DEPTHS = 200  # of the profile that is written
 _DRAWN = 800  # samples that quantiles are of
@@ -109,7 +110,7 @@ def report(curve: Curve, solution: Solution, method: str, samples: Samples | Non
     end = float(profile.layers(free)[0].sum())
     depth = torch.linspace(0.0, 1.1 * end, _DEPTHS, dtype=torch.float64)
 
-    def known(function: _Function) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def known(function: _Function) -> _Known:
         return _to_first_order(function, free, covariance) if samples is None else _of_samples(function, samples)
 
     strain, strain_errors, _ = known(lambda f: profile.at(depth, f)[0])
@@ -140,7 +141,7 @@ def report(curve: Curve, solution: Solution, method: str, samples: Samples | Non
     )
 
 
-def _to_first_order(function: _Function, free: torch.Tensor, covariance: np.ndarray) -> tuple[np.ndarray, ...]:
+def _to_first_order(function: _Function, free: torch.Tensor, covariance: np.ndarray) -> _Known:
     """Value of a function of the free numbers, its standard error to first order, and quantiles."""
     slopes = torch.autograd.functional.jacobian(function, free).numpy()
     variance = np.einsum("if,fg,ig->i", slopes, covariance, slopes)
@@ -148,7 +149,7 @@ def _to_first_order(function: _Function, free: torch.Tensor, covariance: np.ndar
     return value, error, np.stack([value + place * error for place in (-1.96, -1.0, 1.0, 1.96)])
 
 
-def _of_samples(function: _Function, samples: Samples) -> tuple[np.ndarray, ...]:
+def _of_samples(function: _Function, samples: Samples) -> _Known:
     """Median of a function of the free numbers, half of what holds 68 %, and quantiles."""
     chosen = torch.multinomial(samples.weights, _DRAWN, replacement=True, generator=torch.Generator().manual_seed(0))
     found = function(samples.free[chosen].T).numpy()

@@ -4,6 +4,7 @@ import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import lru_cache
+from typing import cast
 
 import numpy as np
 import torch
@@ -46,7 +47,7 @@ def fit_implanted(
         Profile's free numbers to start from first, a network's answer.
     """
     exact = exact_model(curve, reflection)
-    coarse = replace(exact, profile=Implanted(COARSER * exact.profile.step))
+    coarse = replace(exact, profile=Implanted(COARSER * cast("Implanted", exact.profile).step))
     found: list[Solution] = []
     for free in itertools.islice(_starts(curve, reflection, config, generator, first), config.starts):
         start = np.concatenate([free, first_levels(coarse, curve, free)])

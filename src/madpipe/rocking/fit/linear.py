@@ -12,6 +12,7 @@ S(p) the strain in the middle of every sublayer.
 
 import math
 from dataclasses import dataclass, replace
+from typing import cast
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ from madpipe.rocking import forward
 from madpipe.rocking.fit.search import Solution, logistic_roots
 from madpipe.rocking.forward import GAUSS, Layers
 from madpipe.rocking.prior import LEAST_STRAIN
-from madpipe.rocking.profiles import from_free, implanted_strain, implanted_strain_slopes, ln_volume
+from madpipe.rocking.profiles import Implanted, from_free, implanted_strain, implanted_strain_slopes, ln_volume
 from madpipe.rocking.records import Curve
 
 _BEYOND = 1.03  # depth of the sublayers over the layer's
@@ -114,11 +115,11 @@ class Linear:
         """Derivatives of :meth:`strains` by the first free numbers."""
         count = len(free)
         directions = torch.eye(7, dtype=free.dtype)[:moving].repeat_interleave(count, dim=0)
-        values, (by_free,) = along(lambda layers: [from_free(layers.T).T], free.repeat(moving, 1), directions)
-        values = values[0][:count].T[..., None]
-        by_value = implanted_strain_slopes(self.depth.expand(count, -1), values) * (self.depth < values[2])
+        values, (by_free,) = along(lambda every: [from_free(every.T).T], free.repeat(moving, 1), directions)
+        layers = values[0][:count].T[..., None]
+        by_value = implanted_strain_slopes(self.depth.expand(count, -1), layers) * (self.depth < layers[2])
         for place in (2, 5):
-            inside = ((values[place] - self.depth).abs() < self.size / 2).to(free.dtype)
+            inside = ((layers[place] - self.depth).abs() < self.size / 2).to(free.dtype)
             by_value[place] += LEAST_STRAIN / self.size * inside
         return torch.einsum("vns,mnv->mns", by_value, by_free.view(moving, count, 7))
 
@@ -134,7 +135,7 @@ def linearised(curve: Curve, solution: Solution) -> Linear:
     model = solution.model
     free, levels = model.split(solution.numbers)
     values = from_free(free)
-    step = float(model.profile.step)
+    step = float(cast("Implanted", model.profile).step)
     count = math.ceil(_BEYOND * float(values[2]) / step)
     size = _BEYOND * float(values[2]) / count
     middle = (torch.arange(count, dtype=torch.float64) + 0.5) * size

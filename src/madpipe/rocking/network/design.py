@@ -91,7 +91,8 @@ class CurveNetwork(nn.Module):
                 nn.init.kaiming_normal_(module.weight, nonlinearity="relu", generator=generator)
                 with torch.no_grad():
                     module.weight.mul_(0.7)
-                nn.init.zeros_(module.bias)
+                if module.bias is not None:
+                    nn.init.zeros_(module.bias)
         for answer in (self.mean, self.correction, self.covariance):
             nn.init.normal_(answer.weight, std=0.01, generator=generator)
         for table in (self.place, self.queries):

@@ -34,7 +34,7 @@ def simulate(sample: SimulatedCurve, title: str, generator: torch.Generator) -> 
     depth = torch.linspace(0.0, 1.1 * float(values[2]), _DEPTHS, dtype=torch.float64)
     strain = implanted_strain(depth, values) * (depth < values[2])
     truth = CurveTruth(depth.numpy(), strain.numpy(), values.numpy(), expected)
-    relative = 1.0
+    relative: float | np.ndarray = 1.0
     if sample.systematic:
         noise = torch.randn(len(expected), generator=generator, dtype=torch.float64).numpy()
         relative = np.maximum(1 + sample.systematic * noise, 0.0)

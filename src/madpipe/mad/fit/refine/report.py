@@ -1,6 +1,7 @@
 """What the search found, as the record that is kept, and in words."""
 
 import math
+from typing import Any
 
 import numpy as np
 import torch
@@ -64,7 +65,7 @@ def _columns(
     theta: Float[Tensor, "unknown"],
     covariance: Float[Tensor, "unknown unknown"],
     correlation: Float[Tensor, "unknown"],
-) -> dict[str, np.ndarray | float | bool]:
+) -> dict[str, Any]:
     """Value and error of every nuisance; prior, correlation and what is determined for those that were refined.
 
     Errors of f', f'' hold what the offset's error does to them.
@@ -73,7 +74,7 @@ def _columns(
     dispersion_errors = ((by @ covariance) * by).sum(-1).clamp(min=0).sqrt()
     dispersion, table = unknowns.dispersion(theta), unknowns.curve(0.0)
     refined = [kind for name in unknowns.names for kind in _KINDS[name]]
-    columns: dict[str, np.ndarray | float | bool] = {}
+    columns: dict[str, Any] = {}
     for name in (kind for kinds in _KINDS.values() for kind in kinds):
         place = unknowns.slice_of(_PLACES.get(name, name))
         value, mean, error = theta[place], torch.zeros_like(theta[place]), spread[place]

@@ -14,6 +14,7 @@ G. Golub, V. Pereyra, Inverse Problems 19, R1 (2003); L. Kaufman, BIT 15, 49 (19
 """
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from jaxtyping import Float
@@ -152,8 +153,10 @@ def linearised(state: State) -> Sums:
     size = len(state.measurement.f0)
     tiles = [slice(start, start + _TILE) for start in range(0, size, _TILE)]
     parts = [_tile(state.measurement.part(tile), state.solution.parameters[:, tile]) for tile in tiles]
-    information, gradient, resonant = (sum(part[place] for part in parts) for place in range(3))
-    return Sums(information, gradient, resonant, *(float(sum(part[place] for part in parts)) for place in (3, 4)))
+    information, gradient, resonant, total, variance = (
+        cast("Tensor", sum(part[place] for part in parts)) for place in range(5)
+    )
+    return Sums(information, gradient, resonant, float(total), float(variance))
 
 
 def _tile(measurement: Measurement, parameters: Float[Tensor, "3 point"]) -> tuple[Tensor, ...]:

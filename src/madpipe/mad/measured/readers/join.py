@@ -178,7 +178,7 @@ def _relative_exposure(
     data: Float[np.ndarray, "energy entry"], energy: Float[np.ndarray, "energy"], common: Bool[np.ndarray, "entry"]
 ) -> Float[np.ndarray, "energy"]:
     """Mean intensity of the common entries over that at the highest energy."""
-    mean = data[:, common].mean(1) if common.any() else np.nan
+    mean = data[:, common].mean(1) if common.any() else np.full(len(data), np.nan)
     if not np.all(mean > 0):
         raise InputError(
             "Lists scaled apart need entries measured at every energy, of positive mean, to be put on one scale; "

@@ -95,6 +95,11 @@ class FrameNetwork(nn.Module):
         Draws the first weights; torch's global generator has no say.
     """
 
+    z_mean: Tensor
+    z_root: Tensor
+    mean: Tensor
+    root: Tensor
+
     def __init__(
         self,
         width: int,
@@ -146,7 +151,8 @@ class FrameNetwork(nn.Module):
         bounded = _FARTHEST * torch.tanh(flat[:3] / _FARTHEST)
         mean, circle = self.mean.to(flat)[:, None] + self.root.to(flat) @ bounded, None
         if self.polar:
-            mean, circle = from_polar(*(flat[:3] + _USUAL), flat[9])
+            total, resonant, sine = flat[:3] + _USUAL
+            mean, circle = from_polar(total, resonant, sine, flat[9])
         diagonal = (_STIFFEST - 1) * torch.tanh(flat[3:6] / (_STIFFEST - 1)) + _FIRST_GUESS
         precision = _precision(diagonal.exp(), flat[6:9], torch.linalg.inv(self.root).to(flat))
         return Belief(mean, precision, circle)

@@ -1,7 +1,7 @@
 """Calibration of a trained network: its errors against those it makes on measurements of particles it never saw."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -88,7 +88,7 @@ def calibrate(
             found = [sample.answers[refine] for sample in samples]
             known[refine] += [(one.circumstances, one.needed) for one in found]
             scores[f"{name}, {word}"] = scores_of(found, [sample.mean for sample in samples])
-    factors = {}
+    factors: dict[str, Tensor] = {}
     for refine, parts in known.items():
         circumstance, need = (torch.cat(each, 2) for each in zip(*parts, strict=True))
         factors |= packed(learnt(circumstance, need, generator), refine=refine)
@@ -113,11 +113,13 @@ def measured_particle(
     truth = _truth(f_total[0], f_resonant[0])
     some = torch.randperm(len(photons), generator=generator)[:kept]
     found = (answer(measurement, prediction, refine=refine) for refine in (False, True))
-    before, after = (
-        _answered(*({name: values.cpu() for name, values in part.items()} for part in one), setting, truth, some)
-        for one in found
-    )
+    before, after = (_answered(_on_cpu(columns), _on_cpu(shares), setting, truth, some) for columns, shares in found)
     return Measured((before, after), intensity[0].double().mean(0).flatten())
+
+
+def _on_cpu(columns: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Columns of a device, here."""
+    return {name: values.cpu() for name, values in columns.items()}
 
 
 def measured(
@@ -165,7 +167,7 @@ def _answered(columns: _Columns, shares: _Columns, setting: Setting, truth: _Col
 
 def scores_of(found: Sequence[Answered], means: Sequence[Tensor]) -> dict[str, dict[str, float]]:
     """Relative rms errors of |F_A| and |F_N| by shell of photons per point and energy."""
-    mean = torch.cat(means)
+    mean = torch.cat(list(means))
     shells = {}
     for low, high in pairwise(_SHELLS):
         inside = (mean >= low) & (mean < high)

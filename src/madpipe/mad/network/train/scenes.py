@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal, cast
 
 import torch
 from jaxtyping import Complex, Float
@@ -70,7 +71,7 @@ def _scenes(
 
 def atoms(prior: PriorConfig, ndim: int, generator: torch.Generator) -> Complex[Tensor, "2 *axes"]:
     """Transforms of the resonant and of the other atoms of one particle of the prior."""
-    like = SimulatedSample(dimensions=ndim, noise=False)
+    like = SimulatedSample(dimensions=cast("Literal[2, 3]", ndim), noise=False)
     sample = draw_sample(prior, like, generator)
     q_length = float(bragg_vector(sample).norm())
     particle = make_particle(sample, q_length, generator)

@@ -93,7 +93,7 @@ def _handed(experiment: Experiment, guess: Guess, config: JointConfig) -> tuple[
         closely = config.model_copy(update={"tolerance": tolerance})
         tried = [_searched(experiment, one, closely, steps) for one in pair]
         (found, guess), (worse, _) = sorted(tried, key=lambda each: each[0].loss)
-        hand, pair = worse.loss - found.loss, tuple(one for _, one in tried)
+        hand, pair = worse.loss - found.loss, (tried[0][1], tried[1][1])
         if hand > _CLEAR and found.converged and worse.converged:
             break
     log.info("joint: this hand is exp(%.4g) times as likely as its twin", hand)

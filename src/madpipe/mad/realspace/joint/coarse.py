@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import fields, replace
+from typing import Any
 
 import torch
 from jaxtyping import Complex, Shaped
@@ -77,7 +78,8 @@ def _moduli(signal: Signal) -> Moduli:
 
 def cropped(array: Shaped[Tensor, "*any"], size: list[int]) -> Shaped[Tensor, "*less"]:
     """Middle of the last axes of a centred array; its origin stays at index n // 2."""
-    return array[(..., *_middle(array.shape[-len(size) :], size))].contiguous()
+    place: tuple[Any, ...] = (..., *_middle(array.shape[-len(size) :], size))
+    return array[place].contiguous()
 
 
 def _middle(whole: Sequence[int], part: Sequence[int]) -> tuple[slice, ...]:
@@ -91,14 +93,10 @@ def cropped_experiment(experiment: Experiment, size: list[int]) -> Experiment:
     ndim = len(size)
     names = ("counts", "good", "background", "f_resonant", "f_normal")
     arrays = {name: getattr(experiment, name) for name in names}
-    return replace(
-        experiment,
-        **{
-            name: cornered(cropped(centred(array, ndim), size), ndim)
-            for name, array in arrays.items()
-            if array is not None
-        },
-    )
+    kept: dict[str, Any] = {
+        name: cornered(cropped(centred(array, ndim), size), ndim) for name, array in arrays.items() if array is not None
+    }
+    return replace(experiment, **kept)
 
 
 def resampled(density: Complex[Tensor, "*coarse"], shape: tuple[int, ...]) -> Complex[Tensor, "*fine"]:

@@ -1,5 +1,7 @@
 """Where a particle may be: the domain of the unknowns, the core within it, and the box that holds them."""
 
+from typing import Any
+
 import torch
 from jaxtyping import Bool, Complex, Float
 from torch import Tensor
@@ -45,11 +47,13 @@ def box_of(domain: Bool[Tensor, "*grid"], margin: int = 1) -> tuple[slice, ...]:
 
 def cut(array: Tensor, box: tuple[slice, ...]) -> Tensor:
     """Cut a box out of the last axes of an array on the grid."""
-    return array[(..., *box)].contiguous()
+    place: tuple[Any, ...] = (..., *box)
+    return array[place].contiguous()
 
 
 def pasted(part: Tensor, box: tuple[slice, ...], shape: tuple[int, ...]) -> Tensor:
     """Put what fills a box back onto the grid, with zeros about it."""
     whole = part.new_zeros(*part.shape[: part.ndim - len(box)], *shape)
-    whole[(..., *box)] = part
+    place: tuple[Any, ...] = (..., *box)
+    whole[place] = part
     return whole

@@ -4,7 +4,7 @@ The workflow lists the suite's files from here each time it starts, hence nothin
 """
 
 from itertools import product
-from typing import Any
+from typing import Any, get_args
 
 from madpipe.base.errors import InputError
 from madpipe.mad.config import Composition, SimulatedSample, SuiteConfig, SuiteSet
@@ -19,7 +19,7 @@ _EDGES = (("Mn", "K", "Ni"), ("Zn", "K", "Cu"), ("Ir", "L3", "Ni"))  # none of t
 _DISTURBANCES = {"background": 0.5, "beam_stop_radius": 3.0, "gap_width": 3, "scale_jitter": 0.003}
 # compositions of each set, and by a word for the case's name the fields in which the set differs from the reference
 _SETS: dict[SuiteSet, tuple[tuple[Composition, ...], dict[str, dict[str, Any]]]] = {
-    "reference": (Composition.__args__, {"": {}}),
+    "reference": (get_args(Composition), {"": {}}),
     "volumes": (("core_shell", "linear_gradient", "multi_shell", "pure_resonant"), {"": {"dimensions": 3}}),
     "energies": (_ELSEWHERE, {f"energies{len(energies)}": {"energies_ev": energies} for energies in _ENERGIES}),
     "elements": (

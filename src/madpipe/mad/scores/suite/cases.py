@@ -1,5 +1,7 @@
 """The test suite's particles: each drawn by a generator of its case's own name, whatever else the suite holds."""
 
+from typing import get_args
+
 import torch
 
 from madpipe.base.runtime import generator_for
@@ -50,7 +52,7 @@ def _drawn(sample: SimulatedSample, generator: torch.Generator) -> SimulatedSamp
     def between(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
 
-    shapes = Shape.__args__
+    shapes = get_args(Shape)
     shift = edge_energy(sample.element, sample.edge) - edge_energy("Ni", "K")
     drawn = {
         "shape": shapes[int(torch.randint(len(shapes), (), generator=generator))],

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -297,7 +298,7 @@ def _pooled(key: _Key, tallies: Sequence[_Tally]) -> PooledScore:
     )
 
 
-def _calibration(tallies: Sequence[_Tally], is_zero: bool) -> dict[str, float | None]:
+def _calibration(tallies: Sequence[_Tally], is_zero: bool) -> dict[str, Any]:
     """Errors in units of the stated ones; those of a vanishing truth, a modulus on one side of it, by other names."""
     within = dict(zip(LEVELS, _column(tallies, "within").T, strict=True))
     deviation = _column(tallies, "deviation")
@@ -328,11 +329,11 @@ def _column(tallies: Sequence[_Tally], kind: str) -> np.ndarray:
     return np.array([getattr(tally, kind) for tally in tallies], dtype=float)
 
 
-def _shell(quantity: str, shell: int) -> dict[str, str | float]:
+def _shell(quantity: str, shell: int) -> dict[str, Any]:
     """First fields of a row."""
     return {"quantity": quantity, "shell_low": SHELL_EDGES[shell], "shell_high": SHELL_EDGES[shell + 1]}
 
 
-def _with_error(name: str, found: tuple[float | None, float | None]) -> dict[str, float | None]:
+def _with_error(name: str, found: tuple[float | None, float | None]) -> dict[str, Any]:
     """A number and its standard error as two fields."""
     return {name: metrics.finite(found[0]), f"{name}_standard_error": metrics.finite(found[1])}

@@ -79,7 +79,7 @@ def _written_columns(
     path: str | Path, stack: Stack, indices: Float[np.ndarray, "entry 3"]
 ) -> dict[str, Float[np.ndarray, "entry ..."]]:
     """What stands in a line after h k l, by name: (entry,) or (entry, energy), nan where not measured."""
-    columns = {}
+    columns: dict[str, np.ndarray] = {}
     if stack.friedel_sign is not None:
         columns["friedel"] = np.asarray(stack.friedel_sign, dtype=float).ravel()
     q = np.linalg.norm(momentum_transfer(stack.unit_cell, indices), axis=1)
