@@ -6,6 +6,7 @@ scripts stand outside.
 """
 
 import ast
+import importlib
 import re
 from functools import cache
 from pathlib import Path
@@ -132,6 +133,8 @@ STUDIES_RULES = [
 def test_what_the_rules_of_a_study_define_bears_its_name(study, path):
     """All rules share one namespace: another study's names, and the house's, are not taken by accident."""
     defined = re.findall(r"^(?:(?:rule|def|class) )?(\w+)(?= = |\(.*\):$|:$)", path.read_text(), re.MULTILINE)
+    loops = re.findall(r"^for (\w+(?:, \w+)*) in ", path.read_text(), re.MULTILINE)
+    defined += [name for names in loops for name in names.split(", ")]
     own = [name for name in defined if name != "include" and name.lower() != study]
     assert own
     assert [name for name in own if not name.lower().startswith(f"{study}_")] == []
@@ -167,6 +170,8 @@ def test_every_study_has_what_the_house_asks_of_it():
         assert f"madpipe.commands.{study.name}" in MODULES
         assert study.weights.is_file() == study.ships_weights
         assert study.record_types()
+        checks = importlib.import_module(f"madpipe.{study.name}.scores.checks")  # the report's first page asks it
+        assert callable(checks.checks_of_file)
 
 
 def undocumented(body, prefix=""):

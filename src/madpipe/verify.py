@@ -64,7 +64,7 @@ def settings_of(folder: Path, overlays: list[str]) -> Shared | None:
     beside = folder / "config.yaml"
     if not overlays and not beside.is_file():
         return None
-    values: dict[str, Any] = DEFAULT.model_dump(mode="json", by_alias=True, exclude_unset=True) if overlays else {}
+    values: dict[str, Any] = DEFAULT.model_dump(by_alias=True, exclude_unset=True) if overlays else {}
     for path in overlays or [str(beside)]:
         values = merge(values, read_yaml(path))
     return validate(Config, dropped_nulls(values))

@@ -265,3 +265,11 @@ def test_a_value_is_looked_up_word_by_word():
     values = {"study": {"samples": {"a.b": {"refine": []}}}}
     assert config.value_at(values, ["study", "samples", "a.b", "refine"]) == []
     assert config.value_at(values, ["study", "samples", "c", "refine"]) is None
+
+
+def test_plain_values_name_files_without_their_folders():
+    """A result keeps them, and is to be read elsewhere; a configuration that is written out keeps the folders."""
+    section = Several(path=("/here/a", "../b"), spectrum="/there/s", note="/a/word")
+    assert config.plain(section) == {"path": ["a", "b"], "spectrum": "s", "note": "/a/word"}
+    assert section.model_dump()["path"] == ("/here/a", "../b")
+    assert "/there/s" in config.to_yaml(section)

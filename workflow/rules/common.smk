@@ -25,13 +25,17 @@ VALUES = plain(SETTINGS)
 RESULTS = SETTINGS.results
 LOGS = SETTINGS.logs
 CONDA = "../../envs/madpipe.yaml"
+# what there is to do, by study, then by sample or by rule
+SIZES = {
+    study: dict(BY_NAME[study].sizes(getattr(SETTINGS, study)))
+    for study in SETTINGS.studies
+}
 
 # what each study's rules add to, at their end
 TARGETS = []  # files that `rule all` makes
 SCORES = (
     {}
 )  # scores of its samples, by study: their checks stand on the report's first page
-SIZES = {}  # what jobs have to do, by sample or by rule
 
 
 class Paths:

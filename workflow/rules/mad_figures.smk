@@ -73,30 +73,30 @@ def mad_kind(sample):
     return "_".join([*origin, *section.steps, *(["refined"] if section.refine else [])])
 
 
-for kind, samples in alike(MAD_SAMPLES, mad_kind).items():
+for mad_word, mad_names in alike(MAD_SAMPLES, mad_kind).items():
 
     rule:
         name:
-            f"mad_figures_{kind}"
+            f"mad_figures_{mad_word}"
         input:
             **{
                 file: f"{MAD_AT.results}/{{sample}}/{file}.h5"
-                for records in mad_drawn(samples[0]).values()
+                for records in mad_drawn(mad_names[0]).values()
                 for file in records.values()
             },
         output:
             figure_files(
                 f"{MAD_AT.figures}/{{sample}}",
-                mad_drawn(samples[0]),
+                mad_drawn(mad_names[0]),
                 "mad",
                 "{sample}",
             ),
         log:
-            f"{MAD_AT.logs}/figures/{{sample}}/{kind}.log",
+            f"{MAD_AT.logs}/figures/{{sample}}/{mad_word}.log",
         benchmark:
-            f"{MAD_AT.logs}/figures/{{sample}}/{kind}.tsv"
+            f"{MAD_AT.logs}/figures/{{sample}}/{mad_word}.tsv"
         wildcard_constraints:
-            sample=one_of(samples),
+            sample=one_of(mad_names),
         group:
             "figures"
         conda:
@@ -106,7 +106,7 @@ for kind, samples in alike(MAD_SAMPLES, mad_kind).items():
             runtime=minutes(10),
         params:
             **from_config(config="mad.figures"),
-            drawn=mad_drawn(samples[0]),
+            drawn=mad_drawn(mad_names[0]),
             code=fingerprint("madpipe.mad.figures"),
         script:
             "../scripts/mad_figures.py"

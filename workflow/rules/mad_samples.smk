@@ -9,7 +9,6 @@ MAD_SAMPLES = at_hand("mad")
 MAD_MEASURED = [name for name, sample in MAD_SAMPLES.items() if is_measured(sample)]
 MAD_SIMULATED = [name for name in MAD_SAMPLES if name not in MAD_MEASURED]
 MAD_VARIANTS = BY_NAME["mad"].variants
-SIZES["mad"] = BY_NAME["mad"].sizes(MAD)
 
 
 def mad_runs(step):

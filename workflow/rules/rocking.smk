@@ -13,7 +13,6 @@ ROCKING_PREDICTED = [
     if ROCKING_SAMPLES[name].scan == ROCKING.train.scan
 ]
 ROCKING_VARIANTS = BY_NAME["rocking"].variants
-SIZES["rocking"] = BY_NAME["rocking"].sizes(ROCKING)
 # answers, by what follows the names of their scores and figures
 ROCKING_ANSWER_OF = {"": "profile", "_network": "inferred"}
 ROCKING_EVALUATION_FIGURES = [
@@ -191,34 +190,34 @@ rule rocking_validate:
         "../scripts/rocking_validate.py"
 
 
-for kind, samples in alike(ROCKING_SAMPLES, rocking_kind).items():
+for rocking_word, rocking_names in alike(ROCKING_SAMPLES, rocking_kind).items():
 
     rule:
         name:
-            f"rocking_figures_{kind}"
+            f"rocking_figures_{rocking_word}"
         input:
             curve=f"{ROCKING_AT.results}/{{sample}}/curve.h5",
             profiles=[
                 f"{ROCKING_AT.results}/{{sample}}/{ROCKING_ANSWER_OF[by]}.h5"
-                for by in rocking_answers(samples[0])
+                for by in rocking_answers(rocking_names[0])
             ],
         output:
             figure_files(
                 f"{ROCKING_AT.figures}/{{sample}}",
                 [
                     f"{name}{by}"
-                    for by in rocking_answers(samples[0])
+                    for by in rocking_answers(rocking_names[0])
                     for name in ("curve_fit", "layer_profile")
                 ],
                 "rocking",
                 "{sample}",
             ),
         log:
-            f"{ROCKING_AT.logs}/figures/{{sample}}/{kind}.log",
+            f"{ROCKING_AT.logs}/figures/{{sample}}/{rocking_word}.log",
         benchmark:
-            f"{ROCKING_AT.logs}/figures/{{sample}}/{kind}.tsv"
+            f"{ROCKING_AT.logs}/figures/{{sample}}/{rocking_word}.tsv"
         wildcard_constraints:
-            sample=one_of(samples),
+            sample=one_of(rocking_names),
         group:
             "figures"
         conda:
@@ -227,7 +226,7 @@ for kind, samples in alike(ROCKING_SAMPLES, rocking_kind).items():
             mem_mb=memory(1000),
             runtime=minutes(10),
         params:
-            answers=rocking_answers(samples[0]),
+            answers=rocking_answers(rocking_names[0]),
             code=fingerprint("madpipe.rocking.figures.curve"),
         script:
             "../scripts/rocking_figures.py"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError
 from pydantic.fields import FieldInfo
 
 from madpipe.base.errors import InputError
@@ -22,7 +22,11 @@ class Model(BaseModel):
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 _INPUT_FILE = "input file"
-InputFile = Annotated[str, _INPUT_FILE]  # a key of this type names a file that a job reads
+# A key of this type names a file that a job reads. In plain values, which results keep, it has no folder: that is this
+# machine's, and the file's content is among the result's inputs.
+InputFile = Annotated[
+    str, _INPUT_FILE, PlainSerializer(lambda path: Path(path).name, return_type=str, when_used="json")
+]
 
 
 def input_files(section: Model) -> dict[str, tuple[str, ...]]:

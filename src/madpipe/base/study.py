@@ -2,12 +2,17 @@
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from madpipe.base.config import Model
 from madpipe.base.shipped import shipped_weights
+
+
+def _no_sizes(section: Model) -> Mapping[str, int]:
+    """Every job takes about the same."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -19,12 +24,11 @@ class Study:
     about: str  # in a few words, above its section of the configuration
     config: type[Model]  # its section of the configuration, with ``samples`` by name
     samples: Mapping[str, Mapping[str, object]]  # of the default run
-    overlays: Mapping[
-        str, Mapping[str, object]
-    ]  # its section of config/smoke.yaml and, where weights ship, weights.yaml
     records: tuple[str, ...]  # classes of madpipe.{name}.records that docs/ describe dataset by dataset
-    variants: Sequence[str]  # of the network, in the order of the ablation
-    sizes: Callable[[Any], Mapping[str, int]]  # of its section: what jobs have to do, by sample or by rule
+    # its sections of the overlays that config/ holds of all studies: smoke, and weights where a network ships
+    overlays: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
+    variants: Sequence[str] = ()  # of its network, in the order of the ablation
+    sizes: Callable[[Any], Mapping[str, int]] = _no_sizes  # of its section: what there is to do, by sample or by rule
 
     @property
     def ships_weights(self) -> bool:
