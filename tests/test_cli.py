@@ -1,8 +1,8 @@
 """The command line: the workflow's functions, one line for bad input, the exit status that each kind of end has."""
 
+import importlib.util
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -16,13 +16,12 @@ from madpipe.base import store
 from madpipe.base.origin import read_origin
 from madpipe.base.provenance import file_digest
 from madpipe.commands.options import PathWord
-from madpipe.mad.config import FitConfig, SimulatedSample
-from madpipe.mad.fit.fit import fit_stack
+from madpipe.mad.config import SimulatedSample
 from madpipe.mad.records import Fit, Stack
 from madpipe.mad.simulate.sample import simulate
-from madpipe.rocking.config import SimulatedCurve
-from madpipe.rocking.simulate.sample import simulate as simulate_curve
-from madpipe.studies import BY_NAME
+from madpipe.studies import STUDIES
+
+TESTS = Path(__file__).resolve().parent
 
 
 @pytest.fixture
@@ -84,68 +83,42 @@ def test_every_command_states_its_code_settings_and_inputs_without_folders(folde
     }
 
 
-CURVE = "\n".join(f"{72.58 + 0.02 * k:.2f} {100 + 9900 * (abs(k - 50) < 2)}" for k in range(100))
-# every command that writes a result, with every file that it can be given; its output; settings that it must keep
-COMMANDS = {
-    "convert": (["convert", "{}/run.npz", "--element", "Ni", "--spectrum", "{}/foil.xdi"], "h5", set()),
-    "fit": (["fit", "{}/stack.h5", "--config", "{}/mine.yaml"], "h5", {"mad.fit"}),
-    "mad fit": (["mad", "fit", "{}/stack.h5", "--refine", "scale"], "h5", {"mad.fit"}),
-    "predict": (["predict", "{}/stack.h5", "--weights", "{}/mad.safetensors"], "h5", {"mad.infer"}),
-    "retrieve": (["retrieve", "{}/fit.h5", "{}/stack.h5", "--route", "linked"], "h5", {"mad.retrieve"}),
-    "validate": (["validate", "{}/fit.h5", "--truth", "{}/stack.h5"], "json", {"mad.validate"}),
-    "plan": (["plan", "--element", "Ni", "--energies", "8313,8333,8353", "--spectrum", "{}/foil.xdi"], "json", set()),
-    "rocking fit": (
-        ["rocking", "fit", "{}/curve.txt", "--instrument", "{}/beam.txt", "--crystal", "YSZ", "--indices", "4,0,0"],
-        "h5",
-        {"rocking.fit"},
-    ),
-    "rocking predict": (
-        ["rocking", "predict", "{}/simulated.h5", "--weights", "{}/rocking.safetensors", "--no-refine"],
-        "h5",
-        {"rocking.infer", "rocking.fit"},
-    ),
-}
+def commands_of(study):
+    """Load tests/<study>/commands.py."""
+    spec = importlib.util.spec_from_file_location(f"{study}_commands", TESTS / study / "commands.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+OF_STUDIES = {study.name: commands_of(study.name) for study in STUDIES}
+COMMANDS = {(study, name): told for study, module in OF_STUDIES.items() for name, told in module.COMMANDS.items()}
 
 
 @pytest.fixture(scope="module")
 def inputs(tmp_path_factory):
-    """A folder with a file for every option that takes one."""
+    """A folder for each study, with a file for every option of its commands that takes one."""
     folder = tmp_path_factory.mktemp("somewhere")
-    sample = SimulatedSample(dimensions=2, grid=16, photons=1e7)
-    stack = simulate(sample, torch.Generator().manual_seed(2))
-    store.write(folder / "stack.h5", stack)
-    store.write(folder / "fit.h5", fit_stack(stack, FitConfig()))
-    np.savez(folder / "run.npz", intensity=stack.data, energy_ev=stack.energy, f0=stack.f0, qy=stack.qy, qx=stack.qx)
-    energies = np.arange(8130.0, 8800.0, 2.0)
-    edge = 0.2 + 0.8 / (1 + np.exp(-(energies - 8333) / 2))
-    rows = "\n".join(f"{energy} {height}" for energy, height in zip(energies, edge, strict=True))
-    (folder / "foil.xdi").write_text(f"# energy xmu\n{rows}\n")
-    quick = {"library": 20, "starts": 1, "explorations": 0, "samples": 0, "knots": [6], "evaluations": 5}
-    (folder / "mine.yaml").write_text(json.dumps({"mad": {"fit": {"max_iterations": 3}}, "rocking": {"fit": quick}}))
-    (folder / "curve.txt").write_text(CURVE)
-    (folder / "beam.txt").write_text("\n".join(f"{k / 1000} {np.exp(-((k / 10) ** 2))}" for k in range(-30, 31)))
-    for study in ("mad", "rocking"):
-        shutil.copy(BY_NAME[study].weights, folder / f"{study}.safetensors")
-    curve = simulate_curve(SimulatedCurve(), "curve", torch.Generator().manual_seed(1))
-    store.write(folder / "simulated.h5", curve)
+    for study, module in OF_STUDIES.items():
+        (folder / study).mkdir()
+        module.write_inputs(folder / study)
     return folder
 
 
 @pytest.mark.filterwarnings("ignore::madpipe.mad.measured.convert.DataWarning")
-@pytest.mark.parametrize("name", COMMANDS)
-def test_a_command_s_record_holds_every_setting_and_file_and_no_folder(name, inputs, tmp_path):
-    """By command: what its result says of its making; a new command that writes one belongs into COMMANDS."""
-    command, kind, sections = COMMANDS[name]
-    told = [word.format(inputs) for word in command]
-    if name.startswith("rocking"):
-        told += ["--config", f"{inputs}/mine.yaml"]
-        torch.set_default_dtype(torch.float32)  # as outside the tests: the network is made in it
+@pytest.mark.parametrize(("study", "name"), COMMANDS)
+def test_a_command_s_record_holds_every_setting_and_file_and_no_folder(study, name, inputs, tmp_path):
+    """What its result says of its making."""
+    command, kind, sections = COMMANDS[study, name]
+    folder = inputs / study
+    told = [word.format(folder) for word in command]
+    torch.set_default_dtype(torch.float32)  # as outside the tests: networks are made in it
     output = tmp_path / f"result.{kind}"
     assert run(*told, "-o", str(output)) == 0
     origin = read_origin(output)["note_1"]
     files = {Path(word).name for word in told if word.startswith(str(inputs)) and not word.endswith(".yaml")}
     assert {Path(one).name: digest for one, digest in origin["inputs"].items()} == {
-        file: file_digest(inputs / file) for file in files
+        file: file_digest(folder / file) for file in files
     }
     assert set(origin["parameters"].get("settings", {})) == sections
     said = json.dumps({key: value for key, value in origin.items() if key != "inputs"})
@@ -154,15 +127,14 @@ def test_a_command_s_record_holds_every_setting_and_file_and_no_folder(name, inp
 
 
 def test_every_command_that_writes_a_result_has_its_record_tested():
-    """Export writes another program's format, which says nothing of its making."""
+    """By tests/<study>/commands.py. Export writes another program's format, which says nothing of its making."""
     writing = {
         command.prog.removeprefix("madpipe ")
         for command in cli.steps_of(cli.parser())
         if any(action.dest == "output" for action in command._actions)
     }
-    assert {name.removeprefix("mad ") for name in writing} - {"export"} == {
-        name.removeprefix("mad ") for name in COMMANDS
-    }
+    tested = {name.removeprefix("mad ") for _, name in COMMANDS}
+    assert {name.removeprefix("mad ") for name in writing} - {"export"} == tested
 
 
 def test_a_file_among_the_words_of_a_command_declares_itself():
