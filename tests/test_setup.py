@@ -112,6 +112,8 @@ def imported_by(folder):
                 names |= {alias.name.split(".")[0] for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and not node.level:
                 names.add(node.module.split(".")[0])
+            elif isinstance(node, ast.Call) and ast.unparse(node.func).endswith("find_spec"):
+                names |= {word.value for word in node.args if isinstance(word, ast.Constant)}  # its files are read
     return {ALSO_IMPORTED_AS.get(name, name) for name in names - set(sys.stdlib_module_names)}
 
 

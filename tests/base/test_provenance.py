@@ -41,7 +41,7 @@ def append(path, line):
 def test_a_comment_blank_lines_and_a_touch_change_nothing(package):
     before = provenance.fingerprint(FIT)
     append(package / "mad/forward.py", "\n\n\n# a comment\n")
-    edit(package / "mad/fit/fit.py", '"""\n\nimport', '"""\n\n# another comment\n\nimport')
+    edit(package / "mad/fit/fit.py", '"""\n\nfrom', '"""\n\n# another comment\n\nfrom')
     (package / "mad/records/stack.py").touch()
     assert provenance.fingerprint(FIT) == before
 
@@ -164,7 +164,7 @@ def test_process_of_a_job_names_rule_code_and_inputs_without_folders(tmp_path):
         job = SimpleNamespace(
             rule="mad_fit",
             wildcards={"sample": "x"},
-            params={"config": {"a": 1}, "code": provenance.code_of(FIT), "caption": tmp_path / "caption.txt"},
+            params={"config": {"a": 1}, "code": provenance.code_of(FIT), "checkpoint": tmp_path / "train.ckpt"},
             input=["results/mad/x/stack.h5", str(measured), str(shipped_weights("mad"))],
             output=["results/mad/y/fit.h5"],
         )

@@ -11,12 +11,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from madpipe.mad.plan.run import run_plan
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from torch.autograd.functional import jacobian
 
 from madpipe.base import provenance
 from madpipe.base.errors import InputError
+from madpipe.commands.mad import run_plan
 from madpipe.mad.anomalous import Absorption
 from madpipe.mad.figures.planning import planning
 from madpipe.mad.fit.exact import covariance, expected_photons, fisher_information, solve
