@@ -24,7 +24,12 @@ TEST = [Requirement(line) for line in EXTRAS["test"]]
 BUILD = [Requirement(line) for line in PROJECT["build-system"]["requires"]]
 ONLY_FOR_CUDA = re.compile("triton|nvidia-|cuda-")
 CONDA_NAMES = {"torch": "pytorch", "matplotlib": "matplotlib-base"}
-IMPORT_NAMES = {"pillow": "PIL", "pyyaml": "yaml", "scikit-image": "skimage"}
+IMPORT_NAMES = {
+    "pillow": "PIL",
+    "pyyaml": "yaml",
+    "scikit-image": "skimage",
+    "snakemake-executor-plugin-slurm": "snakemake_executor_plugin_slurm",
+}
 ALSO_IMPORTED_AS = {"mpl_toolkits": "matplotlib", "xraylib_np": "xraylib"}
 
 
@@ -128,7 +133,10 @@ def test_the_package_imports_what_it_declares_and_nothing_else():
 def test_tests_and_scripts_import_only_what_is_declared():
     ours = {path.stem for path in (ROOT / "tests").rglob("*.py")} | {"madpipe", "tests"}
     comes_along = {"packaging"}  # with snakemake
-    assert imported_by("tests") | imported_by("workflow") <= import_names(RUN + WORKFLOW + TEST) | ours | comes_along
+    assert (
+        imported_by("tests") | imported_by("workflow")
+        <= import_names(RUN + WORKFLOW + SLURM + TEST) | ours | comes_along
+    )
 
 
 @pytest.mark.parametrize("needed", RUN + WORKFLOW + SLURM + DOCS + TEST, ids=lambda needed: needed.name)

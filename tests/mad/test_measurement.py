@@ -18,13 +18,14 @@ from madpipe.mad.measurement import (
     measurement_from_stack,
     with_nuisance,
 )
+from madpipe.mad.noise_law import POISSON, NoiseLaw
 from madpipe.mad.records import Nuisance, Stack
 
 F_PRIME, F_DOUBLE_PRIME = np.array([-9.0, -7.0, -3.0, -5.0]), np.array([3.0, 6.0, 4.0, 0.5])
 MONITOR = np.array([1.0, 0.5, 2.0, 1.5])
 
 
-def some(rng, points=5, variance=(0.0, 1.0, 0.0), background=2.0):
+def some(rng, points=5, noise=POISSON, background=2.0):
     """Points with a mask, exposures and a background."""
     good = torch.rand(4, points, generator=rng) > 0.2
     good[:3] = True
@@ -36,7 +37,7 @@ def some(rng, points=5, variance=(0.0, 1.0, 0.0), background=2.0):
         f_prime=torch.tensor(F_PRIME),
         f_double_prime=torch.tensor(F_DOUBLE_PRIME),
         f0=15 + 10 * torch.rand(points, generator=rng),
-        variance=variance,
+        noise=noise,
         point_of_entry=torch.arange(points),
         energy_of_channel=torch.arange(4),
     )
@@ -98,7 +99,7 @@ def test_brightness_and_what_follows_from_it_are_plain_loops(rng):
 
 
 def test_weights_are_the_inverse_variance_at_the_model_and_never_above_that_of_a_dark_channel(rng):
-    data = some(rng, variance=(4.0, 0.5, 0.01))
+    data = some(rng, noise=NoiseLaw(4.0, 0.5, 0.01))
     expected = torch.tensor([0.0, 1.0, 10.0, 100.0])[:, None].expand(4, 5)
     seen = torch.maximum(expected, data.least(data.brightness()))
     assert_close(data.weights(expected), data.good / (4.0 + 0.5 * seen + 0.01 * seen**2))
@@ -108,10 +109,14 @@ def test_the_error_model_is_found_from_errors_that_follow_it():
     random = np.random.default_rng(1)
     intensity = 10 ** random.uniform(0.0, 4.0, (4, 59))
     sigma = np.sqrt((4.0 + 0.01 * intensity**2) * np.exp(0.2 * random.standard_normal(intensity.shape)))
-    constant, linear, quadratic = error_model(replace(pairs(), data=intensity, data_errors=sigma))
+    law = error_model(replace(pairs(), data=intensity, data_errors=sigma))
     # 236 errors with 0.2 in their logarithm: 0.2 / sqrt(118) on each term, four times that, and the mean of exp
     mean = np.exp(0.2**2 / 2)
-    assert (linear, constant / mean, quadratic / mean) == (0, pytest.approx(4.0, rel=0.1), pytest.approx(0.01, rel=0.1))
+    assert (law.linear, law.constant / mean, law.quadratic / mean) == (
+        0,
+        pytest.approx(4.0, rel=0.1),
+        pytest.approx(0.01, rel=0.1),
+    )
 
 
 def test_friedel_mates_become_channels_of_one_point_with_the_sign_of_f_second():
