@@ -249,14 +249,15 @@ def test_a_job_of_the_ablation_trains_its_variant_and_scores_it_as_told(monkeypa
     given = {"config": RockingAblationConfig(train=SMALL), "infer": RockingInferConfig(draws=3), "fit": SHORT}
     values = {name: section.model_dump(mode="json", exclude_none=True) for name, section in given.items()}
     assert set(values) == set(ablation.SECTIONS)
-    monkeypatch.setattr(ablation, "compare", lambda trained, *told: {"told": told})
+    monkeypatch.setattr(ablation, "compare", lambda trained, *told: told)
+    monkeypatch.setattr(ablation, "training_scores", lambda *told: told)
     trained, scores = ablation.run(**values, variant="multi-task", training=1, seed=5, code="abc")
     own = variant_config(given["config"], "multi-task")
     right, _ = train(own, generator_for(5, "rocking_ablation", "multi-task", "1"), code="abc")
     assert trained.config == own
     assert ablation.threads(values["config"]) == own.threads
     assert all(torch.equal(trained.state[name], one.half()) for name, one in right.state_dict().items())
-    assert scores == {"variant": "multi-task", "seed": 1, "told": (*given.values(), 5)}
+    assert scores == ("multi-task", 1, (*given.values(), 5))
 
 
 def test_weights_come_back_and_others_are_refused(tmp_path):
