@@ -11,6 +11,7 @@ import torch
 from madpipe.base.errors import InputError
 from madpipe.mad.config import NuisanceConfig, RetrieveConfig, SimulatedSample, ValidateConfig
 from madpipe.mad.forward import mad_intensity
+from madpipe.mad.noise_law import NoiseLaw
 from madpipe.mad.realspace.joint.domain import box_of, core_of, cut, pasted
 from madpipe.mad.realspace.joint.errors import composition_errors, draws, marginal_sums
 from madpipe.mad.realspace.joint.model import (
@@ -140,9 +141,9 @@ def test_expected_curvature_is_that_of_the_mean_likelihood(measured):
         assert sum(losses) / width**2 == pytest.approx(bend, rel=1e-3)
 
 
-def stated(experiment, variance=(4.0, 0.0, 0.01)):
+def stated(experiment):
     """The same in float64 with stated errors; counts some standard errors off."""
-    wide = replace(double(experiment), variance=variance)
+    wide = replace(double(experiment), noise=NoiseLaw(4.0, 0.0, 0.01))
     return replace(wide, counts=wide.counts * 1.3 + 2.0)
 
 
