@@ -192,6 +192,13 @@ def test_well_determined_parameters_weigh_more():
     torch.testing.assert_close(pool.sensitivity(), right / right.mean())
 
 
+def test_input_is_the_shape_over_the_largest_and_the_counts():
+    """In units of 1.5 decades: the shape about 2.5 below its largest, counts about 10^3.5; as the weights know it."""
+    logs = torch.tensor([[0.0, 1.0, 3.0], [2.0, 4.0, 3.5]])
+    right = torch.stack([logs + torch.tensor([[-0.5], [-1.5]]), logs - 3.5], dim=1) / 1.5
+    torch.testing.assert_close(what_is_seen(10**logs - 1), right)
+
+
 def test_input_is_smooth_first_when_going_from_coarse_to_fine():
     counts = torch.poisson(torch.full((2, 200), 50.0), generator=torch.Generator().manual_seed(1))
     rough, smooth = what_is_seen(counts), what_is_seen(counts, 5.0)

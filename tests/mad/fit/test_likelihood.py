@@ -10,6 +10,7 @@ from torch.testing import assert_close
 from madpipe.mad.fit.exact import _global_optimum, covariance, expected_photons, fisher_information, solve
 from madpipe.mad.fit.likelihood import climb, gradient_at, problem_of, slope_at
 from madpipe.mad.measurement import without_counts
+from madpipe.mad.noise_law import NoiseLaw
 
 # Chantler, Ni K, 8313 .. 8348 eV in steps of 5 (xraydb 4.5)
 F_PRIME = (-5.794, -6.103, -6.552, -7.317, -9.047, -7.265, -6.549, -6.042)
@@ -124,7 +125,7 @@ def test_the_prior_draws_the_global_optimum_to_a_smaller_resonant_part(rng):
 def test_newton_s_steps_converge_quadratically(rng, variance, breadth):
     """From a thousandth beside two steps leave what rounding does: the curvature is the gradient's slope."""
     data, truth = drawn(500, 300.0, rng)
-    problem = problem_of(replace(data, variance=variance), breadth)
+    problem = problem_of(replace(data, noise=NoiseLaw(*variance)), breadth)
     best, settled, _ = climb(problem, truth / data.reduction(), 100, 1e-12)
     assert settled.double().mean() > 0.95
     start = best * (1 + 1e-3 * torch.randn(best.shape, generator=rng))
@@ -139,7 +140,7 @@ def test_newton_s_steps_converge_quadratically(rng, variance, breadth):
 def test_the_gradient_with_stated_errors_is_the_quasi_likelihood_s(rng):
     """Weights are taken at the model: the slope is that of half the chi-square with its variance held."""
     data, truth = drawn(50, 300.0, rng)
-    data = replace(data, variance=(4.0, 0.5, 0.01))
+    data = replace(data, noise=NoiseLaw(4.0, 0.5, 0.01))
     problem, theta = problem_of(data, 0.0), 1.02 * truth / data.reduction()
     held = expected_photons(data, theta * data.reduction())
     weight = 1 / (4.0 + 0.5 * held + 0.01 * held**2)

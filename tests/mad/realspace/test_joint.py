@@ -11,6 +11,7 @@ import torch
 from madpipe.base.errors import InputError
 from madpipe.mad.config import NuisanceConfig, RetrieveConfig, SimulatedSample, ValidateConfig
 from madpipe.mad.forward import mad_intensity
+from madpipe.mad.noise_law import NoiseLaw
 from madpipe.mad.realspace.joint.domain import box_of, core_of, cut, pasted
 from madpipe.mad.realspace.joint.errors import composition_errors, draws, marginal_sums
 from madpipe.mad.realspace.joint.model import (
@@ -140,9 +141,9 @@ def test_expected_curvature_is_that_of_the_mean_likelihood(measured):
         assert sum(losses) / width**2 == pytest.approx(bend, rel=1e-3)
 
 
-def stated(experiment, variance=(4.0, 0.0, 0.01)):
+def stated(experiment):
     """The same in float64 with stated errors; counts some standard errors off."""
-    wide = replace(double(experiment), variance=variance)
+    wide = replace(double(experiment), noise=NoiseLaw(4.0, 0.0, 0.01))
     return replace(wide, counts=wide.counts * 1.3 + 2.0)
 
 
@@ -172,6 +173,30 @@ def test_the_curvature_is_a_sum_over_energies_of_what_lies_along_each_amplitude(
     found = linearise(experiment, pair, expected_information=True)[1].times(change)
     # ratios are complex64, and small beside F_T's share: each component on its own scale
     for one, other in zip(found, right, strict=True):
+        assert float((one - other).abs().max()) < 1e-5 * float(other.abs().max())
+
+
+def test_the_observed_curvature_bends_along_and_across_each_amplitude(measured):
+    r"""For n photons, :math:`2 \tau (1 - n/\mu)`; along F_E :math:`4 \tau^2 r^2 n / \mu^2` more; none below zero."""
+    _, experiment, atoms = measured
+    experiment = double(experiment)
+    pair = experiment.transformed(boxed(atoms.to(torch.complex128))[0])
+    generator = torch.Generator().manual_seed(2)
+    more = 0.5 + torch.rand(experiment.counts.shape, generator=generator, dtype=torch.float64)
+    change = torch.randn(pair.shape, generator=generator, dtype=torch.complex128)
+    counts, right = torch.empty_like(more), torch.zeros_like(pair)
+    for energy, tau in enumerate(experiment.exposure):
+        ratio = experiment.ratio(energy).to(torch.complex128)
+        amplitude = pair[0] + ratio * pair[1]
+        mu = (tau * amplitude.abs().square()).clamp(min=1e-4)
+        n = counts[energy] = more[energy] * mu
+        across = 2 * tau * (1 - n / mu)
+        along = across + 4 * tau**2 * amplitude.abs().square() * n / mu**2
+        turned = amplitude.sgn().conj() * (change[0] + ratio * change[1])
+        bend = torch.complex(along.clamp(min=0) * turned.real, across.clamp(min=0) * turned.imag) * amplitude.sgn()
+        right += torch.stack([bend, ratio.conj() * bend])
+    found = linearise(replace(experiment, counts=counts), pair)[1].times(change)
+    for one, other in zip(found, right, strict=True):  # ratios are complex64, and small beside F_T's share
         assert float((one - other).abs().max()) < 1e-5 * float(other.abs().max())
 
 
