@@ -252,19 +252,28 @@ def test_a_job_trains_by_a_generator_of_its_name(tmp_path):
     assert all(torch.equal(found.state[name], tensor) for name, tensor in kept.state.items())
 
 
+def scores_of(variant, seed, value):
+    """Scores of a training whose errors are all of one value."""
+    each = dict.fromkeys(NAMES, Mean(value, 0.0))
+    errors = ParameterErrors(each, Mean(value, 0.0), dict.fromkeys(NAMES, value))
+    return TrainingScores(variant, seed, errors, errors, 1.0, 0.1)
+
+
 def test_a_job_of_the_ablation_trains_its_variant_and_scores_it_as_told(monkeypatch):
     given = {"config": RockingAblationConfig(train=SMALL), "infer": RockingInferConfig(draws=3), "fit": SHORT}
     values = {name: section.model_dump(mode="json", exclude_none=True) for name, section in given.items()}
     assert set(values) == set(ablation.SECTIONS)
     monkeypatch.setattr(ablation, "compare", lambda trained, *told: told)
-    monkeypatch.setattr(ablation, "training_scores", lambda *told: told)
+    said = []
+    monkeypatch.setattr(ablation, "training_scores", lambda *told: said.append(told) or scores_of(*told[:2], 4.0))
     trained, scores = ablation.run(**values, variant="multi-task", training=1, seed=5, code="abc")
     own = variant_config(given["config"], "multi-task")
     right, _ = train(own, generator_for(5, "rocking_ablation", "multi-task", "1"), code="abc")
     assert trained.config == own
     assert ablation.threads(values["config"]) == own.threads
     assert all(torch.equal(trained.state[name], one.half()) for name, one in right.state_dict().items())
-    assert scores == ("multi-task", 1, (*given.values(), 5))
+    assert scores == scores_of("multi-task", 1, 4.0)
+    assert said == [("multi-task", 1, (*given.values(), 5))]
 
 
 def test_weights_come_back_and_others_are_refused(tmp_path):
@@ -461,12 +470,8 @@ def test_evaluation_is_plain_and_the_same_twice(predictor):
 
 
 def test_the_ablation_s_table_is_sorted_and_has_errors_of_the_seeds():
-    def run(variant, seed, value):
-        each = dict.fromkeys(NAMES, Mean(value, 0.0))
-        errors = ParameterErrors(each, Mean(value, 0.0), dict.fromkeys(NAMES, value))
-        return TrainingScores(variant, seed, errors, errors, 1.0, 0.1)
-
-    rows = table([run(BASE, 0, 10.0), run(BASE, 1, 12.0), run("multi-task", 0, 5.0), run("multi-task", 1, 6.0)])
+    many = ((BASE, 0, 10.0), (BASE, 1, 12.0), ("multi-task", 0, 5.0), ("multi-task", 1, 6.0))
+    rows = table([scores_of(*one) for one in many])
     assert [row.variant for row in rows] == ["multi-task", BASE]
     assert rows[1].network["mean"].error == pytest.approx(1.0)
     assert rows[0].over_none == pytest.approx(0.5)
