@@ -95,7 +95,7 @@ def is_at_hand(study, name, sample):
 
 
 def from_config(**keys):
-    """Give parameters of a rule by their names: what the configuration says at a dotted key, and the keys themselves.
+    """Give parameters by their names: what the configuration says at a dotted key, and the keys themselves.
 
     A result keeps both, so that `madpipe verify` knows what to compare it with. A word of a key may be a wildcard.
     """
@@ -189,17 +189,3 @@ def resolved_configuration():
     """Give the whole configuration as YAML, headed by what resolved it."""
     version, commit = provenance.versions()["madpipe"], provenance.git_commit()
     return f"# madpipe {version}, git commit: {commit}\n{to_yaml(SETTINGS)}"
-
-
-rule resolved_config:
-    """Write the configuration that the results were made with beside them."""
-    output:
-        f"{RESULTS}/config.yaml",
-    log:
-        f"{LOGS}/resolved_config.log",
-    localrule: True
-    params:
-        settings=hashlib.sha256(to_yaml(SETTINGS).encode()).hexdigest()[:16],
-        code=fingerprint("madpipe.config"),
-    run:
-        Path(output[0]).write_text(resolved_configuration(), encoding="utf-8")

@@ -1,4 +1,5 @@
 include: "mad_samples.smk"
+include: "mad_drawn.smk"
 include: "mad_figures.smk"
 
 
