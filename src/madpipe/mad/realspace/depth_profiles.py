@@ -87,11 +87,6 @@ def _surface_points(inside: np.ndarray) -> np.ndarray:
     return np.concatenate([*lines, *((line[1:] + line[:-1]) / 2 for line in lines)]) - 3
 
 
-def _edge(voxel_size: np.ndarray) -> float:
-    """Edge of the cube of a voxel's volume [angstrom]."""
-    return float(np.prod(voxel_size) ** (1 / len(voxel_size)))
-
-
 def strain_along(density: np.ndarray, support: np.ndarray, voxel_size: np.ndarray, q_bragg: np.ndarray) -> np.ndarray:
     r"""Component of the lattice strain along the Bragg vector.
 
