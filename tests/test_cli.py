@@ -37,7 +37,7 @@ def run(*words):
     return cli.main([*words, "--threads", "1"])
 
 
-@pytest.mark.filterwarnings("ignore::madpipe.mad.measured.convert.DataWarning")
+@pytest.mark.filterwarnings("ignore::madpipe.base.warned.DataWarning")
 def test_convert_makes_the_stack_that_the_simulation_wrote(folder):
     assert run("convert", "run.npz", "--element", "Ni", "--edge", "K", "-o", "converted.h5") == 0
     made, given = store.read("converted.h5", Stack), store.read("stack.h5", Stack)
@@ -105,7 +105,7 @@ def inputs(tmp_path_factory):
     return folder
 
 
-@pytest.mark.filterwarnings("ignore::madpipe.mad.measured.convert.DataWarning")
+@pytest.mark.filterwarnings("ignore::madpipe.base.warned.DataWarning")
 @pytest.mark.parametrize(("study", "name"), COMMANDS)
 def test_a_command_s_record_holds_every_setting_and_file_and_no_folder(study, name, inputs, tmp_path):
     """What its result says of its making."""

@@ -64,12 +64,12 @@ def a_nuisance():
 
 
 def a_fit():
-    texts = {"method": "exact", "axis_names": "qz,qy,qx", "n_iterations": 3, "reflection": None}
+    texts = {"method": "exact", "axis_names": "qz,qy,qx", "n_iterations": 3, "reflection": None, "warnings": "one\ntwo"}
     return filled(Fit, certified=numbers() > 50, nuisance=a_nuisance(), **texts, **AXES)
 
 
 def an_object():
-    texts = {"route": "linked", "verdicts": '{"support": 1}'}
+    texts = {"route": "linked", "verdicts": '{"support": 1}', "warnings": "one"}
     densities = {name: numbers() * np.exp(2j) for name in ("rho_resonant", "rho_normal")}
     return filled(RealSpace, **densities, **texts, voxel_size=np.array([30.0, 30.0, 40.0]), nuisance=a_nuisance())
 

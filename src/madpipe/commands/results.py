@@ -26,12 +26,14 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _info(arguments: argparse.Namespace) -> None:
     import h5py
 
-    from madpipe.base import store
+    from madpipe.base import store, warned
     from madpipe.base.origin import read_origin, weights_header
 
     path = Path(arguments.file)
     origin = read_origin(path)
     if h5py.is_hdf5(path):
+        for line in warned.lines_of(store.text_at(path, warned.PATH)):
+            print(f"warning: {line}")
         store.tree(path, lambda name, description: print(f"/{name}: {description}"))
     if path.suffix == ".safetensors":
         print(json.dumps({**weights_header(path), "process": "below"}, indent=1, sort_keys=True))

@@ -5,6 +5,7 @@ from functools import cached_property
 
 import numpy as np
 
+from madpipe.base import warned
 from madpipe.base.errors import InputError
 from madpipe.base.store import Groups, entry, part
 from madpipe.physics.susceptibility import crystal_named
@@ -58,6 +59,7 @@ class Curve:
     title: str = entry("entry_1/title")
     systematic: float = entry("entry_1/data_1/systematic")  # error beside counting, relative to the curve
     peak_systematic: float = entry("entry_1/data_1/peak_systematic")  # the same at the substrate's peak, where larger
+    warnings: str | None = entry(warned.PATH, optional=True)
     instrument: InstrumentFunction | None = part("entry_1/instrument_1/resolution", InstrumentFunction)
     truth: CurveTruth | None = part("entry_1/truth", CurveTruth)
 
@@ -107,6 +109,7 @@ class LayerProfile:
     method: str = entry("entry_1/fit_1/method")
     calculated: _Array = entry("entry_1/fit_1/calculated", "photon")
     two_theta: _Array = entry("entry_1/fit_1/two_theta", "degree")
+    warnings: str | None = entry(warned.PATH, optional=True)
 
     def nexus_groups(self) -> Groups:
         """Attributes of the groups."""

@@ -11,8 +11,9 @@ from beamline_files import JOULE, write_cxi, write_mtz
 from madpipe.base import store
 from madpipe.base.curves import read_columns
 from madpipe.base.errors import InputError
+from madpipe.base.warned import DataWarning
 from madpipe.mad.config import MeasuredSample, SimulatedSample
-from madpipe.mad.measured.convert import DataWarning, convert
+from madpipe.mad.measured.convert import convert
 from madpipe.mad.measured.readers.reflections import HC
 from madpipe.mad.records import Stack
 from madpipe.mad.simulate.sample import simulate

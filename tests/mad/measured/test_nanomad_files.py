@@ -15,9 +15,10 @@ from hypothesis.extra.numpy import arrays
 
 from madpipe.base import store
 from madpipe.base.errors import InputError
+from madpipe.base.warned import DataWarning
 from madpipe.mad.config import MeasuredSample, SimulatedSample
 from madpipe.mad.fit.nanomad import solve
-from madpipe.mad.measured.convert import DataWarning, convert
+from madpipe.mad.measured.convert import convert
 from madpipe.mad.measured.readers import read
 from madpipe.mad.measured.readers.nanomad import read_nanomad, write_nanomad
 from madpipe.mad.measurement import measurement_from_stack

@@ -7,7 +7,7 @@ Its ``row_axes(shapes)``, where it has one, says which arrays can be read a few 
 """
 
 from madpipe.base.store.fields import Groups, entry, is_whole, part
-from madpipe.base.store.reading import Record, holds, read, read_process, tree
+from madpipe.base.store.reading import Record, holds, read, read_process, text_at, tree
 from madpipe.base.store.rows import Layout, layout, read_slabs
 from madpipe.base.store.text import write_json
 from madpipe.base.store.whole import room_for, whole_file
@@ -28,6 +28,7 @@ __all__ = [
     "read_slabs",
     "reserve",
     "room_for",
+    "text_at",
     "tree",
     "whole_file",
     "write",

@@ -50,6 +50,20 @@ def holds(path: str | Path, item: str) -> bool:
         return item in file
 
 
+def text_at(path: str | Path, item: str) -> str | None:
+    """Read a text from an HDF5 file; None where it has none there.
+
+    Raises
+    ------
+    InputError
+        No such file, not HDF5 or truncated.
+    """
+    with opened(path) as file:
+        found = file.get(item)
+        text = _plain(found[()]) if isinstance(found, h5py.Dataset) else None
+    return text if isinstance(text, str) else None
+
+
 def tree(path: str | Path, visit: Callable[[str, str], None]) -> None:
     """Call visit(name, description) for every dataset in a file, in the file's order.
 

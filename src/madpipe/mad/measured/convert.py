@@ -1,6 +1,5 @@
 """A beamline's files to one checked stack: energies joined and sorted, f', f'' and f0 put in, nothing measured lost."""
 
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from jaxtyping import Float
 
 from madpipe.base.errors import InputError
+from madpipe.base.warned import keeping, warn
 from madpipe.mad.anomalous import NEAR_EDGE
 from madpipe.mad.config import MeasuredSample
 from madpipe.mad.measured.readers import read
@@ -26,10 +26,7 @@ CHANTLER = "Chantler (xraydb)"
 _OFFSETS = 10.0  # eV; how far a refined offset may move the energies along a measured spectrum
 
 
-class DataWarning(UserWarning):
-    """The data can be used, but do not determine all that is asked of them; a job's log holds it too."""
-
-
+@keeping
 def convert(sample: MeasuredSample, name: str = "") -> Stack:
     """Read a measured sample's files and make a stack of them.
 
@@ -200,11 +197,9 @@ def _with_axes(values: Fields) -> Fields:
     shape = dict(zip(AXES[-ndim:], np.shape(values["data"])[1:], strict=True))
     missing = {axis: np.arange(size, dtype=float) - size // 2 for axis, size in shape.items() if axis not in values}
     if missing:
-        warnings.warn(
+        warn(
             f"{', '.join(missing)} [1/angstrom] did not come with the intensities: pixel numbers stand there, and "
             "lengths in real space will not be in angstrom; the fit does not need them",
-            DataWarning,
-            stacklevel=3,
         )
         values = {**values, "title": f"{values['title']} ({', '.join(missing)} in pixels)"}
     return {**values, **missing}
@@ -224,25 +219,19 @@ def _warn_of_energies(stack: Stack) -> None:
     """Say what the energies leave undetermined or uncertain."""
     edge, name = edge_energy(stack.element, stack.edge), f"{stack.element} {stack.edge} edge"
     if stack.energy.max() < edge:
-        warnings.warn(
+        warn(
             f"all energies lie below the {name} at {edge:.1f} eV, where f'' is small: the hand, the sign of Delta_phi, "
             "is undetermined; measure above the edge too",
-            DataWarning,
-            stacklevel=3,
         )
     elif stack.energy.min() > edge:
-        warnings.warn(
+        warn(
             f"all energies lie above the {name} at {edge:.1f} eV, where f', f'' change together: |F_A| and the hand, "
             "the sign of Delta_phi, are badly determined; measure below the edge too",
-            DataWarning,
-            stacklevel=3,
         )
     near = stack.energy[np.abs(stack.energy - edge) < NEAR_EDGE]
     if len(near) and stack.table.startswith(CHANTLER):
-        warnings.warn(
+        warn(
             f"{len(near)} of {len(stack.energy)} energies lie within {NEAR_EDGE:g} eV of the {name} at {edge:.1f} eV, "
             "where the free atom's f', f'' are least certain and R cannot tell; take them from the sample's own "
             "absorption spectrum",
-            DataWarning,
-            stacklevel=3,
         )

@@ -10,6 +10,7 @@ import torch
 
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import device
+from madpipe.base.warned import keeping
 from madpipe.mad.config import InferConfig
 from madpipe.mad.measurement import Measurement, measurement_from_stack
 from madpipe.mad.network.answer import answer
@@ -19,6 +20,7 @@ from madpipe.mad.network.weights import TrainedNetwork
 from madpipe.mad.records import Fit, Passes, Stack, axis_fields
 
 
+@keeping
 def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig, parts: Sequence[Passes] = ()) -> Fit:
     """Let a trained network answer for every point of a stack.
 

@@ -14,6 +14,7 @@ from torch import Tensor
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import device
 from madpipe.base.verdict import Verdict, text_of, verdict
+from madpipe.base.warned import keeping
 from madpipe.mad import limits
 from madpipe.mad.config import FitConfig, Refinable, RetrieveConfig
 from madpipe.mad.fit.refine import refine_nuisances
@@ -45,6 +46,7 @@ class _Image:
     nuisance: Nuisance | None = None
 
 
+@keeping
 def retrieve(
     fit: Fit | None,
     stack: Stack,

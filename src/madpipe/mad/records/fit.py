@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from madpipe.base import warned
 from madpipe.base.store import Groups, entry, part
 from madpipe.mad.records.nuisance import Nuisance
 from madpipe.mad.records.units import MODULUS
@@ -44,6 +45,7 @@ class Fit:
     n_iterations: int = entry("entry_1/fit_1/n_iterations")
     method: str = entry("entry_1/fit_1/method")
     axis_names: str = entry("entry_1/fit_1/axis_names")  # the stack's, joined by commas
+    warnings: str | None = entry(warned.PATH, optional=True)
     qz: _Array | None = entry("entry_1/data_1/qz", "1/angstrom", optional=True)
     qy: _Array | None = entry("entry_1/data_1/qy", "1/angstrom", optional=True)
     qx: _Array | None = entry("entry_1/data_1/qx", "1/angstrom", optional=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from madpipe.base import warned
 from madpipe.base.store import Groups, entry, part
 from madpipe.mad.records.nuisance import Nuisance
 from madpipe.mad.records.units import MODULUS
@@ -28,6 +29,7 @@ class RealSpace:
     phase_resonant: _Array = entry("entry_1/image_1/phase/data", "radian")
     amplitude_normal: _Array = entry("entry_1/image_2/amplitude/data", MODULUS)
     phase_normal: _Array = entry("entry_1/image_2/phase/data", "radian")
+    warnings: str | None = entry(warned.PATH, optional=True)
     q_bragg: _Array | None = entry("entry_1/object_1/q_bragg", "1/angstrom", optional=True)
     nuisance: Nuisance | None = part("entry_1/object_1/nuisance", Nuisance)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from madpipe.base import warned
 from madpipe.base.errors import InputError
 from madpipe.base.store import Groups, entry, is_whole, part
 from madpipe.mad.records.truth import Truth
@@ -34,6 +35,7 @@ class Stack:
     table: str = entry("entry_1/anomalous/table")
     title: str = entry("entry_1/title")
     name: str = entry("entry_1/sample_1/name")
+    warnings: str | None = entry(warned.PATH, optional=True)
     start_time: str | None = entry("entry_1/start_time", optional=True)  # of the measurement, ISO 8601
     chemical_formula: str | None = entry("entry_1/sample_1/chemical_formula", optional=True)
     qz: _Array | None = entry("entry_1/data_1/qz", "1/angstrom", optional=True)

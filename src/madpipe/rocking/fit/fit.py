@@ -9,6 +9,7 @@ import torch
 from scipy.ndimage import gaussian_filter1d
 
 from madpipe.base.errors import InputError
+from madpipe.base.warned import keeping
 from madpipe.rocking.config import RockingFitConfig
 from madpipe.rocking.fit.draws import Samples
 from madpipe.rocking.fit.freeform import fit_splines
@@ -29,6 +30,7 @@ _DEPTHS = 200  # of the profile that is written
 _DRAWN = 800  # samples that quantiles are of
 
 
+@keeping
 def fit_curve(curve: Curve, config: RockingFitConfig, depth: float, generator: torch.Generator) -> LayerProfile:
     """Fit a profile to a curve.
 

@@ -9,6 +9,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.base.errors import InputError
+from madpipe.base.warned import keeping
 from madpipe.rocking.config import RockingFitConfig, RockingInferConfig
 from madpipe.rocking.fit.draws import Samples
 from madpipe.rocking.fit.fit import centred, drawn, report
@@ -96,6 +97,7 @@ def on_angles(curve: Curve, two_theta: np.ndarray) -> np.ndarray:
     return np.where(inside > 1, sums / np.maximum(inside, 1), curve.data[nearest])
 
 
+@keeping
 def infer(
     curve: Curve,
     predictor: Predictor,
