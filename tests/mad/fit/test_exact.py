@@ -14,6 +14,7 @@ from madpipe.mad.fit.cone import CONE, constrained_least_squares, is_positive, p
 from madpipe.mad.fit.exact import (
     _end,
     _global_optimum,
+    _second,
     covariance,
     expected_photons,
     fisher_information,
@@ -181,6 +182,16 @@ def test_the_certificate_refuses_a_local_optimum(rng):
     assert worse.sum() >= 5
     assert not end.certified[worse].any()
     assert best.certified.all()
+
+
+def test_a_search_that_settles_in_a_local_optimum_starts_again_from_the_global_one(rng):
+    """Settled is not solved: where the certificate refuses, the second round leaves the twin's optimum."""
+    below = {"f_prime": F_PRIME[:5], "f_double_prime": F_DOUBLE_PRIME[:5]}
+    data, truth = drawn(500, 1e4, rng, **below)
+    best, twin = solve(data, prior_breadth=0.0), torch.stack([truth[0], truth[1] / F0, -truth[2] / F0])
+    end = _second(problem_of(data, 0.0), twin, 200, 1e-8)
+    assert (end.settled & end.certified).all()
+    torch.testing.assert_close(end.chi2, best.chi2, rtol=1e-6, atol=1e-6)
 
 
 def test_the_cone_problem_is_solved_globally(rng):
