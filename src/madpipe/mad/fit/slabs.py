@@ -33,7 +33,7 @@ _SLAB_VALUES = 2**22  # intensities of one slab: few enough for its fit to stay 
 _SAMPLE_POINTS = 200_000
 _ENDS = 2**20  # bytes of the input's beginning and end that tell whether it is the same file
 _HEADERS = 2**20  # bytes, more than enough for what HDF5 says about the arrays of an answer
-_TEXTS_AND_AXES = ("n_iterations", "method", "axis_names", "qz", "qy", "qx", "reflection", "nuisance")
+_TEXTS_AND_AXES = ("warnings", "n_iterations", "method", "axis_names", "qz", "qy", "qx", "reflection", "nuisance")
 ARRAYS = tuple(field.name for field in fields(Fit) if field.name not in _TEXTS_AND_AXES)  # one value per point
 _Item = TypeVar("_Item")
 
