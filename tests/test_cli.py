@@ -205,3 +205,11 @@ def test_wrong_usage_is_status_2(folder, capsys):
 def test_default_configuration_is_printed(capsys):
     assert cli.main(["config", "--threads", "1"]) == 0
     assert "max_iterations: " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("told", "threads"), [("3", 3), ("", 5), ("many", 5)])
+def test_a_command_takes_the_threads_that_a_cluster_gives_its_job(told, threads, monkeypatch):
+    monkeypatch.setenv("OMP_NUM_THREADS", told)
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(5)), raising=False)
+    assert cli.parser().parse_args(["fit", "stack.h5", "-o", "fit.h5"]).threads == threads
+    assert cli.parser().parse_args(["rocking", "fit", "curve.txt", "-o", "x.h5"]).threads == 1

@@ -53,8 +53,8 @@ def parser() -> argparse.ArgumentParser:
             of_study.add_steps(commands)
     add_commands(commands)
     for command in steps_of(top):
-        threads = command.get_default("threads") or os.cpu_count() or 1
-        command.add_argument("--threads", type=int, default=threads, help="CPU threads")
+        threads = command.get_default("threads") or _threads_at_hand()
+        command.add_argument("--threads", type=int, default=threads, help="CPU threads (default: %(default)s)")
     return top
 
 
@@ -66,6 +66,13 @@ def steps_of(command: argparse.ArgumentParser) -> Iterator[argparse.ArgumentPars
     for actions in below:
         for one in dict.fromkeys(actions.choices.values()):
             yield from steps_of(one)
+
+
+def _threads_at_hand() -> int:
+    """OMP_NUM_THREADS where it is set, else the cores that this process may use: a cluster gives a job only some."""
+    told = os.environ.get("OMP_NUM_THREADS", "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return int(told) if told.isdigit() and int(told) > 0 else cores
 
 
 def _fix_threads(count: int) -> None:
