@@ -4,7 +4,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from madpipe.base.errors import InputError
-from madpipe.mad.measured.readers.arrays import Fields, read_hdf5, read_npz
+from madpipe.mad.measured.readers.arrays import Fields, read_npz
+from madpipe.mad.measured.readers.hdf5 import read_hdf5
 from madpipe.mad.measured.readers.nanomad import SUFFIXES, is_nanomad, read_nanomad
 from madpipe.mad.measured.readers.reflections import ReflectionList, read_mtz, read_scalepack
 
