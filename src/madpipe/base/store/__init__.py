@@ -6,8 +6,9 @@ which unit; a field made with :func:`part` is a record of its own below a group.
 Its ``row_axes(shapes)``, where it has one, says which arrays can be read a few rows at a time, along which axis.
 """
 
+from madpipe.base.store.checked import attribute, plain, values
 from madpipe.base.store.fields import Groups, entry, is_whole, part
-from madpipe.base.store.reading import Record, holds, read, read_process, text_at, tree
+from madpipe.base.store.reading import Record, holds, opened, read, read_process, text_at, tree
 from madpipe.base.store.rows import Layout, layout, read_slabs
 from madpipe.base.store.text import write_json
 from madpipe.base.store.whole import room_for, whole_file
@@ -17,12 +18,15 @@ __all__ = [
     "Groups",
     "Layout",
     "Record",
+    "attribute",
     "entry",
     "hdf5_image",
     "holds",
     "is_whole",
     "layout",
+    "opened",
     "part",
+    "plain",
     "read",
     "read_process",
     "read_slabs",
@@ -30,6 +34,7 @@ __all__ = [
     "room_for",
     "text_at",
     "tree",
+    "values",
     "whole_file",
     "write",
     "write_json",

@@ -1,13 +1,14 @@
 """Arrays of one Bragg peak from plain numpy .npz, and what every reader of arrays gives."""
 
 import difflib
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from madpipe.base.errors import InputError, one_line
+from madpipe.base import store
+from madpipe.base.errors import InputError
+from madpipe.mad.measured.readers.archive import read_archive
 
 Fields = dict[str, Any]  # those of a Stack that a file gives, by their names there
 PER_POINT = ("data", "background", "data_errors")  # (energy, *point), or (*point) in a file of one energy
@@ -29,14 +30,7 @@ def read_npz(path: Path) -> list[Fields]:
     InputError
         Not a numpy archive or truncated, no intensity, a name that is not known, or not numbers.
     """
-    try:
-        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise InputError(
-            f"{path}: needs a complete numpy archive of plain arrays; got: {one_line(error)}; "
-            "write it again with numpy.savez."
-        ) from error
+    arrays = read_archive(path)
     unknown = [name for name in arrays if name not in _NPZ_KEYS]
     if unknown:
         near = difflib.get_close_matches(unknown[0], _NPZ_KEYS, n=1)
@@ -54,12 +48,22 @@ def plain_array(path: Path, name: str, came: Any) -> Any:
     """Text for the names, numbers as they came for all else."""
     array = np.asarray(came)
     if name in _TEXTS:
-        return str(array)
+        if array.size != 1 or array.dtype.kind not in "US":
+            raise InputError(f"{path}: {name} needs one text; got {array.dtype} of shape {array.shape}; correct it.")
+        return " ".join(str(store.plain(array.ravel()[0])).split())
     if array.dtype.kind not in "biuf":
         raise InputError(f"{path}: {name} needs real numbers; got {array.dtype}; convert it.")
     if name == "mask":
-        return array.astype(np.uint32)
+        return _bits(path, array)
     return array.item() if array.ndim == 0 else array
+
+
+def _bits(path: Path, mask: np.ndarray) -> np.ndarray:
+    """A mask as CXI's bits; 0 is good."""
+    if mask.dtype.kind == "f" and not np.isfinite(mask).all():
+        raise InputError(f"{path}: mask needs whole numbers, 0 where a point is good; some are not finite; mend it.")
+    bits = mask.astype(np.uint32) if mask.dtype.kind in "biu" else mask
+    return bits if np.array_equal(bits, mask) and bits.dtype == np.uint32 else (mask != 0).astype(np.uint32)
 
 
 def with_energy_axis(source: Path | str, found: Fields) -> Fields:

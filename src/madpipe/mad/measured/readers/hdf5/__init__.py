@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import h5py
-import hdf5plugin  # noqa: F401  registers the detectors' compression filters with h5py
+import numpy as np
 
 from madpipe.base import store
-from madpipe.base.errors import InputError, one_line
+from madpipe.base.errors import InputError
 from madpipe.mad.measured.readers.arrays import AXES, Fields, plain_array, with_energy_axis
 from madpipe.mad.records import Stack
 
@@ -36,15 +36,9 @@ def read_hdf5(path: Path) -> list[Fields]:
     InputError
         Not HDF5 or truncated, no signal, or a unit that is not known.
     """
-    try:
-        with h5py.File(path, "r") as file:
-            ours = "entry_1/anomalous" in file
-            found = {} if ours else _of_others(path, file)
-    except OSError as error:
-        raise InputError(
-            f"{path}: needs a complete HDF5 file; got: {one_line(error)}; "
-            "it may be truncated or of another format: copy or write it again."
-        ) from error
+    with store.opened(path) as file:
+        ours = "entry_1/anomalous" in file
+        found = {} if ours else _of_others(path, file)
     if ours:
         stack = store.read(path, Stack)
         values = {field.name: getattr(stack, field.name) for field in fields(stack)}
@@ -56,17 +50,17 @@ def _of_others(path: Path, file: h5py.File) -> Fields:
     """Signal, energy, mask, errors and axes of a CXI or NeXus file."""
     signal = _signal(path, file)
     beside, entry = signal.parent, signal.parent.parent
-    found: Fields = {"data": plain_array(path, signal.name, signal[()])}
+    found: Fields = {"data": plain_array(path, signal.name, store.values(signal))}
     energy = _energy(path, beside, entry)
     if energy is not None:
         found["energy"] = energy
     masks = [beside[name] for name in ("mask",) if name in beside]
     masks += [entry[place] for place in _MASK_PLACES if place in entry]
     if masks:
-        found["mask"] = plain_array(path, "mask", masks[0][()])
+        found["mask"] = plain_array(path, "mask", _values(path, masks[0]))
     for name, ours in (("background", "background"), ("data_errors", "data_errors"), ("errors", "data_errors")):
         if name in beside:
-            found[ours] = plain_array(path, name, beside[name][()])
+            found[ours] = plain_array(path, name, _values(path, beside[name]))
     for axis in (*AXES, "q_bragg"):
         if axis in beside:
             found[axis] = _in_unit(path, beside[axis], _PER_ANGSTROM, "1/angstrom")
@@ -78,10 +72,10 @@ def _signal(path: Path, file: h5py.File) -> h5py.Dataset:
     found = file.get("entry_1/data_1/data")
     group: Any = file
     while found is None and isinstance(group, h5py.Group):
-        name = group.attrs.get("signal", group.attrs.get("default"))
-        name = name.decode() if isinstance(name, bytes) else name
-        found = group.get(name) if isinstance(name, str) and "signal" in group.attrs else None
-        group = group.get(name) if isinstance(name, str) else None
+        signal, default = store.attribute(group, "signal"), store.attribute(group, "default")
+        found = group.get(signal) if signal else None
+        inner = group.get(signal or default) if signal or default else None
+        group = inner if inner != group else None  # "." leads back
     if not isinstance(found, h5py.Dataset):
         raise InputError(
             f"{path}: needs a data set entry_1/data_1/data (CXI) or a default signal (NeXus); it has neither; "
@@ -102,10 +96,17 @@ def _energy(path: Path, beside: h5py.Group, entry: h5py.Group) -> Any:
 
 def _in_unit(path: Path, dataset: h5py.Dataset, factors: dict[str, float], unstated: str) -> Any:
     """Numbers of a data set in our unit."""
-    unit = dataset.attrs.get("units", unstated)
-    unit = (unit.decode() if isinstance(unit, bytes) else str(unit)).strip()
+    unit = store.attribute(dataset, "units", unstated).strip()
     if unit.lower() not in factors:
         raise InputError(
             f"{path}: {dataset.name} needs one of the units {', '.join(factors)}; it is in {unit!r}; convert it."
         )
-    return plain_array(path, dataset.name, dataset[()].astype(float) * factors[unit.lower()])
+    came = np.asarray(plain_array(path, dataset.name, _values(path, dataset)), dtype=float)
+    return plain_array(path, dataset.name, came * factors[unit.lower()])
+
+
+def _values(path: Path, item: h5py.HLObject) -> Any:
+    """Numbers of a data set."""
+    if not isinstance(item, h5py.Dataset):
+        raise InputError(f"{path}: {item.name} needs to be a data set; it is a group; name the numbers so.")
+    return store.values(item)
