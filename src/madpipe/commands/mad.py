@@ -43,6 +43,15 @@ def _add_convert(steps: argparse._SubParsersAction) -> None:
     command.add_argument("--energies", type=numbers, help="photon energies in the files' order [eV]")
     help_spectrum = "absorption spectrum (XDI or columns) that f', f'' are taken from"
     command.add_argument("--spectrum", type=InputPath, help=help_spectrum)
+    help_align = "shift the spectrum: its steepest rise to the table's edge, or to EV"
+    command.add_argument("--align-edge", nargs="?", type=float, const=True, metavar="EV", help=help_align)
+    help_q = "Bragg vector along the data's axes, or |Q| alone [1/angstrom]"
+    command.add_argument("--q-bragg", type=numbers, help=help_q)
+    command.add_argument("--f0", type=float, help="f0 of the resonant element at the Bragg peak [electron]")
+    help_dataset = "where HDF5 files hold the intensities; several, joined by commas, are one energy each; * any"
+    command.add_argument("--dataset", type=words, metavar="PATH", help=help_dataset)
+    help_energy = "where HDF5 files hold the photon energy or the wavelength"
+    command.add_argument("--energy-path", metavar="PATH", help=help_energy)
     command.add_argument("--f-prime", type=numbers, help="f' per energy instead of a table [electron]")
     command.add_argument("--f-double-prime", type=numbers, help="f'' per energy instead of a table [electron]")
     command.set_defaults(run=_convert)
@@ -138,6 +147,11 @@ def _convert(arguments: argparse.Namespace) -> None:
         "edge": arguments.edge,
         "energies_ev": arguments.energies,
         "spectrum": arguments.spectrum,
+        "align_edge": arguments.align_edge,
+        "q_bragg": arguments.q_bragg,
+        "f0": arguments.f0,
+        "dataset": arguments.dataset,
+        "energy_path": arguments.energy_path,
         "f_prime": arguments.f_prime,
         "f_double_prime": arguments.f_double_prime,
     }

@@ -6,6 +6,8 @@ import gemmi
 import numpy as np
 from jaxtyping import Float
 
+HC = 12398.419843320026  # Planck constant x speed of light, exact in SI 2019 [eV angstrom]
+
 
 def momentum_transfer(
     unit_cell: Float[np.ndarray, "6"], indices: Float[np.ndarray, "entry 3"]

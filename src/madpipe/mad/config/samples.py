@@ -77,7 +77,16 @@ class MeasuredSample(Model):
     """Data from a beamline: files, element, edge, where f' and f'' come from, and the steps to run."""
 
     path: tuple[InputFile, ...] = Field(description="one file with every energy, or one file per energy")
-    element: str | None = Field(None, description="resonant element, where the files do not name it")
+    dataset: tuple[str, ...] = Field(
+        (),
+        description="where HDF5 files hold the intensities: one data set, or one per energy; * stands for any",
+    )
+    energy_path: str | None = Field(
+        None, description="where HDF5 files hold the photon energy or the wavelength, from the root or below the scan"
+    )
+    element: str | None = Field(
+        None, description="resonant element, where the files do not name it; not needed beside f', f'' and f0"
+    )
     edge: str | None = Field(None, description="its absorption edge; the files' where they name it, else K")
     partner: str | None = Field(
         None, description="the other element, for a composition in atoms; without it other atoms count by electrons"
@@ -89,10 +98,17 @@ class MeasuredSample(Model):
         None, description="relative exposure per energy, where the files lack it [1]"
     )
     q_bragg: tuple[float, ...] | None = Field(
-        None, description="Bragg vector along the data's axes, where the files lack it [1/angstrom]"
+        None, description="Bragg vector along the data's axes, or its length, where the files lack it [1/angstrom]"
+    )
+    f0: float | None = Field(
+        None, gt=0, description="f0 of the resonant element at the Bragg peak, instead of a table's [electron]"
     )
     spectrum: InputFile | None = Field(
         None, description="absorption spectrum (XDI or columns) instead of Chantler's table"
+    )
+    align_edge: bool | float = Field(
+        False,
+        description="shift the spectrum: its steepest rise to the table's edge (true), or to an energy [eV]",
     )
     f_prime: tuple[float, ...] | None = Field(None, description="f' per energy instead of a table [electron]")
     f_double_prime: tuple[float, ...] | None = Field(None, description="f'' per energy instead of a table [electron]")

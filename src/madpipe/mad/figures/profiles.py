@@ -68,11 +68,11 @@ def object_maps(stack: Stack, real_space: RealSpace) -> Picture:
     profiles = [figure.add_subplot(places[1, column]) for column in range(2)]
     _draw_profile(profiles[0], found.composition, true.composition if true else None, found.shell, 1.0)
     _draw_profile(profiles[1], found.strain, true.strain if true else None, None, _STRAIN_UNIT)
-    profiles[0].set_ylabel(f"{stack.element} atoms' share (1)")
+    profiles[0].set_ylabel(f"{stack.resonant} atoms' share (1)")
     profiles[1].set_ylabel(r"strain along $\mathbf{Q}$ ($10^{-3}$)")
     volume = inside.ndim == 3
     last = figure.add_subplot(places[1, 2], **({"projection": "3d"} if volume else {}))
-    _draw_composition(last, body_from_object(real_space), real_space, stack.element)
+    _draw_composition(last, body_from_object(real_space), real_space, stack.resonant)
     titles = ["displacement", "strain", "error of composition", "composition", "strain", "surface"]
     name_panels([*maps, *profiles, last], titles if volume else [*titles[:-1], "composition"])
     return Picture(figure, _caption(stack, real_space, found, true, voxel))

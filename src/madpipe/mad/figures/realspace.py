@@ -64,15 +64,15 @@ def retrieved(stack: Stack, real_space: RealSpace) -> Picture:
     figure = new_figure(TWO_COLUMNS, 2.35 + 2.0 * len(bodies))
     places = figure.add_gridspec(len(bodies) + 1, 3, height_ratios=[1.0] * len(bodies) + [0.95])
     slices = [[figure.add_subplot(places[row, column]) for column in range(3)] for row in range(len(bodies))]
-    _draw_slices(np.array(slices), list(bodies.values()), voxel, stack.element)
+    _draw_slices(np.array(slices), list(bodies.values()), voxel, stack.resonant)
     profile = figure.add_subplot(places[-1, :2])
-    profiles = _draw_profiles(profile, bodies, voxel, stack.element)
+    profiles = _draw_profiles(profile, bodies, voxel, stack.resonant)
     volume = real_space.support.ndim == 3
     last = figure.add_subplot(places[-1, 2], **({"projection": "3d"} if volume else {}))
     if volume:
         draw_body(last, bodies["retrieved"], Normalize(0, 1), cut=True)
     else:
-        _draw_distribution(last, bodies, stack.element)
+        _draw_distribution(last, bodies, stack.resonant)
     titles = [f"{kind}, {name}" for name in bodies for kind in ("density", "phase", "composition")]
     titles += ["composition below the surface", "cut open, retrieved" if volume else "composition"]
     name_panels([*(axes for row in slices for axes in row), profile, last], titles)
@@ -232,7 +232,7 @@ def _caption(stack: Stack, real_space: RealSpace, bodies: dict[str, Body], profi
             depth = distance_transform_edt(one.inside)
             deep = one.composition[depth > 0.6 * depth.max()]
             words.append(
-                f"{stack.element} atoms' share, {name}: {profiles[name][0, 1]:.3f} in the outermost layer, "
+                f"{stack.resonant} atoms' share, {name}: {profiles[name][0, 1]:.3f} in the outermost layer, "
                 f"{deep.mean():.3f} in the deepest {len(deep)} voxels."
             )
     if "true" in bodies and body.inside.any():

@@ -1,5 +1,7 @@
 """Figure of a sample: the particle that was drawn and its diffraction on both sides of the edge."""
 
+import math
+
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm, Normalize
@@ -24,7 +26,6 @@ from madpipe.base.plotting import (
 )
 from madpipe.mad.figures.picture import central_slice, q_extent, slice_words, voxel_nm
 from madpipe.mad.records import Stack
-from madpipe.physics.atoms import edge_energy
 
 _LEAST_PHOTONS = 100  # in both energies together; with fewer, their difference is noise and is not shown
 _PER_CENT = 30  # colours of the relative difference
@@ -56,7 +57,7 @@ def contrasting_energies(stack: Stack) -> tuple[int, int]:
     """Indices of the energies below and above the edge between which f' + i f'' changes most; any two on one side."""
     value = stack.f_prime + 1j * stack.f_double_prime
     change = np.abs(value[:, None] - value[None, :])
-    above = stack.energy > edge_energy(stack.element, stack.edge)
+    above = stack.energy > (math.inf if stack.edge_ev is None else stack.edge_ev)
     across = ~above[:, None] & above[None, :]
     allowed = across if across.any() else stack.energy[:, None] < stack.energy[None, :]
     first, second = np.unravel_index(int(np.argmax(np.where(allowed, change, -1.0))), change.shape)
@@ -111,7 +112,7 @@ def _draw_particle(panels: list[Axes], stack: Stack) -> None:
     )
     images = [draw_real(one, v, window, voxel, norm, cmap) for one, (v, norm, cmap) in zip(panels, kinds, strict=True)]
     colour_bar(images[0], panels[0], rf"$|\rho|$ ($10^{{{int(np.log10(power))}}}$ electron per voxel)")
-    colour_bar(images[1], panels[1], f"{stack.element} atoms' share (1)")
+    colour_bar(images[1], panels[1], f"{stack.resonant} atoms' share (1)")
     phase_ticks(colour_bar(images[2], panels[2], r"$\mathbf{Q}\cdot\mathbf{u}$ (rad)"))
 
 
@@ -151,9 +152,10 @@ def _caption(stack: Stack, energies: tuple[int, int], difference: np.ndarray) ->
         words.append(_particle_words(stack))
     low, high = energies
     sums = [float(np.where(stack.good[k], stack.data[k], 0).sum()) for k in energies]
+    edge = "" if stack.edge_ev is None else f" ({stack.element} {stack.edge} edge: {stack.edge_ev:.0f} eV)"
     words.append(
-        f"Diffraction at {stack.energy[low]:.0f} and {stack.energy[high]:.0f} eV ({stack.element} {stack.edge} edge: "
-        f"{edge_energy(stack.element, stack.edge):.0f} eV) with {sums[0]:.3g} and {sums[1]:.3g} photons in all; "
+        f"Diffraction at {stack.energy[low]:.0f} and {stack.energy[high]:.0f} eV{edge} with {sums[0]:.3g} and "
+        f"{sums[1]:.3g} photons in all; "
         f"points with fewer than {_LEAST_PHOTONS} photons in both together are grey in the difference."
     )
     shown = difference[np.isfinite(difference)]
@@ -174,7 +176,7 @@ def _particle_words(stack: Stack) -> str:
     size = max(np.ptp(index) + 1 for index in np.nonzero(inside)) * voxel
     return (
         f"The particle is {size:.0f} nm across along an axis, {np.count_nonzero(inside)} voxels of {voxel:.1f} nm; "
-        f"{stack.element} is {composition.min():.2f} to {composition.max():.2f} of its atoms, "
+        f"{stack.resonant} is {composition.min():.2f} to {composition.max():.2f} of its atoms, "
         f"{composition.mean():.2f} on average; "
         f"the displacement phase has an rms of {phase.std():.1f} rad and a range of {np.ptp(phase):.1f} rad."
     )

@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
 from madpipe.mad.anomalous import NEAR_EDGE
 from madpipe.mad.records import Fit, Stack
-from madpipe.physics.atoms import dispersion_correction, edge_energy
+from madpipe.physics.atoms import dispersion_correction
 
 _MARGIN = 25.0  # eV drawn beyond the outermost energy
 _PRIME, _SECOND = LOOKS[0], LOOKS[1]
@@ -40,12 +40,13 @@ def dispersion(
     panels = figure.subplots(len(rows), 2, squeeze=False, width_ratios=(1.7, 1.0))
     words = []
     for (stack, fit), (against_energy, plane) in zip(rows, panels, strict=True):
-        curves = {"Chantler": _chantler(stack), **_measured(stack, spectra or {})}
+        table = {"Chantler": _chantler(stack)} if stack.element else {}
+        curves = {**table, **_measured(stack, spectra or {})}
         points = _points(stack, fit)
         _draw_energies(against_energy, stack, curves, points)
         _draw_plane(plane, stack, curves, points)
         words.append(_words(stack, fit, points))
-    named = [f"{stack.element} {stack.edge}: {stack.table.split(';')[0]}" for stack, _ in rows]
+    named = [f"{stack.element} {stack.edge}: {stack.table.split(';')[0]}".lstrip(" :") for stack, _ in rows]
     titles = [title for name in named for title in (name, "complex plane")]
     name_panels(list(panels.flat), titles)
     return Picture(figure, "Dispersion corrections and photon energies. " + " ".join(words))
@@ -97,9 +98,9 @@ def _draw_energies(axes: Axes, stack: Stack, curves: Mapping[str, np.ndarray], p
         axes.plot(energy, second, **{**_SECOND.dash(), **style})
     for look, value, error, label in ((_PRIME, points[0], points[2], "$f'$"), (_SECOND, points[1], points[3], "$f''$")):
         axes.errorbar(stack.energy, value, _bars(error), **look.points(), linestyle="", label=label)
-    edge = edge_energy(stack.element, stack.edge)
+    edge = stack.edge_ev
     low, high = stack.energy.min() - _MARGIN, stack.energy.max() + _MARGIN
-    if low < edge < high:
+    if edge is not None and low < edge < high:
         axes.axvline(edge, **REFERENCE.dash(), linewidth=0.9, label=f"edge, {edge:.0f} eV")
     axes.set(xlabel="photon energy (eV)", ylabel="$f'$, $f''$ (electron)", xlim=(low, high))
     axes.ticklabel_format(axis="x", useOffset=False, style="plain")
@@ -119,19 +120,25 @@ def _draw_plane(axes: Axes, stack: Stack, curves: Mapping[str, np.ndarray], poin
     axes.margins(0.12)
     left, right = axes.get_xlim()
     axes.set_xlim(left, max(right, left + (points[0].max() - left) / (1 - _LABEL)))
-    axes.legend(loc="best")
+    if curves:
+        axes.legend(loc="best")
 
 
 def _words(stack: Stack, fit: Fit | None, points: tuple[np.ndarray, ...]) -> str:
     """Numbers of one row."""
-    edge = edge_energy(stack.element, stack.edge)
+    values = (
+        f"f' from {points[0].min():.2f} to {points[0].max():.2f}, f'' from {points[1].min():.2f} to "
+        f"{points[1].max():.2f} electron."
+    )
+    span = f"{len(stack.energy)} energies from {stack.energy.min():.1f} to {stack.energy.max():.1f} eV"
+    edge = stack.edge_ev
+    if edge is None:
+        return f"{span}, f', f'' as given; {values}"
     near = int(np.count_nonzero(np.abs(stack.energy - edge) < NEAR_EDGE))
     above = int(np.count_nonzero(stack.energy > edge))
     refined = f"refined ({fit.nuisance.gauge})" if fit is not None and fit.nuisance is not None else stack.table
     return (
-        f"{stack.element} {stack.edge} edge at {edge:.1f} eV; {len(stack.energy)} energies from "
-        f"{stack.energy.min():.1f} to {stack.energy.max():.1f} eV, {above} of them above the edge and {near} within "
+        f"{stack.element} {stack.edge} edge at {edge:.1f} eV; {span}, {above} of them above the edge and {near} within "
         f"{NEAR_EDGE:.0f} eV of it, where the table of a bare atom is in doubt. "
-        f"Lines: Chantler's table; f', f'' in use: {refined}; f' from {points[0].min():.2f} to "
-        f"{points[0].max():.2f}, f'' from {points[1].min():.2f} to {points[1].max():.2f} electron."
+        f"Lines: Chantler's table; f', f'' in use: {refined}; {values}"
     )

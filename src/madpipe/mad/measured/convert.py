@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
 
 from madpipe.base.errors import InputError
 from madpipe.base.warned import keeping, warn
@@ -17,10 +16,9 @@ from madpipe.mad.measured.readers.arrays import AXES, Fields
 from madpipe.mad.measured.readers.join import join_arrays, join_lists
 from madpipe.mad.measured.readers.reflections import ReflectionList
 from madpipe.mad.measured.spectrum import dispersion_in
+from madpipe.mad.measured.transfer import with_detector_axes, with_form_factor
 from madpipe.mad.records import Stack, sorted_by_energy
-from madpipe.physics.atoms import edge_energy, form_factor
-from madpipe.physics.crystal import momentum_transfer
-from madpipe.physics.fourier import grid
+from madpipe.physics.atoms import edge_energy
 
 CHANTLER = "Chantler (xraydb)"
 _OFFSETS = 10.0  # eV; how far a refined offset may move the energies along a measured spectrum
@@ -58,7 +56,7 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
         What a reader or :func:`madpipe.mad.records.check_stack` refuses, files that do not fit together, no element,
         no energies, no f0.
     """
-    parts = [part for path in sample.path for part in read(path)]
+    parts = [part for path in sample.path for part in read(path, sample.dataset, sample.energy_path)]
     lists = [part for part in parts if isinstance(part, ReflectionList)]
     arrays = [part for part in parts if not isinstance(part, ReflectionList)]
     if lists and arrays:
@@ -73,11 +71,11 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     element, edge = _resonance(sample, values)
     values |= {"element": element, "edge": edge}
     values |= _dispersion(sample, values)
-    values["f0"] = _form_factor(values)
     values.setdefault("title", f"{len(values['energy'])} energies from {', '.join(Path(p).name for p in sample.path)}")
+    values = with_form_factor(with_detector_axes(values), sample.f0)
     values["name"] = name or values.get("name") or Path(sample.path[0]).stem
     stack = Stack(**_with_axes(sorted_by_energy(values)))
-    if "dispersion" not in sample.refine:
+    if element and "dispersion" not in sample.refine:
         _warn_of_energies(stack)
     return stack
 
@@ -94,7 +92,7 @@ def _check_monitor(values: Fields) -> None:
 
 
 def _resonance(sample: MeasuredSample, values: Fields) -> tuple[str, str]:
-    """Element and edge of the sample, which the files must not contradict."""
+    """Element and edge of the sample, which the files must not contradict; empty where f', f'' need neither."""
     for key, given in (("element", sample.element), ("edge", sample.edge)):
         if given and values.get(key, given) != given:
             raise InputError(
@@ -102,9 +100,11 @@ def _resonance(sample: MeasuredSample, values: Fields) -> tuple[str, str]:
             )
     element = sample.element or values.get("element")
     if not element:
+        if all(getattr(sample, name) is not None or name in values for name in ("f_prime", "f_double_prime")):
+            return "", ""
         raise InputError(
-            "The resonant element is required; neither the configuration nor the file names it; "
-            "add element: Ni, or --element Ni."
+            "The resonant element is required; neither the configuration nor the file names it, and f', f'' are not "
+            "given; add element: Ni, or --element Ni."
         )
     edge = sample.edge or values.get("edge", "K")
     try:
@@ -152,34 +152,6 @@ def _both(f_prime: Any, f_double_prime: Any, where: str, count: int) -> tuple[An
             "add what is missing, or leave both out to take a table's."
         )
     return f_prime, f_double_prime
-
-
-def _form_factor(values: Fields) -> Any:
-    """f0 as given, else at the true momentum transfer: of each reflection, or |Q_Bragg + q| of each point."""
-    if "f0" in values:
-        return values["f0"]
-    q = _momentum_transfer(values)
-    if q is None:
-        raise InputError(
-            "f0 at the true momentum transfer is required; the file gives neither f0, nor q_bragg with qx, qy (and "
-            "qz), nor a unit cell with Miller indices; add f0 [electron], or q_bragg along each axis [1/angstrom]."
-        )
-    return form_factor(values["element"], q).numpy()
-
-
-def _momentum_transfer(values: Fields) -> Float[torch.Tensor, "..."] | None:
-    """Length of Q of each reflection or point, None where it is not known [1/angstrom]."""
-    if "unit_cell" in values and "miller_indices" in values:
-        indices = np.asarray(values["miller_indices"], dtype=float)
-        return torch.as_tensor(momentum_transfer(values["unit_cell"], indices)).norm(dim=-1)
-    if "q_bragg" not in values:
-        return None
-    q_bragg = torch.as_tensor(np.atleast_1d(np.asarray(values["q_bragg"], dtype=float)))
-    names = AXES[-(np.ndim(values["data"]) - 1) :]
-    if len(q_bragg) != len(names) or not all(name in values for name in names):
-        return None
-    axes = [torch.as_tensor(np.asarray(values[name], dtype=float)) for name in names]
-    return (grid(axes) + q_bragg.reshape(-1, *[1] * len(axes))).norm(dim=0)
 
 
 def _with_axes(values: Fields) -> Fields:

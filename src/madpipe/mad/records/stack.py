@@ -11,6 +11,7 @@ from madpipe.base.errors import InputError
 from madpipe.base.store import Groups, entry, is_whole, part
 from madpipe.mad.records.truth import Truth
 from madpipe.mad.records.units import INTENSITY
+from madpipe.physics.atoms import edge_energy
 
 _Array = np.ndarray
 SPACE_AXES = ("qz", "qy", "qx")
@@ -88,6 +89,22 @@ class Stack:
     def axes(self) -> list[str]:
         """Names of the axes of one energy."""
         return ["reflection"] if self.reflection is not None else [*SPACE_AXES[-len(self.shape) :]]
+
+    @property
+    def resonant(self) -> str:
+        """What to call the resonant atoms: their element, where it is known."""
+        return self.element or "resonant"
+
+    @property
+    def edge_ev(self) -> float | None:
+        """Energy of the absorption edge [eV]; None where the resonant element is not known.
+
+        Raises
+        ------
+        ValueError
+            Unknown element or edge.
+        """
+        return edge_energy(self.element, self.edge) if self.element else None
 
     @property
     def good(self) -> _Array:

@@ -51,7 +51,7 @@ def join_arrays(parts: Sequence[Fields], energies: Sequence[float] | None) -> Fi
             f"{odd + 1}; crop or regrid them to one q grid."
         )
     if len(parts) == 1:
-        return parts[0]
+        return parts[0] if "mask" not in parts[0] else {**parts[0], "mask": _mask_of_points(parts[0])}
     return {name: _joined(name, parts) for name in dict.fromkeys(name for part in parts for name in part)}
 
 
@@ -91,7 +91,7 @@ def _joined_mask(parts: Sequence[Fields]) -> np.ndarray:
     """One mask per energy; a file without one has every point good."""
     masks = []
     for part in parts:
-        mask, shape = np.asarray(part.get("mask", np.uint32(0))), np.shape(part["data"])
+        mask, shape = _mask_of_points(part), np.shape(part["data"])
         if mask.shape not in ((), shape[1:], shape):
             raise InputError(
                 f"mask must have the shape of one energy {shape[1:]} or of data {shape}; it has {mask.shape}; "
@@ -99,6 +99,13 @@ def _joined_mask(parts: Sequence[Fields]) -> np.ndarray:
             )
         masks.append(np.broadcast_to(mask, shape))
     return np.concatenate(masks)
+
+
+def _mask_of_points(part: Fields) -> np.ndarray:
+    """A mask of each frame of a volume for all of them; any other as it is."""
+    mask, shape = np.asarray(part.get("mask", np.uint32(0))), np.shape(part["data"])[1:]
+    is_of_frames = mask.ndim == len(shape) - 1 and mask.ndim > 1 and mask.shape == shape[1:]
+    return np.broadcast_to(mask, shape).copy() if is_of_frames else mask
 
 
 def join_lists(lists: Sequence[ReflectionList], energies: Sequence[float] | None, separate: bool) -> Fields:

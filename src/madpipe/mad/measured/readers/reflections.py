@@ -8,8 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from madpipe.base.errors import InputError
+from madpipe.physics.crystal import HC
 
-HC = 12398.419843320026  # Planck constant x speed of light, exact in SI 2019 [eV angstrom]
 _INDEX = 4  # characters of an index in SCALEPACK
 _NUMBER = 8  # characters of an intensity or a standard deviation
 _MTZ_END = b"MTZENDOFHEADERS"

@@ -1,112 +1,79 @@
-"""Arrays of one Bragg peak from HDF5 as NeXus or CXI, ours and others'."""
+"""Arrays of one Bragg peak from HDF5: stacks of ours, CXI, NeXus and detectors' files, and scans by bliss."""
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
 import h5py
 import numpy as np
 
 from madpipe.base import store
-from madpipe.base.errors import InputError
-from madpipe.mad.measured.readers.arrays import AXES, Fields, plain_array, with_energy_axis
+from madpipe.mad.measured.readers.arrays import Fields, plain_array, with_energy_axis
+from madpipe.mad.measured.readers.hdf5.energy import energy_of
+from madpipe.mad.measured.readers.hdf5.geometry import axes_of, detector_of
+from madpipe.mad.measured.readers.hdf5.masks import mask_of
+from madpipe.mad.measured.readers.hdf5.places import Place, find_signals
+from madpipe.mad.measured.readers.hdf5.values import value_of
 from madpipe.mad.records import Stack
 
-_EV = {"ev": 1.0, "kev": 1e3, "j": 1 / 1.602176634e-19, "joule": 1 / 1.602176634e-19}
-_PER_ANGSTROM = {"1/angstrom": 1.0, "angstrom^-1": 1.0, "1/a": 1.0, "a^-1": 1.0, "1/å": 1.0, "å^-1": 1.0}
-_PER_ANGSTROM |= {"1/nm": 0.1, "nm^-1": 0.1, "1/m": 1e-10, "m^-1": 1e-10}
-_ENERGY_PLACES = {  # below the entry, with the unit that holds where the file states none
-    "instrument_1/source_1/energy": "J",  # CXI: SI throughout
-    "instrument_1/beam_1/incident_energy": "eV",
-    "instrument_1/monochromator_1/energy": "eV",
-    "instrument/beam/incident_energy": "eV",
-    "instrument/monochromator/energy": "eV",
-}
-_MASK_PLACES = ("instrument_1/detector_1/mask", "instrument/detector/pixel_mask")
+SUFFIXES = (".h5", ".hdf5", ".cxi", ".nxs")
+_PER_POINT = (("background", "background"), ("data_errors", "data_errors"), ("errors", "data_errors"))
 
 
-def read_hdf5(path: Path) -> list[Fields]:
-    """Read a stack of ours, or the signal of a CXI or NeXus file with what lies beside it.
+def read_hdf5(path: Path, wanted: Sequence[str] = (), energy: str | None = None) -> list[Fields]:
+    """Read a stack of ours, or the intensities of a CXI, NeXus or bliss file with what lies beside them.
 
-    Of others' files are read: the signal, ``entry_1/data_1/data`` or the default plot's; energy, mask, background
-    and errors beside it or in CXI's places; qz, qy, qx beside it. Units are converted.
+    Parameters
+    ----------
+    path:
+        The file.
+    wanted:
+        Where its intensities are; several data sets are one energy each
+        (:func:`madpipe.mad.measured.readers.hdf5.places.find_signals`).
+    energy:
+        Where their photon energy or wavelength is (:func:`madpipe.mad.measured.readers.hdf5.energy.energy_of`).
+
+    Returns
+    -------
+    :
+        Fields of each data set, in our units: energy, masks, background, errors, axes, and the detector that axes can
+        be made of. What others' files hold beside these is left alone.
 
     Raises
     ------
     InputError
-        Not HDF5 or truncated, no signal, or a unit that is not known.
+        Not HDF5, truncated or not safe to read (:func:`madpipe.base.store.opened`), no intensities or several that may
+        be meant, or a unit that is not known.
     """
     with store.opened(path) as file:
-        ours = "entry_1/anomalous" in file
-        found = {} if ours else _of_others(path, file)
+        ours = "entry_1/anomalous" in file and not wanted
+        places = [] if ours else find_signals(path, file, wanted)
+        found = [_of_others(path, file, place, energy) for place in places]
     if ours:
         stack = store.read(path, Stack)
         values = {field.name: getattr(stack, field.name) for field in fields(stack)}
         return [{name: value for name, value in values.items() if value is not None}]
-    return [with_energy_axis(path, found)]
+    return [with_energy_axis(path, one) for one in found]
 
 
-def _of_others(path: Path, file: h5py.File) -> Fields:
-    """Signal, energy, mask, errors and axes of a CXI or NeXus file."""
-    signal = _signal(path, file)
-    beside, entry = signal.parent, signal.parent.parent
-    found: Fields = {"data": plain_array(path, signal.name, store.values(signal))}
-    energy = _energy(path, beside, entry)
+def _of_others(path: Path, file: h5py.File, place: Place, wanted: str | None) -> Fields:
+    """Intensities, energy, mask, errors, axes and detector of a CXI, NeXus or bliss file."""
+    parent, name = f"/{place[0]}".rsplit("/", 1)
+    beside, top = file[parent or "/"], place[0].split("/")[0]
+    entry = file[top] if isinstance(file[top], h5py.Group) else file
+    parts = [value_of(path, file[one]) for one in place]
+    found: Fields = {"data": plain_array(path, name, parts[0] if len(parts) == 1 else np.concatenate(parts))}
+    shape = np.shape(found["data"])
+    energy = energy_of(path, entry, beside, name, found["data"], wanted)
     if energy is not None:
         found["energy"] = energy
-    masks = [beside[name] for name in ("mask",) if name in beside]
-    masks += [entry[place] for place in _MASK_PLACES if place in entry]
-    if masks:
-        found["mask"] = plain_array(path, "mask", _values(path, masks[0]))
-    for name, ours in (("background", "background"), ("data_errors", "data_errors"), ("errors", "data_errors")):
-        if name in beside:
-            found[ours] = plain_array(path, name, _values(path, beside[name]))
-    for axis in (*AXES, "q_bragg"):
-        if axis in beside:
-            found[axis] = _in_unit(path, beside[axis], _PER_ANGSTROM, "1/angstrom")
-    return found
-
-
-def _signal(path: Path, file: h5py.File) -> h5py.Dataset:
-    """CXI's first data set, else the one that NeXus' default attributes lead to."""
-    found = file.get("entry_1/data_1/data")
-    group: Any = file
-    while found is None and isinstance(group, h5py.Group):
-        signal, default = store.attribute(group, "signal"), store.attribute(group, "default")
-        found = group.get(signal) if signal else None
-        inner = group.get(signal or default) if signal or default else None
-        group = inner if inner != group else None  # "." leads back
-    if not isinstance(found, h5py.Dataset):
-        raise InputError(
-            f"{path}: needs a data set entry_1/data_1/data (CXI) or a default signal (NeXus); it has neither; "
-            "name it so, or write the arrays as .npz (docs/format.md)."
-        )
-    return found
-
-
-def _energy(path: Path, beside: h5py.Group, entry: h5py.Group) -> Any:
-    """Photon energies in eV, from beside the signal or from the instrument; None where the file has none."""
-    if "energy" in beside:
-        return _in_unit(path, beside["energy"], _EV, "eV")
-    for place, unit in _ENERGY_PLACES.items():
-        if place in entry:
-            return _in_unit(path, entry[place], _EV, unit)
-    return None
-
-
-def _in_unit(path: Path, dataset: h5py.Dataset, factors: dict[str, float], unstated: str) -> Any:
-    """Numbers of a data set in our unit."""
-    unit = store.attribute(dataset, "units", unstated).strip()
-    if unit.lower() not in factors:
-        raise InputError(
-            f"{path}: {dataset.name} needs one of the units {', '.join(factors)}; it is in {unit!r}; convert it."
-        )
-    came = np.asarray(plain_array(path, dataset.name, _values(path, dataset)), dtype=float)
-    return plain_array(path, dataset.name, came * factors[unit.lower()])
-
-
-def _values(path: Path, item: h5py.HLObject) -> Any:
-    """Numbers of a data set."""
-    if not isinstance(item, h5py.Dataset):
-        raise InputError(f"{path}: {item.name} needs to be a data set; it is a group; name the numbers so.")
-    return store.values(item)
+    mask = mask_of(path, entry, beside, place[0], found["data"])
+    if mask is not None:
+        found["mask"] = mask
+    for theirs, ours in _PER_POINT:
+        if isinstance(beside.get(theirs), h5py.Dataset):
+            found[ours] = value_of(path, beside[theirs])
+    is_one_energy = energy is not None and np.size(energy) == 1 and shape[:1] != (1,)
+    dimensions = min(len(shape) - (0 if is_one_energy else 1), 3)
+    found |= axes_of(path, beside, name, dimensions)
+    return found | detector_of(path, entry, place[0], shape[-3] if dimensions == 3 else None)
