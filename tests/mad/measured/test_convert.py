@@ -317,7 +317,7 @@ def at(value, index=(0, 0, 0), dtype=float):
         ({}, {"f_prime": (-1.0, -2, -3)}, "f' and f'' are required together"),
         ({}, {"f_prime": (-1.0, -2), "f_double_prime": (1.0, 2)}, "3 of each; the configuration gives 2 and 2"),
         ({"f_double_prime": np.array([0.5, 3.9])}, {}, "f' and f'' are required together"),
-        ({"element": None}, {}, "resonant element is required"),
+        ({"element": None, "f_prime": None, "f_double_prime": None}, {}, "resonant element is required"),
         ({}, {"element": "Fe"}, "element must be the file's, 'Ni'"),
         ({"edge": "K"}, {"edge": "L3"}, "edge must be the file's"),
         ({"element": "Xx"}, {}, "'Xx'"),

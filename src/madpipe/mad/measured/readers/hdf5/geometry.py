@@ -114,7 +114,7 @@ def detector_of(path: Path, entry: h5py.Group, place: str, frames: int | None) -
         found["detector"] = np.array(sizes, dtype=float)
     if frames is None:
         return found
-    angles = {}
+    angles: dict[str, np.ndarray] = {}
     for pattern in _POSITIONS:
         for name, item in single.items():
             if fnmatchcase(name, pattern) and name.rsplit("/", 1)[-1].lower() in _ROCKED and item.shape == (frames,):

@@ -165,7 +165,7 @@ def _distinct(file: h5py.File, names: Sequence[str]) -> list[Place]:
     for name in known.values():
         match = _PART.fullmatch(name)
         parts.setdefault(match[1] if match else name, []).append(name)
-    whole = []
+    whole: list[Place] = []
     for several in parts.values():
         alike = len({file[name].shape[1:] for name in several}) == 1
         whole += [tuple(sorted(several))] if alike else [(name,) for name in several]
