@@ -31,3 +31,11 @@ VOLUME = 0.15  # of the support over the true one, less 1, unsigned, at most
 COMPOSITION_PROFILE = 0.05  # rms difference of the composition at equal depth, at most
 CORE_COMPOSITION = 0.05  # difference of the mean composition of the core, at most
 ABSENT_ATOMS = 1.5  # rms share of atoms that are not there over its stated error, at most
+
+# -- lists of reflections -------------------------------------------------------------------------------------
+
+# Relative difference of an energy's scale from the others' at which lists count as scaled apart. The resonant atoms'
+# share of the intensity, from Bijvoet differences, is known to a fifth or so; with a tenth of the intensity resonant
+# and f' changing by 6 of 34 electron, a fifth of it is 0.6 %.
+SAME_SCALE = 0.05
+RESONANT_RATIO = 1.6  # mean intensities of a pure resonant element at two energies about its edge, at most

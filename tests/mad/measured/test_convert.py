@@ -14,11 +14,11 @@ from madpipe.base.errors import InputError
 from madpipe.base.warned import DataWarning
 from madpipe.mad.config import MeasuredSample, SimulatedSample
 from madpipe.mad.measured.convert import convert
-from madpipe.mad.measured.readers.reflections import HC
 from madpipe.mad.records import Stack
 from madpipe.mad.simulate.sample import simulate
 from madpipe.physics.absorption import dispersion_from_spectrum
 from madpipe.physics.atoms import dispersion_correction, edge_energy, form_factor
+from madpipe.physics.crystal import HC
 from madpipe.physics.normalisation import absorption_from_columns
 
 AWAY = np.array([8300.0, 8350.0, 8400.0])  # both sides of the Ni K edge at 8333 eV, none within 15 eV

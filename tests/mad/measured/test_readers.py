@@ -7,7 +7,7 @@ from beamline_files import COUNTS, JOULE, write_cxi, write_mtz
 
 from madpipe.base.errors import InputError
 from madpipe.mad.measured.readers import READERS, read
-from madpipe.mad.measured.readers.reflections import HC
+from madpipe.physics.crystal import HC
 
 SCALEPACK = """    1
  -987

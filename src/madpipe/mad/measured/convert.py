@@ -15,6 +15,7 @@ from madpipe.mad.measured.readers import read
 from madpipe.mad.measured.readers.arrays import AXES, Fields
 from madpipe.mad.measured.readers.join import join_arrays, join_lists
 from madpipe.mad.measured.readers.reflections import ReflectionList
+from madpipe.mad.measured.scales import with_exposures
 from madpipe.mad.measured.spectrum import dispersion_in
 from madpipe.mad.measured.transfer import with_detector_axes, with_form_factor
 from madpipe.mad.records import Stack, sorted_by_energy
@@ -40,9 +41,8 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     -------
     :
         Energies in rising order. Lists of reflections become one entry per Friedel mate, masked where a file does
-        not have it. Lists from several files are on scales of their own, so their relative exposures are put to the
-        ratio of the mean intensities of the entries measured at every energy, unless ``sample.monitor`` says
-        otherwise: right to about the share of the resonant atoms in the mean intensity, a few per cent.
+        not have it. Lists that are not on one scale get relative exposures, unless ``sample.monitor`` says otherwise
+        (:func:`madpipe.mad.measured.scales.with_exposures`).
 
     Warns
     -----
@@ -61,8 +61,7 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     arrays = [part for part in parts if not isinstance(part, ReflectionList)]
     if lists and arrays:
         raise InputError("Files of one kind are required; lists of reflections and arrays came; convert them apart.")
-    separate = len(sample.path) > 1 and sample.monitor is None
-    values = join_lists(lists, sample.energies_ev, separate) if lists else join_arrays(arrays, sample.energies_ev)
+    values = join_lists(lists, sample.energies_ev) if lists else join_arrays(arrays, sample.energies_ev)
     if sample.monitor is not None:
         values["monitor"] = np.asarray(sample.monitor)
     if sample.q_bragg is not None:
@@ -73,6 +72,9 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     values |= _dispersion(sample, values)
     values.setdefault("title", f"{len(values['energy'])} energies from {', '.join(Path(p).name for p in sample.path)}")
     values = with_form_factor(with_detector_axes(values), sample.f0)
+    if lists:
+        known = "dispersion" not in sample.refine
+        values = with_exposures(values, separate=len(sample.path) > 1, known_dispersion=known)
     values["name"] = name or values.get("name") or Path(sample.path[0]).stem
     stack = Stack(**_with_axes(sorted_by_energy(values)))
     if element and "dispersion" not in sample.refine:

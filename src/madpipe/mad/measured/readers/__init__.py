@@ -7,8 +7,9 @@ from madpipe.base.errors import InputError
 from madpipe.mad.measured.readers.arrays import Fields, read_npz
 from madpipe.mad.measured.readers.hdf5 import SUFFIXES as HDF5
 from madpipe.mad.measured.readers.hdf5 import read_hdf5
+from madpipe.mad.measured.readers.mtz import read_mtz
 from madpipe.mad.measured.readers.nanomad import SUFFIXES, is_nanomad, read_nanomad
-from madpipe.mad.measured.readers.reflections import ReflectionList, read_mtz, read_scalepack
+from madpipe.mad.measured.readers.reflections import ReflectionList, read_scalepack
 
 READERS: dict[str, Callable[[Path], list[Fields] | list[ReflectionList]]] = {
     ".npz": read_npz,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from madpipe.base.errors import InputError
 from madpipe.mad.measured.readers.arrays import Fields, with_energy_axis
@@ -108,8 +108,8 @@ def _mask_of_points(part: Fields) -> np.ndarray:
     return np.broadcast_to(mask, shape).copy() if is_of_frames else mask
 
 
-def join_lists(lists: Sequence[ReflectionList], energies: Sequence[float] | None, separate: bool) -> Fields:
-    r"""Join lists of reflections: an entry per Friedel mate, masked at the energies where it was not measured.
+def join_lists(lists: Sequence[ReflectionList], energies: Sequence[float] | None) -> Fields:
+    """Join lists of reflections: an entry per Friedel mate, masked at the energies where it was not measured.
 
     Parameters
     ----------
@@ -117,9 +117,6 @@ def join_lists(lists: Sequence[ReflectionList], energies: Sequence[float] | None
         One per photon energy.
     energies:
         Their photon energies, for files that have none, or in place of theirs [eV].
-    separate:
-        The lists were scaled apart: give each the relative exposure
-        :math:`\tau_k = \langle I_k \rangle / \langle I_{last} \rangle` over the entries measured at every energy.
 
     Raises
     ------
@@ -127,6 +124,12 @@ def join_lists(lists: Sequence[ReflectionList], energies: Sequence[float] | None
         No energies, cells of different crystals, a reflection twice, or none measured at three energies.
     """
     energy = _energies_of(lists, energies)
+    if len(set(energy.tolist())) < 3:
+        raise InputError(
+            f"MAD needs at least 3 distinct photon energies, for |F_T|, |F_A| and their phase difference in each "
+            f"reflection; {len(set(energy.tolist()))} came ({', '.join(f'{one:.6g}' for one in energy)} eV); add "
+            "wavelengths; one (SAD) or two are for a phasing program."
+        )
     cells = np.array([one.unit_cell for one in lists])
     if not np.allclose(cells, cells[0], rtol=_SAME_CELL, atol=0):
         odd = int(np.argmax(np.abs(cells / cells[0] - 1).max(1)))
@@ -145,7 +148,7 @@ def join_lists(lists: Sequence[ReflectionList], energies: Sequence[float] | None
         raise InputError(
             "Reflections measured at three energies are required; there is none; index and merge the files alike."
         )
-    values = {
+    return {
         "data": data,
         "data_errors": errors,
         "energy": energy,
@@ -154,7 +157,6 @@ def join_lists(lists: Sequence[ReflectionList], energies: Sequence[float] | None
         "friedel_sign": -entries[:, 3],
         "unit_cell": cells[0],
     }
-    return values | ({"monitor": _relative_exposure(data, energy, measured.all(0))} if separate else {})
 
 
 def _energies_of(lists: Sequence[ReflectionList], energies: Sequence[float] | None) -> Float[np.ndarray, "energy"]:
@@ -179,16 +181,3 @@ def _check_merged(one: ReflectionList, where: np.ndarray) -> None:
     """A reflection's mate stands in a list once."""
     if len(np.unique(where)) < len(where):
         raise InputError(f"{one.source}: needs merged intensities; it has a reflection twice; merge it first.")
-
-
-def _relative_exposure(
-    data: Float[np.ndarray, "energy entry"], energy: Float[np.ndarray, "energy"], common: Bool[np.ndarray, "entry"]
-) -> Float[np.ndarray, "energy"]:
-    """Mean intensity of the common entries over that at the highest energy."""
-    mean = data[:, common].mean(1) if common.any() else np.full(len(data), np.nan)
-    if not np.all(mean > 0):
-        raise InputError(
-            "Lists scaled apart need entries measured at every energy, of positive mean, to be put on one scale; "
-            "there are none; give the relative exposures, monitor: [1, 1, 1]."
-        )
-    return mean / mean[np.argmax(energy)]

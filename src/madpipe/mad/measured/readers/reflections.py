@@ -1,19 +1,15 @@
-"""Lists of merged reflections, Friedel mates apart: SCALEPACK text and MTZ."""
+"""Lists of merged reflections, Friedel mates apart, and their SCALEPACK text."""
 
 from dataclasses import dataclass
 from pathlib import Path
 
-import gemmi
 import numpy as np
 from jaxtyping import Float, Int
 
 from madpipe.base.errors import InputError
-from madpipe.physics.crystal import HC
 
 _INDEX = 4  # characters of an index in SCALEPACK
 _NUMBER = 8  # characters of an intensity or a standard deviation
-_MTZ_END = b"MTZENDOFHEADERS"
-_MTZ_TAIL = 8192  # bytes at the end of an MTZ file that hold the end of its header
 _HEADER = 3  # lines before the reflections
 _PAIR = 3 * _INDEX + 2 * _NUMBER  # length of a line with I(+), sigma
 _TWO_PAIRS = _PAIR + 2 * _NUMBER  # length of a line with I(-), sigma as well
@@ -107,73 +103,3 @@ def _scalepack_row(path: Path, number: int, line: str) -> tuple[tuple[int, int, 
             f"{_TWO_PAIRS} characters; got {text[:60]!r}; the file may be cut short: copy it again."
         ) from error
     return (h, k, l), values
-
-
-def read_mtz(path: Path) -> list[ReflectionList]:
-    """Read I(+), I(-) and their sigmas of every dataset of a merged MTZ file that has them.
-
-    The photon energy is hc over the dataset's wavelength where there is one. Programs write I(+) of a centric
-    reflection twice: the copy is left out.
-
-    Raises
-    ------
-    InputError
-        Not MTZ or truncated, unmerged, or no dataset with I(+), I(-) and both sigmas.
-    """
-    try:
-        if _MTZ_END not in path.read_bytes()[-_MTZ_TAIL:]:
-            raise ValueError("no end of its header, which closes the file")
-        mtz = gemmi.read_mtz_file(str(path))
-    except (RuntimeError, ValueError, OSError) as error:
-        raise InputError(
-            f"{path}: needs a complete MTZ file; got: {' '.join(str(error).split())[:200]}; copy or write it again."
-        ) from error
-    if len(mtz.batches) > 0:
-        raise InputError(f"{path}: needs merged intensities; it has {len(mtz.batches)} batches; merge it first.")
-    lists = [found for dataset in mtz.datasets if (found := _dataset(path, mtz, dataset)) is not None]
-    if not lists:
-        raise InputError(
-            f"{path}: needs columns I(+), SIGI(+), I(-), SIGI(-), types K and M; it has "
-            f"{', '.join(f'{column.label}:{column.type}' for column in mtz.columns)}; merge with Friedel mates apart."
-        )
-    return lists
-
-
-def _dataset(path: Path, mtz: gemmi.Mtz, dataset: gemmi.Mtz.Dataset) -> ReflectionList | None:
-    """Intensities of one dataset of an MTZ file, or None where it has none."""
-    columns = {
-        (column.type, _sign_in(column.label)): np.array(column, dtype=float)
-        for column in mtz.columns
-        if column.dataset_id == dataset.id and column.type in "KM"
-    }
-    if not {(kind, sign) for kind in "KM" for sign in (1, -1)} <= set(columns):
-        return None
-    parts = []
-    for sign in (1, -1):
-        intensity, sigma = columns["K", sign], columns["M", sign]
-        measured = np.isfinite(intensity) & (sigma > 0)
-        if sign < 0:
-            measured &= ~_is_copy(mtz, columns)
-        indices = mtz.make_miller_array()[measured].astype(int)
-        parts.append((indices, np.full(len(indices), sign), intensity[measured], sigma[measured]))
-    indices, signs, intensity, sigma = (np.concatenate(column) for column in zip(*parts, strict=True))
-    cell = np.array(mtz.get_cell(dataset.id).parameters)
-    energy = HC / dataset.wavelength if dataset.wavelength > 0 else None
-    return ReflectionList(f"{path} ({dataset.dataset_name})", indices, signs, intensity, sigma, cell, energy)
-
-
-def _sign_in(label: str) -> int:
-    """Friedel sign in a column's label, 0 where there is none."""
-    if "(-)" in label or "minus" in label.lower():
-        return -1
-    return 1 if "(+)" in label or "plus" in label.lower() else 0
-
-
-def _is_copy(mtz: gemmi.Mtz, columns: dict[tuple[str, int], np.ndarray]) -> np.ndarray:
-    """Tell where I(-) repeats I(+) of a centric reflection, sigma included."""
-    same = (columns["K", 1] == columns["K", -1]) & (columns["M", 1] == columns["M", -1])
-    if mtz.spacegroup is None:
-        return np.zeros(len(same), dtype=bool)
-    operations = mtz.spacegroup.operations()
-    centric = [operations.is_reflection_centric(list(index)) for index in mtz.make_miller_array().tolist()]
-    return same & np.array(centric, dtype=bool)
