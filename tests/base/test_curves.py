@@ -45,14 +45,29 @@ def test_xdi_gives_names_units_and_header(tmp_path):
         ("# Energy i0 itrans\n8333, 1, 3\n8334,2,4\n", ("Energy", "i0", "itrans")),
         ("# energy_eV f1 f2 ; made by hand\n8333 1 3\n8334 2 4\n", ("energy", "mu", "column_3")),
         ("8333\n8334\n", ("energy",)),
+        ("energy,mu\n8333,1\n8334,2\n", ("energy", "mu")),
+        ("Ni foil\nEnergy (eV)\tI0\tIt\n8333\t1\t3\n8334\t2\t4\n", ("Energy", "I0", "It")),
+        ('"E [eV]";"mu t"\n8333,0;1,0\n8334,0;2,0\n', ("E", "mu t")),
+        ("! foil\n// energy  mu\n8333 1\n8334 2\n", ("energy", "mu")),
+        ("# energy mu\n#------\n8333 1\n8334 2\n", ("energy", "mu")),
     ],
 )
 def test_plain_columns_take_their_names_from_a_heading_or_the_caller(tmp_path, text, names):
     table = read_columns(write(tmp_path, text))
     assert table.names == names
-    assert table.units == ("",) * len(names)
+    assert table.units == tuple("eV" if name in ("Energy", "E") and "eV" in text else "" for name in names)
     np.testing.assert_array_equal(table.values[:, 0], [8333, 8334])
     np.testing.assert_array_equal(table.values[0], [8333, 1, 3][: len(names)])
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("text", [XDI, "energy\tmu\n8333,5\t0,25\n8334,5\t0,5\n"])
+def test_marks_of_the_byte_order_are_no_part_of_the_text(tmp_path, encoding, text):
+    plain = read_columns(write(tmp_path, text))
+    marked = read_columns(write(tmp_path, text.replace("\n", "\r\n").encode(encoding)))
+    assert (marked.names, marked.units, marked.header) == (plain.names, plain.units, plain.header)
+    np.testing.assert_array_equal(marked.values, plain.values)
+    assert plain.values[0, 1] == (0.25 if "mu" in plain.names else 1.5e5)
 
 
 def test_the_caller_names_the_columns(tmp_path):
@@ -64,7 +79,9 @@ def test_the_caller_names_the_columns(tmp_path):
     [
         ("", "got none in 0 lines"),
         ("# only a comment\n", "got none in 1 lines"),
-        ("energy mu\n8333 1\n", r"line 1 needs finite numbers.*'energy mu'"),
+        ("8333 1\nenergy mu\n8334 1\n", r"line 2 needs 2 finite numbers.*'energy mu'"),
+        ("8.333,5;0,43\n", r"line 1 needs finite numbers"),
+        ("8,333.5;0.43\n", r"line 1 needs finite numbers"),
         ("8333 1\n8334\n", r"line 2 needs 2 finite numbers.*'8334'"),
         ("8333 1\n8334 nan\n", r"line 2 needs 2 finite numbers"),
         ("8333,5 0,43\n", r"line 1 needs finite numbers with a decimal point"),

@@ -35,6 +35,12 @@ def test_interpolation_is_exact_on_a_line_and_continues_it(rng):
         ({"mu": [1.0, 2.0, 3.0], "i0": [9.0, 9.0, 9.0]}, [1.0, 2.0, 3.0]),
         ({"mutrans": [1.0, 2.0, 3.0], "mufluor": [7.0, 7.0, 7.0]}, [1.0, 2.0, 3.0]),
         ({"norm": [0.0, 0.5, 1.0]}, [0.0, 0.5, 1.0]),
+        ({"I0": [2.0, 4.0, 8.0], "It": [1.0, 1.0, 1.0]}, [math.log(2), math.log(4), math.log(8)]),
+        ({"I_0": [2.0, 4.0, 8.0], "I_t": [1.0, 1.0, 1.0]}, [math.log(2), math.log(4), math.log(8)]),
+        ({"i0": [2.0, 4.0, 8.0], "iff": [1.0, 1.0, 1.0], "ir": [9.0, 9.0, 9.0]}, [0.5, 0.25, 0.125]),
+        ({"Transmission": [1.0, 0.5, 0.25]}, [0.0, math.log(2), math.log(4)]),
+        ({"mu(E)": [1.0, 2.0, 3.0]}, [1.0, 2.0, 3.0]),
+        ({"Absorption": [1.0, 2.0, 3.0]}, [1.0, 2.0, 3.0]),
     ],
 )
 def test_absorption_comes_from_what_was_measured(columns, expected):

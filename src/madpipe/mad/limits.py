@@ -32,6 +32,10 @@ COMPOSITION_PROFILE = 0.05  # rms difference of the composition at equal depth, 
 CORE_COMPOSITION = 0.05  # difference of the mean composition of the core, at most
 ABSENT_ATOMS = 1.5  # rms share of atoms that are not there over its stated error, at most
 
+# -- absorption spectra ---------------------------------------------------------------------------------------
+
+EDGE_AWAY = 3.0  # eV between a spectrum's steepest rise and the table's edge; metals' foils are within 2
+
 # -- lists of reflections -------------------------------------------------------------------------------------
 
 # Relative difference of an energy's scale from the others' at which lists count as scaled apart. The resonant atoms'

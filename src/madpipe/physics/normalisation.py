@@ -1,6 +1,6 @@
 """A measured absorption spectrum put on the scale of the tabulated f''."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 from jaxtyping import Float
@@ -14,7 +14,29 @@ MARGIN_BELOW = 30.0  # eV
 MARGIN_ABOVE = 50.0  # eV
 QUADRATIC_FROM = 500.0  # eV above the edge; a shorter spectrum cannot tell a curved background from the step
 WORST_MATCH = 0.5  # largest rms misfit away from the edges over what the background alone leaves; a foil has 0.1
-_MEASURED = ("mutrans", "mu", "xmu", "mufluor", "normtrans", "norm", "normfluor")
+# Names of columns in lower case, letters and digits alone, the first that there is: those of the XDI dictionary first.
+_ENERGY = (
+    "energy",
+    "energyev",
+    "photonenergy",
+    "incidentenergy",
+    "monoenergy",
+    "enev",
+    "en",
+    "ev",
+    "e",
+    "energykev",
+    "kev",
+)
+_MEASURED = (
+    *("mutrans", "mu", "xmu", "mufluor", "normtrans", "norm", "normfluor"),
+    *("mue", "mux", "mut", "xmue", "absorption", "absorbance", "absorptioncoefficient", "abs", "mutot"),
+    *("flat", "normmu", "normalized", "normalised", "normalizedabsorption", "normalisedabsorption"),
+)
+_INCIDENT = ("i0", "io", "izero", "ion0", "ic0", "mon", "monitor")
+_TRANSMITTED = ("itrans", "it", "i1", "itr", "itransmitted", "transmitted", "trans", "ion1", "ic1")
+_FLUORESCENCE = ("ifluor", "if", "iff", "ifl", "ifluorescence", "fluor", "fluo", "fluorescence")
+_TRANSMISSION = ("transmission", "transmittance")  # I_t over I_0
 
 
 def interpolate(
@@ -37,8 +59,9 @@ def absorption_from_columns(
     ----------
     columns:
         ``energy`` [eV] and the first that there is of: ``mutrans``, ``mu``, ``xmu``, ``mufluor``, ``normtrans``,
-        ``norm``, ``normfluor``; ``i0`` with ``itrans`` or ``i1``; ``i0`` with ``ifluor`` or ``if``. These are
-        the names of the XDI dictionary, in upper or lower case.
+        ``norm``, ``normfluor``; ``i0`` with ``itrans``, ``it`` or ``i1``; ``i0`` with ``ifluor`` or ``if``;
+        ``transmission``. These are the names of the XDI dictionary and other usual ones, in upper or lower case, signs
+        left out: ``I_0``, ``mu(E)``.
 
     Returns
     -------
@@ -51,19 +74,36 @@ def absorption_from_columns(
     ValueError
         No energy; neither absorption nor a pair of counts; counts that are not positive.
     """
-    named = {name.lower(): values for name, values in columns.items()}
-    if "energy" not in named:
-        raise ValueError(f"a column named energy [eV] is required; {', '.join(named)} came; rename it")
-    energy, place = torch.unique(named["energy"].double(), sorted=True, return_inverse=True)
+    named = {_plain(name): values for name, values in columns.items()}
+    energies = _first(named, _ENERGY)
+    if energies is None:
+        raise ValueError(f"a column named energy [eV] is required; {', '.join(columns)} came; rename it")
+    energy, place = torch.unique(energies.double(), sorted=True, return_inverse=True)
     total = torch.zeros_like(energy).index_add(0, place, _absorption(named).double())
     return energy, total / torch.bincount(place)
+
+
+def is_energy(name: str) -> bool:
+    """Tell whether a column's name is one of a photon energy."""
+    return _plain(name) in _ENERGY
+
+
+def _plain(name: str) -> str:
+    """A column's name in lower case, letters and digits alone."""
+    return "".join(letter for letter in name.lower().replace("μ", "mu").replace("µ", "mu") if letter.isalnum())
+
+
+def _first(named: Mapping[str, Tensor], names: Sequence[str]) -> Tensor | None:
+    """The first column that there is of several names."""
+    return next((named[name] for name in names if name in named), None)
 
 
 def steepest_rise(energy: Float[Tensor, "point"], mu: Float[Tensor, "point"], element: str, edge: str) -> float:
     """Energy at which the absorption rises fastest, looked for nearer to this edge than to any other [eV].
 
-    The rise is taken over 2 eV in steps of 0.1 eV. ``edge_energy(element, edge) - steepest_rise(...)`` is the
-    ``energy_shift`` that puts a metal foil of the element on the table's scale; compounds rise elsewhere.
+    The rise is taken over 2 eV, or over two steps of a coarser spectrum, every 0.1 eV; a parabola through the largest
+    gives its place to a fraction of a step. ``edge_energy(element, edge) - steepest_rise(...)`` is the ``energy_shift``
+    that puts a metal foil of the element on the table's scale; compounds rise elsewhere.
 
     Raises
     ------
@@ -79,9 +119,27 @@ def steepest_rise(energy: Float[Tensor, "point"], mu: Float[Tensor, "point"], el
             f"a spectrum around the {element} {edge} edge ({origin:.6g} eV) is required; one from "
             f"{float(energy[0]):.6g} to {float(energy[-1]):.6g} came; check element and edge, and give energies in eV"
         )
-    grid = torch.arange(low, high, 0.1, dtype=energy.dtype, device=energy.device)
-    rise = interpolate(energy, mu, grid + 1) - interpolate(energy, mu, grid - 1)
-    return float(grid[rise.argmax()])
+    coarse = torch.arange(low, high, 0.1, dtype=energy.dtype, device=energy.device)
+    rise = interpolate(energy, mu, coarse + 1) - interpolate(energy, mu, coarse - 1)
+    peak = float(coarse[rise.argmax()])
+    half = max(1.0, step_at(energy, peak))
+    fine = coarse[(coarse > peak - 2 * half) & (coarse < peak + 2 * half)]
+    before, here, after = (
+        interpolate(energy, mu, fine + move + half) - interpolate(energy, mu, fine + move - half)
+        for move in (-half, 0.0, half)
+    )
+    top = int(here.argmax())
+    bend = float(before[top] - 2 * here[top] + after[top])
+    moved = 0.5 * half * float(before[top] - after[top]) / bend if bend < 0 else 0.0
+    return float(fine[top]) + min(half, max(-half, moved))
+
+
+def step_at(energy: Float[Tensor, "point"], at: float) -> float:
+    """Distance between the measured energies on either side of one, the largest within 3 eV of it [eV]."""
+    near = energy[(energy > at - 3) & (energy < at + 3)]
+    place = int(torch.searchsorted(energy, at).clamp(1, len(energy) - 1))
+    steps: list[float] = [float(energy[place] - energy[place - 1]), *near.diff().tolist()]
+    return max(steps)
 
 
 def match_to_table(
@@ -138,19 +196,24 @@ def match_to_table(
 
 def _absorption(named: Mapping[str, Tensor]) -> Tensor:
     """Absorption from whichever columns are there."""
-    for name in _MEASURED:
-        if name in named:
-            return named[name]
-    transmitted = named.get("itrans", named.get("i1"))
-    second = named.get("ifluor", named.get("if")) if transmitted is None else transmitted
-    if "i0" not in named or second is None:
-        raise ValueError(
-            f"an absorption column ({', '.join(_MEASURED)}) or i0 with itrans or ifluor is required; "
-            f"{', '.join(named)} came; rename the columns"
+    measured, incident = _first(named, _MEASURED), _first(named, _INCIDENT)
+    if measured is not None:
+        return measured
+    transmitted, second = _first(named, _TRANSMITTED), _first(named, _FLUORESCENCE)
+    second = second if transmitted is None else transmitted
+    share = _first(named, _TRANSMISSION)
+    if share is not None and (incident is None or second is None):
+        incident, second, transmitted = (
+            (incident, share, share) if incident is not None else (share * 0 + 1, share, share)
         )
-    if not ((named["i0"] > 0).all() and (second > 0).all()):
+    if incident is None or second is None:
+        raise ValueError(
+            f"an absorption column ({', '.join(_MEASURED[:7])}), transmission, or i0 with itrans (it, i1) or ifluor "
+            f"(if) is required; {', '.join(named)} came; rename the columns"
+        )
+    if not ((incident > 0).all() and (second > 0).all()):
         raise ValueError("counts above zero are required; zero or less came in i0 or beside it; cut those points")
-    return second / named["i0"] if transmitted is None else torch.log(named["i0"] / transmitted)
+    return second / incident if transmitted is None else torch.log(incident / transmitted)
 
 
 def _check_spectrum(energy: Tensor, mu: Tensor, element: str, edge: str) -> None:
@@ -165,7 +228,7 @@ def _check_spectrum(energy: Tensor, mu: Tensor, element: str, edge: str) -> None
         raise ValueError(
             f"a rise within {MARGIN_BELOW:.0f} eV of the {element} {edge} edge ({origin:.6g} eV) is required; the "
             f"spectrum rises most at {rise:.6g} eV; check element, edge, and which column is the absorption, cut "
-            "glitches off, or shift its energies"
+            "glitches off, or shift its energies (align_edge)"
         )
 
 

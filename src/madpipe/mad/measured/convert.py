@@ -125,10 +125,13 @@ def _dispersion(sample: MeasuredSample, values: Fields) -> Fields:
         return _as_fields(pair, f"values given in the configuration{to_refine}")
     if sample.spectrum is not None:
         around = np.union1d(energy, np.arange(energy.min() - _OFFSETS, energy.max() + _OFFSETS, 0.25))
-        pair = dispersion_in(sample.spectrum, values["element"], values["edge"], torch.as_tensor(around))
+        pair = dispersion_in(
+            sample.spectrum, values["element"], values["edge"], torch.as_tensor(around), sample.align_edge
+        )
         curve = [part.numpy() for part in pair]
         here = np.searchsorted(around, energy)
-        origin = f"absorption spectrum {Path(sample.spectrum).name}, Kramers-Kronig{to_refine}"
+        shifted = ", its edge aligned" if sample.align_edge is not False else ""
+        origin = f"absorption spectrum {Path(sample.spectrum).name}{shifted}, Kramers-Kronig{to_refine}"
         known = dict(zip(("spectrum_f_prime", "spectrum_f_double_prime"), curve, strict=True))
         return {**_as_fields([part[here] for part in curve], origin), "spectrum_energy": around, **known}
     if "f_prime" in values or "f_double_prime" in values:

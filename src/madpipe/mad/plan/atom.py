@@ -92,7 +92,7 @@ def atom_of(element: str, edge: str, q: float, spectrum: str | Path | None = Non
         raise InputError(f"{error}.") from error
     if spectrum is None:
         return Atom(element, edge, edge_ev, f0, None, "Chantler's table")
-    return Atom(element, edge, edge_ev, f0, read_spectrum(spectrum), Path(spectrum).name)
+    return Atom(element, edge, edge_ev, f0, read_spectrum(spectrum, element, edge), Path(spectrum).name)
 
 
 def doubts(atom: Atom, energy: Float[Tensor, "energy"]) -> tuple[Float[Tensor, "energy"], Float[Tensor, "energy"]]:
