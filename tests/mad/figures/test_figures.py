@@ -741,3 +741,10 @@ def test_a_failed_retrieval_is_drawn_too(world, draw, case, voxels):
     texts_on_canvas(picture.figure)
     assert f"{voxels} voxels" in picture.caption
     assert "nan" not in picture.caption
+
+
+def test_figures_do_without_the_element_where_the_stack_has_f_prime_alone():
+    stack = replace(simulated("measured"), element="", edge="")
+    assert "f', f'' as given" in dispersion([stack], [None]).caption
+    assert "edge" not in particle(stack).caption
+    assert contrasting_energies(stack) == contrasting_energies(simulated("measured"))

@@ -4,11 +4,14 @@ import h5py
 import hdf5plugin
 import numpy as np
 import pytest
+import torch
 from beamline_files import JOULE
 
 from madpipe.base.errors import InputError
 from madpipe.base.warned import DataWarning
-from madpipe.mad.config import MeasuredSample
+from madpipe.mad.config import FitConfig, MeasuredSample, NuisanceConfig
+from madpipe.mad.fit.fit import fit_stack
+from madpipe.mad.fit.refine.dispersion import curve_of, dispersion_covariance
 from madpipe.mad.measured.convert import convert
 from madpipe.mad.measured.readers import read
 from madpipe.mad.measured.readers.hdf5.units import factor_of
@@ -305,8 +308,6 @@ def phasing_cxi(path, energy, shape=(6, 8), pixel=None, distance=1.0):
 
 @pytest.mark.parametrize("given", [{"q_bragg": (2.0, 1.0, 2.0)}, {"q_bragg": (3.0,)}, {"f0": 17.5}])
 def test_phasing_programs_cxi_needs_the_length_of_q_only(tmp_path, given):
-    import torch
-
     paths = [phasing_cxi(tmp_path / f"{k}.cxi", energy) for k, energy in enumerate(ENERGY)]
     with pytest.warns(DataWarning, match="pixel numbers"):
         stack = convert(sample(*paths, **given))
@@ -347,6 +348,15 @@ def test_f_prime_and_f0_need_no_element(tmp_path):
         convert(sample(*paths, element=None, q_bragg=(3.0,)))
     with pytest.raises(InputError, match="resonant element is required"):
         convert(sample(*paths, element=None, f0=20.0, f_prime=None, f_double_prime=None))
+
+
+def test_a_stack_without_element_is_fitted_but_its_dispersion_is_not_refined(tmp_path):
+    paths = [phasing_cxi(tmp_path / f"{k}.cxi", energy, pixel=55e-6) for k, energy in enumerate(ENERGY)]
+    stack, known = (convert(sample(*paths, element=element, f0=20.0)) for element in (None, "Fe"))
+    np.testing.assert_array_equal(fit_stack(stack, FitConfig()).f_resonant, fit_stack(known, FitConfig()).f_resonant)
+    for refuses in (lambda: curve_of(stack), lambda: dispersion_covariance(stack, NuisanceConfig())):
+        with pytest.raises(InputError, match="needs the resonant element; the stack names none"):
+            refuses()
 
 
 # --- bliss

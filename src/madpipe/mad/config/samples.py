@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, model_validator
+from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 
 from madpipe.base.config import InputFile, Model
 
@@ -118,6 +118,11 @@ class MeasuredSample(Model):
         1, ge=1, le=9999, exclude=True, description="jobs that the fit and the network's prediction are split over"
     )
     optional: bool = Field(False, description="leave the sample out, saying so, where its files are absent")
+
+    @field_validator("dataset", "q_bragg", mode="before")
+    @classmethod
+    def _one_is_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str | int | float) else value
 
 
 def _kind_of_sample(value: Any) -> str:

@@ -35,6 +35,7 @@ def curve_of(stack: Stack) -> Curve:
         The stack's f', f'' are not those of its spectrum, or of the table where it has none: nothing tells how they
         go on.
     """
+    _require_element(stack, "the energy offset")
     energy, spectrum = torch.tensor(stack.energy, dtype=torch.float64), None
     if stack.spectrum_energy is not None:
         columns = (stack.spectrum_energy, stack.spectrum_f_prime, stack.spectrum_f_double_prime)
@@ -54,6 +55,14 @@ def curve_of(stack: Stack) -> Curve:
             "electron; leave offset out, or convert the data with --spectrum or without f', f''."
         )
     return along
+
+
+def _require_element(stack: Stack, what: str) -> None:
+    """Refuse a stack that names no resonant element, so that nothing tells how f', f'' may differ."""
+    if not stack.element:
+        raise InputError(
+            f"Refining {what} needs the resonant element; the stack names none; convert the data with --element."
+        )
 
 
 def own_values(stack: Stack) -> Float[Tensor, "2 energy"]:
@@ -76,6 +85,7 @@ def dispersion_covariance(stack: Stack, config: NuisanceConfig) -> Float[Tensor,
     InputError
         Unknown element or edge.
     """
+    _require_element(stack, "f', f''")
     try:
         edge = edge_energy(stack.element, stack.edge)
     except ValueError as error:
