@@ -79,8 +79,12 @@ def _cell(content: Cell) -> str:
     """One cell of a table."""
     if isinstance(content, str):
         return f"<td{_classed(content)}>{html.escape(content)}</td>"
-    words = "-" if content is None else f"{content:,}" if isinstance(content, int) else f"{content:.3g}"
-    return f'<td class="number">{words}</td>'
+    return f'<td class="number">{"-" if content is None else _number(content)}</td>'
+
+
+def _number(value: int | float) -> str:
+    """Three digits at least, thousands parted, and no power of ten where plain digits will do."""
+    return f"{value:,.0f}" if isinstance(value, int) or 1000 <= abs(value) < 1e7 else f"{value:.3g}"
 
 
 def _classed(text: str) -> str:

@@ -90,11 +90,12 @@ def _draw_by_photons(axes: Axes, stack: Stack, answers: dict[str, tuple[Fit, Loo
         rms = np.array([metrics.root_mean_square(answer.f_normal[shell]) for shell in shells])
         sigma = [metrics.root_mean_square(answer.f_normal_errors[shell])[0] for shell in shells]
         axes.errorbar(centre, rms[:, 0], rms[:, 1], **look.line(), label=name)
-        axes.plot(centre, sigma, color=look.color, linestyle=REFERENCE.linestyle, label=rf"$\sigma$, {name}")
+        axes.plot(centre, sigma, color=look.color, linestyle=REFERENCE.linestyle)
     axes.set(xscale="log", yscale="log", xlabel="mean counts (photon)")
     axes.set_box_aspect(1)
     axes.set_ylabel(f"rms {SYMBOLS['F_N']} ({MODULUS_UNIT})")
-    axes.set_ylim(top=axes.get_ylim()[1] * 300)  # room above the curves for the key
+    axes.plot([], [], color="black", linestyle=REFERENCE.linestyle, label=r"stated $\sigma$")
+    axes.set_ylim(top=axes.get_ylim()[1] * 4)  # room above the curves for the key
     axes.legend(loc="upper left", handlelength=1.8)
 
 

@@ -15,6 +15,7 @@ _PER_ENERGY = {
     "f_prime": "f'",
     "f_double_prime": "f''",
 }
+_EVEN = 3  # the scale is even so far from zero
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ def nuisances(stack: Stack, fit: Fit) -> Picture:
     if not without:
         left.axvspan(-1, 1, color="0.9", zorder=0)
     left.axvline(0, **REFERENCE.dash())
-    _set_scale(left, max((abs(row.value) + row.error for row in rows), default=1.0))
+    _set_scale(left, _reach(rows))
     left.set_yticks(range(len(rows)), [row.name for row in rows])
     left.invert_yaxis()
     left.set_xlabel(f"less the {'start, over its error' if without else 'prior, over its standard deviation'} (1)")
@@ -59,10 +60,14 @@ def nuisances(stack: Stack, fit: Fit) -> Picture:
     return Picture(figure, _caption(stack, fit.nuisance, rows))
 
 
+def _reach(rows: list[_Row]) -> float:
+    """How far from zero the values and their errors go."""
+    return 1.15 * max([1.4, *(abs(row.value) + row.error for row in rows)])
+
+
 def _set_scale(axes: Axes, reach: float) -> None:
     """Even near zero, logarithmic beyond, with plain numbers at the ticks."""
-    reach = 1.15 * max(1.4, reach)
-    axes.set_xscale("symlog", linthresh=3)
+    axes.set_xscale("symlog", linthresh=_EVEN)
     axes.set_xlim(-reach, reach)
     ticks = [tick for tick in (-100, -30, -10, -3, -1, 0, 1, 3, 10, 30, 100) if abs(tick) <= reach]
     axes.set_xticks(ticks, [f"{tick}" for tick in ticks])
@@ -135,15 +140,27 @@ def _truth(stack: Stack) -> dict[str, np.ndarray]:
     }
 
 
+def _symbols(rows: list[_Row]) -> str:
+    """What the symbols that are drawn mean."""
+    meanings = {
+        "grey: the prior, one standard deviation": any(row.has_prior for row in rows),
+        "without a prior: in its own errors from where the search began": any(not row.has_prior for row in rows),
+        "open: held at the prior, since the data do not determine it": any(not row.determined for row in rows),
+        "crosses: the truth": any(row.truth is not None for row in rows),
+        f"scale even to {_EVEN}, logarithmic beyond": _reach(rows) > _EVEN,
+    }
+    drawn = "; ".join(meaning for meaning, is_drawn in meanings.items() if is_drawn)
+    return f"{drawn[:1].upper()}{drawn[1:]}. " if drawn else ""
+
+
 def _caption(stack: Stack, nuisance: Nuisance | None, rows: list[_Row]) -> str:
     """The verdicts in words."""
     if nuisance is None:
         return f"{stack.name}: nothing was refined beside the structure factors."
     held = sum(not row.determined for row in rows)
     words = [
-        f"{stack.name}: nuisances refined with the structure factors. Grey: the prior; open: held at the prior, since "
-        "the data do not determine it; crosses: the truth, where it is known; right: correlation with the logarithm "
-        f"of the sum of |F_A|^2. {len(rows)} numbers, {held} of them not determined."
+        f"{stack.name}: nuisances refined with the structure factors. {_symbols(rows)}Right: correlation with the "
+        f"logarithm of the sum of |F_A|^2. {len(rows)} numbers, {held} of them not determined."
     ]
     if nuisance.f_resonant_relative_error is not None:
         words.append(f"Together they leave |F_A| uncertain by {100 * nuisance.f_resonant_relative_error:.1f} %.")

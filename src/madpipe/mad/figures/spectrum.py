@@ -46,7 +46,7 @@ def dispersion(
         _draw_energies(against_energy, stack, curves, points)
         _draw_plane(plane, stack, curves, points)
         words.append(_words(stack, fit, points))
-    named = [f"{stack.element} {stack.edge}: {stack.table.split(';')[0]}".lstrip(" :") for stack, _ in rows]
+    named = [f"{stack.element} {stack.edge}: {_in_use(stack, fit)}".lstrip(" :") for stack, fit in rows]
     titles = [title for name in named for title in (name, "complex plane")]
     name_panels(list(panels.flat), titles)
     return Picture(figure, "Dispersion corrections and photon energies. " + " ".join(words))
@@ -124,6 +124,11 @@ def _draw_plane(axes: Axes, stack: Stack, curves: Mapping[str, np.ndarray], poin
         axes.legend(loc="best")
 
 
+def _in_use(stack: Stack, fit: Fit | None) -> str:
+    """Where the f', f'' of the points come from."""
+    return stack.table.split(";")[0] if fit is None or fit.nuisance is None else "refined"
+
+
 def _words(stack: Stack, fit: Fit | None, points: tuple[np.ndarray, ...]) -> str:
     """Numbers of one row."""
     values = (
@@ -136,9 +141,9 @@ def _words(stack: Stack, fit: Fit | None, points: tuple[np.ndarray, ...]) -> str
         return f"{span}, f', f'' as given; {values}"
     near = int(np.count_nonzero(np.abs(stack.energy - edge) < NEAR_EDGE))
     above = int(np.count_nonzero(stack.energy > edge))
-    refined = f"refined ({fit.nuisance.gauge})" if fit is not None and fit.nuisance is not None else stack.table
+    gauge = f" ({fit.nuisance.gauge})" if fit is not None and fit.nuisance is not None else ""
     return (
         f"{stack.element} {stack.edge} edge at {edge:.1f} eV; {span}, {above} of them above the edge and {near} within "
         f"{NEAR_EDGE:.0f} eV of it, where the table of a bare atom is in doubt. "
-        f"Lines: Chantler's table; f', f'' in use: {refined}; {values}"
+        f"Lines: Chantler's table; points: f', f'' in use, {_in_use(stack, fit)}{gauge}; {values}"
     )
