@@ -54,6 +54,10 @@ def _add_convert(steps: argparse._SubParsersAction) -> None:
     command.add_argument("--energy-path", metavar="PATH", help=help_energy)
     command.add_argument("--f-prime", type=numbers, help="f' per energy instead of a table [electron]")
     command.add_argument("--f-double-prime", type=numbers, help="f'' per energy instead of a table [electron]")
+    help_counts = "photons per unit of the data, where they are no counts (default: seen from the data)"
+    command.add_argument("--counts-per-unit", type=float, metavar="X", help=help_counts)
+    help_hot = "mask isolated points far above all around them; by default they are named"
+    command.add_argument("--mask-hot", action="store_true", default=None, help=help_hot)
     command.set_defaults(run=_convert)
 
 
@@ -154,6 +158,8 @@ def _convert(arguments: argparse.Namespace) -> None:
         "energy_path": arguments.energy_path,
         "f_prime": arguments.f_prime,
         "f_double_prime": arguments.f_double_prime,
+        "counts_per_unit": arguments.counts_per_unit,
+        "mask_hot": arguments.mask_hot,
     }
     stack = convert(validate(MeasuredSample, dropped_nulls(given)))
     if Path(arguments.output).suffix.lower() in SUFFIXES:

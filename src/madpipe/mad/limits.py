@@ -43,3 +43,23 @@ EDGE_AWAY = 3.0  # eV between a spectrum's steepest rise and the table's edge; m
 # and f' changing by 6 of 34 electron, a fifth of it is 0.6 %.
 SAME_SCALE = 0.05
 RESONANT_RATIO = 1.6  # mean intensities of a pure resonant element at two energies about its edge, at most
+
+# -- data as they come ----------------------------------------------------------------------------------------
+
+# Photon energies of one measurement: within this factor of the edge. Remote wavelengths lie 1 to 2 keV above it, of S K
+# at 2472 eV too; keV, J and wavelengths are further off, but where keV and angstrom are alike, at 3.5 keV.
+ENERGY_REACH = 2.0
+ENERGY_AT_EDGE = 0.02  # relative distance of one energy from the edge; inflection and peak are within 0.002
+ENERGY_RESOLUTION = 1e-4  # relative; Si (111) passes 1.3e-4, Si (311) 0.3e-4
+EVEN = 0.1  # of a step; at the rim of a particle half as wide as the field of view, 0.16 rad of phase
+# Variance of intensities over that of photon counts, or its inverse, at most: stated errors are then within 1.4 times.
+FANO = 2.0
+FANO_SIGMAS = 3.0  # standard errors of that number which it must be beyond the limit
+# An isolated point over the largest that its neighbours may expect. At an oversampling of 2 a uniform particle's peak
+# falls to 0.41 at the next point, a ring's to 0.22; ten times belongs to no particle.
+HOT_ABOVE = 10.0
+BLOCKED_BY = 100.0  # counts on both sides of zeros; a dark fringe two points wide then has probability exp(-44)
+SATURATED_POINTS = 4  # of one largest value, at least, and three times as many as within two standard deviations below
+MASKED_SHARE = 0.5  # of the points, and of the photons, that a mask may cover
+EXPOSURES_APART = 10.0  # largest monitor over the smallest, at most
+TOTALS_OFF = 2.0  # intensities at unit exposure beyond what a pure resonant element would show, at most, as a factor

@@ -112,6 +112,10 @@ class MeasuredSample(Model):
     )
     f_prime: tuple[float, ...] | None = Field(None, description="f' per energy instead of a table [electron]")
     f_double_prime: tuple[float, ...] | None = Field(None, description="f'' per energy instead of a table [electron]")
+    counts_per_unit: float | None = Field(
+        None, gt=0, description="photons per unit of the data, where they are no counts [photon]"
+    )
+    mask_hot: bool = Field(False, description="mask isolated points far above all around them")
     refine: tuple[Refinable, ...] = Field((), description="nuisances fitted beside the structure factors")
     steps: tuple[Step, ...] = Field(("fit",), description="steps to run")
     parts: int = Field(  # it changes no number, hence no rule and no result is told of it

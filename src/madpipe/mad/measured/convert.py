@@ -11,6 +11,9 @@ from madpipe.base.errors import InputError
 from madpipe.base.warned import keeping, warn
 from madpipe.mad.anomalous import NEAR_EDGE
 from madpipe.mad.config import MeasuredSample
+from madpipe.mad.measured.axes import with_plain_axes
+from madpipe.mad.measured.checks import checked_points, checked_scales
+from madpipe.mad.measured.energies import check_distinct, energies_in_ev
 from madpipe.mad.measured.readers import read
 from madpipe.mad.measured.readers.arrays import AXES, Fields
 from madpipe.mad.measured.readers.join import join_arrays, join_lists
@@ -69,6 +72,10 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     _check_monitor(values)
     element, edge = _resonance(sample, values)
     values |= {"element": element, "edge": edge}
+    if element:
+        known = sample.f_prime is not None or "f_prime" in values
+        values["energy"] = energies_in_ev(values["energy"], element, edge, known_dispersion=known)
+    values = checked_points(with_plain_axes(values), sample.counts_per_unit, sample.mask_hot)
     values |= _dispersion(sample, values)
     values.setdefault("title", f"{len(values['energy'])} energies from {', '.join(Path(p).name for p in sample.path)}")
     values = with_form_factor(with_detector_axes(values), sample.f0)
@@ -77,7 +84,9 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
         values = with_exposures(values, separate=len(sample.path) > 1, known_dispersion=known)
     values["name"] = name or values.get("name") or Path(sample.path[0]).stem
     stack = Stack(**_with_axes(sorted_by_energy(values)))
+    checked_scales(stack)
     if element and "dispersion" not in sample.refine:
+        check_distinct(stack.energy)
         _warn_of_energies(stack)
     return stack
 

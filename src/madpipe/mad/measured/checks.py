@@ -1,0 +1,125 @@
+"""What is odd about measured intensities, mended where that is certain, and said in a line each."""
+
+import itertools
+
+import numpy as np
+
+from madpipe.base.errors import InputError
+from madpipe.base.warned import warn
+from madpipe.mad.limits import EXPOSURES_APART, TOTALS_OFF
+from madpipe.mad.measured.counts import good_points, in_photons
+from madpipe.mad.measured.points import (
+    check_mask,
+    with_blocked_masked,
+    with_hot_pixels,
+    with_markers_masked,
+    with_saturated_masked,
+)
+from madpipe.mad.measured.readers.arrays import Fields
+from madpipe.mad.records import Stack
+
+_COUNTED = 100.0  # photons of an energy; fewer do not tell its exposure
+
+
+def checked_points(values: Fields, counts_per_unit: float | None = None, mask_hot: bool = False) -> Fields:
+    """Intensities in photons, and points masked that were not measured.
+
+    Parameters
+    ----------
+    values:
+        Fields of a stack to be; the energies in any order.
+    counts_per_unit:
+        Photons per unit of the data, where it is known.
+    mask_hot:
+        Whether isolated points far above all around them are masked, or named only.
+
+    Raises
+    ------
+    InputError
+        No photon counts and no errors (:func:`madpipe.mad.measured.counts.in_photons`), or errors that are all zero.
+    """
+    if np.shape(values["data"])[:1] != np.shape(values["energy"]):
+        return values  # refused later, with both shapes
+    check_mask(values)
+    _check_errors(values)
+    values = with_saturated_masked(with_markers_masked(values))
+    values = in_photons(values, counts_per_unit)
+    values = with_hot_pixels(with_blocked_masked(values), mask_hot)
+    _check_repeated(values)
+    return values
+
+
+def checked_scales(stack: Stack) -> None:
+    r"""Say where exposures are far apart, or the intensities disagree with them.
+
+    The intensity of a pure resonant element follows :math:`|f^0 + f' + i f''|^2`, that of the other atoms alone does not
+    change; a sum over many points lies between.
+
+    Warns
+    -----
+    DataWarning
+        Monitors, and energies whose intensities are off by more than a factor.
+    """
+    monitor = np.ones(len(stack.energy)) if stack.monitor is None else np.asarray(stack.monitor, dtype=float)
+    if not (np.isfinite(monitor) & (monitor > 0)).all():
+        return  # refused by check_stack
+    if monitor.max() > EXPOSURES_APART * monitor.min():
+        least, most = stack.energy[monitor.argmin()], stack.energy[monitor.argmax()]
+        warn(
+            f"the monitor at {most:g} eV is {monitor.max() / monitor.min():.3g} times that at {least:g} eV: check that "
+            "both are of one unit and counting time, and that none stopped"
+        )
+    points = stack.good.all(axis=0)
+    total = np.array([float(frame[points].sum(dtype=float)) for frame in stack.data])
+    if not (total > _COUNTED).all():
+        return
+    _check_totals(stack, total / monitor)
+
+
+def _check_totals(stack: Stack, per_exposure: np.ndarray) -> None:
+    """Compare intensities at unit exposure with what the resonant atoms can change."""
+    f0 = float(np.median(stack.f0))
+    pure = np.hypot(f0 + stack.f_prime, stack.f_double_prime) ** 2
+    typical, typical_pure = np.median(per_exposure), np.median(pure)
+    relative, resonant = per_exposure / typical, pure / typical_pure
+    above = relative / np.maximum(resonant, 1.0)
+    below = np.minimum(resonant, 1.0) / np.maximum(relative, 1e-300)
+    off = np.maximum(above, below)
+    worst = int(off.argmax())
+    if off[worst] > TOTALS_OFF:
+        scale = "the monitor does not account for" if stack.monitor is not None else "no monitor accounts for"
+        warn(
+            f"intensities at {stack.energy[worst]:g} eV are {relative[worst]:.3g} times those of the other energies, "
+            f"which {scale} and no resonant atom can do: |F_A| will be wrong; give each energy's exposure (monitor), "
+            "or check the order of the files and energies"
+        )
+
+
+def _check_errors(values: Fields) -> None:
+    """Stated errors are above zero somewhere."""
+    if "data_errors" not in values or np.shape(values["data_errors"]) != np.shape(values["data"]):
+        return
+    errors = np.asarray(values["data_errors"])[good_points(values)]
+    if errors.size and not (errors > 0).any():
+        raise InputError(
+            "data_errors must be above 0 where intensities were measured; none is; give standard errors, or leave "
+            "data_errors out where the data are photon counts."
+        )
+
+
+def _check_repeated(values: Fields) -> None:
+    """Say where two energies have the very same intensities."""
+    data, energy = np.asarray(values["data"]), np.asarray(values["energy"])
+    if (data[0] == data[1:]).all():
+        return  # no noise and no resonant atoms, or a test
+    same = [
+        (energy[one], energy[two])
+        for one, two in itertools.combinations(range(len(data)), 2)
+        if np.array_equal(data[one], data[two]) and data[one].min() < data[one].max()
+    ]
+    if same:
+        one, two = same[0]
+        warn(
+            f"the intensities at {one:g} and {two:g} eV are the same, number for number: the same file came twice, and "
+            "f', f'' of one of the two are wrong; give each energy its own file"
+        )
