@@ -12,6 +12,11 @@ from madpipe.physics.normalisation import interpolate
 NEAR_EDGE = 15.0  # eV within which a table of the free atom is least certain (docs/conventions.md)
 
 
+def is_near_edge(energy_ev: float, edge_ev: float) -> bool:
+    """Tell whether an energy is where a table of the free atom is least certain; the rim counts."""
+    return abs(energy_ev - edge_ev) <= NEAR_EDGE
+
+
 class Absorption(NamedTuple):
     """A sample's absorption spectrum."""
 

@@ -7,7 +7,7 @@ import torch
 from matplotlib.axes import Axes
 
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
-from madpipe.mad.anomalous import NEAR_EDGE
+from madpipe.mad.anomalous import NEAR_EDGE, is_near_edge
 from madpipe.mad.records import Fit, Stack
 from madpipe.physics.atoms import dispersion_correction
 
@@ -139,7 +139,7 @@ def _words(stack: Stack, fit: Fit | None, points: tuple[np.ndarray, ...]) -> str
     edge = stack.edge_ev
     if edge is None:
         return f"{span}, f', f'' as given; {values}"
-    near = int(np.count_nonzero(np.abs(stack.energy - edge) < NEAR_EDGE))
+    near = sum(is_near_edge(float(energy), edge) for energy in stack.energy)
     above = int(np.count_nonzero(stack.energy > edge))
     gauge = f" ({fit.nuisance.gauge})" if fit is not None and fit.nuisance is not None else ""
     return (

@@ -10,15 +10,15 @@ from madpipe.base.errors import InputError
 from madpipe.base.warned import warn
 from madpipe.mad.limits import EVEN
 from madpipe.mad.measured.readers.arrays import AXES, PER_POINT, Fields
-from madpipe.mad.measured.readers.reflections import HC
 from madpipe.mad.records import Stack
+from madpipe.physics.crystal import HC
 
 _ORTHOGONAL = 0.05  # of a step; rounding of single precision at absolute q stays below
 _Array = np.ndarray
 
 
 def with_plain_axes(values: Fields) -> Fields:
-    """Bring q axes into the form that a stack has, with the arrays of the points where need be.
+    r"""Bring q axes into the form that a stack has, with the arrays of the points where need be.
 
     Parameters
     ----------
@@ -34,7 +34,8 @@ def with_plain_axes(values: Fields) -> Fields:
     Raises
     ------
     InputError
-        Axes that are no orthogonal grid, that turn, that lie neither at 0 nor at q_bragg, or :math:`|Q| > 4 pi / lambda`.
+        Axes that are no orthogonal grid, that turn, or that lie neither at 0 nor at q_bragg;
+        :math:`|Q| > 4 \pi / \lambda`.
     """
     names = AXES[-(np.ndim(values["data"]) - 1) :]
     if np.ndim(values["data"]) not in (3, 4) or "truth" in values:
@@ -232,7 +233,7 @@ def _check_reach(values: Fields, names: Sequence[str]) -> None:
     if far > 2 * length:
         warn(
             f"{name} reaches {far:.3g} 1/angstrom from the Bragg peak, beyond twice |q_bragg| = {length:.3g}, where "
-            "other Bragg peaks lie; f0 and lengths in real space are wrong if it is in another unit, such as 1/nm; check it"
+            "other Bragg peaks lie; f0 and lengths in real space are wrong if it is in another unit, such as 1/nm"
         )
 
 

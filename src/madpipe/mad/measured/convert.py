@@ -9,7 +9,7 @@ import torch
 
 from madpipe.base.errors import InputError
 from madpipe.base.warned import keeping, warn
-from madpipe.mad.anomalous import NEAR_EDGE
+from madpipe.mad.anomalous import NEAR_EDGE, is_near_edge
 from madpipe.mad.config import MeasuredSample
 from madpipe.mad.measured.axes import with_plain_axes
 from madpipe.mad.measured.checks import checked_points, checked_scales
@@ -214,7 +214,7 @@ def _warn_of_energies(stack: Stack) -> None:
             f"all energies lie above the {name} at {edge:.1f} eV, where f', f'' change together: |F_A| and the hand, "
             "the sign of Delta_phi, are badly determined; measure below the edge too",
         )
-    near = stack.energy[np.abs(stack.energy - edge) < NEAR_EDGE]
+    near = [energy for energy in stack.energy if is_near_edge(float(energy), edge)]
     if len(near) and stack.table.startswith(CHANTLER):
         warn(
             f"{len(near)} of {len(stack.energy)} energies lie within {NEAR_EDGE:g} eV of the {name} at {edge:.1f} eV, "

@@ -12,6 +12,8 @@ from madpipe.mad.measured.readers.arrays import PER_POINT, Fields
 
 _POINTS = 300_000  # of all; more tell nothing new of the noise
 _BRIGHTEST = 3  # points left out
+_FEWEST = 100  # intensities that are not zero; fewer show neither a step nor their scatter
+_NO_NOISE = 1e-9  # frames proportional to each other are calculated, or one and the same
 _LEAST_IN_BIN = 50  # points of like brightness that their scatter is taken over
 _FEWEST_STEPS = 8  # different multiples of one number that make it a unit
 _OFF = 0.03  # of a step; a multiple lies closer to its number
@@ -72,7 +74,7 @@ def in_photons(values: Fields, counts_per_unit: float | None = None) -> Fields:
         return _scaled(values, np.full(len(values["energy"]), float(counts_per_unit)))
     data, good = np.asarray(values["data"]), good_points(values)
     is_expectation = "truth" in values and not np.issubdtype(data.dtype, np.integer)  # simulated without noise
-    if "data_errors" in values or is_expectation or not data[good].any():
+    if "data_errors" in values or is_expectation or _positive(data, good) < _FEWEST:
         return values
     units = units_of(data, good)
     if units is not None and np.abs(units - 1).max() > _SAME_UNIT:
@@ -80,8 +82,8 @@ def in_photons(values: Fields, counts_per_unit: float | None = None) -> Fields:
         if taken is not None:
             return taken
     scatter = fano(data, good)
-    largest = float(data[good].max())
-    if largest <= 1 and not np.isin(data[good], (0, 1)).all():
+    largest = float(np.max(data, where=good, initial=0))
+    if largest <= 1 and not np.issubdtype(data.dtype, np.integer) and _positive(data % 1, good):
         about = "" if scatter is None or scatter.value <= 0 else f", about {1 / scatter.value:.2g} by their scatter"
         raise InputError(
             f"photon counts, or intensities with data_errors, are required; the largest intensity is {largest:.4g}, so "
@@ -98,6 +100,11 @@ def good_points(values: Fields) -> _Array:
     if mask.shape not in ((), data.shape, data.shape[1:]):
         return np.ones(data.shape, dtype=bool)  # refused later, with its shape
     return np.broadcast_to(mask == 0, data.shape)
+
+
+def _positive(data: _Array, good: _Array) -> int:
+    """Number of points above zero."""
+    return sum(int(np.count_nonzero(here & (frame > 0))) for frame, here in zip(data, good, strict=True))
 
 
 def units_of(data: Num[_Array, "energy *point"], good: _Array) -> Float[_Array, "energy"] | None:
@@ -149,9 +156,9 @@ def fano(data: Num[_Array, "energy *point"], good: _Array) -> Fano | None:
     Returns
     -------
     :
-        g with its standard error, from the dimmer bins; None where too few points tell it. Points not measured at every energy are left out,
-        and the brightest ones, defects perhaps. Of three or four energies one direction is kept, with what the resonant
-        atoms change in it: an upper limit.
+        g with its standard error, from the dimmer bins; None where too few points tell it. Points not measured at
+        every energy are left out, and the brightest ones, defects perhaps. Of three or four energies one direction is
+        kept, with what the resonant atoms change in it: an upper limit.
     """
     energies = len(data)
     flat, whole = data.reshape(energies, -1), good.reshape(energies, -1).all(0)
@@ -187,6 +194,8 @@ def _of_dim_points(
     error = np.sqrt(np.maximum(square - mean**2, 0) / number[used])
     half = slice(0, (len(mean) + 1) // 2)
     value = float(np.median(mean[half]) if resonant_apart else mean[half].min())
+    if value < _NO_NOISE:
+        return None
     spread = np.hypot(np.median(np.abs(mean[half] - value)), np.median(error[half]))
     return Fano(value, float(2 * spread / len(mean[half]) ** 0.5), resonant_apart)  # of a median: 1.25 of a mean's
 

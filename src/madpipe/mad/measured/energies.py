@@ -8,8 +8,8 @@ from jaxtyping import Float
 from madpipe.base.errors import InputError
 from madpipe.base.warned import warn
 from madpipe.mad.limits import ENERGY_AT_EDGE, ENERGY_REACH, ENERGY_RESOLUTION
-from madpipe.mad.measured.readers.reflections import HC
 from madpipe.physics.atoms import edge_energies
+from madpipe.physics.crystal import HC
 
 JOULE = 1.602176634e-19  # per eV, exact
 _SOFTEST = 100.0  # eV; below it no edge of an element is meant

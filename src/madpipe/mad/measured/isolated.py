@@ -12,9 +12,7 @@ _Array = np.ndarray
 _Place = tuple[int, ...]
 
 
-def isolated_points(
-    counts: Num[_Array, "*point"], good: Bool[_Array, "*point"], above: float
-) -> list[tuple[int, ...]]:
+def isolated_points(counts: Num[_Array, "*point"], good: Bool[_Array, "*point"], above: float) -> list[tuple[int, ...]]:
     r"""Points, alone or up to three together, that are far above all that surround them.
 
     Parameters
@@ -53,7 +51,9 @@ def _few_rivals(counts: _Array, good: _Array, above: float) -> Bool[_Array, "*po
     rivals, neighbours = np.zeros(len(value), dtype=int), np.zeros(len(value), dtype=int)
     for step in _steps(counts.ndim):
         moved = tuple(index + one for index, one in zip(places, step, strict=True))
-        inside = np.all([(index >= 0) & (index < size) for index, size in zip(moved, counts.shape, strict=True)], axis=0)
+        inside = np.all(
+            [(index >= 0) & (index < size) for index, size in zip(moved, counts.shape, strict=True)], axis=0
+        )
         moved = tuple(np.where(inside, index, 0) for index in moved)
         here = inside & good[moved]
         neighbours += here

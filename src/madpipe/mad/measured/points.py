@@ -4,8 +4,6 @@ What is certain is masked and said in one line each; a hot pixel is named, and m
 one energy alone is affected.
 """
 
-from collections.abc import Iterable, Sequence
-
 import numpy as np
 from jaxtyping import Bool
 
@@ -37,9 +35,7 @@ def with_markers_masked(values: Fields) -> Fields:
     for mark in _markers(data, good, counts="data_errors" not in values):
         here = good & (data == mark)
         bad |= here
-        warn(
-            f"{_many(here)} hold {mark:.10g}, which stands for a gap, a defect or a saturated counter: masked"
-        )
+        warn(f"{_hold(here)} {mark:.10g}, which stands for a gap, a defect or a saturated counter: masked")
     return _masked(values, bad, MISSING)
 
 
@@ -54,10 +50,16 @@ def with_saturated_masked(values: Fields) -> Fields:
     if "data_errors" in values:
         return values
     data, good = np.asarray(values["data"]), good_points(values)
-    bad = _plateau(data, good, "every energy")
-    good = good & ~bad
-    for frame, here, cut, energy in zip(data, good, bad, values["energy"], strict=True):
-        cut |= _plateau(frame, here, f"{energy:g} eV")
+    brightest = np.max(data, axis=0, where=good, initial=0)
+    lone = isolated_points(brightest, np.any(good, axis=0), HOT_ABOVE)
+    if lone:
+        good = good.copy()
+        for place in lone:
+            _at(good, place)[:] = False  # a hot pixel, not a peak that was cut
+    bad = _plateau(data, good, "at every energy")
+    for number, energy in enumerate(values["energy"]):
+        here = slice(number, number + 1)
+        bad[here] |= _plateau(data[here], good[here] & ~bad[here], f"at {energy:g} eV")
     return _masked(values, bad, SATURATED)
 
 
@@ -69,15 +71,15 @@ def with_blocked_masked(values: Fields) -> Fields:
     DataWarning
         How many points, and where.
     """
-    if "data_errors" in values or np.ndim(values["data"]) not in (3, 4):
+    if "data_errors" in values:
         return values
     data, good = np.asarray(values["data"]), good_points(values)
     bad = np.zeros(data.shape, dtype=bool)
-    whole = blocked_points(data.sum(0, dtype=float, where=good), good.any(0), BLOCKED_BY)
+    whole = blocked_points(data.sum(0, dtype=float, where=good), np.any(good, axis=0), BLOCKED_BY)
     bad |= whole
     _say_blocked(whole, "at every energy")
     for frame, here, dark, energy in zip(data, good, bad, values["energy"], strict=True):
-        alone = blocked_points(np.where(here, frame, 0), here, BLOCKED_BY) & ~dark
+        alone = blocked_points(np.where(here, frame, 0), here & ~dark, BLOCKED_BY)
         _say_blocked(alone, f"at {energy:g} eV")
         dark |= alone
     return _masked(values, bad & good, SHADOWED)
@@ -91,20 +93,24 @@ def with_hot_pixels(values: Fields, mask_hot: bool) -> Fields:
     DataWarning
         Index and counts of the points.
     """
-    if "data_errors" in values or np.ndim(values["data"]) not in (3, 4):
+    if "data_errors" in values:
         return values
     data, good = np.asarray(values["data"]), good_points(values)
-    every = isolated_points(data.sum(0, dtype=float, where=good), good.any(0), HOT_ABOVE)
     bad = np.zeros(data.shape, dtype=bool)
-    told = [(place, float(data[:, *place][good[:, *place]].max()), "") for place in every]
-    for place in every:
-        bad[:, *place] = True
+    told = []
+    for place in isolated_points(data.sum(0, dtype=float, where=good), np.any(good, axis=0), HOT_ABOVE):
+        counts = np.where(_at(good, place), _at(data, place), 0)
+        brightest = int(counts.argmax())
+        alone = _outshines(data, good, brightest, place)
+        when = f" at {values['energy'][brightest]:g} eV" if alone else ""
+        told.append((place, float(counts.max()), when))
+        _at(bad, place)[brightest if alone else slice(None)] = True
     for number, energy in enumerate(values["energy"]):
         here = good[number] & ~bad[number]
-        for place in isolated_points(np.where(here, data[number], 0).astype(float), here, HOT_ABOVE):
+        for place in isolated_points(np.where(here, data[number], 0), here, HOT_ABOVE):
             if _outshines(data, good, number, place):
-                bad[number, *place] = True
-                told.append((place, float(data[number, *place]), f" at {energy:g} eV"))
+                _at(bad, place)[number] = True
+                told.append((place, float(_at(data, place)[number]), f" at {energy:g} eV"))
     if told:
         names = "; ".join(
             f"{tuple(int(index) for index in place)}, {value:.4g} counts{when}" for place, value, when in told[:_NAMED]
@@ -126,14 +132,12 @@ def check_mask(values: Fields) -> None:
     DataWarning
         The share that is masked.
     """
-    if np.ndim(values["data"]) not in (3, 4):
-        return
     data, good = np.asarray(values["data"]), good_points(values)
     share = 1 - float(good.mean())
     if share <= MASKED_SHARE or share == 1.0:
         return
     covered = np.sort(np.maximum(np.nan_to_num(data[~good].astype(float), posinf=0.0), 0))
-    covered = covered[: len(covered) - max(1, len(covered) // 100)]  # defects are bright
+    covered = covered[: len(covered) - max(1, len(covered) // 100)]  # defects and marks are bright
     left = float(np.maximum(data[good], 0).sum())
     if covered.sum() > left:
         warn(
@@ -144,48 +148,51 @@ def check_mask(values: Fields) -> None:
 
 def _markers(data: _Array, good: _Array, *, counts: bool) -> list[float]:
     """Values that are no counts: the largest the type holds, or negative integers of a few kinds."""
-    found = []
-    measured = data[good]
-    if not measured.size:
-        return []
-    largest = float(measured.max())
-    ends = set(_TYPES_END)
-    if np.issubdtype(data.dtype, np.integer):
-        ends.add(float(np.iinfo(data.dtype).max))
-    while largest in ends or (largest > 0 and np.issubdtype(data.dtype, np.integer) and largest == np.iinfo(data.dtype).max):
-        rest = measured[measured < largest]
-        second = float(rest.max()) if rest.size else 0.0
-        is_end = np.issubdtype(data.dtype, np.integer) and largest == np.iinfo(data.dtype).max
-        if not is_end and second > largest / 2 and measured.size - rest.size < 2:
+    is_integer = bool(np.issubdtype(data.dtype, np.integer))
+    end = float(np.iinfo(data.dtype).max) if is_integer else np.inf
+    found: list[float] = []
+    for _ in range(_FEW_VALUES):
+        largest, many, below = _top(data, good, found[-1] if found else np.inf)
+        if largest != end and (largest not in _TYPES_END or (below > largest / 2 and many < 2)):
             break
         found.append(largest)
-        measured, largest = rest, second
-    negative = measured[measured < 0]
-    if counts and negative.size:
-        kinds = np.unique(negative)
-        of_type = np.issubdtype(data.dtype, np.integer) or (negative.size > 1 and not (kinds % 1).any())
-        if of_type and len(kinds) <= _FEW_VALUES:
-            found += [float(kind) for kind in kinds]
-    return found
+    if not counts or data.dtype.kind == "u":
+        return found
+    negative = np.concatenate([frame[here & (frame < 0)] for frame, here in zip(data, good, strict=True)])
+    kinds = np.unique(negative)
+    is_mark = is_integer or (negative.size > 1 and not (kinds % 1).any())
+    return found + ([float(kind) for kind in kinds] if is_mark and len(kinds) <= _FEW_VALUES else [])
 
 
-def _plateau(data: _Array, good: Bool[_Array, "*point"], when: str) -> Bool[_Array, "*point"]:
+def _top(data: _Array, good: _Array, limit: float) -> tuple[float, int, float]:
+    """Largest value below a limit, how many points have it, and the next value."""
+
+    def largest_below(most: float) -> float:
+        frames = zip(data, good, strict=True)
+        return max(float(np.max(frame, where=here & (frame < most), initial=0)) for frame, here in frames)
+
+    largest = largest_below(limit)
+    many = sum(int(np.count_nonzero(here & (frame == largest))) for frame, here in zip(data, good, strict=True))
+    return largest, many, largest_below(largest)
+
+
+def _plateau(data: _Array, good: Bool[_Array, "energy *point"], when: str) -> Bool[_Array, "energy *point"]:
     """Points of the largest value, where it is one that counts were cut at."""
     none = np.zeros(data.shape, dtype=bool)
-    measured = data[good]
-    if not measured.size:
+    largest, many, _ = _top(data, good, np.inf)
+    if largest < _LEAST_PLATEAU or many < SATURATED_POINTS or many > data.size / 2:
         return none
-    largest = float(measured.max())
-    at_largest = int((measured == measured.max()).sum())
-    if largest < _LEAST_PLATEAU or at_largest < SATURATED_POINTS or at_largest > measured.size / 2:
+    least = largest - 2 * largest**0.5
+    below = sum(
+        int(np.count_nonzero(here & (frame > least) & (frame < largest)))
+        for frame, here in zip(data, good, strict=True)
+    )
+    if many <= 3 * below + 1:
         return none
-    below = int(((measured > largest - 2 * largest**0.5) & (measured < measured.max())).sum())
-    if at_largest <= 3 * below + 1:
-        return none
-    cut = good & (data == measured.max())
+    cut = good & (data == largest)
     warn(
-        f"{_many(cut)} hold the same largest value, {largest:.6g}, at {when}, and hardly any lies just below: the "
-        "detector is saturated there, or the counts were cut: masked"
+        f"{_hold(cut)} the same largest value, {largest:.6g}, {when}, and hardly any lies just below: the detector is "
+        "saturated there, or the counts were cut: masked"
     )
     return cut
 
@@ -195,21 +202,28 @@ def _say_blocked(blocked: Bool[_Array, "*point"], when: str) -> None:
     if blocked.any():
         spans = ", ".join(f"{index.min()} to {index.max()}" for index in np.nonzero(blocked))
         warn(
-            f"{_many(blocked)} hold no count {when} though bright points surround them (indices {spans}): blocked, as "
+            f"{_hold(blocked)} no count {when} though bright points surround them (indices {spans}): blocked, as "
             "by a beam stop or a gap: masked"
         )
 
 
-def _outshines(data: _Array, good: _Array, number: int, place: Sequence[int]) -> bool:
+def _outshines(data: _Array, good: _Array, number: int, place: tuple[int, ...]) -> bool:
     """Tell whether a point at one energy is far above the same point at the others."""
-    others = np.delete(data[:, *place], number)[np.delete(good[:, *place], number)]
-    return bool(others.size and data[number, *place] > HOT_ABOVE * (others.max() + 10))
+    counts = _at(data, place)
+    others = np.delete(counts, number)[np.delete(_at(good, place), number)]
+    return bool(others.size and counts[number] > HOT_ABOVE * (others.max() + 10))
 
 
-def _many(points: Bool[_Array, "*point"]) -> str:
+def _at(array: _Array, place: tuple[int, ...]) -> _Array:
+    """One point at every energy; the memory is the array's."""
+    point: _Array = array.T[place[::-1]]
+    return point
+
+
+def _hold(points: Bool[_Array, "*point"]) -> str:
     """Number of points in words."""
     count = int(np.count_nonzero(points))
-    return f"{count} point{'s' * (count != 1)}"
+    return f"{count} points hold" if count != 1 else "1 point holds"
 
 
 def _masked(values: Fields, bad: Bool[_Array, "energy *point"], bit: np.uint32) -> Fields:

@@ -1,4 +1,4 @@
-"""Regions of zeros among bright points: no particle's intensity is dark over two points each way between bright ones."""
+"""Regions of zeros among bright points: no intensity is dark over two points each way between bright ones."""
 
 import numpy as np
 from jaxtyping import Bool, Num
@@ -55,7 +55,9 @@ def _box_of(bright: Bool[_Array, "*point"]) -> tuple[slice, ...]:
 def _between(counts: _Array, good: _Array, axis: int, bright: float) -> Bool[_Array, "*point"]:
     """Points whose nearest points with counts, on both sides along an axis, are bright."""
     counts = np.moveaxis(np.where(good, counts, 0), axis, -1)
-    return np.moveaxis(_last_is_bright(counts, bright) & _last_is_bright(counts[..., ::-1], bright)[..., ::-1], -1, axis)
+    return np.moveaxis(
+        _last_is_bright(counts, bright) & _last_is_bright(counts[..., ::-1], bright)[..., ::-1], -1, axis
+    )
 
 
 def _last_is_bright(counts: _Array, bright: float) -> Bool[_Array, "*point"]:

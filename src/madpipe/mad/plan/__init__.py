@@ -9,8 +9,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.base.errors import InputError
-from madpipe.mad.anomalous import NEAR_EDGE
+from madpipe.mad.anomalous import is_near_edge
 from madpipe.mad.forward import design_matrix, dispersion_ratio
+from madpipe.mad.measured.energies import energies_in_ev
 from madpipe.mad.plan.atom import Atom, atom_of, least_certain, table_error, uncertainty
 from madpipe.mad.plan.errors import (
     QUANTITIES,
@@ -55,7 +56,8 @@ def plan(
     element, edge:
         Resonant element and absorption edge.
     energies_ev:
-        Photon energies of the experiment [eV]; one that comes twice is measured twice as long.
+        Photon energies of the experiment [eV]; one that comes twice is measured twice as long. Energies that lie at
+        the edge in keV, J or as wavelengths alone are taken so, saying it (:func:`energies_in_ev`).
     photons:
         Per point and energy, averaged over the energies [photon].
     q:
@@ -80,8 +82,8 @@ def plan(
     Raises
     ------
     InputError
-        Whatever leaves no plan: unknown element or edge, no energies, photons or budget not above zero, a range
-        without a choice.
+        Whatever leaves no plan: unknown element or edge, no energies or none at the edge, photons or budget not above
+        zero, a range without a choice.
 
     Notes
     -----
@@ -90,7 +92,7 @@ def plan(
     table to data made with a nickel foil's f', f''.
     """
     atom = atom_of(element, edge, q, spectrum)
-    energy = _checked(energies_ev, photons, budget)
+    energy = _checked(energies_ev, photons, budget, atom)
     unit = points_of_unit_brightness(atom, energy)
     parts = contributions(atom, energy, unit)
     low, high = _range(atom, range_ev)
@@ -150,8 +152,10 @@ def condition(atom: Atom, energy: Float[Tensor, "energy"]) -> tuple[float | None
     return float(sizes[0] / sizes[-1]), weakest
 
 
-def _checked(energies_ev: Sequence[float], photons: Sequence[float], budget: float | None) -> Float[Tensor, "energy"]:
-    """Energies in order, after a look at all numbers."""
+def _checked(
+    energies_ev: Sequence[float], photons: Sequence[float], budget: float | None, atom: Atom
+) -> Float[Tensor, "energy"]:
+    """Energies in order and in eV, after a look at all numbers."""
     if not energies_ev or not all(0 < one < torch.inf for one in energies_ev):
         raise InputError(
             f"at least one photon energy above zero is required [eV]; "
@@ -159,7 +163,7 @@ def _checked(energies_ev: Sequence[float], photons: Sequence[float], budget: flo
         )
     if not photons or not all(0 < one < torch.inf for one in (*photons, 1.0 if budget is None else budget)):
         raise InputError("photons per point and energy, and the budget, must be above zero; give --photons 1e3,1e5.")
-    return torch.tensor(sorted(energies_ev), dtype=torch.float64)
+    return torch.as_tensor(energies_in_ev(energies_ev, atom.element, atom.edge)).sort().values
 
 
 def _range(atom: Atom, range_ev: Sequence[float] | None) -> tuple[float, float]:
@@ -168,7 +172,8 @@ def _range(atom: Atom, range_ev: Sequence[float] | None) -> tuple[float, float]:
         return round(atom.edge_ev) - _REACH, round(atom.edge_ev) + _REACH
     if len(range_ev) != 2:
         raise InputError(f"a range is two energies [eV], low and high; {len(range_ev)} came; give --range LOW,HIGH.")
-    return range_ev[0], range_ev[1]
+    low, high = energies_in_ev(range_ev, atom.element, atom.edge) if min(range_ev) > 0 else range_ev
+    return float(low), float(high)
 
 
 def _energy_rows(atom: Atom, energy: Float[Tensor, "energy"]) -> tuple[EnergyRow, ...]:
@@ -178,7 +183,7 @@ def _energy_rows(atom: Atom, energy: Float[Tensor, "energy"]) -> tuple[EnergyRow
     rows = zip(*(column.tolist() for column in columns), strict=True)
     errors = [None] * len(energy) if error is None else error.tolist()
     return tuple(
-        EnergyRow(at, first, second, spread, table, abs(at - atom.edge_ev) <= NEAR_EDGE)
+        EnergyRow(at, first, second, spread, table, is_near_edge(at, atom.edge_ev))
         for (at, first, second, spread), table in zip(rows, errors, strict=True)
     )
 

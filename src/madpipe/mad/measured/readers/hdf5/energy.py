@@ -40,7 +40,7 @@ _OF_A_RING = ("gev", "mev")
 _JOULE = 1e-10  # a photon energy below it is in joule, whatever eV or keV might be meant
 _KEV = 200.0  # eV: softer than any crystal diffracts, harder in keV than any beamline
 _METRE = 1e-6  # a wavelength below it is in metre
-_JITTER = 0.25  # eV: energies of a scan closer than this are one energy, read back at each of its points
+_JITTER = 3e-5  # relative: energies of a scan closer than this are one energy, read back at each of its points
 
 
 def energy_of(path: Path, entry: h5py.Group, beside: h5py.Group, name: str, signal: Any, wanted: str | None) -> Any:
@@ -74,7 +74,7 @@ def energy_of(path: Path, entry: h5py.Group, beside: h5py.Group, name: str, sign
     if dataset is None:
         return None
     values = np.asarray(_in_ev(path, dataset, unstated), dtype=float)
-    if values.size > 1 and values.shape == np.shape(signal)[:1] and np.ptp(values) < _JITTER:
+    if values.size > 1 and values.shape == np.shape(signal)[:1] and np.ptp(values) < _JITTER * np.mean(values):
         return float(values.mean())
     return values if values.ndim else float(values)
 
