@@ -341,11 +341,12 @@ def test_a_beam_stop_of_zeros_is_masked_and_the_rest_is_right(tmp_path, photons)
 
 def test_gaps_of_zeros_are_masked_to_their_ends(tmp_path):
     made = stack_of(photons=1e6)
-    stack, (said,) = converted(tmp_path, arrays_of(made, intensity=damaged(made, 0, np.s_[:, :, 27:29])))
+    stack, _ = converted(tmp_path, arrays_of(made, intensity=damaged(made, 0, np.s_[:, :, 27:29])))
     assert not stack.good[:, :, 27:29].any()
     assert stack.good[:, :, :27].all()
     volume = stack_of(dimensions=3, grid=24, photons=1e7)
     stack, (said,) = converted(tmp_path, arrays_of(volume, intensity=damaged(volume, 0, np.s_[:, :, 13:15])))
+    assert "blocked, as by a beam stop or a gap: masked" in said
     assert not stack.good[:, :, 13:15].any()
 
 

@@ -63,6 +63,8 @@ def checked_scales(stack: Stack) -> None:
     DataWarning
         Monitors, and energies whose intensities are off by more than a factor.
     """
+    if stack.reflection is not None:
+        return  # lists are put on one scale when they are joined
     monitor = np.ones(len(stack.energy)) if stack.monitor is None else np.asarray(stack.monitor, dtype=float)
     if not (np.isfinite(monitor) & (monitor > 0)).all():
         return  # refused by check_stack

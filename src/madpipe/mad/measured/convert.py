@@ -50,8 +50,9 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     Warns
     -----
     DataWarning
-        All energies on one side of the edge; energies within 15 eV of it with a table of the free atom. Neither
-        where f', f'' are to be refined: there, the energies may be nominal.
+        What :mod:`madpipe.mad.measured.checks`, ``axes`` and ``energies`` see in the data. All energies on one side of
+        the edge; energies within 15 eV of it with a table of the free atom. Neither where f', f'' are to be refined:
+        there, the energies may be nominal.
 
     Raises
     ------
