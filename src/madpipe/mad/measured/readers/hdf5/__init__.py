@@ -12,7 +12,7 @@ from madpipe.mad.measured.readers.arrays import Fields, plain_array, with_energy
 from madpipe.mad.measured.readers.hdf5.energy import energy_of
 from madpipe.mad.measured.readers.hdf5.geometry import axes_of, detector_of
 from madpipe.mad.measured.readers.hdf5.masks import mask_of
-from madpipe.mad.measured.readers.hdf5.places import Place, find_signals
+from madpipe.mad.measured.readers.hdf5.places import Place, find_signals, signal_at
 from madpipe.mad.measured.readers.hdf5.values import value_of
 from madpipe.mad.records import Stack
 
@@ -58,16 +58,15 @@ def read_hdf5(path: Path, wanted: Sequence[str] = (), energy: str | None = None)
 
 def _of_others(path: Path, file: h5py.File, place: Place, wanted: str | None) -> Fields:
     """Intensities, energy, mask, errors, axes and detector of a CXI, NeXus or bliss file."""
-    parent, name = f"/{place[0]}".rsplit("/", 1)
-    beside, top = file[parent or "/"], place[0].split("/")[0]
-    entry = file[top] if isinstance(file[top], h5py.Group) else file
+    signal = signal_at(file, place[0])
+    name, beside = signal.name, signal.beside
     parts = [value_of(path, file[one]) for one in place]
     found: Fields = {"data": plain_array(path, name, parts[0] if len(parts) == 1 else np.concatenate(parts))}
     shape = np.shape(found["data"])
-    energy = energy_of(path, entry, beside, name, found["data"], wanted)
+    energy = energy_of(path, signal, shape, wanted)
     if energy is not None:
         found["energy"] = energy
-    mask = mask_of(path, entry, beside, place[0], found["data"])
+    mask = mask_of(path, signal, shape)
     if mask is not None:
         found["mask"] = mask
     for theirs, ours in _PER_POINT:
@@ -76,4 +75,4 @@ def _of_others(path: Path, file: h5py.File, place: Place, wanted: str | None) ->
     is_one_energy = energy is not None and np.size(energy) == 1 and shape[:1] != (1,)
     dimensions = min(len(shape) - (0 if is_one_energy else 1), 3)
     found |= axes_of(path, beside, name, dimensions)
-    return found | detector_of(path, entry, place[0], shape[-3] if dimensions == 3 else None)
+    return found | detector_of(path, signal, shape[-3] if dimensions == 3 else None)

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from madpipe.base.errors import InputError
-from madpipe.mad.measured.readers.hdf5.places import walk
+from madpipe.mad.measured.readers.hdf5.places import Signal
 from madpipe.mad.measured.readers.hdf5.units import factor_of
 from madpipe.mad.measured.readers.hdf5.values import attribute, axis_names, in_unit, value_of
 from madpipe.physics.crystal import HC
@@ -18,21 +18,19 @@ _BESIDE = (  # the signal, with the unit that holds where the file states none
     *(("energy", "eV"), ("photon_energy", "eV"), ("incident_energy", "eV"), ("energy_ev", "eV"), ("mononrj", "keV")),
     *(("wavelength", "angstrom"), ("incident_wavelength", "angstrom")),
 )
-_BELOW_ENTRY = (  # in lower case; CXI is in SI units, NeXus' own source is the storage ring
+_BELOW_ENTRY = (  # in lower case; * goes through groups; CXI is in SI units, NeXus' own source is the storage ring
     ("instrument_*/source_*/energy", "J"),
-    ("instrument*/beam*/incident_energy", "eV"),
-    ("sample*/beam*/incident_energy", "eV"),
-    ("instrument*/mono*/energy", "eV"),
-    ("instrument*/positioners/mononrj", "keV"),
-    ("instrument*/mononrj/value", "keV"),
+    ("*beam*/incident_energy", "eV"),
+    ("*mono*/energy", "eV"),
+    ("*/positioners/mononrj", "keV"),
+    ("*/mononrj/value", "keV"),
     ("measurement/mononrj", "keV"),
-    ("instrument*/positioners/nrj", "keV"),
-    ("instrument*/positioners/*energy*", "eV"),
-    ("instrument*/beam*/incident_wavelength", "angstrom"),
-    ("sample*/beam*/incident_wavelength", "angstrom"),
-    ("instrument*/mono*/wavelength", "angstrom"),
+    ("*/positioners/nrj", "keV"),
+    ("*/positioners/*energy*", "eV"),
+    ("*snapshot*/energy", "eV"),
+    ("*beam*/incident_wavelength", "angstrom"),
+    ("*mono*/wavelength", "angstrom"),
     ("instrument_*/source_*/wavelength", "m"),
-    ("instrument*/*/detectorspecific/photon_energy", "eV"),
     ("instrument*/*/photon_energy", "eV"),
     ("instrument*/*/wavelength", "angstrom"),
 )
@@ -43,18 +41,15 @@ _METRE = 1e-6  # a wavelength below it is in metre
 _JITTER = 3e-5  # relative: energies of a scan closer than this are one energy, read back at each of its points
 
 
-def energy_of(path: Path, entry: h5py.Group, beside: h5py.Group, name: str, signal: Any, wanted: str | None) -> Any:
+def energy_of(path: Path, signal: Signal, shape: tuple[int, ...], wanted: str | None) -> Any:
     """Photon energies in eV: at the path that is named, beside the signal, or in the instrument.
 
     Parameters
     ----------
     path:
         The file.
-    entry, beside:
-        Group of the measurement, and of the signal in it.
-    name, signal:
-        The signal's name there, and the intensities; a scan of as many frames as energies that are all the same has
-        one energy.
+    signal, shape:
+        The intensities; a scan of as many frames as energies that are all the same has one energy.
     wanted:
         Path of the energy or the wavelength from the file's root, or below the entry; None looks for it.
 
@@ -70,11 +65,11 @@ def energy_of(path: Path, entry: h5py.Group, beside: h5py.Group, name: str, sign
     InputError
         Nothing at that path, a unit that is neither an energy nor a length, or not a positive number.
     """
-    dataset, unstated = _named(path, entry, wanted) if wanted else next(_known(entry, beside, name), (None, ""))
+    dataset, unstated = _named(path, signal.entry, wanted) if wanted else next(_known(signal), (None, ""))
     if dataset is None:
         return None
     values = np.asarray(_in_ev(path, dataset, unstated), dtype=float)
-    if values.size > 1 and values.shape == np.shape(signal)[:1] and np.ptp(values) < _JITTER * np.mean(values):
+    if values.size > 1 and values.shape == shape[:1] and np.ptp(values) < _JITTER * np.mean(values):
         return float(values.mean())
     return values if values.ndim else float(values)
 
@@ -93,22 +88,25 @@ def _named(path: Path, entry: h5py.Group, wanted: str) -> tuple[h5py.Dataset, st
     return found, "angstrom" if length else "keV" if "mononrj" in wanted else "eV"
 
 
-def _known(entry: h5py.Group, beside: h5py.Group, signal: str) -> Iterator[tuple[h5py.Dataset, str]]:
+def _known(signal: Signal) -> Iterator[tuple[h5py.Dataset, str]]:
     """Data sets that hold the photon energy, the surest first, each with its unit where it states none."""
+    beside, root = signal.beside, signal.entry.file
     for name, unit in _BESIDE:
         if isinstance(beside.get(name), h5py.Dataset):
             yield beside[name], unit
-    for axis in axis_names(beside, signal)[:1]:
+    for axis in axis_names(beside, signal.name)[:1]:
         unit = attribute(beside[axis], "units") if isinstance(beside.get(axis), h5py.Dataset) else ""
         if factor_of(unit, "energy") or factor_of(unit, "length"):
             yield beside[axis], unit
-    prefix = entry.name.strip("/")
-    items = {name.removeprefix(prefix).strip("/").lower(): item for name, item in walk(entry)}
+    items = {name.lower(): item for name, item in signal.items.items()}
     for pattern, unit in _BELOW_ENTRY:
         for name, item in items.items():
             number = isinstance(item, h5py.Dataset) and item.dtype.kind in "iuf" and len(item.shape or ()) < 2
             if number and fnmatchcase(name, pattern) and attribute(item, "units").lower() not in _OF_A_RING:
                 yield item, unit
+    for name, unit in _BESIDE:
+        if isinstance(root.get(name), h5py.Dataset):
+            yield root[name], unit
 
 
 def _in_ev(path: Path, dataset: h5py.Dataset, unstated: str) -> Any:

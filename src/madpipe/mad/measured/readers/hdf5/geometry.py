@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 
 from madpipe.mad.measured.readers.arrays import AXES, Fields
-from madpipe.mad.measured.readers.hdf5.places import walk
+from madpipe.mad.measured.readers.hdf5.places import Signal
 from madpipe.mad.measured.readers.hdf5.units import factor_of
 from madpipe.mad.measured.readers.hdf5.values import attribute, axis_names, in_unit
 
@@ -80,17 +80,15 @@ def _spelled(beside: h5py.Group, axis: str) -> h5py.Dataset | None:
     return beside.get(names.get(axis, ""), None) if axis in names else None
 
 
-def detector_of(path: Path, entry: h5py.Group, place: str, frames: int | None) -> Fields:
+def detector_of(path: Path, signal: Signal, frames: int | None) -> Fields:
     """Distance and pixel sizes of the detector, and angles of a rocking scan, as far as the file has them.
 
     Parameters
     ----------
     path:
         The file.
-    entry:
-        Group of the measurement.
-    place:
-        Path of the intensities.
+    signal:
+        The intensities.
     frames:
         Points of the rocking scan; None for a single frame.
 
@@ -105,9 +103,9 @@ def detector_of(path: Path, entry: h5py.Group, place: str, frames: int | None) -
     InputError
         A unit that is no length or angle.
     """
-    prefix = entry.name.strip("/")
-    items = {name.removeprefix(prefix).strip("/"): item for name, item in walk(entry)}
-    single = {name: one for name, one in items.items() if isinstance(one, h5py.Dataset) and one.dtype.kind in "iuf"}
+    single = {
+        name: one for name, one in signal.items.items() if isinstance(one, h5py.Dataset) and one.dtype.kind in "iuf"
+    }
     found: Fields = {}
     sizes = [_detector_value(path, single, names) for names in _DETECTOR.values()]
     if all(size is not None for size in sizes):

@@ -8,7 +8,7 @@ import h5py
 import numpy as np
 
 from madpipe.base.warned import warn
-from madpipe.mad.measured.readers.hdf5.places import is_array, same_item, walk
+from madpipe.mad.measured.readers.hdf5.places import Signal, is_array, same_item
 from madpipe.mad.measured.readers.hdf5.values import value_of
 
 _MASK = re.compile(
@@ -22,33 +22,30 @@ _NO_FAULT = np.uint32(0x20 | 0x800 | 0x2000 | 0x4000 | 0x10000)
 _OF_NEXUS = {0: _MISSING, 1: _DEAD, 2: _BAD, 3: _HOT, 4: _NOISY, 8: _IGNORED, 31: _MISSING}  # pixel_mask: bit -> CXI's
 
 
-def mask_of(path: Path, entry: h5py.Group, beside: h5py.Group, place: str, signal: Any) -> np.ndarray | None:
+def mask_of(path: Path, signal: Signal, shape: tuple[int, ...]) -> np.ndarray | None:
     """Every mask that belongs to the signal, combined: what one of them leaves out is left out.
 
     Parameters
     ----------
     path:
         The file.
-    entry, beside:
-        Group of the measurement, and of the signal in it.
-    place, signal:
-        Path of the intensities, and themselves.
+    signal, shape:
+        The intensities.
 
     Returns
     -------
     :
         uint32, 0 where good, of the shape of a frame, of one energy or of the signal; None where the file has none.
         NeXus' bits of ``pixel_mask`` are put into CXI's; bits of CXI that name no fault do not mask; of masks without
-        bits, what is not zero is bad. Looked for everywhere below the entry and beside the signal, by the names that
-        masks have, but not with another detector's array.
+        bits, what is not zero is bad. Looked for everywhere below the entry, beside the signal and at the root, by the
+        names that masks have, but not with another detector's array.
 
     Warns
     -----
     DataWarning
         Masks, but none of the signal's shape.
     """
-    shape = np.shape(signal)
-    own = _masks_beside(entry, beside, place)
+    own = _masks_beside(signal)
     fitting = {name: item for name, item in own.items() if _fits(shape, _squeezed(item))}
     masks = [_in_cxi_bits(name, value_of(path, item)).reshape(_squeezed(item)) for name, item in fitting.items()]
     if own and not masks:
@@ -63,15 +60,17 @@ def mask_of(path: Path, entry: h5py.Group, beside: h5py.Group, place: str, signa
     return combined
 
 
-def _masks_beside(entry: h5py.Group, beside: h5py.Group, place: str) -> dict[str, h5py.Dataset]:
+def _masks_beside(signal: Signal) -> dict[str, h5py.Dataset]:
     """Masks by their paths, each once, but for those of another detector."""
     found: dict[str, h5py.Dataset] = {}
-    linked = ((f"{beside.name}/{key}", beside.get(key)) for key in beside)
-    for name, item in [*walk(entry), *linked]:
+    groups = (signal.beside, signal.entry.file)
+    linked = [(f"{group.name}/{key}", group.get(key)) for group in groups for key in group if _MASK.fullmatch(key)]
+    below = [(f"{signal.entry.name}/{name}", item) for name, item in signal.items.items()]
+    for name, item in [*below, *linked]:
         is_mask = isinstance(item, h5py.Dataset) and _MASK.fullmatch(name.rsplit("/", 1)[-1])
         if is_mask and is_array(item, "biuf") and not any(same_item(item, other) for other in found.values()):
             found[name.strip("/")] = item
-    return {name: item for name, item in found.items() if not _of_another(name, entry, place)}
+    return {name: item for name, item in found.items() if not _of_another(name, signal)}
 
 
 def _fits(shape: tuple[int, ...], mask: tuple[int, ...]) -> bool:
@@ -87,18 +86,18 @@ def _squeezed(item: h5py.Dataset) -> tuple[int, ...]:
     return shape
 
 
-def _of_another(name: str, entry: h5py.Group, place: str) -> bool:
+def _of_another(name: str, signal: Signal) -> bool:
     """Tell whether a mask lies with another array of counts than the signal."""
     group = name.rsplit("/", 1)[0]
     group = group.removesuffix("/detectorSpecific")
-    if place.startswith(f"{group}/") or group.count("/") < 2:
+    if signal.place.startswith(f"{group}/") or group.count("/") < 2:
         return False
-    parent = entry.file.get(group)
+    parent = signal.entry.file.get(group)
     if not isinstance(parent, h5py.Group):
         return False
-    signal = entry.file[place]
+    counts = signal.entry.file[signal.place]
     arrays = [parent[key] for key in parent if is_array(parent.get(key)) and not _MASK.fullmatch(key)]
-    return bool(arrays) and not any(same_item(one, signal) for one in arrays)
+    return bool(arrays) and not any(same_item(one, counts) for one in arrays)
 
 
 def _in_cxi_bits(name: str, came: Any) -> np.ndarray:

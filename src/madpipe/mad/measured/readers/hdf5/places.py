@@ -1,7 +1,8 @@
 """Which data set of an HDF5 file holds the intensities: CXI's, NeXus', a detector's, or the one that is named."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from pathlib import Path
 
@@ -20,6 +21,27 @@ _NOT_COUNTS = re.compile(
     re.IGNORECASE,
 )
 _SHOWN = 8  # candidates that a message lists
+
+
+@dataclass(frozen=True)
+class Signal:
+    """Intensities and what surrounds them in their file."""
+
+    place: str  # their path
+    entry: h5py.Group  # of the measurement, below which all of it lies
+    beside: h5py.Group  # their own group
+    name: str  # theirs there
+    items: Mapping[str, h5py.Group | h5py.Dataset | None]  # all below the entry, by their paths from there
+
+
+def signal_at(file: h5py.File, place: str) -> Signal:
+    """Look around the data set at a path."""
+    parent, name = f"/{place}".rsplit("/", 1)
+    top = place.split("/")[0]
+    entry = file[top] if isinstance(file[top], h5py.Group) else file
+    prefix = entry.name.strip("/")
+    items = {where.removeprefix(prefix).strip("/"): item for where, item in walk(entry)}
+    return Signal(place, entry, file[parent or "/"], name, items)
 
 
 def find_signals(path: Path, file: h5py.File, wanted: Sequence[str]) -> list[Place]:
