@@ -38,11 +38,10 @@ EDGE_AWAY = 3.0  # eV between a spectrum's steepest rise and the table's edge; m
 
 # -- lists of reflections -------------------------------------------------------------------------------------
 
-# Relative difference of an energy's scale from the others' at which lists count as scaled apart. The resonant atoms'
-# share of the intensity, from Bijvoet differences, is known to a fifth or so; with a tenth of the intensity resonant
-# and f' changing by 6 of 34 electron, a fifth of it is 0.6 %.
-SAME_SCALE = 0.05
-RESONANT_RATIO = 1.6  # mean intensities of a pure resonant element at two energies about its edge, at most
+# Relative difference of scales beyond which the lists of one file are scaled apart, beside what the resonant atoms may
+# do: programs scale to about a per cent.
+SAME_SCALE = 0.015
+MOST_CHANGE = 0.33  # of f' about an edge over f0, 10 of 30 electron
 
 # -- data as they come ----------------------------------------------------------------------------------------
 

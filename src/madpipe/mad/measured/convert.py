@@ -76,10 +76,11 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     if element:
         known = sample.f_prime is not None or "f_prime" in values
         values["energy"] = energies_in_ev(values["energy"], element, edge, known_dispersion=known)
-    values = checked_points(with_plain_axes(values), sample.counts_per_unit, sample.mask_hot)
-    values |= _dispersion(sample, values)
     values.setdefault("title", f"{len(values['energy'])} energies from {', '.join(Path(p).name for p in sample.path)}")
-    values = with_form_factor(with_detector_axes(values), sample.f0)
+    values = with_plain_axes(with_detector_axes(values))
+    values = checked_points(values, sample.counts_per_unit, sample.mask_hot)
+    values |= _dispersion(sample, values)
+    values = with_form_factor(values, sample.f0)
     if lists:
         known = "dispersion" not in sample.refine
         values = with_exposures(values, separate=len(sample.path) > 1, known_dispersion=known)

@@ -7,11 +7,13 @@ from jaxtyping import Bool, Float
 
 from madpipe.base.errors import InputError
 from madpipe.base.warned import warn
-from madpipe.mad.limits import RESONANT_RATIO, SAME_SCALE
+from madpipe.mad.limits import MOST_CHANGE, SAME_SCALE
 from madpipe.mad.measured.readers.arrays import Fields
 
 log = logging.getLogger(__name__)
 _LEAST_PAIRS = 30  # of Friedel mates: their mean square is then known to 1 / sqrt(15), a quarter
+_SHARE_ERROR = 0.25  # relative; three wavelengths of a selenium crystal gave .074 to .089
+_SIGMAS = 3.0  # of what entries leave to chance
 _SURE = 4.0  # times the errors' share that the mean square difference must exceed; what is left is then no rounding
 
 
@@ -58,29 +60,29 @@ def with_exposures(values: Fields, *, separate: bool, known_dispersion: bool) ->
     Raises
     ------
     InputError
-        Lists scaled apart without entries measured at every energy, or whose mean intensity is not positive.
+        A mean intensity that is not positive; lists scaled apart without entries measured at every energy.
     """
     if "friedel_sign" not in values or "monitor" in values or len(values["energy"]) < 2:
         return values
     data, reference = np.asarray(values["data"], dtype=float), int(np.argmax(values["energy"]))
     common: np.ndarray = (np.asarray(values["mask"]) == 0).all(0)
     mean = data[:, common].mean(1) if common.any() else np.full(len(data), np.nan)
+    if not separate and not common.any():
+        return values
     if not np.all(mean > 0):
-        if not separate:
-            return values
         raise InputError(
-            "Lists scaled apart need entries measured at every energy, of positive mean, to be put on one scale; "
-            "there are none; give the relative exposures, monitor: [1, 1, 1]."
+            "Lists of several energies need entries measured at every energy, of positive mean, to be put on one "
+            "scale; there are none; give the relative exposures, monitor: [1, 1, 1]."
         )
-    ratio = mean / mean[reference]
-    gain = _gain(values, common)
-    share = _resonant_share(values) if known_dispersion else None
-    exposure = ratio / (1 + (share or 0.0) * gain)
+    ratio, gain, share = mean / mean[reference], _gain(values, common), _resonant_share(values)
+    exposure = ratio / (1 + (share or 0.0) * gain * known_dispersion)
     exposure = exposure / (exposure[reference] if separate else np.sort(exposure)[(len(exposure) - 1) // 2])
-    if not separate and _is_one_scale(ratio, exposure, gain, reference, share, known_dispersion=known_dispersion):
+    doubt = _doubt(gain if known_dispersion else None, share, int(common.sum()))
+    if not separate and (np.abs(exposure - 1) < doubt).all():
         return values
     told = f"relative exposures {_listed(exposure)}"
-    how = "1 %" if share is not None else "the share of the resonant atoms in the intensity, a few per cent"
+    is_known = share is not None and known_dispersion
+    how = "1 %" if is_known else "the share of the resonant atoms in the intensity, a few per cent"
     based = f"estimated from {int(common.sum())} entries measured at every energy, right to about {how}"
     if separate:
         log.info("lists from files of their own: %s, %s", told, based)
@@ -123,23 +125,18 @@ def _resonant_share(values: Fields) -> float | None:
     return min(1.0, float(np.median(shares))) if shares else None
 
 
-def _is_one_scale(
-    ratio: Float[np.ndarray, "energy"],
-    exposure: Float[np.ndarray, "energy"],
-    gain: Float[np.ndarray, "energy"],
-    reference: int,
-    share: float | None,
-    *,
-    known_dispersion: bool,
-) -> bool:
-    """Tell whether resonance alone may explain how the mean intensities differ."""
-    if share is not None:
-        return bool((np.abs(exposure - 1) < SAME_SCALE).all())
-    pure = (1 + gain) / (1 + gain[reference]) if known_dispersion else np.full(len(ratio), 1.0)
-    low, high = np.minimum(pure, 1.0), np.maximum(pure, 1.0)
-    if not known_dispersion:
-        low, high = low / RESONANT_RATIO, high * RESONANT_RATIO
-    return bool(((ratio > low - SAME_SCALE) & (ratio < high + SAME_SCALE)).all())
+def _doubt(gain: Float[np.ndarray, "energy"] | None, share: float | None, entries: int) -> float:
+    r"""How far exposures may be from 1 by what is not known of the resonant atoms, and by scaling programs.
+
+    Their share x is known to a fourth or so; :math:`\langle F_N F_A^* \rangle` of n entries is zero to
+    :math:`\sqrt{x / 2 n}`. Where f' is not known, it changes by up to 10 of 30 electron; where x is not, it is 1 at
+    most.
+    """
+    change = 2 * MOST_CHANGE if gain is None else float(np.ptp(gain))
+    if share is None:
+        return SAME_SCALE + change
+    known = _SHARE_ERROR if gain is not None else 1.0
+    return SAME_SCALE + change * (known * share + _SIGMAS * (share / (2 * entries)) ** 0.5)
 
 
 def _listed(values: Float[np.ndarray, "energy"]) -> str:

@@ -41,7 +41,7 @@ def read_mtz(path: Path) -> list[ReflectionList]:
     mtz = _opened(path)
     lists = [found for dataset in mtz.datasets if (found := _dataset(path, mtz, dataset)) is not None]
     if not lists:
-        mean = [column.label for column in mtz.columns if column.type in "JF"]
+        mean = list(dict.fromkeys(column.label for column in mtz.columns if column.type in "JF"))
         advice = f"{', '.join(mean)} are means over Friedel mates; " if mean else ""
         raise InputError(
             f"{path}: needs columns {', '.join(_KINDS['KM'])}, types K and M, or {', '.join(_KINDS['GL'])}, types G "
