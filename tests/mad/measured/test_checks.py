@@ -229,9 +229,12 @@ def test_uneven_axes_are_told_and_refused_for_retrieval(tmp_path):
     uneven = made.qx + 0.3 * np.ptp(made.qx) * (made.qx / np.ptp(made.qx)) ** 2
     stack, (said,) = converted(tmp_path, arrays_of(made, qx=uneven))
     assert said.startswith("qx is uneven, off an even grid by")
-    with pytest.raises(InputError, match="retrieval needs q axes of even, rising steps; qx"):
+    with pytest.raises(InputError, match="phase retrieval needs regular q axes that rise; steps of qx"):
         require_even_axes(stack)
-    require_even_axes(made)
+    with pytest.raises(InputError, match="steps of qy run from"):
+        require_even_axes(replace(made, qy=made.qy[::-1]))
+    angles = np.linspace(0.19, 0.21, len(made.qx))  # even angles are no even q, but nearly
+    require_even_axes(replace(made, qx=np.sin(angles)))
 
 
 # --- counts

@@ -71,14 +71,16 @@ def require_even_axes(stack: Stack) -> None:
     Raises
     ------
     InputError
-        A q axis that is not even, or falls.
+        A q axis that is not even, or falls: the image would be that of the other hand.
     """
     for name in stack.axes:
-        axis = getattr(stack, name)
-        if name in AXES and (unevenness(axis) > EVEN or (len(axis) > 1 and axis[-1] < axis[0])):
+        axis = np.asarray(getattr(stack, name), dtype=float)
+        steps = np.diff(axis)
+        if len(axis) > 1 and not (unevenness(axis) <= EVEN and steps.min() > 0):
             raise InputError(
-                f"retrieval needs q axes of even, rising steps; {name} is off an even grid by "
-                f"{unevenness(axis):.2g} of a step (at most {EVEN:g}) or falls; regrid the data."
+                f"phase retrieval needs regular q axes that rise; steps of {name} run from {steps.min():.3g} to "
+                f"{steps.max():.3g} 1/angstrom, off an even grid by {unevenness(axis):.2g} of a step (at most {EVEN:g}); "
+                "regrid the stack, or convert its files again, which turns falling axes."
             )
 
 

@@ -18,6 +18,7 @@ from madpipe.base.warned import keeping
 from madpipe.mad import limits
 from madpipe.mad.config import FitConfig, Refinable, RetrieveConfig
 from madpipe.mad.fit.refine import refine_nuisances
+from madpipe.mad.measured.axes import require_even_axes
 from madpipe.mad.realspace.imaging import Solution, fitted_signal, mean_signal, retrieve_signal
 from madpipe.mad.realspace.joint import retrieve_jointly
 from madpipe.mad.realspace.joint.coarse import first_guess
@@ -210,17 +211,9 @@ def _voxel_size(stack: Stack) -> np.ndarray:
         raise InputError(
             f"phase retrieval needs a 2-D or 3-D grid in q; {stack.name} is a list of reflections; skip this step."
         )
-    sizes = []
-    for name in stack.axes:
-        axis = np.asarray(getattr(stack, name), dtype=float)
-        steps = np.diff(axis)
-        if not np.allclose(steps, steps.mean(), rtol=1e-3):
-            raise InputError(
-                f"phase retrieval needs regular q axes; steps of {name} run from {steps.min():.3g} to "
-                f"{steps.max():.3g} 1/angstrom; regrid the stack."
-            )
-        sizes.append(2 * math.pi / (len(axis) * abs(steps.mean())))
-    return np.array(sizes)
+    require_even_axes(stack)
+    axes = [np.asarray(getattr(stack, name), dtype=float) for name in stack.axes]
+    return np.array([2 * math.pi / (len(axis) * np.diff(axis).mean()) for axis in axes])
 
 
 def _engine_checks(solution: Solution, hand: float) -> dict[str, Verdict]:
