@@ -14,6 +14,7 @@ from madpipe.mad.config import FitConfig, MeasuredSample, SimulatedSample
 from madpipe.mad.fit.fit import fit_stack
 from madpipe.mad.measured import counts, points
 from madpipe.mad.measured.axes import require_even_axes
+from madpipe.mad.measured.checks import checked_scales
 from madpipe.mad.measured.convert import convert
 from madpipe.mad.measured.energies import energies_in_ev
 from madpipe.mad.simulate.sample import simulate
@@ -377,6 +378,13 @@ def test_counts_that_were_cut_are_masked(tmp_path):
     assert (~stack.good).sum() == 6
 
 
+def test_many_points_of_the_largest_value_are_no_saturation_where_as_many_lie_below():
+    data = np.random.default_rng(5).integers(0, 31, (6, 20, 20))
+    with heard() as said:
+        points.with_saturated_masked({"data": data, "energy": np.arange(6.0)})
+    assert said == []
+
+
 @pytest.mark.parametrize(
     ("mark", "kind"),
     [(65535, "u2"), (2**32 - 1, "u4"), (2**32 - 1, "f4"), (2**31 - 1, "i4"), (2**20 - 1, "i4"), (-1, "i4"), (-2, "f4")],
@@ -453,3 +461,13 @@ def test_exposures_far_apart_or_against_the_intensities_are_told(tmp_path):
     _, (said,) = converted(tmp_path, arrays_of(made, intensity=data))
     assert said.startswith("intensities at 9000 eV are")
     assert "no monitor accounts for" in said
+
+
+def test_a_resonance_that_darkens_an_energy_is_no_wrong_exposure():
+    energies = (8880.0, 8930.0, 8978.6, 9050.0, 9100.0)
+    made = stack_of(energies_ev=energies, composition="pure_resonant", reflection=(3, 3, 1))
+    total = made.data.sum((1, 2), dtype=float)
+    assert np.median(total) > 2 * total[2]  # f' = -9 of f0 = 14
+    with heard() as said:
+        checked_scales(made)
+    assert said == []

@@ -79,8 +79,8 @@ def require_even_axes(stack: Stack) -> None:
         if len(axis) > 1 and not (unevenness(axis) <= EVEN and steps.min() > 0):
             raise InputError(
                 f"phase retrieval needs regular q axes that rise; steps of {name} run from {steps.min():.3g} to "
-                f"{steps.max():.3g} 1/angstrom, off an even grid by {unevenness(axis):.2g} of a step (at most {EVEN:g}); "
-                "regrid the stack, or convert its files again, which turns falling axes."
+                f"{steps.max():.3g} 1/angstrom, off an even grid by {unevenness(axis):.2g} of a step (at most "
+                f"{EVEN:g}); regrid the stack, or convert its files again, which turns falling axes."
             )
 
 
