@@ -10,7 +10,8 @@ from madpipe.base.warned import warn
 from madpipe.mad.limits import FANO, FANO_SIGMAS
 from madpipe.mad.measured.readers.arrays import PER_POINT, Fields
 
-_POINTS = 300_000  # of all; more tell nothing new of the noise
+_SAMPLE = 1_000_000  # points of an energy that are looked at
+_POINTS = 300_000  # of them, those with counts; more tell nothing new of the noise
 _BRIGHTEST = 3  # points left out
 _FEWEST = 100  # intensities that are not zero; fewer show neither a step nor their scatter
 _NO_NOISE = 1e-9  # frames proportional to each other are calculated, or one and the same
@@ -82,7 +83,7 @@ def in_photons(values: Fields, counts_per_unit: float | None = None) -> Fields:
         if taken is not None:
             return taken
     scatter = fano(data, good)
-    largest = float(np.max(data, where=good, initial=0))
+    largest = max(float(frame.max(where=here, initial=0)) for frame, here in zip(data, good, strict=True))
     if largest <= 1 and not np.issubdtype(data.dtype, np.integer) and _positive(data % 1, good):
         about = "" if scatter is None or scatter.value <= 0 else f", about {1 / scatter.value:.2g} by their scatter"
         raise InputError(
@@ -103,18 +104,26 @@ def good_points(values: Fields) -> _Array:
 
 
 def _positive(data: _Array, good: _Array) -> int:
-    """Number of points above zero."""
-    return sum(int(np.count_nonzero(here & (frame > 0))) for frame, here in zip(data, good, strict=True))
+    """Number of points above zero, among a sample."""
+    pairs = ((_sampled(frame), _sampled(here)) for frame, here in zip(data, good, strict=True))
+    return sum(int(np.count_nonzero(here & (frame > 0))) for frame, here in pairs)
 
 
 def units_of(data: Num[_Array, "energy *point"], good: _Array) -> Float[_Array, "energy"] | None:
     """Number that all intensities of an energy are multiples of, for each; None where one has none."""
-    found = [unit_of(frame[here]) for frame, here in zip(data, good, strict=True)]
+    some = [_sampled(frame)[_sampled(here)] for frame, here in zip(data, good, strict=True)]
+    found = [unit_of(frame) for frame in some]
     if any(unit is None for unit in found):
-        whole = unit_of(data[good])
+        whole = unit_of(np.concatenate(some))
         return None if whole is None else np.full(len(data), whole)
     units = np.array(found, dtype=float)
     return np.full(len(units), np.median(units)) if np.ptp(units) < _SAME_UNIT * np.median(units) else units
+
+
+def _sampled(frame: _Array) -> _Array:
+    """Some of the points, evenly spread."""
+    flat = frame.reshape(-1)
+    return flat[:: max(1, flat.size // _SAMPLE)]
 
 
 def unit_of(intensity: Num[_Array, "point"]) -> float | None:
@@ -161,11 +170,10 @@ def fano(data: Num[_Array, "energy *point"], good: _Array) -> Fano | None:
         kept, with what the resonant atoms change in it: an upper limit.
     """
     energies = len(data)
-    flat, whole = data.reshape(energies, -1), good.reshape(energies, -1).all(0)
-    places = np.flatnonzero(whole)
-    if len(places) > _POINTS:
-        places = places[:: len(places) // _POINTS]
-    counts = flat[:, places].astype(float)
+    counts = np.stack([_sampled(frame) for frame in data]).astype(float)
+    counts = counts[:, np.all([_sampled(here) for here in good], axis=0)]
+    counts = counts[:, counts.any(0)]
+    counts = counts[:, :: max(1, counts.shape[1] // _POINTS)]
     total = counts.sum(0)
     kept = np.argsort(total)[: len(total) - _BRIGHTEST - len(total) // 10_000]
     counts, total = counts[:, kept[total[kept] > 0]], total[kept[total[kept] > 0]]

@@ -30,24 +30,19 @@ def isolated_points(counts: Num[_Array, "*point"], good: Bool[_Array, "*point"],
     uniform particle's peak falls to :math:`\mathrm{sinc}^2(1/s)` at the next point, 0.41 at s = 2, a thin ring's to
     :math:`J_0^2(\pi / s)`, 0.22. Seven points or more then lie above a tenth of a peak's height.
     """
-    measured = np.where(good, np.maximum(counts, 0.0), 0.0)
-    lone = _few_rivals(measured, good, above)
-    places = [tuple(int(one) for one in place) for place in np.argwhere(lone)]
+    places = _few_rivals(counts, good, above)
     if len(places) > _MOST:
         return []
     found: set[_Place] = set()
     for place in places:
-        found |= _group(measured, good, place, above)
-    return sorted(found, key=lambda place: -measured[place])
+        found |= _group(counts, good, place, above)
+    return sorted(found, key=lambda place: -counts[place])
 
 
-def _few_rivals(counts: _Array, good: _Array, above: float) -> Bool[_Array, "*point"]:
+def _few_rivals(counts: _Array, good: _Array, above: float) -> list[_Place]:
     """Points with counts to be sure of, among whose neighbours at most two come near a tenth of them."""
-    candidate = good & (counts > above * _COUNTS)
-    if not candidate.any():
-        return candidate
-    places = np.nonzero(candidate)
-    value = counts[places]
+    places = np.nonzero(good & (counts > above * _COUNTS))
+    value = counts[places].astype(float)
     rivals, neighbours = np.zeros(len(value), dtype=int), np.zeros(len(value), dtype=int)
     for step in _steps(counts.ndim):
         moved = tuple(index + one for index, one in zip(places, step, strict=True))
@@ -57,10 +52,9 @@ def _few_rivals(counts: _Array, good: _Array, above: float) -> Bool[_Array, "*po
         moved = tuple(np.where(inside, index, 0) for index in moved)
         here = inside & good[moved]
         neighbours += here
-        rivals += here & (_expected(counts[moved]) * above >= value)
+        rivals += here & (_expected(counts[moved].astype(float)) * above >= value)
     chosen = (rivals < _CLUSTER) & (neighbours >= 3)
-    candidate[tuple(index[~chosen] for index in places)] = False
-    return candidate
+    return [tuple(place) for place in np.stack(places, axis=-1)[chosen].tolist()]
 
 
 def _group(counts: _Array, good: _Array, place: _Place, above: float) -> set[_Place]:
@@ -72,7 +66,7 @@ def _group(counts: _Array, good: _Array, place: _Place, above: float) -> set[_Pl
             there = tuple(index + one for index, one in zip(here, step, strict=True))
             if there in group or not all(0 <= index < size for index, size in zip(there, counts.shape, strict=True)):
                 continue
-            if good[there] and _expected(counts[there]) * above >= counts[place]:
+            if good[there] and _expected(float(counts[there])) * above >= counts[place]:
                 group.add(there)
                 edge.append(there)
         if len(group) > _CLUSTER:
@@ -82,7 +76,8 @@ def _group(counts: _Array, good: _Array, place: _Place, above: float) -> set[_Pl
 
 def _expected(counts: _Array | float) -> _Array | float:
     """Expectation that so many counts may have at most."""
-    return counts + 3 * counts**0.5 + _COUNTS
+    least = np.maximum(counts, 0.0)
+    return least + 3 * least**0.5 + _COUNTS
 
 
 def _steps(dimensions: int) -> list[_Place]:

@@ -49,18 +49,24 @@ def with_saturated_masked(values: Fields) -> Fields:
     """
     if "data_errors" in values:
         return values
-    data, good = np.asarray(values["data"]), good_points(values)
-    brightest = np.max(data, axis=0, where=good, initial=0)
-    lone = isolated_points(brightest, np.any(good, axis=0), HOT_ABOVE)
-    if lone:
-        good = good.copy()
-        for place in lone:
-            _at(good, place)[:] = False  # a hot pixel, not a peak that was cut
-    bad = _plateau(data, good, "at every energy")
-    for number, energy in enumerate(values["energy"]):
-        here = slice(number, number + 1)
-        bad[here] |= _plateau(data[here], good[here] & ~bad[here], f"at {energy:g} eV")
-    return _masked(values, bad, SATURATED)
+    data, good, energy = np.asarray(values["data"]), good_points(values), values["energy"]
+    if _plateau(data, good) is not None:
+        good = _without_isolated(data, good)
+    for part, when in [
+        (slice(None), "at every energy"),
+        *((slice(k, k + 1), f"at {energy[k]:g} eV") for k in range(len(data))),
+    ]:
+        largest = _plateau(data[part], good[part])
+        if largest is None:
+            continue
+        bad = np.zeros(data.shape, dtype=bool)
+        bad[part] = good[part] & (data[part] == largest)
+        warn(
+            f"{_hold(bad)} the same largest value, {largest:.6g}, {when}, and hardly any lies just below: the detector "
+            "is saturated there, or the counts were cut: masked"
+        )
+        values, good = _masked(values, bad, SATURATED), good & ~bad
+    return values
 
 
 def with_blocked_masked(values: Fields) -> Fields:
@@ -74,14 +80,19 @@ def with_blocked_masked(values: Fields) -> Fields:
     if "data_errors" in values:
         return values
     data, good = np.asarray(values["data"]), good_points(values)
-    bad = np.zeros(data.shape, dtype=bool)
-    whole = blocked_points(data.sum(0, dtype=float, where=good), np.any(good, axis=0), BLOCKED_BY)
-    bad |= whole
+    whole = blocked_points(_summed(data, good), np.any(good, axis=0), BLOCKED_BY)
     _say_blocked(whole, "at every energy")
-    for frame, here, dark, energy in zip(data, good, bad, values["energy"], strict=True):
-        alone = blocked_points(np.where(here, frame, 0), here & ~dark, BLOCKED_BY)
-        _say_blocked(alone, f"at {energy:g} eV")
-        dark |= alone
+    found = {}
+    for number, energy in enumerate(values["energy"]):
+        alone = blocked_points(*_measured(data[number], good[number], without=whole), BLOCKED_BY)
+        if alone.any():
+            found[number] = alone
+            _say_blocked(alone, f"at {energy:g} eV")
+    if not found and not whole.any():
+        return values
+    bad = np.repeat(whole[None], len(data), axis=0)
+    for number, alone in found.items():
+        bad[number] |= alone
     return _masked(values, bad & good, SHADOWED)
 
 
@@ -96,32 +107,33 @@ def with_hot_pixels(values: Fields, mask_hot: bool) -> Fields:
     if "data_errors" in values:
         return values
     data, good = np.asarray(values["data"]), good_points(values)
-    bad = np.zeros(data.shape, dtype=bool)
-    told = []
-    for place in isolated_points(data.sum(0, dtype=float, where=good), np.any(good, axis=0), HOT_ABOVE):
+    told: dict[tuple[int, tuple[int, ...]], float] = {}  # energy, -1 for every one, and point
+    for place in isolated_points(_summed(data, good), np.any(good, axis=0), HOT_ABOVE):
         counts = np.where(_at(good, place), _at(data, place), 0)
         brightest = int(counts.argmax())
-        alone = _outshines(data, good, brightest, place)
-        when = f" at {values['energy'][brightest]:g} eV" if alone else ""
-        told.append((place, float(counts.max()), when))
-        _at(bad, place)[brightest if alone else slice(None)] = True
-    for number, energy in enumerate(values["energy"]):
-        here = good[number] & ~bad[number]
-        for place in isolated_points(np.where(here, data[number], 0), here, HOT_ABOVE):
-            if _outshines(data, good, number, place):
-                _at(bad, place)[number] = True
-                told.append((place, float(_at(data, place)[number]), f" at {energy:g} eV"))
-    if told:
-        names = "; ".join(
-            f"{tuple(int(index) for index in place)}, {value:.4g} counts{when}" for place, value, when in told[:_NAMED]
-        )
-        more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
-        done = "masked" if mask_hot else "mask them if they are hot pixels: --mask-hot (mask_hot: true)"
-        warn(
-            f"isolated points over {HOT_ABOVE:g} times all around them, which no particle sampled finely enough for "
-            f"retrieval shows: {names}{more}; {done}"
-        )
-    return _masked(values, bad & good, HOT) if mask_hot else values
+        told[brightest if _outshines(data, good, brightest, place) else -1, place] = float(counts.max())
+    for number in range(len(data)):
+        for place in isolated_points(*_measured(data[number], good[number]), HOT_ABOVE):
+            if not {(-1, place), (number, place)} & told.keys() and _outshines(data, good, number, place):
+                told[number, place] = float(_at(data, place)[number])
+    if not told:
+        return values
+    names = "; ".join(
+        f"{place}, {value:.4g} counts" + ("" if number < 0 else f" at {values['energy'][number]:g} eV")
+        for (number, place), value in list(told.items())[:_NAMED]
+    )
+    more = f" and {len(told) - _NAMED} more" if len(told) > _NAMED else ""
+    done = "masked" if mask_hot else "mask them if they are hot pixels: --mask-hot (mask_hot: true)"
+    warn(
+        f"isolated points over {HOT_ABOVE:g} times all around them, which no particle sampled finely enough for "
+        f"retrieval shows: {names}{more}; {done}"
+    )
+    if not mask_hot:
+        return values
+    bad = np.zeros(data.shape, dtype=bool)
+    for number, place in told:
+        _at(bad, place)[slice(None) if number < 0 else number] = True
+    return _masked(values, bad & good, HOT)
 
 
 def check_mask(values: Fields) -> None:
@@ -151,9 +163,12 @@ def _markers(data: _Array, good: _Array, *, counts: bool) -> list[float]:
     is_integer = bool(np.issubdtype(data.dtype, np.integer))
     end = float(np.iinfo(data.dtype).max) if is_integer else np.inf
     found: list[float] = []
-    for _ in range(_FEW_VALUES):
-        largest, many, below = _top(data, good, found[-1] if found else np.inf)
-        if largest != end and (largest not in _TYPES_END or (below > largest / 2 and many < 2)):
+    while len(found) < _FEW_VALUES:
+        largest = _largest(data, good, found[-1] if found else None)
+        if largest not in (end, *_TYPES_END):
+            break
+        alone = _largest(data, good, largest) <= largest / 2 or _count(data, good, largest) > 1
+        if largest != end and not alone:
             break
         found.append(largest)
     if not counts or data.dtype.kind == "u":
@@ -164,37 +179,58 @@ def _markers(data: _Array, good: _Array, *, counts: bool) -> list[float]:
     return found + ([float(kind) for kind in kinds] if is_mark and len(kinds) <= _FEW_VALUES else [])
 
 
-def _top(data: _Array, good: _Array, limit: float) -> tuple[float, int, float]:
-    """Largest value below a limit, how many points have it, and the next value."""
-
-    def largest_below(most: float) -> float:
-        frames = zip(data, good, strict=True)
-        return max(float(np.max(frame, where=here & (frame < most), initial=0)) for frame, here in frames)
-
-    largest = largest_below(limit)
-    many = sum(int(np.count_nonzero(here & (frame == largest))) for frame, here in zip(data, good, strict=True))
-    return largest, many, largest_below(largest)
-
-
-def _plateau(data: _Array, good: Bool[_Array, "energy *point"], when: str) -> Bool[_Array, "energy *point"]:
-    """Points of the largest value, where it is one that counts were cut at."""
-    none = np.zeros(data.shape, dtype=bool)
-    largest, many, _ = _top(data, good, np.inf)
-    if largest < _LEAST_PLATEAU or many < SATURATED_POINTS or many > data.size / 2:
-        return none
+def _plateau(data: _Array, good: Bool[_Array, "energy *point"]) -> float | None:
+    """Largest value, where it is one that counts were cut at."""
+    largest = _largest(data, good)
+    if largest < _LEAST_PLATEAU:
+        return None
+    many = _count(data, good, largest)
+    if many < SATURATED_POINTS or many > data.size / 2:
+        return None
     least = largest - 2 * largest**0.5
     below = sum(
         int(np.count_nonzero(here & (frame > least) & (frame < largest)))
         for frame, here in zip(data, good, strict=True)
     )
-    if many <= 3 * below + 1:
-        return none
-    cut = good & (data == largest)
-    warn(
-        f"{_hold(cut)} the same largest value, {largest:.6g}, {when}, and hardly any lies just below: the detector is "
-        "saturated there, or the counts were cut: masked"
-    )
-    return cut
+    return largest if many > 3 * below + 1 else None
+
+
+def _without_isolated(data: _Array, good: Bool[_Array, "energy *point"]) -> Bool[_Array, "energy *point"]:
+    """Leave out what is a hot pixel, not a peak that was cut."""
+    brightest = np.zeros(data.shape[1:])
+    for frame, here in zip(data, good, strict=True):
+        np.maximum(brightest, frame, out=brightest, where=here)
+    kept = good.copy()
+    for place in isolated_points(brightest, np.any(good, axis=0), HOT_ABOVE):
+        _at(kept, place)[:] = False
+    return kept
+
+
+def _largest(data: _Array, good: _Array, below: float | None = None) -> float:
+    """Largest value, or the largest below another one; 0 at least."""
+    frames = zip(data, good, strict=True)
+    if below is not None:
+        return max(float(np.max(frame, where=here & (frame < below), initial=0)) for frame, here in frames)
+    return max(0.0, *(float(frame.max() if here.all() else frame.max(where=here, initial=0)) for frame, here in frames))
+
+
+def _count(data: _Array, good: _Array, value: float) -> int:
+    """Number of points that hold a value."""
+    return sum(int(np.count_nonzero((frame == value) & here)) for frame, here in zip(data, good, strict=True))
+
+
+def _summed(data: _Array, good: _Array) -> _Array:
+    """Counts over all energies, without a copy of all."""
+    total = np.zeros(data.shape[1:])
+    for frame, here in zip(data, good, strict=True):
+        np.add(total, frame, out=total, where=True if here.all() else here)
+    return total
+
+
+def _measured(frame: _Array, here: _Array, without: _Array | None = None) -> tuple[_Array, _Array]:
+    """Counts of one energy, 0 where masked, and what was measured, less some points."""
+    counts = frame if here.all() else np.where(here, frame, 0)
+    return counts, here if without is None or not without.any() else here & ~without
 
 
 def _say_blocked(blocked: Bool[_Array, "*point"], when: str) -> None:

@@ -14,7 +14,7 @@ def blocked_points(
     Parameters
     ----------
     counts:
-        Photons, of one energy or summed over all.
+        Photons, of one energy or summed over all; 0 where masked.
     good:
         Points that are not masked.
     bright:
@@ -33,38 +33,46 @@ def blocked_points(
     with 100 counts there, a block of four is dark by chance with probability exp(-44).
     """
     dark = good & (counts == 0)
-    if not dark.any() or not (counts >= bright).any():
-        return np.zeros(dark.shape, dtype=bool)
-    box = _box_of(counts >= bright)
+    shining = counts >= bright
     found = np.zeros(dark.shape, dtype=bool)
+    if not dark.any() or not shining.any():
+        return found
+    box = _box_of(shining)
     inside = np.zeros_like(dark[box])
     for axis in range(dark.ndim):
-        inside |= _between(counts[box], good[box], axis, bright)
+        inside |= _between(counts[box] > 0, shining[box], axis)
     inside &= dark[box]
     found[box] = _grown(_cores(inside), inside)
     for axis in range(dark.ndim):
-        found |= _dark_planes(counts, good, axis, bright)
+        found |= _dark_planes(counts, axis, bright, dark)
     return found
 
 
-def _box_of(bright: Bool[_Array, "*point"]) -> tuple[slice, ...]:
-    """Smallest box that holds all bright points."""
-    return tuple(slice(int(index.min()), int(index.max()) + 1) for index in np.nonzero(bright))
+def _box_of(points: Bool[_Array, "*point"]) -> tuple[slice, ...]:
+    """Smallest box that holds all chosen points."""
+    sides = []
+    for axis in range(points.ndim):
+        seen = np.flatnonzero(points.any(axis=tuple(other for other in range(points.ndim) if other != axis)))
+        sides.append(slice(int(seen[0]), int(seen[-1]) + 1))
+    return tuple(sides)
 
 
-def _between(counts: _Array, good: _Array, axis: int, bright: float) -> Bool[_Array, "*point"]:
+def _between(counted: _Array, shining: _Array, axis: int) -> Bool[_Array, "*point"]:
     """Points whose nearest points with counts, on both sides along an axis, are bright."""
-    counts = np.moveaxis(np.where(good, counts, 0), axis, -1)
-    return np.moveaxis(
-        _last_is_bright(counts, bright) & _last_is_bright(counts[..., ::-1], bright)[..., ::-1], -1, axis
-    )
+    counted, shining = _along(counted, axis), _along(shining, axis)
+    before = _last_shines(counted, shining)
+    before &= _last_shines(counted[::-1], shining[::-1])[::-1]
+    return np.moveaxis(before, 0, axis)
 
 
-def _last_is_bright(counts: _Array, bright: float) -> Bool[_Array, "*point"]:
-    """Whether the last point with counts, up to each, is bright."""
-    place = np.where(counts > 0, np.arange(counts.shape[-1], dtype=np.int32), np.int32(-1))
-    place = np.maximum.accumulate(place, axis=-1)
-    return (place >= 0) & (np.take_along_axis(counts, np.maximum(place, 0), axis=-1) >= bright)
+def _last_shines(counted: _Array, shining: _Array) -> Bool[_Array, "*point"]:
+    """Whether the last point with counts along the first axis, up to each, is bright."""
+    result = np.zeros(counted.shape, dtype=bool)
+    state = np.zeros(counted.shape[1:], dtype=bool)
+    for number in range(len(counted)):
+        np.copyto(state, shining[number], where=counted[number])
+        result[number] = state
+    return result
 
 
 def _cores(points: Bool[_Array, "*point"]) -> Bool[_Array, "*point"]:
@@ -94,16 +102,14 @@ def _grown(seeds: Bool[_Array, "*point"], points: Bool[_Array, "*point"]) -> Boo
         seeds = wider
 
 
-def _dark_planes(counts: _Array, good: _Array, axis: int, bright: float) -> Bool[_Array, "*point"]:
+def _dark_planes(counts: _Array, axis: int, bright: float, dark: _Array) -> Bool[_Array, "*point"]:
     """Rows, columns or planes without a count, two at least side by side, where both neighbours are bright."""
-    others = tuple(other for other in range(counts.ndim) if other != axis)
-    total = np.where(good, counts, 0).sum(others)
-    dark = total == 0
-    inside = dark & _last_is_bright(total, bright) & _last_is_bright(total[::-1], bright)[::-1]
+    total = counts.sum(tuple(other for other in range(counts.ndim) if other != axis))
+    inside = (total == 0) & _between(total > 0, total >= bright, 0)
     pair = inside & (np.append(inside[1:], False) | np.append(False, inside[:-1]))
     shape = [1] * counts.ndim
     shape[axis] = -1
-    return pair.reshape(shape) & good & (counts == 0)
+    return pair.reshape(shape) & dark
 
 
 def _along(array: _Array, axis: int) -> _Array:
