@@ -7,14 +7,17 @@ import pytest
 import torch
 from beamline_files import JOULE
 
+from madpipe.base import store
 from madpipe.base.errors import InputError
 from madpipe.base.warned import DataWarning
+from madpipe.cli import main
 from madpipe.mad.config import FitConfig, MeasuredSample, NuisanceConfig
 from madpipe.mad.fit.fit import fit_stack
 from madpipe.mad.fit.refine.dispersion import curve_of, dispersion_covariance
 from madpipe.mad.measured.convert import convert
 from madpipe.mad.measured.readers import read
 from madpipe.mad.measured.readers.hdf5.units import factor_of
+from madpipe.mad.records import Stack
 from madpipe.physics.atoms import form_factor
 from madpipe.physics.crystal import HC
 
@@ -416,3 +419,36 @@ def test_an_energy_scan_has_an_energy_per_frame(tmp_path):
     found = one(write(tmp_path / "a.h5", items))
     np.testing.assert_allclose(found["energy"], ENERGY, rtol=1e-12)
     assert found["data"].shape == (3, 6, 8)
+
+
+def test_falling_rocking_angles_are_turned_round_with_their_frames(tmp_path):
+    paths = [bliss(tmp_path / f"{k}.h5", [energy]) for k, energy in enumerate(ENERGY)]
+    with pytest.warns(DataWarning, match="not 90 degree apart"):
+        rising = convert(sample(*paths, f0=20.0))
+    for path in paths:
+        with h5py.File(path, "a") as file:
+            for name in ("instrument/positioners/eta", "measurement/eta"):
+                file[f"1.1/{name}"][...] = file[f"1.1/{name}"][()][::-1]
+    with pytest.warns(DataWarning, match="not 90 degree apart"):
+        falling = convert(sample(*paths, f0=20.0))
+    np.testing.assert_array_equal(falling.data, rising.data[:, ::-1])
+    assert (np.diff(falling.qz) > 0).all()
+
+
+def test_the_command_takes_places_and_the_length_of_q(tmp_path):
+    path = bliss(tmp_path / "sample.h5", ENERGY)
+    places = [
+        "--dataset",
+        "*/measurement/mpx1x4",
+        "--energy-path",
+        "instrument/positioners/mononrj",
+        "--q-bragg",
+        "3.0",
+    ]
+    given = ["--element", "Fe", "--f-prime=-3,-6,-4", "--f-double-prime", "0.5,2,3.9"]
+    with pytest.warns(DataWarning, match="not 90 degree apart"):
+        assert main(["convert", str(path), *places, *given, "-o", str(tmp_path / "stack.h5")]) == 0
+    stack = store.read(tmp_path / "stack.h5", Stack)
+    assert stack.data.shape == (3, 5, 6, 8)
+    assert "not 90 degree apart" in stack.warnings
+    assert sample(path, dataset="a/b", q_bragg=3.0) == sample(path, dataset=("a/b",), q_bragg=(3.0,))  # as YAML has one

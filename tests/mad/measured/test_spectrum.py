@@ -133,6 +133,9 @@ def test_a_shift_makes_f_a_wrong_and_alignment_right(tmp_path, rng):
 
     with pytest.warns(DataWarning, match="--align-edge"):
         wrong = ratio()
+    run = MeasuredSample(path=(str(tmp_path / "run.npz"),), element="Cu", align_edge=True)
+    with pytest.raises(InputError, match="needs an absorption spectrum to shift"):
+        convert(run)
     assert abs(wrong - 1) > 0.1
     assert ratio(align_edge=True) == pytest.approx(1, abs=0.02)
     assert ratio(align_edge=8979.0) == pytest.approx(1, abs=0.02)

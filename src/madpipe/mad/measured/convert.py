@@ -130,6 +130,8 @@ def _resonance(sample: MeasuredSample, values: Fields) -> tuple[str, str]:
 def _dispersion(sample: MeasuredSample, values: Fields) -> Fields:
     """f', f'' and where they come from: the configuration, the file, a spectrum, or Chantler's table."""
     energy = values["energy"]
+    if sample.align_edge is not False and sample.spectrum is None:
+        raise InputError("align_edge (--align-edge) needs an absorption spectrum to shift; none came; add --spectrum.")
     to_refine = "; to be refined" if "dispersion" in sample.refine else ""
     if sample.f_prime is not None or sample.f_double_prime is not None:
         pair = _both(sample.f_prime, sample.f_double_prime, "the configuration", len(energy))
