@@ -18,13 +18,15 @@ from madpipe.rocking.fit.draws import Samples
 from madpipe.rocking.fit.fit import fit_curve
 from madpipe.rocking.fit.implanted import exact_model
 from madpipe.rocking.fit.search import Solution, minimise, prior_roots, root_slopes, signed_roots
-from madpipe.rocking.measured import counts_per_unit, read_curve, read_instrument
+from madpipe.rocking.measured.curve import read_curve, read_instrument
+from madpipe.rocking.measured.photons import counts_per_unit
 from madpipe.rocking.model import model_of, reflection_of, variance
 from madpipe.rocking.prior import LARGEST_STRAIN, RANGES
 from madpipe.rocking.profiles import Implanted, Spline, from_free, to_free
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.scores.validate import score
 from madpipe.rocking.simulate.sample import simulate
+from madpipe.rocking.substrate import centred
 
 QUICK = RockingFitConfig(profile="implanted", library=400, starts=6, explorations=2, samples=300)
 LAYER = (0.012, 0.006, 3500.0, 1200.0, 0.004, 2200.0, -800.0)
@@ -147,7 +149,7 @@ def test_an_implanted_layer_is_found_without_knowing_it():
 def test_a_shifted_scan_is_put_right():
     curve = a_curve()
     model, _ = model_and_numbers(curve)
-    shifted = fit.centred(replace(curve, two_theta=curve.two_theta + 0.137), model.reflection)
+    shifted = centred(replace(curve, two_theta=curve.two_theta + 0.137), model.reflection)
     assert shifted.two_theta == pytest.approx(curve.two_theta, abs=4e-3)
 
 

@@ -25,7 +25,6 @@ from madpipe.rocking.config import (
     Scan,
     SimulatedCurve,
 )
-from madpipe.rocking.fit.fit import centred
 from madpipe.rocking.fit.implanted import exact_model
 from madpipe.rocking.fit.information import Information, Pool
 from madpipe.rocking.fit.linear import linearised
@@ -50,6 +49,7 @@ from madpipe.rocking.scores.records import HeldOutScores, Mean, ParameterErrors,
 from madpipe.rocking.scores.tables import ABLATION
 from madpipe.rocking.simulate.sample import simulate
 from madpipe.rocking.simulate.scan import Setup
+from madpipe.rocking.substrate import centred
 
 SMALL = RockingTrainConfig(
     scan=Scan(points=141), width=4, blocks=1, batch=8, steps=4, validate_every=2, validation_curves=16

@@ -42,7 +42,7 @@ rule rocking_convert:
         runtime=minutes(10),
     params:
         **from_config(config="rocking.samples.{sample}"),
-        code=fingerprint("madpipe.rocking.measured"),
+        code=fingerprint("madpipe.rocking.measured.curve"),
     script:
         "../scripts/rocking_convert.py"
 

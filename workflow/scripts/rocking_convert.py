@@ -3,7 +3,7 @@
 from madpipe.base import provenance, runtime, store
 from madpipe.base.config import with_files
 from madpipe.rocking.config import MeasuredCurve
-from madpipe.rocking.measured import read_curve
+from madpipe.rocking.measured.curve import read_curve
 
 with runtime.job(snakemake.log[0]):
     sample = with_files(MeasuredCurve(**snakemake.params.config), snakemake.input)

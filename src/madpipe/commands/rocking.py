@@ -4,7 +4,7 @@ import argparse
 import typing
 
 from madpipe.base.config import dropped_nulls, validate
-from madpipe.commands.options import InputPath, add_config, add_output, origin_of, section
+from madpipe.commands.options import InputPath, add_config, add_output, origin_of, section, words
 from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, RockingInferConfig, profile_of
 
 if typing.TYPE_CHECKING:
@@ -20,6 +20,12 @@ _CURVE = (
     "lorentzian",
     "systematic",
     "instrument",
+    "counts_per_unit",
+    "scan",
+    "columns",
+    "axis",
+    "unit",
+    "peak",
 )
 
 
@@ -45,18 +51,29 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
 
 def _add_curve(command: argparse.ArgumentParser) -> None:
     """Options that tell of a curve."""
-    help_curve = "text of 2 theta [degree] and intensity, or curve.h5 of the workflow"
+    help_curve = "text of 2 theta [degree] and intensity, .xrdml, .ras, .uxd, .brml, or curve.h5 of the workflow"
     command.add_argument("curve", type=InputPath, help=help_curve)
     add_output(command)
     command.add_argument("--crystal", help="Si, Ge, GaAs, SiC-3C, YSZ, GGG (default: GGG)")
     command.add_argument("--lattice-constant", type=float, help="unstrained (default: built in) [angstrom]")
     command.add_argument("--indices", type=_indices, help="of the symmetric reflection, as 4,0,0 (default: 4,4,4)")
-    command.add_argument("--wavelength", type=float, help="(default: 1.5406) [angstrom]")
+    command.add_argument("--wavelength", type=float, help="(default: the file's, else 1.5406) [angstrom]")
     command.add_argument("--half-width", type=float, help="of the resolution in 2 theta (default: 0.006) [degree]")
     command.add_argument("--lorentzian", type=float, help="Lorentzian share of the resolution (default: 0)")
     help_instrument = "text of 2 theta and intensity: a measured instrument function instead"
     command.add_argument("--instrument", type=InputPath, help=help_instrument)
     command.add_argument("--systematic", type=float, help="relative error beside counting (default: 0)")
+    help_photons = "photons for one unit of intensity (default: found)"
+    command.add_argument("--counts-per-unit", type=float, help=help_photons)
+    command.add_argument("--scan", type=int, help="which of the file's scans, from 1 (default: its only one)")
+    help_columns = "names or numbers of a text's columns, as 1,3 (default: by their names)"
+    command.add_argument("--columns", type=words, metavar="ANGLE,INTENSITY", help=help_columns)
+    help_axis = "what the angles are; omega of a symmetric reflection is half of 2 theta (default: as the file says)"
+    command.add_argument("--axis", choices=("two_theta", "omega"), help=help_axis)
+    help_unit = "of the angles (default: degree)"
+    command.add_argument("--unit", choices=("degree", "arcmin", "arcsec", "mrad", "radian"), help=help_unit)
+    help_peak = "angle of the substrate's peak, as in the file (default: the highest)"
+    command.add_argument("--peak", type=float, help=help_peak)
     command.add_argument("--seed", type=int, default=0, help="of what a search draws")
     add_config(command)
     command.set_defaults(threads=1)  # many small operations: a second thread only waits
@@ -74,7 +91,7 @@ def _indices(text: str) -> tuple[int, ...]:
 def _told(arguments: argparse.Namespace, *more: str) -> "tuple[Curve, MeasuredCurve]":
     """Give the curve, and what the command tells of it."""
     from madpipe.base import store
-    from madpipe.rocking.measured import read_curve
+    from madpipe.rocking.measured.curve import read_curve
     from madpipe.rocking.records import Curve
 
     told = dropped_nulls({name: getattr(arguments, name) for name in (*_CURVE, *more)})
@@ -117,10 +134,13 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 
 def _tell(found: "LayerProfile") -> None:
-    """Say what was found in a line."""
+    """Say how well the curve is explained, and what was found, in a line."""
     place = int(found.strain.argmax())
     strain, error, depth = 100 * found.strain[place], 100 * found.strain_errors[place], found.depth[place]
+    points = len(found.two_theta)
+    used, freedom = found.points_used or points, max(1, found.degrees_of_freedom or points)
     print(
-        f"chi-square per point {found.chi2:.2f}, rms of log10 {found.log_rms:.3f}; "
+        f"{found.method}: chi-square per point {found.chi2:.2f}, per degree of freedom "
+        f"{found.chi2 * points / freedom:.2f} ({used} of {points} points used), rms of log10 {found.log_rms:.3f}; "
         f"largest strain {strain:.3f} +- {error:.3f} % at {depth:.0f} angstrom"
     )

@@ -19,6 +19,8 @@ from madpipe.base.training_config import (
 from madpipe.rocking.limits import GOOD_CHI2
 from madpipe.rocking.prior import NAMES
 
+WAVELENGTH = 1.5406  # of copper's K-alpha 1, where nothing else is said [angstrom]
+
 
 class CurveSample(Model):
     """What a curve is of, and what it was measured with."""
@@ -28,7 +30,6 @@ class CurveSample(Model):
         None, gt=0, description="of the unstrained crystal, else the built-in [angstrom]"
     )
     indices: tuple[int, int, int] = Field((4, 4, 4), description="h, k, l of the symmetric reflection")
-    wavelength: float = Field(1.5406, gt=0, description="[angstrom]")
     sigma_share: float = Field(0.5, gt=0, le=1, description="sigma's share of the beam's intensity, the rest is pi [1]")
     monochromator: float = Field(1.0, ge=0, le=1, description="share of pi that a monochromator lets through [1]")
     half_width: float = Field(0.006, ge=0, description="of the resolution in 2 theta, at half maximum [degree]")
@@ -38,6 +39,7 @@ class CurveSample(Model):
 class Scan(CurveSample):
     """A sample and the angles of its scan."""
 
+    wavelength: float = Field(WAVELENGTH, gt=0, description="[angstrom]")
     two_theta: tuple[float, float] = Field(
         (-2.2, 0.3), description="ends of the scan about the substrate's peak [degree]"
     )
@@ -62,9 +64,24 @@ class SimulatedCurve(Scan):
 
 
 class MeasuredCurve(CurveSample):
-    """A curve from a text file of two columns."""
+    """A curve from a file of a diffractometer, or of two columns of text."""
 
-    path: InputFile = Field(description="text of 2 theta [degree] and intensity")
+    path: InputFile = Field(description="text of 2 theta [degree] and intensity, .xrdml, .ras, .uxd or .brml")
+    scan: int | None = Field(None, ge=1, description="which scan of the file, from 1; else its only one")
+    columns: tuple[str, str] | None = Field(
+        None, description="names or numbers of a text's columns of angle and intensity, else by their names"
+    )
+    axis: Literal["two_theta", "omega"] | None = Field(
+        None, description="what the angles are; 2 theta is twice omega; else as the file says, or two_theta"
+    )
+    unit: Literal["degree", "arcmin", "arcsec", "mrad", "radian"] | None = Field(
+        None, description="of the angles, else as the file says, or degree"
+    )
+    peak: float | None = Field(
+        None, description="where the substrate's peak lies, on the file's axis and in its unit; else it is the highest"
+    )
+    wavelength: float | None = Field(None, gt=0, description=f"else the file's, else {WAVELENGTH} [angstrom]")
+    half_width: float = Field(0.006, gt=0, description="of the resolution in 2 theta, at half maximum [degree]")
     counts_per_unit: float | None = Field(
         None, gt=0, description="photons for one unit of the file, else found [photon]"
     )

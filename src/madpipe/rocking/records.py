@@ -59,18 +59,23 @@ class Curve:
     title: str = entry("entry_1/title")
     systematic: float = entry("entry_1/data_1/systematic")  # error beside counting, relative to the curve
     peak_systematic: float = entry("entry_1/data_1/peak_systematic")  # the same at the substrate's peak, where larger
+    point_systematic: _Array | None = entry("entry_1/data_1/point_systematic", optional=True)  # and that of each point
+    peak: float | None = entry("entry_1/data_1/substrate_peak", "degree", optional=True)  # where it was said to be
     warnings: str | None = entry(warned.PATH, optional=True)
     instrument: InstrumentFunction | None = part("entry_1/instrument_1/resolution", InstrumentFunction)
     truth: CurveTruth | None = part("entry_1/truth", CurveTruth)
 
     def __post_init__(self) -> None:
         check_curve(self.data, self.two_theta)
+        if self.point_systematic is not None:
+            _check_errors(self.point_systematic, len(self.data))
 
     @cached_property
     def relative_error(self) -> _Array:
-        """Error beside counting at each point, relative to the curve: larger at the substrate's peak, the highest."""
-        peak = self.two_theta[np.argmax(self.data)]
-        return np.where(self.near(peak), max(self.systematic, self.peak_systematic), self.systematic)
+        """Error beside counting at each point, relative to the curve: larger at the substrate's peak."""
+        peak = self.two_theta[np.argmax(self.data)] if self.peak is None else self.peak
+        found: _Array = np.where(self.near(peak), max(self.systematic, self.peak_systematic), self.systematic)
+        return found if self.point_systematic is None else np.hypot(found, self.point_systematic)
 
     def near(self, peak: float) -> _Array:
         """Points within the resolution of a peak at a 2 theta [degree]."""
@@ -109,6 +114,8 @@ class LayerProfile:
     method: str = entry("entry_1/fit_1/method")
     calculated: _Array = entry("entry_1/fit_1/calculated", "photon")
     two_theta: _Array = entry("entry_1/fit_1/two_theta", "degree")
+    points_used: int | None = entry("entry_1/fit_1/points_used", optional=True)
+    degrees_of_freedom: int | None = entry("entry_1/fit_1/degrees_of_freedom", optional=True)  # points less numbers
     warnings: str | None = entry(warned.PATH, optional=True)
 
     def nexus_groups(self) -> Groups:
@@ -122,6 +129,7 @@ class LayerProfile:
 
 def curve_of(
     sample: CurveSample,
+    wavelength: float,
     title: str,
     two_theta: _Array,
     data: _Array,
@@ -142,7 +150,7 @@ def curve_of(
     return Curve(
         data=data,
         two_theta=two_theta,
-        wavelength=sample.wavelength,
+        wavelength=wavelength,
         sigma_share=sample.sigma_share,
         monochromator=sample.monochromator,
         half_width=sample.half_width,
@@ -185,4 +193,12 @@ def check_curve(data: _Array, two_theta: _Array) -> None:
     if not 0 < two_theta[0] < two_theta[-1] < 180:
         raise InputError(
             f"2 theta in degrees lies between 0 and 180; {two_theta[0]:g} to {two_theta[-1]:g} came; check the unit."
+        )
+
+
+def _check_errors(errors: _Array, count: int) -> None:
+    """Refuse errors of points that are none."""
+    if errors.shape != (count,) or not np.isfinite(errors).all() or np.min(errors) < 0:
+        raise InputError(
+            f"point_systematic needs {count} finite errors of at least 0; others came; write the curve again."
         )

@@ -6,22 +6,24 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from scipy.ndimage import gaussian_filter1d
 
 from madpipe.base.errors import InputError
 from madpipe.base.warned import keeping
+from madpipe.rocking import forward
 from madpipe.rocking.config import RockingFitConfig
 from madpipe.rocking.fit.draws import Samples
 from madpipe.rocking.fit.freeform import fit_splines
 from madpipe.rocking.fit.implanted import fit_implanted
 from madpipe.rocking.fit.modes import posterior
 from madpipe.rocking.fit.search import Solution
+from madpipe.rocking.fit.told import warn_of
 from madpipe.rocking.forward import Reflection
-from madpipe.rocking.limits import UNDETERMINED
-from madpipe.rocking.model import OFFSET_UNIT, peak_two_theta, reflection_of
-from madpipe.rocking.prior import RANGES
+from madpipe.rocking.limits import GOOD_CHI2, IGNORED, MOST_WORK, UNDETERMINED
+from madpipe.rocking.model import OFFSET_UNIT, reflection_of
+from madpipe.rocking.prior import LARGEST_STRAIN, RANGES
 from madpipe.rocking.profiles import Implanted, from_free, profile_names
 from madpipe.rocking.records import Curve, LayerProfile
+from madpipe.rocking.substrate import centred
 
 _Function = Callable[[torch.Tensor], torch.Tensor]
 _Known = tuple[np.ndarray, np.ndarray, np.ndarray]  # values, errors, quantiles
@@ -58,41 +60,20 @@ def fit_curve(curve: Curve, config: RockingFitConfig, depth: float, generator: t
     reflection = reflection_of(curve)
     curve = centred(curve, reflection)
     if config.profile != "implanted":
+        _check_work(curve, reflection, depth)
         return report(curve, fit_splines(curve, reflection, config, depth), "spline")
     answer = fit_implanted(curve, reflection, config, generator)
     return report(curve, answer, "implanted", drawn(curve, answer, config, generator))
 
 
 def drawn(curve: Curve, answer: Solution, config: RockingFitConfig, generator: torch.Generator) -> Samples | None:
-    """Draw layers from the posterior, if the configuration says so."""
-    return posterior(curve, answer, config.samples, generator) if config.samples else None
+    """Draw layers from the posterior, if the configuration says so.
 
-
-def centred(curve: Curve, reflection: Reflection) -> Curve:
-    """Shift the angles so that the substrate's peak lies where theory has it.
-
-    Raises
-    ------
-    InputError
-        The curve has no peak of the substrate.
+    Where the answer does not explain the curve, variances are larger by chi-square: errors by its root.
     """
-    smooth = gaussian_filter1d(np.sqrt(curve.data), 1.0)
-    place = int(np.argmax(smooth))
-    level = np.median(curve.data)
-    if not 0 < place < len(curve.data) - 1 or curve.data[place] < 5 * level + 10:
-        raise InputError(
-            f"{curve.title}: a rocking curve needs the substrate's peak within the scan; the largest count "
-            f"{curve.data[place]:g} at {curve.two_theta[place]:.4f} degrees is none (median {level:g}); scan over it."
-        )
-    near = slice(max(0, place - 3), place + 4)
-    middle = np.average(curve.two_theta[near], weights=curve.data[near])
-    expected = peak_two_theta(reflection)
-    if abs(middle - expected) > 2.0:
-        raise InputError(
-            f"{curve.title}: the highest peak lies at 2 theta = {middle:.3f} degrees, that of {curve.crystal} "
-            f"{tuple(int(index) for index in curve.indices)} at {expected:.3f}; check unit, wavelength, indices."
-        )
-    return replace(curve, two_theta=curve.two_theta + (expected - middle))
+    if answer.chi2 > GOOD_CHI2:
+        answer = replace(answer, variance=answer.variance * answer.chi2)
+    return posterior(curve, answer, config.samples, generator) if config.samples else None
 
 
 def report(curve: Curve, solution: Solution, method: str, samples: Samples | None = None) -> LayerProfile:
@@ -120,6 +101,9 @@ def report(curve: Curve, solution: Solution, method: str, samples: Samples | Non
     values, errors, quantiles = known(from_free if implanted else torch.clone)
     ranges = np.array(RANGES) if implanted else np.full(len(values), 1.0)
     positive = (curve.data > 0) & (solution.expected > 0)
+    log_rms = float(np.sqrt(np.mean(np.log10(curve.data[positive] / solution.expected[positive]) ** 2)))
+    warn_of(curve, solution, strain, log_rms)
+    used = int(np.sum(curve.relative_error < IGNORED))
     return LayerProfile(
         strain=strain,
         depth=depth.numpy(),
@@ -135,12 +119,27 @@ def report(curve: Curve, solution: Solution, method: str, samples: Samples | Non
         background=math.exp(levels[1]),
         offset=float(levels[2]) * OFFSET_UNIT,
         chi2=solution.chi2,
-        log_rms=float(np.sqrt(np.mean(np.log10(curve.data[positive] / solution.expected[positive]) ** 2))),
+        log_rms=log_rms,
         starts=solution.starts,
         method=method,
         calculated=solution.expected,
         two_theta=curve.two_theta,
+        points_used=used,
+        degrees_of_freedom=used - len(numbers),
+        warnings=curve.warnings,
     )
+
+
+def _check_work(curve: Curve, reflection: Reflection, depth: float) -> None:
+    """Refuse a free form that would take hours: its depth is the mistake of a unit."""
+    theta = forward.as_radian(curve.two_theta)
+    angles = len(forward.angles_for(theta, math.radians(curve.half_width) / 2, reflection))
+    sublayers = depth / forward.largest_step(theta, reflection, LARGEST_STRAIN)
+    if angles * sublayers > MOST_WORK:
+        raise InputError(
+            f"{curve.title}: a free form needs at most {MOST_WORK:g} angles times sublayers; {angles} times "
+            f"{sublayers:.0f} came, of --depth {depth:g} angstrom; give the depth of the strained layer."
+        )
 
 
 def _to_first_order(function: _Function, free: torch.Tensor, covariance: np.ndarray) -> _Known:

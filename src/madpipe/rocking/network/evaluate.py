@@ -16,7 +16,7 @@ from madpipe.rocking.config import (
     Scan,
     SimulatedCurve,
 )
-from madpipe.rocking.fit.fit import centred, drawn, report
+from madpipe.rocking.fit.fit import drawn, report
 from madpipe.rocking.fit.information import Information
 from madpipe.rocking.limits import GOOD_CHI2
 from madpipe.rocking.model import reflection_of
@@ -26,6 +26,7 @@ from madpipe.rocking.profiles import from_free
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.scores.records import Coverage, CurveErrors, HeldOutScores, Mean, ParameterErrors
 from madpipe.rocking.simulate.sample import simulate
+from madpipe.rocking.substrate import centred
 
 _ABSOLUTE = 0.7979  # mean absolute error of a Gaussian over its standard error
 _PARTS = ("network", "refinement", "errors")  # of an answer, as they are timed

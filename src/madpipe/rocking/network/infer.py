@@ -1,18 +1,18 @@
 """The network's answer to a curve, alone or as the start of a fit."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from madpipe.base.errors import InputError
-from madpipe.base.warned import keeping
+from madpipe.base.warned import keeping, warn
 from madpipe.rocking.config import RockingFitConfig, RockingInferConfig
 from madpipe.rocking.fit.draws import Samples
-from madpipe.rocking.fit.fit import centred, drawn, report
+from madpipe.rocking.fit.fit import drawn, report
 from madpipe.rocking.fit.implanted import exact_model, fit_implanted
 from madpipe.rocking.fit.search import Solution, first_levels, pearson
 from madpipe.rocking.model import reflection_of, variance
@@ -21,8 +21,12 @@ from madpipe.rocking.network.exposures import what_is_seen
 from madpipe.rocking.network.weights import TrainedCurveNetwork
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.simulate.scan import Setup
+from madpipe.rocking.substrate import centred
 
 _ROUNDING = 1e-3  # relative, of spacing and wavelength
+_BEYOND = 0.05  # degree, that a scan may end before the network's without being continued
+_CONTINUED = 4  # predictions, each from the last one's curve where there is none
+_OUTERMOST = 10  # points whose mean is a curve's level at its end
 _ALONE = 800  # layers drawn from a prediction
 
 
@@ -55,19 +59,52 @@ class Predictor:
     def __call__(self, curve: Curve) -> Prediction:
         """Predict a layer from a curve whose angles are right (:func:`centred`).
 
+        Angles of the network's scan that the curve does not cover are continued: at first by the counts at its ends,
+        then by the curve of the layer that is predicted from that, a few times; the layer that explains the measured
+        angles best is the answer.
+
         Raises
         ------
         InputError
-            A curve of another reflection, beam or wavelength, or one that covers too little.
+            A curve of another reflection, beam or wavelength.
         """
-        self._check_fits(curve)
-        counts = torch.from_numpy(on_angles(curve, self.setup.blank.two_theta)).float()
+        self.check_reflection(curve)
+        counts = on_angles(curve, self.setup.blank.two_theta)
+        missing = ~self.covered(curve)
+        if not missing.any():
+            return self._answer(counts)
+        found: list[tuple[float, int, Prediction]] = []
+        for _ in range(_CONTINUED):
+            prediction = self._answer(counts)
+            its_own = alone(curve, prediction)
+            found.append((log_misfit(curve, its_own), len(found), prediction))
+            counts = np.where(missing, self._continued(curve, its_own), counts)
+        return min(found)[2]
+
+    def covered(self, curve: Curve) -> Bool[np.ndarray, "angle"]:
+        """Which angles of the network's scan lie within a curve's."""
+        ours = self.setup.blank.two_theta
+        return (ours > curve.two_theta[0] - _BEYOND) & (ours < curve.two_theta[-1] + _BEYOND)
+
+    def _answer(self, counts: Float[np.ndarray, "angle"]) -> Prediction:
+        """Let the network read counts at all of its angles."""
         with torch.no_grad():
-            answer = self.network(what_is_seen(counts[None]))
+            answer = self.network(what_is_seen(torch.from_numpy(counts).float()[None]))
         return Prediction(answer.mean[0].double(), covariance_of(answer)[0])
 
-    def _check_fits(self, curve: Curve) -> None:
-        """Refuse a curve that the network was not made for."""
+    def _continued(self, curve: Curve, answer: Solution) -> Float[np.ndarray, "angle"]:
+        """Expected counts of a layer at all of the network's angles."""
+        every = replace(self.setup.blank, half_width=curve.half_width, lorentzian=curve.lorentzian)
+        return exact_model(every, self.setup.reflection).expected(answer.numbers)
+
+    def check_reflection(self, curve: Curve) -> None:
+        """Refuse a curve of another reflection or wavelength than the network's.
+
+        Raises
+        ------
+        InputError
+            It is of another.
+        """
         ours, theirs = self.setup.reflection, reflection_of(curve)
         for name, one, other in (
             ("lattice spacing", ours.spacing, theirs.spacing),
@@ -78,23 +115,27 @@ class Predictor:
                     f"{curve.title}: these weights need a {name} of {one:.4f} angstrom; the curve has {other:.4f}; "
                     "train with rocking.train.scan, or use `madpipe rocking fit`"
                 )
-        first, last = self.setup.blank.two_theta[[0, -1]]
-        if curve.two_theta[0] > first + 0.05 or curve.two_theta[-1] < last - 0.05:
-            raise InputError(
-                f"{curve.title}: these weights need 2 theta from {first:.2f} to {last:.2f} degrees; the curve has "
-                f"{curve.two_theta[0]:.2f} to {curve.two_theta[-1]:.2f}; train with rocking.train.scan.two_theta, or "
-                "use `madpipe rocking fit`"
-            )
 
 
 def on_angles(curve: Curve, two_theta: np.ndarray) -> np.ndarray:
-    """Counts at the angles of a network's scan: means where the curve is finer, else those of the nearest angle."""
+    """Counts at the angles of a network's scan: means where the curve is finer, else those of the nearest angle.
+
+    Beyond the curve they are means of the outermost ones.
+    """
     step = np.diff(two_theta).mean()
     edges = np.append(two_theta - step / 2, two_theta[-1] + step / 2)
     inside = np.histogram(curve.two_theta, edges)[0]
     sums = np.histogram(curve.two_theta, edges, weights=curve.data)[0]
     nearest = np.abs(curve.two_theta[:, None] - two_theta).argmin(axis=0)
-    return np.where(inside > 1, sums / np.maximum(inside, 1), curve.data[nearest])
+    found = np.where(inside > 1, sums / np.maximum(inside, 1), curve.data[nearest])
+    found[two_theta < curve.two_theta[0] - step] = curve.data[:_OUTERMOST].mean()
+    found[two_theta > curve.two_theta[-1] + step] = curve.data[-_OUTERMOST:].mean()
+    return found
+
+
+def log_misfit(curve: Curve, answer: Solution) -> float:
+    """Mean square of log10 of counts over an answer's, which a prediction's errors do not blow up as chi-square."""
+    return float(np.mean(np.log10((curve.data + 1) / (np.maximum(answer.expected, 0.0) + 1)) ** 2))
 
 
 @keeping
@@ -121,16 +162,38 @@ def infer(
     Raises
     ------
     InputError
-        A curve that the network was not made for, or without the substrate's peak.
+        A curve without the substrate's peak; one of another reflection or wavelength than the network's, where the
+        prediction alone is asked for.
     """
     curve = centred(curve, reflection_of(curve))
+    try:
+        predictor.check_reflection(curve)
+    except InputError as error:
+        if not config.refine:
+            raise
+        warn(f"{error}; the answer is a fit from a library of curves, without the network")
+        answer = fit_implanted(curve, reflection_of(curve), fit, generator)
+        return report(curve, answer, "library, refined", drawn(curve, answer, fit, generator))
     prediction = predictor(curve)
+    _tell_missing(predictor, curve)
     if config.refine:
         answer = refined(curve, prediction, config, fit, generator)
         return report(curve, answer, "network, refined", drawn(curve, answer, fit, generator))
     free = prediction.draw(_ALONE, generator)
     samples = Samples(free, torch.full((_ALONE,), 1 / _ALONE, dtype=free.dtype))
     return report(curve, alone(curve, prediction), "network", samples)
+
+
+def _tell_missing(predictor: Predictor, curve: Curve) -> None:
+    """Say where a curve ends before the network's scan."""
+    missing = float(np.mean(~predictor.covered(curve)))
+    if missing > 0:
+        first, last = predictor.setup.blank.two_theta[[0, -1]]
+        warn(
+            f"the scan covers {curve.two_theta[0]:.2f} to {curve.two_theta[-1]:.2f} degrees, the network's scan "
+            f"{first:.2f} to {last:.2f}; the network read {100 * missing:.0f} % of its angles from the curve of its "
+            "own answer; a refined answer and its errors are of the measured angles alone."
+        )
 
 
 def refined(

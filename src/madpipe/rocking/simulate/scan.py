@@ -35,7 +35,7 @@ class Setup:
     def __init__(self, scan: Scan, title: str) -> None:
         self.scan = scan
         angles = np.linspace(*scan.two_theta, scan.points)
-        blank = curve_of(scan, title, angles + _ANYWHERE, np.zeros(scan.points))
+        blank = curve_of(scan, scan.wavelength, title, angles + _ANYWHERE, np.zeros(scan.points))
         self.reflection: Reflection = reflection_of(blank)
         self.peak = peak_two_theta(self.reflection)  # of the substrate [degree]
         self.blank: Curve = replace(blank, two_theta=self.peak + angles)

@@ -1,0 +1,1 @@
+"""Measured curves: what diffractometers and spreadsheets write, brought into one layout."""
