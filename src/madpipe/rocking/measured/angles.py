@@ -48,13 +48,9 @@ def joined(scan: RawScan) -> RawScan:
     if len(angle) == len(scan.angle):
         return scan
     warn(f"{len(scan.angle) - len(angle)} points have the angle of another; their mean is taken; check the scan.")
-
-    def mean(values: _Points) -> _Points:
-        found: _Points = np.bincount(where, values) / np.bincount(where)
-        return found
-
-    enlarged = None if scan.enlarged is None else mean(scan.enlarged)
-    return replace(scan, angle=angle, intensity=mean(scan.intensity), enlarged=enlarged)
+    intensity = np.bincount(where, scan.intensity) / np.bincount(where)
+    enlarged = None if scan.enlarged is None else np.bincount(where, scan.enlarged) / np.bincount(where)
+    return replace(scan, angle=angle, intensity=intensity, enlarged=enlarged)
 
 
 def two_theta_of(scan: RawScan, sample: MeasuredCurve, wavelength: float) -> tuple[_Points, float | None]:
