@@ -2,13 +2,16 @@
 
 import warnings
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
 from madpipe.base.errors import InputError
 from madpipe.base.warned import DataWarning
-from madpipe.rocking.config import MeasuredCurve
+from madpipe.rocking.config import MeasuredCurve, RockingFitConfig
+from madpipe.rocking.fit import fit
 from madpipe.rocking.fit.search import Solution
 from madpipe.rocking.fit.told import warn_of
 from madpipe.rocking.measured.curve import read_curve
@@ -433,10 +436,37 @@ def test_chi_square_far_from_one_is_said(chi2, deviance, words, scan):
     curve, answer = answer_of(scan, chi2, deviance)
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        warn_of(curve, answer, np.linspace(0.01, 0.008, 200), 0.1)
+        warn_of(curve, answer, np.linspace(0.003, 0.002, 200), 0.1)
     assert len(heard) == len(words)
     for one, word in zip(heard, words, strict=True):
         assert word in str(one.message)
     if chi2 > 2 and words:
         assert "root, 3.96," in str(heard[0].message)
         assert "--depth, to which the layer is strained (500 angstrom)" in str(heard[0].message)
+
+
+def test_strain_beyond_the_scan_is_said(scan):
+    """The scan begins 0.6 degrees below the peak: a strain of 0.6 / (2 tan theta) in radian, 0.8 %."""
+    curve, answer = answer_of(scan, 1.0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        warn_of(curve, answer, np.linspace(0.0075, 0.0, 200), 0.1)
+    with pytest.warns(DataWarning, match=r"strain up to 0\.85 % was found.* below 0\.8"):
+        warn_of(curve, answer, np.linspace(0.0085, 0.0, 200), 0.1)
+
+
+def test_errors_widen_by_the_root_of_chi_square(monkeypatch):
+    """A posterior that is drawn takes variances larger by chi-square where that is above the limit of a good fit."""
+    curve, good = answer_of((np.linspace(65, 66.2, POINTS), np.full(POINTS, 9)), 1.2)
+    seen = []
+    monkeypatch.setattr(fit, "posterior", lambda curve, answer, count, generator: seen.append(answer.variance))
+    for chi2 in (1.2, 15.7):
+        fit.drawn(curve, replace(good, chi2=chi2), RockingFitConfig(samples=5), torch.Generator())
+    assert seen[0] == pytest.approx(good.variance)
+    assert seen[1] == pytest.approx(15.7 * good.variance)
+
+
+def test_a_depth_in_the_wrong_unit_is_refused(scan):
+    curve = curve_from(scan)
+    with pytest.raises(InputError, match=r"angles times sublayers; .* of --depth 2e.08 angstrom"):
+        fit.fit_curve(curve, RockingFitConfig(), 2e8, torch.Generator())

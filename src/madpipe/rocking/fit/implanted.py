@@ -78,9 +78,9 @@ def _starts(
         curve.two_theta.tobytes(), reflection, config.library, int(torch.randint(1 << 40, (), generator=generator))
     )
     floor = np.quantile(curve.data, 0.02) + 1.0
-    looks = _look(curve.data, floor)
+    looks = look(curve.data, floor)
     scale = curve.data.max() / shapes.max(axis=1, keepdims=True)
-    distance = np.mean((_look(shapes * scale, floor) - looks) ** 2, axis=1)
+    distance = np.mean((look(shapes * scale, floor) - looks) ** 2, axis=1)
     used: list[np.ndarray] = []
     for number in np.argsort(distance):
         values = drawn[number]
@@ -89,7 +89,7 @@ def _starts(
             yield to_free(torch.from_numpy(values)).numpy()
 
 
-def _look(counts: np.ndarray, floor: float) -> np.ndarray:
+def look(counts: np.ndarray, floor: float) -> np.ndarray:
     """What two curves are compared by: log counts, smoothed over fringes."""
     return gaussian_filter1d(np.log10(counts + floor), 6.0, axis=-1)
 

@@ -37,6 +37,13 @@ def warn_of(curve: Curve, answer: Solution, strain: np.ndarray, log_rms: float) 
             f"chi-square per point is {answer.chi2:.2g}, far below 1: errors are taken too large; check{systematic} a "
             "constant or smoothing in the counts, and --counts-per-unit."
         )
+    reached = _strain_at(curve, answer)
+    if strain.max() > reached:
+        warn(
+            f"strain up to {100 * strain.max():.2f} % was found, of which the scan, from {curve.two_theta[0]:.3f} "
+            f"degrees on, shows what is below {100 * max(reached, 0.0):.2f} %: the rest is what fringes within the "
+            "scan leave open, and may be wrong by more than stated; scan from further below."
+        )
     if "width" in answer.model.levels:
         factor = math.exp(np.clip(answer.numbers[-2], -2, 2))
         if max(factor, 1 / factor) > WIDTH_FACTOR:
@@ -44,6 +51,13 @@ def warn_of(curve: Curve, answer: Solution, strain: np.ndarray, log_rms: float) 
                 f"the fit finds a resolution {factor:.2g} times as wide as the half width told, {curve.half_width:g} "
                 "degrees; the end of the layer and its disorder hang on it; check --half-width."
             )
+
+
+def _strain_at(curve: Curve, answer: Solution) -> float:
+    """Strain whose diffraction lies at the scan's first angle."""
+    reflection = answer.model.reflection
+    first = math.radians(curve.two_theta[0] / 2) - reflection.refraction_shift
+    return reflection.bragg / math.sin(first) - 1
 
 
 def _reasons(curve: Curve, answer: Solution, strain: np.ndarray) -> str:

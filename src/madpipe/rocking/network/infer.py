@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,22 +11,27 @@ from torch import Tensor
 
 from madpipe.base.errors import InputError
 from madpipe.base.warned import keeping, warn
+from madpipe.rocking import forward
 from madpipe.rocking.config import RockingFitConfig, RockingInferConfig
 from madpipe.rocking.fit.draws import Samples
 from madpipe.rocking.fit.fit import drawn, report
-from madpipe.rocking.fit.implanted import exact_model, fit_implanted
+from madpipe.rocking.fit.implanted import exact_model, fit_implanted, look
 from madpipe.rocking.fit.search import Solution, first_levels, pearson
-from madpipe.rocking.model import reflection_of, variance
+from madpipe.rocking.forward import COARSER
+from madpipe.rocking.model import layers_of, reflection_of, variance
 from madpipe.rocking.network.design import CurveNetwork, covariance_of
 from madpipe.rocking.network.exposures import what_is_seen
 from madpipe.rocking.network.weights import TrainedCurveNetwork
+from madpipe.rocking.profiles import Implanted, draw_implanted, to_free
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.simulate.scan import Setup
 from madpipe.rocking.substrate import centred
 
 _ROUNDING = 1e-3  # relative, of spacing and wavelength
 _BEYOND = 0.05  # degree, that a scan may end before the network's without being continued
-_CONTINUED = 4  # predictions, each from the last one's curve where there is none
+_CONTINUED = 2  # predictions, the second with the first one's curve where there is none
+_LIBRARY, _ALIKE = 400, 10  # curves that one is continued by, and those of them that are tried
+_OTHERS = 4  # further predictions that a fit starts from
 _OUTERMOST = 10  # points whose mean is a curve's level at its end
 _ALONE = 800  # layers drawn from a prediction
 
@@ -36,6 +42,7 @@ class Prediction:
 
     mean: Float[Tensor, "7"]  # free numbers
     covariance: Float[Tensor, "7 7"]
+    others: tuple[Float[Tensor, "7"], ...] = ()  # means of other predictions, for a curve that does not cover the scan
 
     def draw(self, count: int, generator: torch.Generator) -> Float[Tensor, "layer 7"]:
         """Draw free numbers."""
@@ -59,9 +66,9 @@ class Predictor:
     def __call__(self, curve: Curve) -> Prediction:
         """Predict a layer from a curve whose angles are right (:func:`centred`).
 
-        Angles of the network's scan that the curve does not cover are continued: at first by the counts at its ends,
-        then by the curve of the layer that is predicted from that, a few times; the layer that explains the measured
-        angles best is the answer.
+        Angles of the network's scan that the curve does not cover are continued: by the counts at its ends, and by
+        curves of layers that look alike where it is known, each then by the curve of the layer predicted from that. The
+        layer that explains the measured angles best is the answer, and the next best are further starts for a fit.
 
         Raises
         ------
@@ -70,16 +77,35 @@ class Predictor:
         """
         self.check_reflection(curve)
         counts = on_angles(curve, self.setup.blank.two_theta)
-        missing = ~self.covered(curve)
-        if not missing.any():
+        known = self.covered(curve)
+        if known.all():
             return self._answer(counts)
         found: list[tuple[float, int, Prediction]] = []
-        for _ in range(_CONTINUED):
-            prediction = self._answer(counts)
-            its_own = alone(curve, prediction)
-            found.append((log_misfit(curve, its_own), len(found), prediction))
-            counts = np.where(missing, self._continued(curve, its_own), counts)
-        return min(found)[2]
+        for fill in (counts, *self._alike(counts, known)):
+            for _ in range(_CONTINUED):
+                prediction = self._answer(np.where(known, counts, fill))
+                its_own = alone(curve, prediction)
+                found.append((log_misfit(curve, its_own), len(found), prediction))
+                fill = self._continued(curve, its_own)
+        best = [prediction for _, _, prediction in sorted(found)[: 1 + _OTHERS]]
+        return replace(best[0], others=tuple(other.mean for other in best[1:]))
+
+    @cached_property
+    def _library(self) -> Float[np.ndarray, "layer angle"]:
+        """Reflectivities of layers of the prior, at the network's angles."""
+        profile = Implanted(COARSER * self.setup.step)
+        drawn = draw_implanted(_LIBRARY, torch.Generator().manual_seed(0))
+        layers = (layers_of(profile, to_free(one)) for one in drawn)
+        return np.array([forward.reflectivity(self.setup.theta, one, self.setup.reflection) for one in layers])
+
+    def _alike(
+        self, counts: Float[np.ndarray, "angle"], known: Bool[np.ndarray, "angle"]
+    ) -> list[Float[np.ndarray, "angle"]]:
+        """Curves of the library that look like one at its known angles, on its scale."""
+        floor = np.quantile(counts[known], 0.02) + 1.0
+        shapes = self._library * (counts[known].max() / self._library[:, known].max(axis=1, keepdims=True))
+        distance = np.mean((look(shapes[:, known], floor) - look(counts[known], floor)) ** 2, axis=1)
+        return [shapes[number] + floor for number in np.argsort(distance)[:_ALIKE]]
 
     def covered(self, curve: Curve) -> Bool[np.ndarray, "angle"]:
         """Which angles of the network's scan lie within a curve's."""
@@ -203,8 +229,15 @@ def refined(
     fit: RockingFitConfig,
     generator: torch.Generator,
 ) -> Solution:
-    """Fit from a prediction on, and from what is drawn from its distribution where that fails."""
-    starts = [prediction.mean, *prediction.draw(config.draws, generator)]
+    """Fit from a prediction on, and from others and what is drawn from its distribution where that fails.
+
+    A curve that does not cover the network's scan has several layers that nearly explain it: the fit goes on until
+    chi-square is within two standard errors of 1.
+    """
+    starts = [prediction.mean, *prediction.others, *prediction.draw(config.draws, generator)]
+    if prediction.others:
+        within = 1 + 2 * math.sqrt(2 / len(curve.data))
+        fit = fit.model_copy(update={"good_chi2": min(fit.good_chi2, within)})
     return fit_implanted(curve, reflection_of(curve), fit, generator, [one.numpy() for one in starts])
 
 
