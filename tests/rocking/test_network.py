@@ -15,6 +15,7 @@ from madpipe.base.plain import from_plain, to_plain
 from madpipe.base.runtime import generator_for
 from madpipe.base.shipped import shipped_weights
 from madpipe.base.tables import frame, records
+from madpipe.base.warned import DataWarning
 from madpipe.rocking import forward
 from madpipe.rocking.config import (
     RockingAblationConfig,
@@ -444,8 +445,50 @@ def test_curves_that_a_network_is_not_made_for_are_refused(predictor, curve):
         predictor(replace(curve, wavelength=1.55))
     with pytest.raises(InputError, match="need a lattice spacing"):
         predictor(replace(curve, lattice_constant=curve.lattice_constant * 1.01))
-    with pytest.raises(InputError, match="need 2 theta from"):
-        predictor(replace(curve, data=curve.data[200:], two_theta=curve.two_theta[200:]))
+
+
+def between(curve, first, last):
+    inside = (curve.two_theta > first) & (curve.two_theta < last)
+    return replace(curve, data=curve.data[inside], two_theta=curve.two_theta[inside])
+
+
+def test_a_shorter_scan_is_answered_from_its_own_angles(predictor):
+    """The default's sample, cut as measured curves are: the layer within four of the errors that the whole scan has."""
+    whole = simulate(SimulatedCurve(parameters=LAYER), "cut", torch.Generator().manual_seed(3))
+    cut = between(whole, 50.13, 51.25)
+    assert 0.4 < predictor.covered(cut).mean() < 0.5
+    with pytest.warns(DataWarning, match=r"scan covers 50\.13 to 51\.25 degrees, .* 48\.87 to 51\.37") as heard:
+        found = infer(cut, predictor, RockingInferConfig(), RockingFitConfig(samples=300), torch.Generator())
+    assert len(heard) == 1
+    assert found.warnings == str(heard[0].message)
+    assert len(found.calculated) == len(cut.data) == found.points_used
+    assert found.chi2 < 1 + 4 * math.sqrt(2 / len(cut.data))
+    off = (found.parameters - whole.truth.parameters) / found.parameter_errors
+    assert np.abs(off).max() < 4
+
+
+def test_what_a_scan_does_not_cover_does_not_change_its_prediction(predictor, curve):
+    """The angles that are missing are not read; those that are known are."""
+    right = centred(curve, reflection_of(curve))
+    cut = between(right, 50.13, 51.25)
+    prediction = predictor(cut)
+    assert len(prediction.others) == 4
+    changed = replace(cut, data=np.roll(cut.data, 40))
+    assert not torch.allclose(predictor(changed).mean, prediction.mean)
+    assert predictor(right).others == ()
+    longer = np.concatenate([right.two_theta, right.two_theta[-1] + np.arange(1, 100) * 0.003])
+    more = replace(right, two_theta=longer, data=np.concatenate([right.data, np.full(99, 250.0)]))
+    assert torch.allclose(predictor(more).mean, predictor(right).mean, atol=0.05)
+
+
+def test_of_another_reflection_a_fit_answers_instead_of_the_network(predictor, curve):
+    other = replace(curve, wavelength=1.55)
+    quick = RockingFitConfig(library=20, starts=1, explorations=0, samples=0, evaluations=5)
+    with pytest.warns(DataWarning, match="a fit from a library of curves, without the network"):
+        found = infer(other, predictor, RockingInferConfig(), quick, torch.Generator())
+    assert found.method == "library, refined"
+    with pytest.raises(InputError, match="need a wavelength"):
+        infer(other, predictor, RockingInferConfig(refine=False), quick, torch.Generator())
 
 
 def test_counts_are_brought_to_the_network_s_angles(curve):

@@ -29,6 +29,7 @@ from madpipe.rocking.substrate import centred
 
 _ROUNDING = 1e-3  # relative, of spacing and wavelength
 _BEYOND = 0.05  # degree, that a scan may end before the network's without being continued
+_LITTLE = 0.02  # of the angles, that may be missing
 _CONTINUED = 2  # predictions, the second with the first one's curve where there is none
 _LIBRARY, _ALIKE = 400, 10  # curves that one is continued by, and those of them that are tried
 _OTHERS = 4  # further predictions that a fit starts from
@@ -108,9 +109,10 @@ class Predictor:
         return [shapes[number] + floor for number in np.argsort(distance)[:_ALIKE]]
 
     def covered(self, curve: Curve) -> Bool[np.ndarray, "angle"]:
-        """Which angles of the network's scan lie within a curve's."""
+        """Which angles of the network's scan lie within a curve's; all, where few do not."""
         ours = self.setup.blank.two_theta
-        return (ours > curve.two_theta[0] - _BEYOND) & (ours < curve.two_theta[-1] + _BEYOND)
+        found: np.ndarray = (ours > curve.two_theta[0] - _BEYOND) & (ours < curve.two_theta[-1] + _BEYOND)
+        return found | (found.mean() > 1 - _LITTLE)
 
     def _answer(self, counts: Float[np.ndarray, "angle"]) -> Prediction:
         """Let the network read counts at all of its angles."""
