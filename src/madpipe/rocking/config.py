@@ -78,7 +78,7 @@ class MeasuredCurve(CurveSample):
         None, description="of the angles, else as the file says, or degree"
     )
     peak: float | None = Field(
-        None, description="where the substrate's peak lies, on the file's axis and in its unit; else it is the highest"
+        None, description="of the substrate's peak, on the file's axis, else it is the highest [the file's unit]"
     )
     wavelength: float | None = Field(None, gt=0, description=f"else the file's, else {WAVELENGTH} [angstrom]")
     half_width: float = Field(0.006, gt=0, description="of the resolution in 2 theta, at half maximum [degree]")
