@@ -231,6 +231,35 @@ def test_types_and_compressions_come_through(tmp_path, options, dtype):
     np.testing.assert_array_equal(found, FRAMES)
 
 
+# --- exposures
+
+
+def test_a_monitor_gives_the_exposures(tmp_path):
+    counts = np.array([1e9, 2e9, 3e9])
+    monitor = {"entry/control": {"NX_class": "NXmonitor"}}
+    whole = nexus(tmp_path / "a.nxs", {"entry/control/data": counts}, monitor)
+    with pytest.warns(DataWarning, match="pixel numbers"):
+        np.testing.assert_allclose(convert(sample(whole, f0=20.0)).monitor, [0.5, 1, 1.5])
+    with pytest.warns(DataWarning, match="pixel numbers"):
+        assert convert(sample(whole, f0=20.0, monitor=(1, 1, 1))).monitor.tolist() == [1, 1, 1]
+    paths = [
+        nexus(
+            tmp_path / f"{k}.nxs", {"entry/control/data": np.full(4, counts[k])}, monitor,
+            frames=FRAMES[k, None] + np.zeros((4, 1, 1), dtype=np.uint32), energy=ENERGY[k],
+        )
+        for k in range(3)
+    ]  # fmt: skip
+    with pytest.warns(DataWarning, match="pixel numbers"):
+        np.testing.assert_allclose(convert(sample(*paths, f0=20.0)).monitor, [0.5, 1, 1.5])
+
+
+def test_monitors_that_do_not_fit_are_told(tmp_path):
+    extra = {"entry/a/data": np.ones(3), "entry/b/data": np.ones(3)}
+    two = nexus(tmp_path / "a.nxs", extra, {f"entry/{name}": {"NX_class": "NXmonitor"} for name in "ab"})
+    with pytest.warns(DataWarning, match=r"no monitor was used: a/data \(3,\), b/data \(3,\)"):
+        assert "exposures" not in one(two)
+
+
 # --- energies and units
 
 

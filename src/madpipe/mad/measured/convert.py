@@ -66,6 +66,10 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     if lists and arrays:
         raise InputError("Files of one kind are required; lists of reflections and arrays came; convert them apart.")
     values = join_lists(lists, sample.energies_ev) if lists else join_arrays(arrays, sample.energies_ev)
+    exposures = values.pop("exposures", None)
+    if exposures is not None:
+        mean = float(np.mean(exposures))
+        values.setdefault("monitor", exposures / mean if mean > 0 else exposures)
     if sample.monitor is not None:
         values["monitor"] = np.asarray(sample.monitor)
     if sample.q_bragg is not None:

@@ -13,7 +13,7 @@ from madpipe.mad.measured.readers.reflections import ReflectionList
 NOT_MEASURED = np.uint32(0x200)  # CXI_PIXEL_IS_MISSING
 _PER_ENERGY = (
     *("data", "energy", "f_prime", "f_double_prime", "background"),
-    *("data_errors", "monitor", "monitor_sigma"),
+    *("data_errors", "monitor", "monitor_sigma", "exposures"),
 )
 _FIRST_WILL_DO = ("title", "name")
 _SAME_CELL = 0.005  # relative difference between cells of one crystal at several wavelengths

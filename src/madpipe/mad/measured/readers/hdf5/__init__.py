@@ -12,6 +12,7 @@ from madpipe.mad.measured.readers.arrays import Fields, plain_array, with_energy
 from madpipe.mad.measured.readers.hdf5.energy import energy_of
 from madpipe.mad.measured.readers.hdf5.geometry import axes_of, detector_of
 from madpipe.mad.measured.readers.hdf5.masks import mask_of
+from madpipe.mad.measured.readers.hdf5.monitor import exposures_of
 from madpipe.mad.measured.readers.hdf5.places import Place, find_signals, signal_at
 from madpipe.mad.measured.readers.hdf5.values import value_of
 from madpipe.mad.records import Stack
@@ -73,6 +74,10 @@ def _of_others(path: Path, file: h5py.File, place: Place, wanted: str | None) ->
         if isinstance(beside.get(theirs), h5py.Dataset):
             found[ours] = value_of(path, beside[theirs])
     is_one_energy = energy is not None and np.size(energy) == 1 and shape[:1] != (1,)
+    count = 1 if is_one_energy or energy is None else len(np.atleast_1d(energy))
+    exposures = exposures_of(path, signal, count, None if energy is None else shape[0])
+    if exposures is not None:
+        found["exposures"] = exposures
     dimensions = min(len(shape) - (0 if is_one_energy else 1), 3)
     found |= axes_of(path, beside, name, dimensions)
     return found | detector_of(path, signal, shape[-3] if dimensions == 3 else None)
