@@ -179,7 +179,7 @@ def _fit(arguments: argparse.Namespace) -> None:
 def _predict(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
     from madpipe.base.shipped import shipped_weights
-    from madpipe.mad.network.infer import infer
+    from madpipe.mad.network.infer import infer_and_tell
     from madpipe.mad.network.weights import load_network
     from madpipe.mad.records import Stack
 
@@ -188,7 +188,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     network = load_network(weights)
     config = section(arguments, "mad", "infer", InferConfig, refine=arguments.refine)
     process = origin_of(arguments, "mad.network.infer", more=() if arguments.weights else (weights,))
-    store.write(arguments.output, infer(stack, network, config), process=process)
+    store.write(arguments.output, infer_and_tell(stack, network, config), process=process)
 
 
 def _retrieve(arguments: argparse.Namespace) -> None:

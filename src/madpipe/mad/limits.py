@@ -1,4 +1,4 @@
-"""What passes a check, in one place: of a fit, of a network's answer, of an object.
+"""What passes a check, in one place: of a fit, of a network's answer, of an object; and what is warned of.
 
 A check is a number beside its limit (:mod:`madpipe.base.verdict`). What fails is written and shown all the same.
 """
@@ -62,3 +62,22 @@ SATURATED_POINTS = 4  # of one largest value, at least, and three times as many 
 MASKED_SHARE = 0.5  # of the points, and of the photons, that a mask may cover
 EXPOSURES_APART = 10.0  # largest monitor over the smallest, at most
 TOTALS_OFF = 2.0  # intensities at unit exposure beyond what a pure resonant element would show, at most, as a factor
+
+# -- an answer beside its stack: what is warned of ------------------------------------------------------------
+
+# Expected photons per intensity from which chi-square follows its law: Pearson's sum with weights at the fitted
+# expectation is low by some 1 / (2 mu) below.
+BRIGHT = 20.0
+# Relative error of the equation itself, of its intensities: f', f'' of the other atoms move by some 0.03 electron over
+# 35 eV about another edge, of 25, and count twice in an intensity.
+MODEL_ERROR = 0.002
+NOISE = 4.0  # standard errors of chi-square that noise alone does not make: 6e-5
+# Chi-square from which stated errors are 10 % too small, or too large below its inverse; CHI2 is the check's.
+TOO_GOOD = 1 / CHI2
+DOUBTFUL = 1.02  # chi-square from which other readings of the data are tried: they are told where one explains it
+EXPLAINS = 0.8  # share of what chi-square has above 1 that another reading must take away
+FOLLOWED = 0.5  # R over the R that noise leaves, below which the counts cannot be photons
+RESONANT_SHARE = 1.2  # median |F_A|^2 over that of a particle of the pure element as bright: 0 to 1.0 for known ones
+NOISE_SCALE = 2.0  # measured over stated errors, at most
+# Prior errors that a refined nuisance may have moved: a monitor that is 5 % off, as they are, is 5 to 7 of its 1 %.
+PRIORS = 8.0

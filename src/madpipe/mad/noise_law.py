@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.physics.noise import poisson
+from madpipe.physics.noise import mean_deviation, poisson
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,12 @@ class NoiseLaw:
         if self.is_proportional:
             return expected if self.linear == 1 else self.linear * expected
         return self.constant + self.linear * expected + self.quadratic * expected.square()
+
+    def mean_deviation(self, expected: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        r"""Mean absolute deviation of the observation [photon]: of counts, or :math:`\sigma\sqrt{2/\pi}`."""
+        if self.is_poisson:
+            return mean_deviation(expected)
+        return (self.variance(expected) * (2 / torch.pi)).sqrt()
 
     def rate(self, expected: Float[Tensor, "*shape"]) -> float | Float[Tensor, "*shape"]:
         """Derivative of the variance by the expectation [photon]."""

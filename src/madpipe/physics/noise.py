@@ -10,6 +10,24 @@ def poisson(expected: Float[Tensor, "*shape"], generator: torch.Generator) -> Fl
     return torch.poisson(expected, generator=generator)
 
 
+def mean_deviation(expected: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+    r"""Mean absolute deviation of a Poisson count from its expectation [photon].
+
+    .. math:: \langle |n - \mu| \rangle = 2 e^{-\mu} \mu^{\lfloor\mu\rfloor + 1} / \lfloor\mu\rfloor!
+
+    Parameters
+    ----------
+    expected:
+        :math:`\mu \ge 0` [photon].
+
+    References
+    ----------
+    P. Diaconis, S. Zabell, Statistical Science 6, 284 (1991), eq. 1.6 (De Moivre's identity, for the Poisson law).
+    """
+    whole = expected.floor()
+    return 2 * torch.exp(torch.xlogy(whole + 1, expected) - expected - torch.lgamma(whole + 1))
+
+
 def scale_jitter(energies: int, relative: float, generator: torch.Generator) -> Float[Tensor, "energy"]:
     """Draw one factor per energy, log-normal of rms ln G = relative: monitor drift, absorption, beam on the sample."""
     return torch.exp(relative * torch.randn(energies, generator=generator, dtype=torch.float64))

@@ -16,6 +16,7 @@ from madpipe.mad.fit.parts import Refined
 from madpipe.mad.network.infer import infer, infer_part
 from madpipe.mad.records import Fit, Passes
 
+pytestmark = pytest.mark.filterwarnings("ignore::madpipe.base.warned.DataWarning")
 COUNT = 4
 
 
@@ -62,7 +63,7 @@ def test_nuisances_are_refined_once_for_all_parts(room, tmp_path, monkeypatch):
         seen.append((stack.shape, tuple(refine)))
         return a_nuisance()
 
-    for module in (fit, parts):
+    for module in (fit, parts, slabs):
         monkeypatch.setattr(module, "refine_nuisances", refined)
     store.write(tmp_path / "stack.h5", a_stack())
     fit_file(tmp_path / "stack.h5", tmp_path / "whole.h5", CONFIG, ("dispersion",), PROCESS)

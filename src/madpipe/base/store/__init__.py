@@ -12,12 +12,13 @@ from madpipe.base.store.reading import Record, holds, opened, read, read_process
 from madpipe.base.store.rows import Layout, layout, read_slabs
 from madpipe.base.store.text import write_json
 from madpipe.base.store.whole import room_for, whole_file
-from madpipe.base.store.writing import hdf5_image, reserve, write
+from madpipe.base.store.writing import add, hdf5_image, reserve, write
 
 __all__ = [
     "Groups",
     "Layout",
     "Record",
+    "add",
     "attribute",
     "entry",
     "hdf5_image",

@@ -60,6 +60,21 @@ def reserve(file: h5py.File, record: Any, shapes: Mapping[str, tuple[int, ...]])
             _describe(file.create_dataset(field.metadata["path"], *form, dcpl=settings), field.metadata)
 
 
+def add(file: h5py.File, record: type, values: Mapping[str, Any]) -> None:
+    """Put some fields of a record, by name, into a file that holds the others; None is left out."""
+    for field in dataclasses.fields(record):
+        value = values.get(field.name)
+        if value is None:
+            continue
+        path = field.metadata["path"]
+        if path in file:  # from a run that ended before its file was named
+            del file[path]
+        if "record" in field.metadata:
+            _write_record(file, value, path + "/")
+        else:
+            _write_dataset(file, path, value, field.metadata)
+
+
 def _write_root(file: h5py.File) -> None:
     """Root attributes and the two CXI datasets."""
     file.attrs.update({"NX_class": "NXroot", "default": "entry_1", "creator": "madpipe"})

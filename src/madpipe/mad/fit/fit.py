@@ -1,8 +1,10 @@
 """The classical fit of a stack: exact solution per point, standard errors from the Fisher information."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -12,7 +14,9 @@ from madpipe.base.runtime import progress
 from madpipe.mad.config import FitConfig
 from madpipe.mad.fit import exact, nanomad
 from madpipe.mad.fit.exact import Solution
+from madpipe.mad.fit.explained import explained_by, sums_of
 from madpipe.mad.fit.refine import refine_nuisances
+from madpipe.mad.fit.whole_errors import common_covariance, root_of
 from madpipe.mad.measurement import Measurement, measurement_from_stack, with_nuisance
 from madpipe.mad.records import Fit, Nuisance, Stack, axis_fields
 
@@ -43,6 +47,14 @@ def fit_with_nuisances(stack: Stack, config: FitConfig, refine: Sequence[str] = 
 
 
 def fit_stack(stack: Stack, config: FitConfig, nuisance: Nuisance | None = None) -> Fit:
+    """Fit every point of a stack, as :func:`fit_points`, and say how well they are explained."""
+    fit, sums = fit_points(stack, config, nuisance)
+    return replace(fit, explained=explained_by(sums, stack.data.size))
+
+
+def fit_points(
+    stack: Stack, config: FitConfig, nuisance: Nuisance | None = None
+) -> tuple[Fit, Float[np.ndarray, "batch column"]]:
     """Fit every point of a stack.
 
     Parameters
@@ -58,20 +70,42 @@ def fit_stack(stack: Stack, config: FitConfig, nuisance: Nuisance | None = None)
     -------
     :
         Structure factors in sqrt(photons at unit exposure), with standard errors that hold in the linear regime
-        and saturate, for a phase, at pi / sqrt(3).
+        and saturate, for a phase, at pi / sqrt(3); and the sums of each batch that
+        :func:`madpipe.mad.fit.explained.explained_by` takes. Where nuisances were refined, the errors hold what all
+        points have in common by them (:mod:`madpipe.mad.fit.whole_errors`).
     """
     measurement = measurement_from_stack(with_nuisance(stack, nuisance))
     config = config.model_copy(update={"prior_breadth": config.prior_breadth * _resonant_share(nuisance)})
     starts = range(0, len(measurement.f0), config.chunk_points)
-    parts = []
+    root = None if nuisance is None else root_of(nuisance)
+    parts, sums = [], []
     iterations = 0
     for start in progress(starts, "fit"):
         chunk = measurement.part(slice(start, start + config.chunk_points))
         solution = METHODS[config.method](chunk, config)
         iterations = max(iterations, solution.iterations)
-        parts.append(_columns(solution))
+        parts.append(_columns(solution, chunk, root))
+        sums.append(sums_of(chunk, solution.parameters, solution.covariance, solution.chi2))
     columns = {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
-    return _fit_record(columns, stack, measurement, iterations, nuisance, config.method)
+    fit = _fit_record(columns, stack, measurement, iterations, nuisance, config.method)
+    return fit, torch.stack(sums).cpu().numpy()
+
+
+def own_errors(stack: Stack, fit: Fit) -> Fit:
+    """Give a fit the errors that its points have by themselves, at given nuisances: what averages out over points.
+
+    Parameters
+    ----------
+    stack:
+        What was fitted.
+    fit:
+        Its answer; one without refined nuisances, whose errors are of this kind, is given back.
+    """
+    if fit.nuisance is None or fit.nuisance.covariance is None:
+        return fit
+    alone, _ = fit_points(stack, FitConfig(), replace(fit.nuisance, covariance=None))
+    errors: dict[str, Any] = {name: getattr(alone, name) for name in vars(alone) if name.endswith("_errors")}
+    return replace(fit, **errors)
 
 
 def _resonant_share(nuisance: Nuisance | None) -> float:
@@ -165,9 +199,12 @@ def _phase_error(change: Tensor, modulus2: Tensor) -> Tensor:
     return (ratio * ratio + UNKNOWN_PHASE**-2).rsqrt()
 
 
-def _columns(solution: Solution) -> dict[str, Tensor]:
+def _columns(solution: Solution, chunk: Measurement, root: Tensor | None) -> dict[str, Tensor]:
     """All per-point results of one chunk."""
-    columns = structure_factors(solution.parameters, solution.covariance)
+    covariance = solution.covariance
+    if root is not None:
+        covariance = covariance + common_covariance(chunk, solution.parameters, covariance, root)
+    columns = structure_factors(solution.parameters, covariance)
     return {**columns, "chi2": solution.chi2, "dof": solution.dof, "certified": solution.certified}
 
 

@@ -14,14 +14,16 @@ from typing import Any
 
 import numpy as np
 
-from madpipe.base import store
+from madpipe.base import store, warned
 from madpipe.base.errors import InputError
 from madpipe.base.store import Groups, entry, part
 from madpipe.mad.config import FitConfig
+from madpipe.mad.fit.explained import explained_by
 from madpipe.mad.fit.refine import refine_nuisances
 from madpipe.mad.fit.slabs import (
     ARRAYS,
     axes_of,
+    finish,
     fit_slabs,
     key_of,
     require_photons,
@@ -31,6 +33,7 @@ from madpipe.mad.fit.slabs import (
     write_outline,
     write_points,
 )
+from madpipe.mad.fit.telling import tell, told
 from madpipe.mad.records import Fit, Stack
 from madpipe.mad.records.nuisance import Nuisance
 
@@ -99,7 +102,8 @@ def fit_part(
     require_photons(path, layout)
     with work_file(Path(output), key) as work:
         refined = None if nuisance is None else store.read(nuisance, Refined).nuisance
-        fit_slabs(path, work, slabs, config, refined, process, {"reflection": np.arange(points.start, points.stop)})
+        numbers = {"reflection": np.arange(points.start, points.stop)}
+        finish(work, explained_sums=fit_slabs(path, work, slabs, config, refined, process, numbers))
 
 
 def _points_of(path: str | Path, layout: store.Layout, config: FitConfig, part: int, parts: int) -> range:
@@ -149,24 +153,39 @@ def gather(
         A part is missing or twice, or is no fit; the disk has no room.
     """
     layout = store.layout(path, Stack)
-    axes, shape = axes_of(path), layout.shapes["data"][1:]
+    axes, data = axes_of(path), layout.shapes["data"]
+    shape = data[1:]
     fits = _in_order(parts, math.prod(shape))
     refined = None if nuisance is None else store.read(nuisance, Refined).nuisance
     common: dict[str, Any] = {"reflection": None, "axis_names": ",".join(axes), **axes, "nuisance": refined}
+    common["explained_sums"] = None
     if len(slabs_of(layout, config)) == 1:
         found = [store.read(file, Fit) for file in fits.values()]
         whole = {name: np.concatenate([getattr(fit, name) for fit in found]).reshape(shape) for name in ARRAYS}
-        iterations = max(fit.n_iterations for fit in found)
-        store.write(output, replace(found[0], **{**whole, **common, "n_iterations": iterations}), process=process)
+        common["n_iterations"] = max(fit.n_iterations for fit in found)
+        common["explained"] = explained_by(np.concatenate([_sums_of(fit, path) for fit in found]), math.prod(data))
+        answer = replace(found[0], **{**whole, **common})
+        store.write(output, told(answer, lambda: store.read(path, Stack), config), process=process)
         return
-    with store.whole_file(output) as temporary:
-        iterations = 0
+    with store.whole_file(output) as temporary, warned.heard() as said:
+        iterations, sums = 0, []
         for start, file in fits.items():
             fit = store.read(file, Fit)
             iterations = max(iterations, fit.n_iterations)
+            sums.append(_sums_of(fit, path))
             if start == 0:
                 write_outline(temporary, replace(fit, **common), shape, process)
             write_points(temporary, replace(fit, n_iterations=iterations), start)
+        explained = explained_by(np.concatenate(sums), math.prod(data))
+        tell(explained, refined, config.method, lambda: sample_rows(path), config)
+        finish(temporary, explained=explained, warnings=warned.kept(said))
+
+
+def _sums_of(part: Fit, path: str | Path) -> np.ndarray:
+    """What a part says of how well its points are explained."""
+    if part.explained_sums is None:
+        raise InputError(f"{path}: needs parts of a fit, which fit_part made; a whole fit came; make the parts again.")
+    return part.explained_sums
 
 
 def _in_order(parts: Sequence[str | Path], points: int) -> dict[int, str | Path]:

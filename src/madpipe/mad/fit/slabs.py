@@ -23,17 +23,21 @@ import h5py
 import numpy as np
 import torch
 
-from madpipe.base import provenance, runtime, store
+from madpipe.base import provenance, runtime, store, warned
 from madpipe.base.errors import InputError
 from madpipe.mad.config import FitConfig
-from madpipe.mad.fit.fit import fit_stack, fit_with_nuisances
+from madpipe.mad.fit.explained import explained_by
+from madpipe.mad.fit.fit import fit_points, fit_with_nuisances
+from madpipe.mad.fit.refine import refine_nuisances
+from madpipe.mad.fit.telling import tell, told
 from madpipe.mad.records import Fit, Nuisance, PointAxes, Stack, check_photons, joined, listed
 
 _SLAB_VALUES = 2**22  # intensities of one slab: few enough for its fit to stay below 1 GB with all it needs
 _SAMPLE_POINTS = 200_000
 _ENDS = 2**20  # bytes of the input's beginning and end that tell whether it is the same file
 _HEADERS = 2**20  # bytes, more than enough for what HDF5 says about the arrays of an answer
-_TEXTS_AND_AXES = ("warnings", "n_iterations", "method", "axis_names", "qz", "qy", "qx", "reflection", "nuisance")
+_AT_THE_END = ("warnings", "explained", "explained_sums")  # known when every point is done
+_TEXTS_AND_AXES = ("n_iterations", "method", "axis_names", "qz", "qy", "qx", "reflection", "nuisance", *_AT_THE_END)
 ARRAYS = tuple(field.name for field in fields(Fit) if field.name not in _TEXTS_AND_AXES)  # one value per point
 _Item = TypeVar("_Item")
 
@@ -60,14 +64,17 @@ def fit_by_slabs(
     layout = store.layout(path, Stack)
     slabs = slabs_of(layout, config)
     if len(slabs) == 1:
-        fit = fit_with_nuisances(store.read(path, Stack), config, refine)
-        store.write(output, fit, process=process)
+        stack = store.read(path, Stack)
+        store.write(output, told(fit_with_nuisances(stack, config, refine), lambda: stack, config), process=process)
         return
     require_photons(path, layout)
     key = key_of(path, slabs, config, {"refine": list(refine)}, process)
-    with work_file(Path(output), key) as work:
-        nuisance = fit_with_nuisances(sample_rows(path), config, refine).nuisance if refine else None
-        fit_slabs(path, work, slabs, config, nuisance, process, axes_of(path))
+    with work_file(Path(output), key) as work, warned.heard() as said:
+        nuisance = refine_nuisances(sample_rows(path), refine, config) if refine else None
+        sums = fit_slabs(path, work, slabs, config, nuisance, process, axes_of(path))
+        explained = explained_by(sums, math.prod(layout.shapes["data"]))
+        tell(explained, nuisance, config.method, lambda: sample_rows(path), config)
+        finish(work, explained=explained, warnings=warned.kept(said))
 
 
 def slabs_of(layout: store.Layout, config: FitConfig, points: range | None = None) -> list[range]:
@@ -149,10 +156,11 @@ def fit_slabs(
     nuisance: Nuisance | None,
     process: Mapping[str, str] | None,
     axes: Mapping[str, np.ndarray],
-) -> None:
+) -> np.ndarray:
     """Fit the slabs that the journal does not name, reading the next and writing the last one meanwhile.
 
-    The answer has these axes; its first point is the first slab's.
+    The answer has these axes; its first point is the first slab's. What comes back are the sums of all batches
+    (:func:`madpipe.mad.fit.explained.sums_of`), in the order of the points.
     """
     done = _journal(work)
     left = [slab for slab in slabs if slab.start not in done]
@@ -164,20 +172,23 @@ def fit_slabs(
         "done": sum(map(len, slabs)) - sum(map(len, left)),
     }
     stacks = zip(left, _ahead(read_points(path, left)), strict=True)
-    iterations = max(done.values(), default=0)
+    iterations = max((count for count, _ in done.values()), default=0)
+    sums = {start: rows for start, (_, rows) in done.items()}
     with ThreadPoolExecutor(1) as writer:
         saved: Future[None] | None = None
         for slab, stack in runtime.progress(stacks, "fit", sum(map(len, slabs)), **counted):
             with runtime.without_progress():
-                fit = fit_stack(stack, config, nuisance)
+                fit, sums[slab.start] = fit_points(stack, config, nuisance)
             iterations = max(iterations, fit.n_iterations)
             if saved is not None:
                 saved.result()
             else:
                 _prepare(work, fit, axes, process)
-            saved = writer.submit(_save, work, replace(fit, n_iterations=iterations), slab.start, slabs[0].start)
+            fit = replace(fit, n_iterations=iterations)
+            saved = writer.submit(_save, work, fit, sums[slab.start], slab.start, slabs[0].start)
         if saved is not None:
             saved.result()
+    return np.concatenate([sums[slab.start] for slab in slabs])
 
 
 def _ahead(items: Iterator[_Item]) -> Iterator[_Item]:
@@ -248,13 +259,16 @@ def key_of(
     return digest.hexdigest()[:16]
 
 
-def _journal(work: Path) -> dict[int, int]:
-    """First rows of the slabs that are in the work file, with their iterations; a line cut short does not count."""
+def _journal(work: Path) -> dict[int, tuple[int, np.ndarray]]:
+    """First points of the slabs that are in the work file, with iterations and sums; a line cut short does not count.
+
+    Numbers are written with all their digits.
+    """
     journal = work.with_suffix(".done")
     if not (work.exists() and journal.exists()):
         return {}
-    lines = journal.read_text(encoding="ascii").split("\n")[:-1]
-    return {int(start): int(iterations) for start, iterations in map(str.split, lines)}
+    lines = map(json.loads, journal.read_text(encoding="ascii").split("\n")[:-1])
+    return {start: (iterations, np.array(sums)) for start, iterations, sums in lines}
 
 
 def axes_of(path: str | Path) -> dict[str, np.ndarray]:
@@ -270,11 +284,27 @@ def _prepare(work: Path, fit: Fit, axes: Mapping[str, np.ndarray], process: Mapp
         write_outline(work, whole, tuple(map(len, axes.values())), process)
 
 
-def _save(work: Path, fit: Fit, start: int, first: int) -> None:
+def _save(work: Path, fit: Fit, sums: np.ndarray, start: int, first: int) -> None:
     """Put one slab into the work file, whose first point is this one, then a line into its journal."""
     write_points(work, fit, start - first)
     with store.room_for(work), work.with_suffix(".done").open("a", encoding="ascii") as journal:
-        journal.write(f"{start} {fit.n_iterations}\n")
+        journal.write(json.dumps([start, fit.n_iterations, sums.tolist()]) + "\n")
+
+
+def finish(work: Path, **known: Any) -> None:
+    """Put what is known only when every point is done into an answer: its fields by name; None is left out.
+
+    Raises
+    ------
+    InputError
+        The disk is full.
+    """
+    with store.room_for(work):
+        with work.open("r+b") as file:  # before HDF5 opens it: no disk can fill up under it
+            sizes = [np.asarray(value).nbytes for value in known.values() if isinstance(value, np.ndarray | str)]
+            os.posix_fallocate(file.fileno(), work.stat().st_size, _HEADERS + sum(sizes))
+        with h5py.File(work, "r+") as file:
+            store.add(file, Fit, known)
 
 
 def write_outline(path: Path, fit: Fit, shape: tuple[int, ...], process: Mapping[str, str] | None = None) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from madpipe.mad.fit.belief import DEGREES, Belief, quadratic
 from madpipe.mad.fit.cone import unknowns
 from madpipe.mad.fit.exact import covariance, flat_optimum, information_at
+from madpipe.mad.fit.explained import sums_of
 from madpipe.mad.fit.likelihood import Problem, climb, predicted_information, problem_of, slope_at
 from madpipe.mad.measurement import Measurement
 from madpipe.mad.network.calibration import share_of_counts
@@ -23,7 +24,7 @@ _TILE, _TILE_ON_DEVICE = 1 << 16, 1 << 20  # points at once: what fits a cache, 
 Columns = dict[str, Float[Tensor, "point"]]
 
 
-def answer(measurement: Measurement, prediction: Belief, *, refine: bool) -> tuple[Columns, Columns]:
+def answer(measurement: Measurement, prediction: Belief, *, refine: bool) -> tuple[Columns, Columns, Tensor]:
     """Structure factors with errors, chi-square and degrees of freedom, from a prediction and the counts.
 
     Parameters
@@ -38,13 +39,14 @@ def answer(measurement: Measurement, prediction: Belief, *, refine: bool) -> tup
     Returns
     -------
     :
-        The answer, and the share of the information on each quantity that the counts gave.
+        The answer, the share of the information on each quantity that the counts gave, and sums of how well the counts
+        are explained (:func:`madpipe.mad.fit.explained.sums_of`), of each tile.
     """
     size = _TILE if measurement.f0.device.type == "cpu" else _TILE_ON_DEVICE
     tiles = [slice(start, start + size) for start in range(0, len(measurement.f0), size)]
     parts = [_tile(measurement.part(tile), prediction.part(tile), refine) for tile in tiles]
-    first, second = ([part[which] for part in parts] for which in (0, 1))
-    return _joined(first), _joined(second)
+    first, second, sums = zip(*parts, strict=True)
+    return _joined(first), _joined(second), torch.stack(sums)
 
 
 def _joined(parts: Sequence[dict[str, Tensor]]) -> Columns:
@@ -52,7 +54,7 @@ def _joined(parts: Sequence[dict[str, Tensor]]) -> Columns:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def _tile(measurement: Measurement, prediction: Belief, refine: bool) -> tuple[Columns, Columns]:
+def _tile(measurement: Measurement, prediction: Belief, refine: bool) -> tuple[Columns, Columns, Tensor]:
     """Answer some points."""
     problem = replace(problem_of(measurement, _PRIOR_BREADTH), prediction=prediction)
     theta = climb(problem, _start(problem), _STEPS, _TOLERANCE)[0] if refine else prediction.mean
@@ -71,7 +73,11 @@ def _tile(measurement: Measurement, prediction: Belief, refine: bool) -> tuple[C
     shares = share_of_counts(columns, before)
     chi2 = added(slope.pull * (problem.net - slope.photons))
     dof = (measurement.channels() - 3).clamp(min=0)
-    return {**columns, "chi2": chi2, "dof": dof, "certified": torch.zeros_like(dof, dtype=torch.bool)}, shares
+    followed = (
+        covariance(known) if refine else torch.zeros_like(known)
+    )  # a prediction alone follows no noise of its own
+    sums = sums_of(measurement, theta * reduction, followed, chi2)
+    return {**columns, "chi2": chi2, "dof": dof, "certified": torch.zeros_like(dof, dtype=torch.bool)}, shares, sums
 
 
 def information(

@@ -11,13 +11,21 @@ import torch
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import device
 from madpipe.base.warned import keeping
-from madpipe.mad.config import InferConfig
+from madpipe.mad.config import FitConfig, InferConfig
+from madpipe.mad.fit.explained import explained_by
+from madpipe.mad.fit.telling import told
 from madpipe.mad.measurement import Measurement, measurement_from_stack
 from madpipe.mad.network.answer import answer
 from madpipe.mad.network.calibration import Setting, apply, circumstances, unpacked
 from madpipe.mad.network.predict import Pass, contrast_of, gathered, passes, predict
 from madpipe.mad.network.weights import TrainedNetwork
 from madpipe.mad.records import Fit, Passes, Stack, axis_fields
+
+
+@keeping
+def infer_and_tell(stack: Stack, trained: TrainedNetwork, config: InferConfig, parts: Sequence[Passes] = ()) -> Fit:
+    """Let a trained network answer, as :func:`infer`, and say how well the answer explains the stack."""
+    return told(infer(stack, trained, config, parts), lambda: stack, FitConfig())
 
 
 @keeping
@@ -57,13 +65,14 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig, parts: Seq
         prediction, photons = gathered(_restored(parts, stack.shape), measurement, stack.shape)
     else:
         prediction, photons = predict(network, measurement, stack.shape, config.points)
-    columns, shares = answer(measurement, prediction, refine=config.refine)
+    columns, shares, sums = answer(measurement, prediction, refine=config.refine)
     setting = Setting(photons, contrast_of(network, measurement), len(measurement.exposure), len(stack.shape) == 3)
     layers = unpacked({name: layer.to(place) for name, layer in trained.calibration.items()}, refine=config.refine)
     columns = apply(columns, circumstances(columns, shares, setting), layers)
     arrays: dict[str, Any] = {name: column.reshape(stack.shape).cpu().numpy() for name, column in columns.items()}
     method = "network, refined" if config.refine else "network"
-    return Fit(**arrays, n_iterations=0, method=method, **axis_fields(stack))
+    explained = explained_by(sums.cpu().numpy(), stack.data.size)
+    return Fit(**arrays, n_iterations=0, method=method, explained=explained, **axis_fields(stack))
 
 
 def infer_part(stack: Stack, trained: TrainedNetwork, config: InferConfig, part: int, parts: int) -> Passes:

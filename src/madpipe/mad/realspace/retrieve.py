@@ -17,6 +17,7 @@ from madpipe.base.verdict import Verdict, text_of, verdict
 from madpipe.base.warned import keeping
 from madpipe.mad import limits
 from madpipe.mad.config import FitConfig, Refinable, RetrieveConfig
+from madpipe.mad.fit.fit import own_errors
 from madpipe.mad.fit.refine import refine_nuisances
 from madpipe.mad.measured.axes import require_even_axes
 from madpipe.mad.realspace.imaging import Solution, fitted_signal, mean_signal, retrieve_signal
@@ -89,6 +90,7 @@ def retrieve(
     elif fit is None:
         raise InputError(f"the {route} route needs a fit; none came; give fit.h5, or take the joint route.")
     else:
+        fit = own_errors(stack, fit)  # points are redrawn and averaged as if independent
         routed = {"linked": _linked, "separate": _separate}[route](fit, stack, config, generator, partner)
         found = _from_separation(*routed, config, generator)
     record = _record(found, stack, voxel_size, route)

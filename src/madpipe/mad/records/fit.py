@@ -6,6 +6,7 @@ import numpy as np
 
 from madpipe.base import warned
 from madpipe.base.store import Groups, entry, part
+from madpipe.mad.records.explained import Explained
 from madpipe.mad.records.nuisance import Nuisance
 from madpipe.mad.records.units import MODULUS
 
@@ -50,6 +51,8 @@ class Fit:
     qy: _Array | None = entry("entry_1/data_1/qy", "1/angstrom", optional=True)
     qx: _Array | None = entry("entry_1/data_1/qx", "1/angstrom", optional=True)
     reflection: _Array | None = entry("entry_1/data_1/reflection", optional=True)
+    explained_sums: _Array | None = entry("entry_1/fit_1/explained_sums", optional=True)  # of a part of a fit alone
+    explained: Explained | None = part("entry_1/fit_1/explained", Explained)
     nuisance: Nuisance | None = part("entry_1/fit_1/nuisance", Nuisance)
 
     def nexus_groups(self) -> Groups:

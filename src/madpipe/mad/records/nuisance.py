@@ -52,6 +52,8 @@ class Nuisance:
     f_resonant_relative_error: float | None = entry("f_resonant_relative_error", optional=True)  # of all |F_A| together
     resonant_share: float | None = entry("resonant_share", optional=True)  # median |F_A|^2 over a pure element's
     verdicts: str | None = entry("verdicts", optional=True)  # a line for each nuisance
+    # of ln scale, f', f'' and ln background scale of every energy, one kind after another: (4 energy, 4 energy)
+    covariance: _Array | None = entry("covariance", optional=True)
 
     def nexus_groups(self) -> Groups:
         """Attributes of the groups."""

@@ -46,6 +46,7 @@ class Stack:
     miller_indices: _Array | None = entry("entry_1/data_1/miller_indices", optional=True)
     friedel_sign: _Array | None = entry("entry_1/anomalous/friedel_sign", optional=True)
     unit_cell: _Array | None = entry("entry_1/sample_1/unit_cell", optional=True)  # angstrom x3, degree x3
+    space_group: str | None = entry("entry_1/sample_1/space_group", optional=True)  # Hermann-Mauguin symbol
     q_bragg: _Array | None = entry("entry_1/data_1/q_bragg", "1/angstrom", optional=True)
     mask: _Array | None = entry("entry_1/data_1/mask", optional=True)
     background: _Array | None = entry("entry_1/data_1/background", INTENSITY, optional=True)

@@ -55,6 +55,7 @@ def nuisance_record(
         resonant_share=share,
         noise_scale=noise_scale,
         gauge=_gauge(stack, unknowns),
+        covariance=_by_energy(unknowns, theta, covariance),
         verdicts="\n".join(_verdict(name, unknowns, kept, spread, correlation) for name in unknowns.names),
     )
 
@@ -90,6 +91,16 @@ def _columns(
             found |= {"_prior": mean, "_prior_errors": unknowns.width[place]}
         columns |= {f"{name}{ending}": _plain(name, array) for ending, array in found.items()}
     return columns
+
+
+def _by_energy(
+    unknowns: Unknowns, theta: Float[Tensor, "unknown"], covariance: Float[Tensor, "unknown unknown"]
+) -> np.ndarray:
+    """Covariance of ln G, f', f'' and ln beta of every energy, the energy offset's part in f', f'' included."""
+    each = torch.eye(len(theta), dtype=theta.dtype)
+    f_prime, f_double_prime = unknowns.dispersion_by(theta)
+    by = torch.cat([each[unknowns.slice_of("scale")], f_prime, f_double_prime, each[unknowns.slice_of("background")]])
+    return (by @ covariance @ by.T).cpu().numpy()
 
 
 def resonant_share(state: State) -> float:

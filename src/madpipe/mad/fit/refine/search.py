@@ -165,7 +165,7 @@ def _tile(measurement: Measurement, parameters: Float[Tensor, "3 point"]) -> tup
     theta = parameters / measurement.reduction()
     photons = measurement.design() @ linear_unknowns(theta)
     weight = measurement.weights(measurement.with_background(photons))
-    own, by = _by_own_unknowns(measurement, theta), _by_nuisances(measurement, theta, photons)
+    own, by = by_own_unknowns(measurement, theta), by_nuisances(measurement, theta, photons)
     inverse = _inverse(own, weight)
     mixed = ((weight * by)[:, :, None] * own).flatten(end_dim=1)  # N'WJ, (kind and channel, 3, point)
     follow = (inverse * mixed[:, None]).sum(2)
@@ -179,14 +179,14 @@ def _tile(measurement: Measurement, parameters: Float[Tensor, "3 point"]) -> tup
     return information, gradient, -(follow * slope).sum((1, 2)), resonant, variance
 
 
-def _by_own_unknowns(measurement: Measurement, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "channel 3 point"]:
+def by_own_unknowns(measurement: Measurement, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "channel 3 point"]:
     """J: derivatives of the expected photons by x, p, q."""
     x, p, q = theta
     one, square, cosine, sine = (column[:, None] for column in measurement.design().T)
     return torch.stack([2 * one * x + cosine * p + sine * q, 2 * square * p + cosine * x, 2 * square * q + sine * x], 1)
 
 
-def _by_nuisances(
+def by_nuisances(
     measurement: Measurement, theta: Float[Tensor, "3 point"], photons: Float[Tensor, "channel point"]
 ) -> Float[Tensor, "kind channel point"]:
     """N: derivatives of the expected photons by ln G, f', signed f'' and ln beta of the channel."""

@@ -148,7 +148,7 @@ def join_lists(lists: Sequence[ReflectionList], energies: Sequence[float] | None
         raise InputError(
             "Reflections measured at three energies are required; there is none; index and merge the files alike."
         )
-    return {
+    values = {
         "data": data,
         "data_errors": errors,
         "energy": energy,
@@ -157,6 +157,10 @@ def join_lists(lists: Sequence[ReflectionList], energies: Sequence[float] | None
         "friedel_sign": -entries[:, 3],
         "unit_cell": cells[0],
     }
+    groups = {one.space_group for one in lists}
+    if len(groups) == 1 and None not in groups:
+        values["space_group"] = groups.pop()
+    return values
 
 
 def _energies_of(lists: Sequence[ReflectionList], energies: Sequence[float] | None) -> Float[np.ndarray, "energy"]:

@@ -141,7 +141,8 @@ def _list_of(
     indices, signs, intensity, sigma = (np.concatenate(column) for column in zip(*parts, strict=True))
     cell = np.array(mtz.get_cell(dataset.id).parameters)
     energy = HC / dataset.wavelength if dataset.wavelength > 0 else None
-    return ReflectionList(source, indices, signs, intensity, sigma, cell, energy)
+    group = None if mtz.spacegroup is None else mtz.spacegroup.xhm()
+    return ReflectionList(source, indices, signs, intensity, sigma, cell, energy, group)
 
 
 def _sign_in(label: str) -> int:

@@ -29,6 +29,7 @@ class ReflectionList:
     sigma: Float[np.ndarray, "entry"]
     unit_cell: Float[np.ndarray, "6"]  # angstrom x3, degree x3
     energy: float | None  # eV
+    space_group: str | None = None  # Hermann-Mauguin symbol
 
 
 def read_scalepack(path: Path) -> list[ReflectionList]:
@@ -65,11 +66,8 @@ def read_scalepack(path: Path) -> list[ReflectionList]:
         if len(values) > start and values[start + 1] > 0
     ]
     indices, signs, intensity, sigma = zip(*entries, strict=True)
-    return [
-        ReflectionList(
-            str(path), np.array(indices), np.array(signs), np.array(intensity), np.array(sigma), unit_cell, None
-        )
-    ]
+    hkl, friedel, data, errors = (np.array(column) for column in (indices, signs, intensity, sigma))
+    return [ReflectionList(str(path), hkl, friedel, data, errors, unit_cell, None, _scalepack_group(lines))]
 
 
 def _scalepack_cell(path: Path, lines: list[str]) -> Float[np.ndarray, "6"]:
@@ -87,6 +85,12 @@ def _scalepack_cell(path: Path, lines: list[str]) -> Float[np.ndarray, "6"]:
             f"constants; got {came}; write the merged data, not 'no merge'."
         ) from error
     return cell
+
+
+def _scalepack_group(lines: list[str]) -> str | None:
+    """Space group behind the cell in the header, where gemmi knows its name."""
+    group = gemmi.find_spacegroup_by_name(" ".join(lines[2].split()[6:]) or "none")
+    return None if group is None else group.xhm()
 
 
 def _scalepack_row(path: Path, number: int, line: str) -> tuple[tuple[int, int, int], list[float]]:

@@ -113,7 +113,7 @@ def measured_particle(
     truth = _truth(f_total[0], f_resonant[0])
     some = torch.randperm(len(photons), generator=generator)[:kept]
     found = (answer(measurement, prediction, refine=refine) for refine in (False, True))
-    before, after = (_answered(_on_cpu(columns), _on_cpu(shares), setting, truth, some) for columns, shares in found)
+    before, after = (_answered(_on_cpu(columns), _on_cpu(shares), setting, truth, some) for columns, shares, _ in found)
     return Measured((before, after), intensity[0].double().mean(0).flatten())
 
 
