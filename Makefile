@@ -8,6 +8,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 SNAKEMAKE := $(BIN)/snakemake --cores all
 REPORT := results/report.html
+OVERVIEW := results/overview.json
 PAPER := all results/paper/mad/figures/ablation.pdf --configfile config/weights.yaml config/paper.yaml
 TORCH := torch==2.13.0
 IS_NEW_ENOUGH := import sys; sys.exit(sys.version_info < (3, 11))
@@ -22,6 +23,7 @@ all: setup  ## run config/config.yaml, then name the report and the figures
 	  || $(MAKE) --no-print-directory report
 	@echo "Figures:"; find results -path results/smoke -prune -o -name '*.pdf' -print | sort | sed 's/^/  /'
 	@echo "Report:"; echo "  $(REPORT)"
+	@test ! -f $(OVERVIEW) || $(BIN)/python -c 'from madpipe.base.overview import in_words; print(*in_words("$(OVERVIEW)"), sep="\n")'
 
 setup: $(STAMP)  ## create .venv with everything in it; the second time does nothing
 

@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 from snakemake.utils import min_version
@@ -25,6 +26,10 @@ for study in SETTINGS.studies:
 
 
 include: "workflow/rules/overview.smk"
+
+
+onsuccess:
+    print(*verdicts_in_words(), sep="\n", file=sys.stderr)
 
 
 rule all:

@@ -172,6 +172,7 @@ def test_every_study_has_what_the_house_asks_of_it():
         assert study.record_types()
         checks = importlib.import_module(f"madpipe.{study.name}.scores.checks")  # the report's first page asks it
         assert callable(checks.checks_of_file)
+        assert callable(checks.said_of_file)
 
 
 def undocumented(body, prefix=""):

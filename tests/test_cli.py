@@ -5,6 +5,7 @@ import json
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from madpipe import cli
 from madpipe.base import store
 from madpipe.base.origin import read_origin
 from madpipe.base.provenance import file_digest
+from madpipe.base.warned import DataWarning
 from madpipe.commands.options import PathWord
 from madpipe.mad.config import SimulatedSample
 from madpipe.mad.records import Fit, Stack
@@ -63,9 +65,32 @@ def test_info_names_what_and_who(folder, capsys):
     run("fit", "stack.h5", "-o", "fit.h5")
     assert run("info", "fit.h5") == 0
     printed = capsys.readouterr().out
+    assert printed.startswith(
+        "structure factors of every point, by exact\nshape: (32, 32)\nexplains the data: chi-square"
+    )
     assert "/entry_1/fit_1/F_A: (32, 32) float64 sqrt(photon)" in printed
     assert "program: madpipe" in printed
-    assert "git_commit" in printed
+    assert "git_commit" not in printed
+    assert run("info", "fit.h5", "--hashes") == 0
+    assert "git_commit" in capsys.readouterr().out
+
+
+def test_info_says_what_is_wrong_before_the_datasets(folder, capsys):
+    stack = store.read("stack.h5", Stack)
+    store.write("stack.h5", replace(stack, data=stack.data[::-1].copy(), truth=None, warnings="one is odd"))
+    with pytest.warns(DataWarning, match="reverse order"):
+        run("fit", "stack.h5", "-o", "fit.h5")
+    for name, words in (("stack.h5", "warning: one is odd"), ("fit.h5", "warning: chi-square per degree")):
+        run("info", name)
+        head, _, datasets = capsys.readouterr().out.partition("\n\n")
+        assert words in head
+        assert "/entry_1/data_1" in datasets
+    assert "resonant element: Ni, K edge" in (run("info", "stack.h5"), capsys.readouterr().out)[1]
+    run("score", "fit.h5", "--stack", "stack.h5", "-o", "scores.json")  # measured: without a truth
+    warnings = json.loads((folder / "scores.json").read_text())["warnings"]
+    assert [line.split()[0] for line in warnings] == ["one", "chi-square"]
+    run("info", "scores.json")
+    assert capsys.readouterr().out.startswith("warning: one is odd\nwarning: chi-square")
 
 
 def test_every_command_states_its_code_settings_and_inputs_without_folders(folder):

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from madpipe.base.overview import CHECKS, Check, check_of, page
+from madpipe.base.overview import CHECKS, Check, Listed, Said, check_of, in_words, page
+from madpipe.base.store import write_json
 from madpipe.base.tables import frame, read_csv, records, write_csv
 from madpipe.base.verdict import verdict
 
@@ -35,6 +36,22 @@ def test_samples_of_one_name_in_two_studies_have_a_line_each():
     lines = [line for line in by_sample.splitlines() if "<td>s</td>" in line]
     assert [("<td>mad</td>" in line, "failed 3 of 4" in line) for line in lines] == [(True, True), (False, False)]
     assert "<td>-</td>" not in lines[1]  # nor has the one the other's columns
+
+
+def test_failures_and_warnings_come_first_and_in_words(tmp_path):
+    text = "\n".join(page(FOUND, [Said("mad", "t", "<odd> data"), Said("mad", "s", "other")]))
+    places = [
+        text.index(word) for word in ("Checks that fail", "Warnings", "<td>other", "&lt;odd&gt; data", "By sample")
+    ]
+    assert places == sorted(places)
+    write_json(tmp_path / "overview.json", Listed(tuple(FOUND), (Said("mad", "t", "odd"),)))
+    assert in_words(tmp_path / "overview.json") == [
+        "5 of 6 checks pass; failing: mad s fit chi2 2.5 (at most 1.2)",
+        "warning: mad t: odd",
+    ]
+    good = [check for check in FOUND if check.passed]
+    write_json(tmp_path / "overview.json", Listed(tuple(good)))
+    assert in_words(tmp_path / "overview.json") == ["5 of 5 checks pass"]
 
 
 @pytest.mark.parametrize(("value", "at_most"), [(float("nan"), True), (float("inf"), False)])

@@ -14,7 +14,7 @@ from madpipe.base import store
 from madpipe.base.errors import InputError
 from madpipe.base.store import rows as cut
 from madpipe.base.store import writing
-from madpipe.mad.records import Fit, Nuisance, RealSpace, Stack, Truth
+from madpipe.mad.records import Explained, Fit, Nuisance, RealSpace, Stack, Truth
 
 SHAPE = (3, 4, 5)
 ENERGIES = np.array([8313.0, 8328.0, 8333.0, 8348.0])
@@ -63,9 +63,14 @@ def a_nuisance():
     return Nuisance(**per_energy, **scalars)
 
 
+def an_explained():
+    whole = {"points": 60, "without_freedom": 3}
+    return Explained(**whole, **{one.name: 0.5 for one in dataclasses.fields(Explained) if one.name not in whole})
+
+
 def a_fit():
     texts = {"method": "exact", "axis_names": "qz,qy,qx", "n_iterations": 3, "reflection": None, "warnings": "one\ntwo"}
-    return filled(Fit, certified=numbers() > 50, nuisance=a_nuisance(), **texts, **AXES)
+    return filled(Fit, certified=numbers() > 50, nuisance=a_nuisance(), explained=an_explained(), **texts, **AXES)
 
 
 def an_object():

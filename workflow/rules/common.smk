@@ -13,6 +13,7 @@ from madpipe.base.config import (
     value_at,
 )
 from madpipe.base.errors import InputError
+from madpipe.base.overview import in_words
 from madpipe.config import Config
 from madpipe.studies import BY_NAME
 
@@ -189,3 +190,9 @@ def resolved_configuration():
     """Give the whole configuration as YAML, headed by what resolved it."""
     version, commit = provenance.versions()["madpipe"], provenance.git_commit()
     return f"# madpipe {version}, git commit: {commit}\n{to_yaml(SETTINGS)}"
+
+
+def verdicts_in_words():
+    """How many checks pass, which fail and what is warned of, where the overview is made: a run's last lines."""
+    path = Path(RESULTS, "overview.json")
+    return in_words(path) if path.is_file() else []

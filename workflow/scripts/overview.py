@@ -3,14 +3,16 @@
 from importlib import import_module
 
 from madpipe.base import provenance, runtime, store, tables
-from madpipe.base.overview import CHECKS, page
+from madpipe.base.overview import CHECKS, Listed, page
 from madpipe.base.page import write_page
 
 with runtime.job(snakemake.log[0]):
-    found = []
+    found, said = [], []
     for study, files in snakemake.input.items():  # an input's name is its study's
-        of_file = import_module(f"madpipe.{study}.scores.checks").checks_of_file
-        found += [check for file in ([files] if isinstance(files, str) else files) for check in of_file(file)]
-    write_page(snakemake.output.html, "Checks of every sample", page(found))
-    store.write_json(snakemake.output.json, {"checks": found}, process=provenance.process_of(snakemake))
+        module = import_module(f"madpipe.{study}.scores.checks")
+        for file in [files] if isinstance(files, str) else files:
+            found += module.checks_of_file(file)
+            said += module.said_of_file(file)
+    write_page(snakemake.output.html, "Checks of every sample", page(found, said))
+    store.write_json(snakemake.output.json, Listed(found, said), process=provenance.process_of(snakemake))
     tables.write_csv(snakemake.output.csv, tables.frame(CHECKS, found), CHECKS)

@@ -6,10 +6,11 @@ Each study lists its own with ``checks(scores)`` in its module ``scores.checks``
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from madpipe.base.metrics import finite
 from madpipe.base.page import columns, folded, heading, paragraph, table
-from madpipe.base.plain import to_plain, told
+from madpipe.base.plain import read_json, to_plain, told
 from madpipe.base.tables import Schema, columns_of
 from madpipe.base.verdict import Verdict
 
@@ -31,6 +32,23 @@ class Check:
     compared: bool = told("of an answer that only stands beside another one; not counted")
 
 
+@dataclass(frozen=True)
+class Said:
+    """What is warned of in a sample's data or answers."""
+
+    study: str
+    sample: str
+    warning: str
+
+
+@dataclass(frozen=True)
+class Listed:
+    """All that overview.json holds."""
+
+    checks: tuple[Check, ...]
+    warnings: tuple[Said, ...] = ()
+
+
 CHECKS = Schema("checks", columns_of(Check))
 
 
@@ -40,16 +58,22 @@ def check_of(study: str, sample: str, of: str, name: str, made: Verdict, compare
     return Check(study, sample, of, name, value, made.limit, made.passed, made.meaning, compared)
 
 
-def page(found: Sequence[Check]) -> list[str]:
-    """Draw up the page: how many pass, which do not, each sample's, then all of them."""
+def page(found: Sequence[Check], said: Sequence[Said] = ()) -> list[str]:
+    """Draw up the page: how many pass, which do not, what is warned of, each sample's, then all of them."""
     own = [check for check in found if not check.compared]
     beside = [check for check in found if check.compared]
     failed = [check for check in own if not check.passed]
     parts = [paragraph(f"{'failed' if failed else 'passed'}: {_count(own)}")]
+    if said:
+        parts.append(paragraph(f"failed: {len(said)} warnings"))
     if beside:
         parts.append(paragraph(f"Answers that others are only compared with, not counted in it: {_count(beside)}"))
     if failed:
-        parts += [heading("Checks that fail"), table(_HEAD, _rows(failed))]
+        parts += [heading("Checks that fail"), table(_HEAD, _rows(_by_name(failed)))]
+    if said:
+        names = ("study", "sample", "warning")
+        rows = sorted(said, key=lambda one: (one.study, one.sample))
+        parts += [heading("Warnings"), table(names, columns([to_plain(one) for one in rows], names))]
     parts.append(heading("By sample"))
     for study in dict.fromkeys(check.study for check in found):
         parts.append(table(*_by_sample([check for check in found if check.study == study])))
@@ -58,6 +82,33 @@ def page(found: Sequence[Check]) -> list[str]:
         title = f"All {len(beside)} checks for comparison"
         parts.append(folded(title, table(_HEAD, _rows(beside))))
     return parts
+
+
+def in_words(path: str | Path) -> list[str]:
+    """Say on a terminal what an overview.json found: how many checks pass, which fail, what is warned of.
+
+    Raises
+    ------
+    InputError
+        No overview.json.
+    """
+    listed = read_json(path, Listed)
+    own = [check for check in listed.checks if not check.compared]
+    failed = _by_name([check for check in own if not check.passed])
+    names = [f"{one.study} {one.sample} {one.of} {one.name} {_shown(one.value)} ({_limit(one)})" for one in failed]
+    counted = f"{len(own) - len(failed)} of {len(own)} checks pass"
+    lines = [counted + (f"; failing: {'; '.join(names)}" if names else "")]
+    return lines + [f"warning: {one.study} {one.sample}: {one.warning}" for one in listed.warnings]
+
+
+def _by_name(found: Sequence[Check]) -> list[Check]:
+    """By study and sample."""
+    return sorted(found, key=lambda check: (check.study, check.sample))
+
+
+def _shown(value: float | None) -> str:
+    """A value with three digits."""
+    return "no number" if value is None else f"{value:.3g}"
 
 
 def _count(found: Sequence[Check]) -> str:

@@ -109,10 +109,13 @@ def _add_export(steps: argparse._SubParsersAction) -> None:
 
 def _add_validate(steps: argparse._SubParsersAction) -> None:
     """Options of validate."""
-    help_validate = "score answers or objects against a stack and its truth"
+    help_validate = "score answers or objects against their stack, and its truth where it has one"
     command = steps.add_parser("validate", aliases=["score"], help=help_validate)
     command.add_argument("files", nargs="+", type=InputPath, metavar="FILE", help="fit.h5, inferred.h5, object.h5")
-    command.add_argument("--truth", type=InputPath, required=True, metavar="stack.h5")
+    help_stack = "the stack that was answered, measured or simulated; a simulated one holds the truth"
+    command.add_argument(
+        "--stack", "--truth", dest="truth", type=InputPath, required=True, metavar="stack.h5", help=help_stack
+    )
     add_output(command)
     command.add_argument("--seed", type=int, default=0, help="seed of the noise floor")
     add_config(command)

@@ -11,6 +11,8 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
     """Add the commands with their options."""
     info = commands.add_parser("info", help="what a file holds, who made it and how")
     info.add_argument("file", help="any result: HDF5, weights, scores, a table, a figure or its caption")
+    help_hashes = "print the settings, the code, the inputs and versions with their hashes too"
+    info.add_argument("--hashes", action="store_true", help=help_hashes)
     info.set_defaults(run=_info)
     verify = commands.add_parser("verify", help="which results and figures are stale, and why; status 1 if any is")
     verify.add_argument("folder", nargs="?", default="results")
@@ -26,21 +28,25 @@ def add_commands(commands: argparse._SubParsersAction) -> None:
 def _info(arguments: argparse.Namespace) -> None:
     import h5py
 
-    from madpipe.base import store, warned
+    from madpipe.base import store
     from madpipe.base.origin import read_origin, weights_header
+    from madpipe.commands.about import about, about_json
 
     path = Path(arguments.file)
     origin = read_origin(path)
+    if path.suffix == ".json":
+        print(*about_json(path), sep="\n")
     if h5py.is_hdf5(path):
-        for line in warned.lines_of(store.text_at(path, warned.PATH)):
-            print(f"warning: {line}")
+        print(*about(path), "", sep="\n")
         store.tree(path, lambda name, description: print(f"/{name}: {description}"))
     if path.suffix == ".safetensors":
         print(json.dumps({**weights_header(path), "process": "below"}, indent=1, sort_keys=True))
     for name in ("program", "version", "date"):
         print(f"{name}: {origin.get(name, 'unknown')}")
-    if "note_1" in origin:
+    if "note_1" in origin and arguments.hashes:
         print(json.dumps(origin["note_1"], indent=1, sort_keys=True))
+    elif "note_1" in origin:
+        print("settings, code, inputs, versions: madpipe info --hashes")
 
 
 def _verify(arguments: argparse.Namespace) -> int:

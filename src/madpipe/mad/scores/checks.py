@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from madpipe.base.overview import Check, check_of
+from madpipe.base.overview import Check, Said, check_of
 from madpipe.base.plain import read_json
 from madpipe.base.verdict import Verdict, verdict
 from madpipe.mad import limits
@@ -13,6 +13,12 @@ from madpipe.mad.scores.records import AnswerScores, SampleScores, ShellScore
 def checks_of_file(path: str | Path) -> list[Check]:
     """List every check of the sample whose scores.json this is."""
     return checks(read_json(path, SampleScores))
+
+
+def said_of_file(path: str | Path) -> list[Said]:
+    """List what is warned of in the sample whose scores.json this is."""
+    scores = read_json(path, SampleScores)
+    return [Said("mad", scores.sample, line) for line in scores.warnings]
 
 
 def checks(scores: SampleScores) -> list[Check]:

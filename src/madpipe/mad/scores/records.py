@@ -121,6 +121,7 @@ class SampleScores:
     network_against_fit: Mapping[str, Agreement] | None = None  # by quantity, without a truth
     retrieve: Mapping[str, Mapping[str, Verdict]] = field(default_factory=dict)  # checks of objects, by route
     retrieved: Mapping[str, ObjectScores] = field(default_factory=dict)  # by route
+    warnings: tuple[str, ...] = ()  # of stack, answers and objects, each once
 
 
 @dataclass(frozen=True)

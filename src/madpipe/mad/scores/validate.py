@@ -12,6 +12,7 @@ import torch
 
 from madpipe.base import metrics
 from madpipe.base.verdict import Verdict, verdicts_in
+from madpipe.base.warned import kept, lines_of
 from madpipe.mad.config import ValidateConfig
 from madpipe.mad.fit.exact import covariance, fisher_information
 from madpipe.mad.fit.fit import structure_factors
@@ -71,6 +72,7 @@ def score(
         network_against_fit=_agreement(stack, answers["network"], answers["fit"]) if compared else None,
         retrieve=_verdicts(objects),
         retrieved={route: _retrieved(item, stack) for route, item in objects.items()},
+        warnings=lines_of(kept(*(one.warnings for one in (stack, *answers.values(), *objects.values())))),
     )
 
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from madpipe.base.overview import Check, check_of
+from madpipe.base.overview import Check, Said, check_of
 from madpipe.base.plain import read_json
 from madpipe.rocking.scores.records import CurveScores
 
@@ -10,6 +10,11 @@ from madpipe.rocking.scores.records import CurveScores
 def checks_of_file(path: str | Path) -> list[Check]:
     """List every check of the answer whose scores these are; the sample's name is its folder's."""
     return checks(read_json(path, CurveScores), Path(path).parent.name)
+
+
+def said_of_file(path: str | Path) -> list[Said]:
+    """List what is warned of in the answer whose scores these are."""
+    return [Said("rocking", Path(path).parent.name, line) for line in read_json(path, CurveScores).warnings]
 
 
 def checks(scores: CurveScores, sample: str) -> list[Check]:

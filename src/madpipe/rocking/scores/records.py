@@ -34,6 +34,7 @@ class CurveScores:
     parameters: Mapping[str, ParameterScore]
     strain_rms_error: float | None = None  # over depths, where there is a truth
     strain_coverage_95: float | None = None  # share of depths within 1.96 stated errors
+    warnings: tuple[str, ...] = ()  # of curve and answer, each once
     verdicts: Mapping[str, Verdict]
 
 

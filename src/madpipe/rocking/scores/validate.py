@@ -7,6 +7,7 @@ import numpy as np
 from madpipe.base import metrics
 from madpipe.base.metrics import finite
 from madpipe.base.verdict import verdict
+from madpipe.base.warned import kept, lines_of
 from madpipe.rocking.limits import GOOD_CHI2, GOOD_CHI2_MEASURED, STRAIN
 from madpipe.rocking.model import peak_two_theta, reflection_of, variance
 from madpipe.rocking.prior import NAMES, RANGES
@@ -38,6 +39,7 @@ def score(curve: Curve, found: LayerProfile) -> CurveScores:
         chi2_outside_peak=finite(chi2_outside),
         log_rms=finite(found.log_rms),
         parameters=_parameters(found),
+        warnings=lines_of(kept(curve.warnings, found.warnings)),
         verdicts={"chi2": verdict(chi2_outside, limit, True, words)},
     )
     return scores if curve.truth is None else _beside_truth(scores, found, curve.truth)
