@@ -95,13 +95,13 @@ def test_a_part_that_was_interrupted_is_taken_up(tmp_path, monkeypatch):
         if stop and len(seen) == 2:
             raise KeyboardInterrupt
         seen.append(stack)
-        return fit.fit_stack(stack, *rest)
+        return fit.fit_points(stack, *rest)
 
-    monkeypatch.setattr(slabs, "fit_stack", noting)
+    monkeypatch.setattr(slabs, "fit_points", noting)
     with pytest.raises(KeyboardInterrupt):
         parts.fit_part(tmp_path / "stack.h5", tmp_path / "fit_1.h5", CONFIG, 1, 2)
     assert not (tmp_path / "fit_1.h5").exists()
-    monkeypatch.setattr(slabs, "fit_stack", lambda *words: noting(*words, stop=False))
+    monkeypatch.setattr(slabs, "fit_points", lambda *words: noting(*words, stop=False))
     parts.fit_part(tmp_path / "stack.h5", tmp_path / "fit_1.h5", CONFIG, 1, 2)
     assert len(seen) <= 7 + 1  # one slab may have been fitted and not yet saved
     monkeypatch.undo()

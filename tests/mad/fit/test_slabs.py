@@ -24,7 +24,8 @@ from madpipe.base.errors import InputError
 from madpipe.mad.config import FitConfig
 from madpipe.mad.fit import slabs
 from madpipe.mad.fit.files import fit_file
-from madpipe.mad.fit.fit import fit_stack
+from madpipe.mad.fit.fit import fit_points, fit_stack
+from madpipe.mad.fit.telling import told
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
 from madpipe.mad.records import Fit, Nuisance, Stack
 
@@ -101,6 +102,11 @@ def assert_same_bits(one, other):
             assert left == right, field.name
 
 
+def fitted_and_told(stack, nuisance=None):
+    """The fit in one piece, with the warnings that a file's keeps."""
+    return told(fit_stack(stack, CONFIG, nuisance), lambda: stack, CONFIG)
+
+
 def names(folder):
     return sorted(path.name for path in folder.iterdir())
 
@@ -150,7 +156,7 @@ def test_slabs_give_the_bits_of_one_piece(shape, kind, tmp_path):
     stack = a_stack(shape, **parts_of(shape)[kind])
     store.write(tmp_path / "stack.h5", stack)
     fit_file(tmp_path / "stack.h5", tmp_path / "fit.h5", CONFIG, process=PROCESS)
-    assert_same_bits(store.read(tmp_path / "fit.h5", Fit), fit_stack(stack, CONFIG))
+    assert_same_bits(store.read(tmp_path / "fit.h5", Fit), fitted_and_told(stack))
     assert store.read_process(tmp_path / "fit.h5") == PROCESS
     assert names(tmp_path) == ["fit.h5", "stack.h5"]
 
@@ -168,7 +174,7 @@ def test_other_peoples_chunks_and_filters_are_read(options, chunks, stack_file, 
         chunked = {**options, "chunks": chunks} if chunks or options else {}
         file.create_dataset("entry_1/data_1/data", data=stack.data, **chunked)
     fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
-    assert_same_bits(store.read(tmp_path / "fit.h5", Fit), fit_stack(stack, CONFIG))
+    assert_same_bits(store.read(tmp_path / "fit.h5", Fit), fitted_and_told(stack))
 
 
 def a_nuisance():
@@ -181,15 +187,15 @@ def a_nuisance():
 def test_every_slab_has_the_nuisances_refined_on_the_sample(stack_file, tmp_path, monkeypatch):
     nuisance, seen = a_nuisance(), []
 
-    def refined(stack, config, refine):
+    def refined(stack, refine, config):
         seen.append((stack.qz.tolist(), refine))
-        return fit_stack(stack, config, nuisance)
+        return nuisance
 
-    monkeypatch.setattr(slabs, "fit_with_nuisances", refined)
+    monkeypatch.setattr(slabs, "refine_nuisances", refined)
     fit_file(stack_file, tmp_path / "fit.h5", CONFIG, ("dispersion",))
     stack, fit = store.read(stack_file, Stack), store.read(tmp_path / "fit.h5", Fit)
     assert seen == [(stack.qz.tolist(), ("dispersion",))]  # so small a stack is its own sample
-    whole = fit_stack(stack, CONFIG, nuisance)
+    whole = fitted_and_told(stack, nuisance)
     assert_same_bits(dataclasses.replace(fit, nuisance=None), dataclasses.replace(whole, nuisance=None))
     assert np.array_equal(fit.nuisance.f_prime, nuisance.f_prime)
 
@@ -230,7 +236,7 @@ def test_what_is_one_slab_is_written_as_ever(change, tmp_path, monkeypatch):
         stack = dataclasses.replace(stack, data=flat, qz=None, qy=None, qx=None, reflection=numbers, **mates)
     store.write(tmp_path / "stack.h5", stack)
     fit_file(tmp_path / "stack.h5", tmp_path / "fit.h5", CONFIG, process=PROCESS)
-    store.write(tmp_path / "plain.h5", fit_stack(stack, CONFIG), process=PROCESS)
+    store.write(tmp_path / "plain.h5", fitted_and_told(stack), process=PROCESS)
     assert (tmp_path / "fit.h5").read_bytes() == (tmp_path / "plain.h5").read_bytes()
 
 
@@ -322,9 +328,9 @@ def fitted(monkeypatch, interrupt_at=None):
         if len(seen) == interrupt_at:
             raise KeyboardInterrupt
         seen.append(stack)
-        return fit_stack(stack, *rest)
+        return fit_points(stack, *rest)
 
-    monkeypatch.setattr(slabs, "fit_stack", noting)
+    monkeypatch.setattr(slabs, "fit_points", noting)
     return seen
 
 
@@ -359,7 +365,7 @@ def test_ctrl_c_keeps_what_is_done_and_the_old_answer(stack_file, tmp_path, monk
     with caplog.at_level("INFO", "madpipe"):
         fit_file(stack_file, tmp_path / "fit.h5", CONFIG)
     assert len(seen) == 2
-    assert caplog.messages == ["fit: 3 of 5 slabs are there from an earlier run"]
+    assert caplog.messages[0] == "fit: 3 of 5 slabs are there from an earlier run"
     assert (tmp_path / "fit.h5").read_bytes() == (tmp_path / "whole.h5").read_bytes()
 
 

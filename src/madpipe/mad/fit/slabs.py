@@ -267,8 +267,8 @@ def _journal(work: Path) -> dict[int, tuple[int, np.ndarray]]:
     journal = work.with_suffix(".done")
     if not (work.exists() and journal.exists()):
         return {}
-    lines = map(json.loads, journal.read_text(encoding="ascii").split("\n")[:-1])
-    return {start: (iterations, np.array(sums)) for start, iterations, sums in lines}
+    lines = (line.split(maxsplit=2) for line in journal.read_text(encoding="ascii").split("\n")[:-1])
+    return {int(start): (int(iterations), np.array(json.loads(sums))) for start, iterations, sums in lines}
 
 
 def axes_of(path: str | Path) -> dict[str, np.ndarray]:
@@ -288,7 +288,7 @@ def _save(work: Path, fit: Fit, sums: np.ndarray, start: int, first: int) -> Non
     """Put one slab into the work file, whose first point is this one, then a line into its journal."""
     write_points(work, fit, start - first)
     with store.room_for(work), work.with_suffix(".done").open("a", encoding="ascii") as journal:
-        journal.write(json.dumps([start, fit.n_iterations, sums.tolist()]) + "\n")
+        journal.write(f"{start} {fit.n_iterations} {json.dumps(sums.tolist())}\n")
 
 
 def finish(work: Path, **known: Any) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import gemmi
 import numpy as np
 from jaxtyping import Float, Int
 
