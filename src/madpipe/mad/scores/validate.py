@@ -72,8 +72,14 @@ def score(
         network_against_fit=_agreement(stack, answers["network"], answers["fit"]) if compared else None,
         retrieve=_verdicts(objects),
         retrieved={route: _retrieved(item, stack) for route, item in objects.items()},
-        warnings=lines_of(kept(*(one.warnings for one in (stack, *answers.values(), *objects.values())))),
+        warnings=_warnings(stack, answers, objects),
     )
+
+
+def _warnings(stack: Stack, answers: Mapping[str, Fit], objects: Mapping[str, RealSpace]) -> tuple[str, ...]:
+    """All that is warned of, each line once."""
+    of_answers = [answer.warnings for answer in answers.values()]
+    return lines_of(kept(stack.warnings, *of_answers, *(item.warnings for item in objects.values())))
 
 
 def _brightest(stack: Stack) -> float | None:
