@@ -214,8 +214,12 @@ def test_nothing_is_said_of_a_good_list(refine):
     assert silent(crystal("P 3", HEXAGONAL), refine).warnings is None
 
 
-def test_errors_that_are_stated_too_small():
+def test_errors_that_are_stated_too_large_or_too_small():
     stack = crystal("P 4", TETRAGONAL)
+    assert silent(replace(stack, data_errors=stack.data_errors * 1.25)).warnings is None  # as merging makes them
+    assert silent(replace(stack, data_errors=stack.data_errors / 1.25)).warnings is None
+    text = said(replace(stack, data_errors=stack.data_errors * 3))
+    assert float(re.search(r"errors are some ([\d.]+) times too large", text)[1]) == pytest.approx(3, rel=0.1)
     text = said(replace(stack, data_errors=stack.data_errors / 3))
     assert float(re.search(r"errors are ([\d.]+) times too small", text)[1]) == pytest.approx(3, rel=0.1)
     assert "times as much as their stated errors" in said(replace(stack, data_errors=stack.data_errors / 3), ("scale",))

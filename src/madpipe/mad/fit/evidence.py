@@ -46,7 +46,7 @@ class Reading:
     most: float = math.inf  # chi-square that it must explain the data to: what is free explains part of anything
 
 
-def other_readings(stack: Stack, nuisance: Nuisance | None, config: FitConfig) -> str | None:
+def other_readings(stack: Stack, nuisance: Nuisance | None, config: FitConfig, noisy: bool) -> str | None:
     """Say which other reading of the data explains them, with its chi-square and what to do; None where none does.
 
     Parameters
@@ -55,6 +55,8 @@ def other_readings(stack: Stack, nuisance: Nuisance | None, config: FitConfig) -
         What was fitted, or its brightest rows, and what was refined.
     config:
         Settings of the fit.
+    noisy:
+        Whether more noise than stated is worth telling.
     """
     stack = with_nuisance(stack, nuisance)
     points = _bright(measurement_from_stack(stack))
@@ -64,7 +66,7 @@ def other_readings(stack: Stack, nuisance: Nuisance | None, config: FitConfig) -
     found = [*_orders(stack, points, config), *_reindexed(stack, config), *_free(stack, points, config)]
     good = [one for one in found if one.chi2 - 1 < (1 - limits.EXPLAINS) * (before - 1) and one.chi2 < one.most]
     if not good:
-        return _noisier(points, before, config) if before > limits.CHI2 else None
+        return _noisier(points, before, config) if noisy else None
     least = max(1.0, min(one.chi2 for one in good))
     alike = [one for one in good if one.chi2 - 1 < _ALIKE * (least - 1) + _SAME]
     best = min(alike, key=lambda one: (one.effort, one.chi2))

@@ -80,41 +80,43 @@ def _doubts(
         yield from _of_chi2(explained, nuisance, stack, config)
 
 
-def largest_chi2(explained: Explained) -> float:
-    """Chi-square per degree of freedom that noise and the model's own error make at most, bright points alone."""
-    return limits.CHI2 + limits.NOISE * explained.chi2_bright_errors + explained.chi2_bright_model
-
-
 def _of_chi2(
     explained: Explained, nuisance: Nuisance | None, stack: Callable[[], Stack], config: FitConfig
 ) -> Iterator[str]:
     """Chi-square too large or too small, with another reading of the data that has a good one, where there is any."""
-    chi2, noise = explained.chi2_bright, limits.NOISE * explained.chi2_bright_errors
     if explained.dof == 0:
         return
+    chi2, noise = explained.chi2_bright, limits.NOISE * explained.chi2_bright_errors
+    most = explained.chi2_bright_model + noise
     if explained.r_factor < limits.FOLLOWED * explained.r_expected or chi2 < limits.TOO_GOOD - noise:
-        yield from _too_good(explained)
-    elif chi2 > limits.DOUBTFUL + noise + explained.chi2_bright_model:
-        found = other_readings(stack(), nuisance, config)
-        above = chi2 > largest_chi2(explained)
+        yield from _too_good(explained, stack().data_errors is not None)
+    elif chi2 > limits.DOUBTFUL + most:
+        data = stack()
+        allowed = limits.CHI2 if data.data_errors is None else limits.FANO
+        above = chi2 > allowed + most
+        found = other_readings(data, nuisance, config, above)
+        words = f"chi-square per degree of freedom is {chi2:.3g}, where noise makes 1"
         if found is not None:
-            yield f"chi-square per degree of freedom is {chi2:.3g}, where noise makes 1; {found}"
+            yield f"{words}; {found}"
         elif above:
-            yield (
-                f"chi-square per degree of freedom is {chi2:.3g}, where noise makes 1: the equation does not explain "
-                f"the data, and the stated errors do not hold; {_USUAL}"
-            )
+            yield f"{words}: the equation does not explain the data, and the stated errors do not hold; {_USUAL}"
 
 
-def _too_good(explained: Explained) -> Iterator[str]:
+def _too_good(explained: Explained, stated: bool) -> Iterator[str]:
     """Less noise than there can be."""
     chi2 = explained.chi2_bright if math.isfinite(explained.chi2_bright) else explained.chi2_per_dof
-    share = (explained.r_factor / explained.r_expected) ** 2 if not chi2 > 0 else chi2
+    if stated:  # merged errors are often somewhat too large, which only makes those of the answer so
+        if chi2 < 1 / limits.FANO - limits.NOISE * explained.chi2_bright_errors:
+            yield (
+                f"the intensities scatter less than their stated errors: chi-square per degree of freedom is {chi2:.2g},"
+                f" errors are some {chi2**-0.5:.2g} times too large, the answer's as well; check how they were merged"
+            )
+        return
     yield (
-        f"the intensities scatter less than photons do: chi-square per degree of freedom is {share:.2g}, R "
+        f"the intensities scatter less than photons do: chi-square per degree of freedom is {chi2:.2g}, R "
         f"{explained.r_factor:.2g} where noise makes {explained.r_expected:.2g}: they were scaled, normalised or "
-        f"smoothed, or the stated errors are too large, and |F_A| of weak points is wrong; give photons (about "
-        f"{1 / max(share, 1e-12):.3g} a unit), or data_errors"
+        f"smoothed, and |F_A| of weak points is wrong; give photons (about {1 / max(chi2, 1e-12):.3g} a unit), or "
+        "data_errors"
     )
 
 
