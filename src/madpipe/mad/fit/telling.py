@@ -108,7 +108,7 @@ def _too_good(explained: Explained, stated: bool) -> Iterator[str]:
     if stated:  # merged errors are often somewhat too large, which only makes those of the answer so
         if chi2 < 1 / limits.FANO - limits.NOISE * explained.chi2_bright_errors:
             yield (
-                f"the intensities scatter less than their stated errors: chi-square per degree of freedom is {chi2:.2g},"
+                f"the intensities scatter less than their stated errors: chi-square per degree of freedom {chi2:.2g},"
                 f" errors are some {chi2**-0.5:.2g} times too large, the answer's as well; check how they were merged"
             )
         return
