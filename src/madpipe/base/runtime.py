@@ -5,6 +5,7 @@ import logging
 import os
 import sys
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
@@ -84,6 +85,7 @@ def log_to(path: str | Path) -> None:
         handlers=[logging.FileHandler(path, mode="w"), logging.StreamHandler(sys.stderr)],
         force=True,
     )
+    warnings.formatwarning = lambda message, *_, **__: f"warning: {message}"  # the line, not where it was said
     logging.captureWarnings(True)
 
 
