@@ -9,13 +9,15 @@ import torch
 
 from madpipe.base.provenance import closure
 from madpipe.base.store import read, write
+from madpipe.base.warned import DataWarning
 from madpipe.mad.config import InferConfig, PriorConfig, SimulatedSample, TrainConfig
 from madpipe.mad.network.calibration import packed
 from madpipe.mad.network.design import build
-from madpipe.mad.network.infer import infer
-from madpipe.mad.network.weights import TrainedNetwork
+from madpipe.mad.network.infer import infer, infer_and_tell
+from madpipe.mad.network.weights import TrainedNetwork, load_network
 from madpipe.mad.records import Fit
 from madpipe.mad.simulate.sample import simulate
+from madpipe.mad.study import MAD
 
 REFINED, PREDICTED = InferConfig(), InferConfig(refine=False)
 QUANTITIES = ("f_total", "f_resonant", "delta_phi", "f_normal", "delta_phi_na")
@@ -174,3 +176,16 @@ def test_reference_design_answers_frames():
 
 def test_an_edit_of_the_loss_or_the_training_does_not_rerun_the_inference():
     assert not {"madpipe.mad.network.loss", "madpipe.mad.network.train"} & set(closure("madpipe.mad.network.infer"))
+
+
+def test_answers_say_how_well_they_explain_the_counts():
+    stack, trained = stack_of(grid=32), load_network(str(MAD.weights))
+    refined = infer_and_tell(stack, trained, REFINED)  # a warning would be an error
+    assert refined.warnings is None
+    assert abs(refined.explained.chi2_bright - 1) < 0.1
+    assert refined.explained.r_factor == pytest.approx(refined.explained.r_expected, rel=0.05)
+    predicted = infer_and_tell(stack, trained, PREDICTED)  # not by the counts alone: not judged by them
+    assert predicted.explained.r_expected == predicted.explained.r_noise
+    with pytest.warns(DataWarning, match="energies in reverse order"):
+        turned = infer_and_tell(replace(stack, data=stack.data[::-1].copy()), trained, REFINED)
+    assert "reverse order" in turned.warnings
