@@ -2,7 +2,7 @@
 
 .DEFAULT_GOAL := all
 .NOTPARALLEL:
-.PHONY: all setup test test-slurm smoke testsuite ablation rocking-ablation rocking-scores photons weights configs paper costs report bench lint lock docs clean help
+.PHONY: all setup test fuzz test-slurm smoke testsuite ablation rocking-ablation rocking-scores photons weights configs paper costs report bench lint lock docs clean help
 
 BIN := .venv/bin
 STAMP := .venv/.installed
@@ -45,6 +45,9 @@ $(STAMP): requirements.lock pyproject.toml
 # made. Bytecode is kept, whoever set the variable: the processes, and the hundred jobs they start, would compile all anew.
 test: setup  ## run all tests, the smoke workflow among them
 	PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n auto --dist loadfile --no-loadscope-reorder
+
+fuzz: setup  ## give convert, fit and the curve reader odd files at random, MADPIPE_FUZZ (20) times as many as `make test` does
+	MADPIPE_FUZZ=$(or $(MADPIPE_FUZZ),20) $(BIN)/python -m pytest tests/mad/measured/test_strange.py
 
 # Debian's packages, where root may install them; where something is missing the tests are skipped, and say what.
 test-slurm: setup  ## run the workflow, and faults of it, on a SLURM that the tests start on this machine

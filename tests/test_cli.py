@@ -17,7 +17,7 @@ from madpipe.base import store
 from madpipe.base.origin import read_origin
 from madpipe.base.provenance import file_digest
 from madpipe.base.warned import DataWarning
-from madpipe.commands.options import PathWord
+from madpipe.commands.options import PathWord, finite
 from madpipe.mad.config import SimulatedSample
 from madpipe.mad.records import Fit, Stack
 from madpipe.mad.simulate.sample import simulate
@@ -167,7 +167,9 @@ def test_a_file_among_the_words_of_a_command_declares_itself():
     for command in cli.steps_of(cli.parser()):
         for action in command._actions:
             told = f"{action.dest} {action.metavar} {action.help}"
-            if re.search(r"\.(h5|txt|xdi|npz|safetensors|pdf)\b|FILE|spectrum|weights|instrument|config", told):
+            words = r"\.(h5|txt|xdi|npz|safetensors|pdf)\b|FILE|spectrum|weights|instrument|config"
+            is_value = action.nargs == 0 or action.type is finite
+            if not is_value and re.search(words, told):
                 is_about_files = command.prog.split()[-1] in ("info", "verify", "config")
                 is_path = isinstance(action.type, type) and issubclass(action.type, PathWord)
                 assert is_path or is_about_files, f"{command.prog}: {action.dest}"

@@ -13,7 +13,8 @@ import sys
 import warnings
 from collections.abc import Iterator, Sequence
 
-from madpipe.base.errors import InputError
+from madpipe.base.errors import InputError, one_line
+from madpipe.commands.options import MOST_THREADS, Parser, check_files, whole
 from madpipe.commands.results import add_commands
 from madpipe.studies import STUDIES
 
@@ -27,6 +28,7 @@ def main(words: Sequence[str] | None = None) -> int:
     warnings.formatwarning = lambda message, *_, **__: f"madpipe: {message}\n"
     try:
         if arguments.run.__module__ != add_commands.__module__:  # about files: no numbers, hence no threads
+            check_files(arguments)
             _fix_threads(arguments.threads)
         return arguments.run(arguments) or 0
     except InputError as error:
@@ -37,12 +39,22 @@ def main(words: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
+        return 0
+    except (MemoryError, OSError) as error:  # of the machine: neither the input's fault nor the program's
+        print(f"madpipe: {_of_machine(error)}", file=sys.stderr)
+        return 1
+
+
+def _of_machine(error: MemoryError | OSError) -> str:
+    """What to say where the machine has no more memory or disk, or denies a file."""
+    if isinstance(error, MemoryError):
+        return f"needs more memory than is free; got: {one_line(error) or 'no more'}; crop or bin the data."
+    return f"needs files that can be read and written; got: {one_line(error)}; check the disk and the permissions."
 
 
 def parser() -> argparse.ArgumentParser:
     """Every command with its options; nothing that it would run is loaded."""
-    top = argparse.ArgumentParser(prog="madpipe", description="Reproducible inverse problems with X-rays.")
+    top = Parser(prog="madpipe", description="Reproducible inverse problems with X-rays.")
     top.add_argument("--version", action="version", version=importlib.metadata.version("madpipe"))
     commands = top.add_subparsers(required=True, metavar="COMMAND")
     for study in STUDIES:
@@ -54,7 +66,9 @@ def parser() -> argparse.ArgumentParser:
     add_commands(commands)
     for command in steps_of(top):
         threads = command.get_default("threads") or _threads_at_hand()
-        command.add_argument("--threads", type=int, default=threads, help="CPU threads (default: %(default)s)")
+        command.add_argument(
+            "--threads", type=whole(1, MOST_THREADS), default=threads, help="CPU threads (default: %(default)s)"
+        )
     return top
 
 

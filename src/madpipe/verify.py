@@ -15,7 +15,7 @@ import madpipe
 from madpipe.base import provenance
 from madpipe.base.config import dropped_nulls, input_files, merge, plain, read_yaml, validate, value_at
 from madpipe.base.errors import InputError
-from madpipe.base.origin import BESIDE, READERS, Origin, read_origin
+from madpipe.base.origin import BESIDE, READERS, Origin, is_own, read_origin
 from madpipe.config import DEFAULT, Config, Shared
 
 _PACKAGES = Path(madpipe.__file__).parents[1]
@@ -30,6 +30,7 @@ class Verified:
     path: Path
     reasons: tuple[str, ...] = ()  # why it is stale
     unknown: tuple[str, ...] = ()  # what could not be compared
+    is_anothers: bool = False  # no word of madpipe in it
 
 
 @dataclass
@@ -88,7 +89,7 @@ def verify(folder: str | Path, settings: Shared | None) -> tuple[list[Verified],
     Raises
     ------
     InputError
-        No such folder, or no results in it.
+        No such folder, or no results of madpipe in it.
     """
     folder = Path(folder)
     if not folder.is_dir():
@@ -101,6 +102,11 @@ def verify(folder: str | Path, settings: Shared | None) -> tuple[list[Verified],
     if not paths:
         raise InputError(f"{folder}: verify needs results; no file of {', '.join(sorted(kinds))} came; check the path.")
     found = [replace(_verified(path, run), path=path) for path in paths]
+    if all(one.is_anothers for one in found):
+        raise InputError(
+            f"{folder}: verify needs results of madpipe; none of its {len(found)} files says how it was made; check "
+            "the path."
+        )
     return found, [f"{change} ({count} files)" for change, count in sorted(run.versions.items())]
 
 
@@ -135,13 +141,15 @@ def _verified(path: Path, run: _Run) -> Verified:
 
 def _compared(path: Path, run: _Run) -> Verified:
     """Compare one file."""
+    if path.suffix in BESIDE and not path.with_suffix(BESIDE[path.suffix]).exists():
+        return Verified(path, unknown=(f"no {path.stem}{BESIDE[path.suffix]} beside it says how",), is_anothers=True)
     try:
         origin = read_origin(path)
     except InputError as error:
-        return Verified(path, reasons=(f"damaged: {error}",))
+        return Verified(path, reasons=(f"damaged: {error}",), is_anothers=not path.is_file())
     note = origin.get("note_1", {})
-    if "modules" not in note:
-        return Verified(path, unknown=("does not say how it was made",))
+    if not {"modules", "parameters", "inputs"} <= note.keys():
+        return Verified(path, unknown=("does not say how it was made",), is_anothers=not is_own(path))
     run.versions.update(_version_changes(note.get("versions", {})))
     reasons = [*_code_changes(note, run), *_config_changes(note, run)]
     unknown: list[str] = []

@@ -1,4 +1,5 @@
 import hashlib
+import re
 from math import ceil
 
 from snakemake.io import regex_from_filepattern
@@ -8,17 +9,22 @@ from madpipe.base.config import (
     dropped_nulls,
     input_files,
     plain,
+    read_yaml,
     to_yaml,
     validate,
     value_at,
 )
 from madpipe.base.errors import InputError
 from madpipe.base.overview import in_words
-from madpipe.config import Config
+from madpipe.config import RESOLVED_HEAD, Config, require_places
 from madpipe.studies import BY_NAME
 
 try:
+    for path in map(Path, workflow.configfiles):
+        if path.suffix in (".yaml", ".yml"):
+            read_yaml(path)  # Snakemake takes the last of two equal keys
     SETTINGS = validate(Config, dropped_nulls(config))
+    require_places(SETTINGS, PROJECT)
 except InputError as error:
     raise WorkflowError(str(error))
 
@@ -122,7 +128,7 @@ def fingerprint(*modules):
 
 def one_of(names):
     """Constrain a wildcard to some names; with none, to nothing."""
-    return "|".join(sorted(names)) if names else "(?!)"
+    return "|".join(map(re.escape, sorted(names))) if names else "(?!)"
 
 
 def alike(samples, kind_of):
@@ -189,7 +195,7 @@ def benchmark_patterns():
 def resolved_configuration():
     """Give the whole configuration as YAML, headed by what resolved it."""
     version, commit = provenance.versions()["madpipe"], provenance.git_commit()
-    return f"# madpipe {version}, git commit: {commit}\n{to_yaml(SETTINGS)}"
+    return f"{RESOLVED_HEAD}{version}, git commit: {commit}\n{to_yaml(SETTINGS)}"
 
 
 def verdicts_in_words():

@@ -1,6 +1,8 @@
 """Frozen configuration models: unknown keys refused with the nearest one, overlays merged, YAML written."""
 
 import difflib
+import os
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -8,10 +10,11 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import BaseModel, ConfigDict, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, ValidationError
 from pydantic.fields import FieldInfo
 
-from madpipe.base.errors import InputError
+from madpipe.base.errors import InputError, is_control, one_line
+from madpipe.base.files import require_file, require_memory
 
 
 class Model(BaseModel):
@@ -22,11 +25,47 @@ class Model(BaseModel):
 
 AnyModel = TypeVar("AnyModel", bound=Model)
 _INPUT_FILE = "input file"
+_LONGEST = 200  # characters of a value in an error
+_MOST_NODES = 1_000_000  # of a YAML file: a thousand times the default configuration
 # A key of this type names a file that a job reads. In plain values, which results keep, it has no folder: that is this
 # machine's, and the file's content is among the result's inputs.
 InputFile = Annotated[
     str, _INPUT_FILE, PlainSerializer(lambda path: Path(path).name, return_type=str, when_used="json")
 ]
+
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+# Folders that a study's rules make beside those of its samples, whichever study it is; compared without regard to case,
+# as some file systems do.
+RESERVED = frozenset({"figures", "network", "ablation", "testsuite", "unet_patches", "logs", "paper", "parts"})
+
+
+def _sample_name(name: str) -> str:
+    """Refuse a sample's name that is no name of a folder of its own."""
+    if not _NAME.fullmatch(name):
+        raise ValueError(
+            "a sample's name, which is its folder's, needs letters, digits, '.', '_' and '-', at most 100, the first a "
+            "letter, digit or '_'"
+        )
+    if name.lower() in RESERVED:
+        raise ValueError(
+            f"a sample's name must not be that of a folder of the workflow ({', '.join(sorted(RESERVED))})"
+        )
+    return name
+
+
+def _folder(path: str) -> str:
+    """Refuse what is no folder of its own, or a name that Snakemake or a shell would take for something else."""
+    if any(is_control(one) or one in _NOT_IN_FOLDERS for one in path):
+        raise ValueError(f"a folder's name is required without any of {_NOT_IN_FOLDERS} and line breaks")
+    if set(Path(os.path.normpath(path.strip() or ".")).parts) <= {".", "..", "/"} or path.startswith("~"):
+        raise ValueError("a folder of its own is required, such as results")
+    return path
+
+
+_NOT_IN_FOLDERS = "{}*?[]<>|;&$`'\"\\!"
+SampleName = Annotated[str, AfterValidator(_sample_name)]
+Folder = Annotated[str, AfterValidator(_folder)]
 
 
 def input_files(section: Model) -> dict[str, tuple[str, ...]]:
@@ -61,18 +100,56 @@ def read_yaml(path: str | Path) -> dict[str, Any]:
     Raises
     ------
     InputError
-        No such file, or not a YAML mapping.
+        No such file, not a YAML mapping, a key twice, or nested without end.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: needs an existing configuration file; there is none; check the path.")
+    path = require_file(path, "configuration file")
+    require_memory(str(path), path.stat().st_size)
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise InputError(f"{path}: needs valid YAML; got: {' '.join(str(error).split())}; mend it.") from error
+        content = yaml.load(path.read_text(encoding="utf-8-sig"), Loader=_OnceLoader) or {}
+    except RecursionError as error:
+        raise InputError(f"{path}: needs a few levels of sections; they are nested too deeply; mend it.") from error
+    except (yaml.YAMLError, ValueError, OverflowError) as error:
+        raise InputError(f"{path}: needs valid YAML; got: {one_line(error)}; mend it.") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: needs key: value pairs at the top; got {type(content).__name__}; mend it.")
     return content
+
+
+class _OnceLoader(yaml.SafeLoader):
+    """Refuses a key that stands twice in a mapping, of which YAML's own loader takes the last, and endless aliases."""
+
+    def get_single_data(self) -> Any:
+        """Make the document's values; the nodes that aliases repeat are counted as often as they are repeated."""
+        node = self.get_single_node()
+        if node is None:
+            return None
+        if _count(node, {}) > _MOST_NODES:
+            raise yaml.constructor.ConstructorError(problem=f"more than {_MOST_NODES} values, by aliases of aliases")
+        return self.construct_document(node)
+
+
+def _count(node: yaml.Node, known: dict[int, int]) -> int:
+    """Count the nodes of a document, those that an alias names each time, and look at the keys of each mapping."""
+    if id(node) not in known:
+        known[id(node)] = _MOST_NODES + 1  # of a node inside itself
+        parts = [] if isinstance(node, yaml.ScalarNode) else node.value
+        if isinstance(node, yaml.MappingNode):
+            _require_each_key_once(node)
+            parts = [part for pair in node.value for part in pair]
+        known[id(node)] = 1 + sum(_count(part, known) for part in parts)
+    return known[id(node)]
+
+
+def _require_each_key_once(node: yaml.MappingNode) -> None:
+    """Refuse a mapping with a key twice."""
+    lines: dict[str, int] = {}
+    for key, _ in node.value:
+        name, line = str(key.value), key.start_mark.line + 1
+        if name in lines:
+            raise yaml.constructor.ConstructorError(
+                problem=f"the key {name!r} stands in line {lines[name]} and again in line {line}: once is required"
+            )
+        lines[name] = line
 
 
 def merge(base: Mapping[str, Any], overlay: Mapping[str, Any]) -> dict[str, Any]:
@@ -123,7 +200,10 @@ def _fault(model: type[Model], values: Mapping[str, Any], item: Any) -> str:
     if item["type"] == "missing":
         missing = ".".join(filter(None, (where, item["loc"][-1])))
         return f"config key {missing!r} is required; it is missing; add it"
-    return f"config key {where!r}: {item['msg']}; got {item['input']!r}; correct it"
+    needs, came = str(item["msg"]).removeprefix("Value error, "), repr(item["input"])
+    return (
+        f"config key {where!r}: {needs}; got {came if len(came) <= _LONGEST else came[:_LONGEST] + '...'}; correct it"
+    )
 
 
 def _keys_to(values: Any, location: Sequence[Any]) -> Iterator[str]:

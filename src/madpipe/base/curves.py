@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Float
 
 from madpipe.base.errors import InputError
+from madpipe.base.files import require_file, require_memory
 
 _FIELD = re.compile(r"([A-Za-z][\w]*\.[\w]+)\s*:\s*(.*)")
 _COMMENT = ("#", "%", "!", ";", "*", "//")
@@ -59,9 +60,8 @@ def read_columns(path: str | Path, unnamed: Sequence[str] = ("energy", "mu")) ->
     ----------
     XDI/1.0: Ravel and Newville, J. Phys. Conf. Ser. 712, 012148 (2016).
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: needs an existing text file; there is none; check the path.")
+    path = require_file(path, "text file")
+    require_memory(str(path), path.stat().st_size)
     lines = _text(path.read_bytes()).splitlines()
     comments = [_uncommented(line) for line in lines if line.lstrip().startswith(_COMMENT)]
     values, heading = _numbers(path, lines)

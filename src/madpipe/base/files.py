@@ -17,6 +17,7 @@ _KINDS = {
     stat.S_IFCHR: "a device",
     stat.S_IFBLK: "a device",
 }
+_LONGEST_NAME = 230  # bytes; file systems take 255, some of which the temporary file needs
 _MEMORY = Path("/proc/meminfo")  # of Linux
 _LIMIT, _USED = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")  # of a container
 
@@ -68,19 +69,27 @@ def require_outputs(outputs: Iterable[str | Path], inputs: Iterable[str | Path])
         An output is one of the inputs, in whatever spelling or by a link; two outputs are one file; it is a folder; no
         file can be made in its folder.
     """
-    inputs, seen = list(inputs), list[str | Path]()
-    for output in outputs:
+    outputs = list(outputs)
+    for number, output in enumerate(outputs):
         require_place(output)
-        for path in inputs:
-            if is_same_file(output, path):
-                raise InputError(
-                    f"{output}: needs a name of its own; it is the input {path}, which would be "
-                    "lost; name another output."
-                )
-        for other in seen:
-            if is_same_file(output, other):
-                raise InputError(f"{output}: is to be written twice; name each output differently.")
-        seen.append(output)
+        require_apart(output, inputs)
+        if any(is_same_file(output, other) for other in outputs[:number]):
+            raise InputError(f"{output}: is to be written twice; name each output differently.")
+
+
+def require_apart(output: str | Path, inputs: Iterable[str | Path]) -> None:
+    """Refuse an output that is one of the inputs, in whatever spelling or by a link.
+
+    Raises
+    ------
+    InputError
+        It is one.
+    """
+    for path in inputs:
+        if is_same_file(output, path):
+            raise InputError(
+                f"{output}: needs a name of its own; it is the input {path}, which would be lost; name another output."
+            )
 
 
 def is_same_file(one: str | Path, other: str | Path) -> bool:
@@ -104,6 +113,8 @@ def require_place(path: str | Path) -> None:
     if name != str(path) or not str(path).strip():
         raise InputError(f"{name!r}: needs a file's name of printable characters to write to; name the output so.")
     path = Path(path)
+    if len(os.fsencode(path.name)) > _LONGEST_NAME:
+        raise InputError(f"{name[:60]}...: needs a name of at most {_LONGEST_NAME} bytes to write to; shorten it.")
     try:
         if str(path) in (".", "..") or os.path.isdir(path):
             raise InputError(f"{name}: needs a file's name to write to; it is a folder; add a name to it.")

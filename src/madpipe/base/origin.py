@@ -15,10 +15,14 @@ from safetensors import SafetensorError, safe_open
 
 from madpipe.base import store
 from madpipe.base.errors import InputError, one_line
+from madpipe.base.files import require_file, require_memory
 
 Origin = dict[str, Any]
 BESIDE = {".csv": ".json", ".txt": ".pdf"}
 _KEYWORDS = re.compile(rb"/Keywords \(((?:[^\\()]|\\.)*)\)", re.DOTALL)
+_READ_WHOLE = (".json", ".pdf")
+_PROGRAM = "madpipe"
+_NOTED = ("parameters", "modules", "inputs", "versions", "config_keys", "wildcards")  # mappings, in note_1
 _WEIGHTS_KEY = "madpipe"  # as in base.weights, which does not import this: whoever edits here retrains nothing
 
 
@@ -33,25 +37,57 @@ def read_origin(path: str | Path) -> Origin:
         No such file, it is damaged, or of a kind that carries nothing.
     """
     path = Path(path)
-    carrier = path.with_suffix(BESIDE.get(path.suffix, path.suffix))
-    if not carrier.is_file():
+    carrier = path.with_suffix(BESIDE[path.suffix]) if path.suffix in BESIDE else path
+    if not carrier.exists():
         raise InputError(f"{path}: needs the existing file {carrier}; there is none; check the path.")
+    require_file(carrier)
+    if carrier.suffix in _READ_WHOLE:
+        require_memory(str(carrier), carrier.stat().st_size)
     reader = store.read_process if h5py.is_hdf5(carrier) else READERS.get(carrier.suffix)
     if reader is None:
         raise InputError(f"{path}: needs HDF5 or a file of {', '.join([*READERS, *BESIDE])}; got {path.suffix!r}.")
     try:
         found = reader(carrier)
-    except (OSError, ValueError, SafetensorError, UnidentifiedImageError) as error:
+        note = found.get("note_1")
+        found = {**found, "note_1": json.loads(note)} if isinstance(note, str) else found
+    except InputError:
+        raise
+    except (OSError, ValueError, SyntaxError, RecursionError, SafetensorError, UnidentifiedImageError) as error:
         raise InputError(f"{carrier}: needs a complete file; got: {one_line(error)}; make it again.") from error
-    note = found.get("note_1")
-    return {**found, "note_1": json.loads(note)} if isinstance(note, str) else found
+    if not is_origin(found):
+        raise InputError(
+            f"{carrier}: needs what madpipe notes of its making; something else stands there; make it again."
+        )
+    return found
+
+
+def is_origin(found: object) -> bool:
+    """Tell whether what stands in a file's place for its making is ours, or nothing."""
+    note = found.get("note_1", {}) if isinstance(found, dict) else None
+    return isinstance(note, dict) and all(isinstance(note.get(name, {}), dict) for name in _NOTED)
+
+
+def is_own(path: str | Path) -> bool:
+    """Tell whether madpipe has made a file, by what the file itself states; volumes (.vti) count as such."""
+    path = Path(path)
+    if path.suffix == ".vti":
+        return True
+    try:
+        if h5py.is_hdf5(path) and store.root_attribute(path, "creator") == _PROGRAM:
+            return True
+        with path.open("rb") as file:
+            if file.readline(80).startswith(b"# madpipe"):
+                return True
+        return read_origin(path).get("program") == _PROGRAM
+    except (InputError, OSError):
+        return False
 
 
 def weights_header(path: str | Path) -> Origin:
     """Read what stands before the tensors of a weights' file."""
     with safe_open(path, "np") as opened:
-        header: Origin = json.loads((opened.metadata() or {}).get(_WEIGHTS_KEY, "{}"))
-    return header
+        header = json.loads((opened.metadata() or {}).get(_WEIGHTS_KEY, "{}"))
+    return header if isinstance(header, dict) else {}
 
 
 def _of_weights(path: Path) -> Origin:

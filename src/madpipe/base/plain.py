@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from madpipe.base.errors import InputError, one_line
+from madpipe.base.files import require_file, require_memory
 
 Kind = TypeVar("Kind")
 _SCALARS = {float: "a number", int: "a whole number", str: "text", bool: "true or false"}
@@ -113,12 +114,11 @@ def read_json(path: str | Path, kind: type[Kind]) -> Kind:
     InputError
         No such file, no JSON, or another record's.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: needs an existing JSON file; there is none; check the path.")
+    path = require_file(path, "JSON file")
+    require_memory(str(path), path.stat().st_size)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: needs complete JSON; got: {one_line(error)}; make it again.") from error
     if isinstance(content, dict):
         content.pop("process", None)

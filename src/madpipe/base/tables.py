@@ -18,6 +18,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from madpipe.base.errors import InputError, one_line
+from madpipe.base.files import require_file, require_memory
 from madpipe.base.plain import keys_of, kinds_of, to_plain
 from madpipe.base.store import whole_file
 
@@ -208,8 +209,10 @@ def read_cells(path: str | Path, name: str, separator: str = ",") -> pd.DataFram
         No such file, or no table.
     """
     path = Path(path)
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: a table of {name} is required; there is no such file; run what makes it.")
+    require_file(path)
+    require_memory(str(path), path.stat().st_size)
     try:
         # without a header of pandas' own: names stay as they are, and a line with more cells than names is an error
         lines = pd.read_csv(path, sep=separator, header=None, dtype=str, na_filter=False, skip_blank_lines=False)

@@ -5,12 +5,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
+import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor, nn
 
-from madpipe.base.errors import InputError
+from madpipe.base.errors import InputError, one_line
+from madpipe.base.files import require_file, require_memory
 from madpipe.base.store import whole_file
 from madpipe.base.training_config import TrainingConfig
 
@@ -93,9 +95,9 @@ def load_trained(
     try:
         trained = made(tensors, about)
         trained.network()
-    except (RuntimeError, KeyError, ValidationError) as error:
-        reason = " ".join(str(error).split())[:160]
-        raise InputError(f"{path}: needs the tensors of its own design; got: {reason}; train again") from error
+    except (RuntimeError, KeyError, TypeError, AttributeError, ValidationError) as error:
+        reason = one_line(error)
+        raise InputError(f"{path}: needs the tensors of its own design; got: {reason}; train again.") from error
     return trained
 
 
@@ -131,15 +133,22 @@ def load_weights(path: str | Path, layout: int | str) -> tuple[dict[str, Tensor]
         No such file, no safetensors, or weights of another layout.
     """
     path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: needs existing network weights; there are none; check the path, or train")
+    if not path.exists():
+        raise InputError(f"{path}: needs existing network weights; there are none; check the path, or train.")
+    require_file(path)
+    require_memory(str(path), path.stat().st_size)
     try:
         with safe_open(path, "pt") as opened:
             about = json.loads((opened.metadata() or {}).get(_KEY, "{}"))
             tensors = {name: opened.get_tensor(name) for name in opened.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
-        reason = " ".join(str(error).split())[:120]
-        raise InputError(f"{path}: needs complete network weights (safetensors); got: {reason}; train again") from error
-    if about.get("layout") != layout:
-        raise InputError(f"{path}: needs madpipe weights of layout {layout}; it has {about.get('layout')}; train again")
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
+        raise InputError(
+            f"{path}: needs complete network weights (safetensors); got: {one_line(error)}; train again."
+        ) from error
+    came = about.get("layout") if isinstance(about, dict) else None
+    if came != layout:
+        raise InputError(f"{path}: needs madpipe weights of layout {layout}; it has {came}; train again.")
+    odd = [name for name, tensor in tensors.items() if not torch.isfinite(tensor).all()]
+    if odd:
+        raise InputError(f"{path}: needs finite weights; {odd[0]} holds NaN or infinity; train again.")
     return tensors, about

@@ -9,7 +9,18 @@ from typing import Any
 
 from madpipe.base.config import dropped_nulls, validate
 from madpipe.base.errors import InputError
-from madpipe.commands.options import InputPath, add_config, add_output, numbers, origin_of, section, words
+from madpipe.commands.options import (
+    InputPath,
+    add_config,
+    add_output,
+    add_seed,
+    finite,
+    numbers,
+    origin_of,
+    section,
+    whole,
+    words,
+)
 from madpipe.mad.config import (
     FitConfig,
     InferConfig,
@@ -44,10 +55,10 @@ def _add_convert(steps: argparse._SubParsersAction) -> None:
     help_spectrum = "absorption spectrum (XDI or columns) that f', f'' are taken from"
     command.add_argument("--spectrum", type=InputPath, help=help_spectrum)
     help_align = "shift the spectrum: its steepest rise to the table's edge, or to EV"
-    command.add_argument("--align-edge", nargs="?", type=float, const=True, metavar="EV", help=help_align)
+    command.add_argument("--align-edge", nargs="?", type=finite, const=True, metavar="EV", help=help_align)
     help_q = "Bragg vector along the data's axes, or |Q| alone [1/angstrom]"
     command.add_argument("--q-bragg", type=numbers, help=help_q)
-    command.add_argument("--f0", type=float, help="f0 of the resonant element at the Bragg peak [electron]")
+    command.add_argument("--f0", type=finite, help="f0 of the resonant element at the Bragg peak [electron]")
     help_dataset = "where HDF5 files hold the intensities; several, joined by commas, are one energy each; * any"
     command.add_argument("--dataset", type=words, metavar="PATH", help=help_dataset)
     help_energy = "where HDF5 files hold the photon energy or the wavelength"
@@ -55,7 +66,7 @@ def _add_convert(steps: argparse._SubParsersAction) -> None:
     command.add_argument("--f-prime", type=numbers, help="f' per energy instead of a table [electron]")
     command.add_argument("--f-double-prime", type=numbers, help="f'' per energy instead of a table [electron]")
     help_counts = "photons per unit of the data, where they are no counts (default: seen from the data)"
-    command.add_argument("--counts-per-unit", type=float, metavar="X", help=help_counts)
+    command.add_argument("--counts-per-unit", type=finite, metavar="X", help=help_counts)
     help_hot = "mask isolated points far above all around them; by default they are named"
     command.add_argument("--mask-hot", action="store_true", default=None, help=help_hot)
     command.set_defaults(run=_convert)
@@ -94,7 +105,7 @@ def _add_retrieve(steps: argparse._SubParsersAction) -> None:
     command.add_argument("--route", choices=["joint", "linked", "separate"], default="joint")
     command.add_argument("--refine", type=words, default=(), help=f"joint route: any of {_REFINABLE}")
     command.add_argument("--partner", help="the other element (default: a simulation's; else they count by electrons)")
-    command.add_argument("--seed", type=int, default=0, help="seed of the random starts")
+    add_seed(command, "seed of the random starts")
     add_config(command)
     command.set_defaults(run=_retrieve)
 
@@ -117,7 +128,7 @@ def _add_validate(steps: argparse._SubParsersAction) -> None:
         "--stack", "--truth", dest="truth", type=InputPath, required=True, metavar="stack.h5", help=help_stack
     )
     add_output(command)
-    command.add_argument("--seed", type=int, default=0, help="seed of the noise floor")
+    add_seed(command, "seed of the noise floor")
     add_config(command)
     command.set_defaults(run=_validate)
 
@@ -129,14 +140,14 @@ def _add_plan(steps: argparse._SubParsersAction) -> None:
     command.add_argument("--edge", default="K")
     command.add_argument("--energies", type=numbers, required=True, dest="energies_ev", help="photon energies [eV]")
     command.add_argument("--photons", type=numbers, help="per point and energy (default: 1e2,1e3,1e4,1e5)")
-    command.add_argument("--q", type=float, help="|Q| of the Bragg peak [1/angstrom] (default: 3.09)")
+    command.add_argument("--q", type=finite, help="|Q| of the Bragg peak [1/angstrom] (default: 3.09)")
     help_spectrum = "absorption spectrum of the sample instead of Chantler's table"
     command.add_argument("--spectrum", type=InputPath, help=help_spectrum)
     help_range = "where to look for better energies [eV] (default: edge +- 60)"
     command.add_argument("--range", type=numbers, dest="range_ev", metavar="LOW,HIGH", help=help_range)
-    command.add_argument("--step", type=float, dest="step_ev", help="of that search [eV] (default: 1)")
-    command.add_argument("--count", type=int, help="how many energies (default: as many as given)")
-    command.add_argument("--budget", type=float, help="photons per point in all (default: 1e4 per energy)")
+    command.add_argument("--step", type=finite, dest="step_ev", help="of that search [eV] (default: 1)")
+    command.add_argument("--count", type=whole(1, 1000), help="how many energies (default: as many as given)")
+    command.add_argument("--budget", type=finite, help="photons per point in all (default: 1e4 per energy)")
     help_robust = "leave the table's doubt out of the search"
     command.add_argument("--photons-only", dest="robust", action="store_false", help=help_robust)
     add_output(command, nargs="+", default=(), required=False, help="plan.pdf (+ .png, .txt) and/or plan.json")

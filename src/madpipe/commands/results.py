@@ -4,6 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
+from madpipe.base.errors import InputError
 from madpipe.commands.options import PathWord
 
 
@@ -34,6 +35,8 @@ def _info(arguments: argparse.Namespace) -> None:
 
     path = Path(arguments.file)
     origin = read_origin(path)
+    if not origin and not h5py.is_hdf5(path):
+        raise InputError(f"{path}: needs a result of madpipe; it says nothing of its making; another program made it.")
     if path.suffix == ".json":
         print(*about_json(path), sep="\n")
     if h5py.is_hdf5(path):
@@ -59,11 +62,16 @@ def _verify(arguments: argparse.Namespace) -> int:
 
 
 def _config(arguments: argparse.Namespace) -> None:
+    from madpipe.base.store import whole_file
     from madpipe.config import written
 
     files = written()
     if arguments.write is None:
         print(files["config.yaml"], end="")
         return
+    folder = Path(arguments.write)
+    if not folder.is_dir():
+        raise InputError(f"{folder}: needs an existing folder to write the configuration into; there is none; make it.")
     for name, content in files.items():
-        Path(arguments.write, name).write_text(content, encoding="utf-8")
+        with whole_file(folder / name) as temporary:
+            temporary.write_text(content, encoding="utf-8")

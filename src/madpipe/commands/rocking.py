@@ -4,7 +4,17 @@ import argparse
 import typing
 
 from madpipe.base.config import dropped_nulls, validate
-from madpipe.commands.options import InputPath, add_config, add_output, origin_of, section, words
+from madpipe.commands.options import (
+    InputPath,
+    add_config,
+    add_output,
+    add_seed,
+    finite,
+    origin_of,
+    section,
+    whole,
+    words,
+)
 from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, RockingInferConfig, profile_of
 
 if typing.TYPE_CHECKING:
@@ -33,7 +43,7 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     """Add the steps with their options."""
     fit = steps.add_parser("fit", help="curve.txt or curve.h5 -> profile.h5: strain and disorder against depth")
     _add_curve(fit)
-    fit.add_argument("--depth", type=float, help="where a free-form layer ends (default: 2000) [angstrom]")
+    fit.add_argument("--depth", type=finite, help="where a free-form layer ends (default: 2000) [angstrom]")
     fit.add_argument("--profile", choices=("implanted", "spline"), help="seven parameters, or free form (default)")
     fit.set_defaults(run=_fit)
     predict = steps.add_parser("predict", help="curve.txt or curve.h5 -> profile.h5: an implanted layer, by a network")
@@ -55,17 +65,17 @@ def _add_curve(command: argparse.ArgumentParser) -> None:
     command.add_argument("curve", type=InputPath, help=help_curve)
     add_output(command)
     command.add_argument("--crystal", help="Si, Ge, GaAs, SiC-3C, YSZ, GGG (default: GGG)")
-    command.add_argument("--lattice-constant", type=float, help="unstrained (default: built in) [angstrom]")
+    command.add_argument("--lattice-constant", type=finite, help="unstrained (default: built in) [angstrom]")
     command.add_argument("--indices", type=_indices, help="of the symmetric reflection, as 4,0,0 (default: 4,4,4)")
-    command.add_argument("--wavelength", type=float, help="(default: the file's, else 1.5406) [angstrom]")
-    command.add_argument("--half-width", type=float, help="of the resolution in 2 theta (default: 0.006) [degree]")
-    command.add_argument("--lorentzian", type=float, help="Lorentzian share of the resolution (default: 0)")
+    command.add_argument("--wavelength", type=finite, help="(default: the file's, else 1.5406) [angstrom]")
+    command.add_argument("--half-width", type=finite, help="of the resolution in 2 theta (default: 0.006) [degree]")
+    command.add_argument("--lorentzian", type=finite, help="Lorentzian share of the resolution (default: 0)")
     help_instrument = "text of 2 theta and intensity: a measured instrument function instead"
     command.add_argument("--instrument", type=InputPath, help=help_instrument)
-    command.add_argument("--systematic", type=float, help="relative error beside counting (default: 0)")
+    command.add_argument("--systematic", type=finite, help="relative error beside counting (default: 0)")
     help_photons = "photons for one unit of intensity (default: found)"
-    command.add_argument("--counts-per-unit", type=float, help=help_photons)
-    command.add_argument("--scan", type=int, help="which of the file's scans, from 1 (default: its only one)")
+    command.add_argument("--counts-per-unit", type=finite, help=help_photons)
+    command.add_argument("--scan", type=whole(1), help="which of the file's scans, from 1 (default: its only one)")
     help_columns = "names or numbers of a text's columns, as 1,3 (default: by their names)"
     command.add_argument("--columns", type=words, metavar="ANGLE,INTENSITY", help=help_columns)
     help_axis = "what the angles are; omega of a symmetric reflection is half of 2 theta (default: as the file says)"
@@ -73,8 +83,8 @@ def _add_curve(command: argparse.ArgumentParser) -> None:
     help_unit = "of the angles (default: degree)"
     command.add_argument("--unit", choices=("degree", "arcmin", "arcsec", "mrad", "radian"), help=help_unit)
     help_peak = "angle of the substrate's peak, as in the file (default: the highest)"
-    command.add_argument("--peak", type=float, help=help_peak)
-    command.add_argument("--seed", type=int, default=0, help="of what a search draws")
+    command.add_argument("--peak", type=finite, help=help_peak)
+    add_seed(command, "of what a search draws")
     add_config(command)
     command.set_defaults(threads=1)  # many small operations: a second thread only waits
 

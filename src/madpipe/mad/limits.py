@@ -3,6 +3,13 @@
 A check is a number beside its limit (:mod:`madpipe.base.verdict`). What fails is written and shown all the same.
 """
 
+# -- data as they come in -------------------------------------------------------------------------------------
+
+MOST_ELECTRONS = 1e3  # of f0, |f'| and f''; the heaviest atoms have a hundred, white lines a few hundred
+MOST_ENERGY = 1e9  # eV; the K edge of uranium lies at 1.2e5
+MOST_PHOTONS = 1e18  # in a point: more than any source gives in a year; detectors mark dead pixels by 2^63 and 2^64
+LEAST_ERROR = 1e-30  # photon, of an error that is not 0; below, squares leave the range of numbers
+
 # -- a fit or a network's answer ------------------------------------------------------------------------------
 
 # R over its noise floor, at most. A fit of three unknowns per point follows part of the noise, hence lies below the

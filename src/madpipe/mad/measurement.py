@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from madpipe.mad.forward import anomalous_factor, design_matrix, dispersion_ratio, in_resonant_gauge, mad_intensity
+from madpipe.mad.limits import LEAST_ERROR
 from madpipe.mad.noise_law import POISSON, NoiseLaw
 from madpipe.mad.records import Fit, Nuisance, Stack
 from madpipe.physics.sums import added
@@ -157,7 +158,7 @@ def error_model(stack: Stack) -> NoiseLaw:
     Least squares on the logarithm of :math:`\sigma^2`, both terms >= 0.
     """
     errors = cast("np.ndarray", stack.data_errors)
-    good = stack.good & (errors > 0)
+    good = stack.good & (errors >= LEAST_ERROR)
     intensity, sigma = np.maximum(stack.data[good], 0.0), errors[good]
     constant, quadratic = np.quantile(sigma, 0.02) ** 2, np.median(sigma / np.maximum(intensity, sigma)) ** 2
     for _ in range(50):  # iteratively reweighted: relative errors of sigma^2 count alike

@@ -9,6 +9,20 @@ from jaxtyping import Float
 HC = 12398.419843320026  # Planck constant x speed of light, exact in SI 2019 [eV angstrom]
 
 
+_LENGTHS = (0.01, 1e6)  # of a cell's edges, beyond which no crystal is and numbers overflow [angstrom]
+
+
+def is_cell(unit_cell: Float[np.ndarray, "..."]) -> bool:
+    """Tell whether numbers are three lengths and three angles [degree] that make a cell with a volume."""
+    if np.shape(unit_cell) != (6,) or not np.isfinite(unit_cell).all():
+        return False
+    lengths, angles = unit_cell[:3], unit_cell[3:]
+    if lengths.min() < _LENGTHS[0] or lengths.max() > _LENGTHS[1] or angles.min() <= 0 or angles.max() >= 180:
+        return False
+    cosine = np.cos(np.radians(angles))
+    return bool(1 - np.square(cosine).sum() + 2 * cosine.prod() > 1e-9)
+
+
 def momentum_transfer(
     unit_cell: Float[np.ndarray, "6"], indices: Float[np.ndarray, "entry 3"]
 ) -> Float[np.ndarray, "entry 3"]:

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Discriminator, Field, Tag
 
-from madpipe.base.config import InputFile, Model
+from madpipe.base.config import InputFile, Model, SampleName
 from madpipe.base.training_config import (
     Batch,
     GradientClip,
@@ -219,7 +219,9 @@ class RockingEvaluateConfig(Model):
 class RockingConfig(Model):
     """Rocking curves of strained layers."""
 
-    samples: Mapping[str, AnyCurve] = Field(default_factory=dict, description="what is simulated or measured, by name")
+    samples: Mapping[SampleName, AnyCurve] = Field(
+        default_factory=dict, description="what is simulated or measured, by name"
+    )
     fit: RockingFitConfig = Field(RockingFitConfig(), description="classical fit")
     train: RockingTrainConfig = Field(RockingTrainConfig(), description="network")
     infer: RockingInferConfig = Field(RockingInferConfig(), description="the network's answer")

@@ -8,7 +8,7 @@ Its ``row_axes(shapes)``, where it has one, says which arrays can be read a few 
 
 from madpipe.base.store.checked import attribute, plain, values
 from madpipe.base.store.fields import Groups, entry, is_whole, part
-from madpipe.base.store.reading import Record, holds, opened, read, read_process, text_at, tree
+from madpipe.base.store.reading import Record, holds, opened, read, read_process, root_attribute, text_at, tree
 from madpipe.base.store.rows import Layout, layout, read_slabs
 from madpipe.base.store.text import write_json
 from madpipe.base.store.whole import room_for, whole_file
@@ -33,6 +33,7 @@ __all__ = [
     "read_slabs",
     "reserve",
     "room_for",
+    "root_attribute",
     "text_at",
     "tree",
     "values",

@@ -16,8 +16,12 @@ import numpy as np
 from madpipe.base.errors import InputError, is_control, one_line
 from madpipe.base.files import require_file, require_memory
 
-_TROUBLE = (OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError, NotImplementedError)
+_TROUBLE = (  # that HDF5 and h5py find in a damaged file
+    *(OSError, RuntimeError, KeyError, ValueError, TypeError, OverflowError, MemoryError, NotImplementedError),
+    SystemError,
+)
 _NUMBERS = "biufc"
+_UNWRITTEN = 2**20  # bytes from which zeros that nobody wrote are a fault
 
 
 def opened_file(path: str | Path) -> h5py.File:
@@ -85,15 +89,22 @@ def _inside(source: str, name: str, target: str, folders: Iterable[Path]) -> Pat
     return found
 
 
-def require_own(dataset: h5py.Dataset) -> None:
+def require_own(dataset: h5py.Dataset, above: frozenset[tuple[str, str]] = frozenset()) -> None:
     """Refuse a dataset whose numbers lie outside the file's folder, or in a file that is not HDF5.
+
+    Parameters
+    ----------
+    dataset:
+        Of an open file.
+    above:
+        File and name of the virtual datasets that this one is a part of.
 
     Raises
     ------
     InputError
-        External raw storage, or a virtual dataset over files elsewhere.
+        External raw storage, a virtual dataset over files elsewhere, or one that is a part of itself, without end.
     """
-    source, name = dataset.file.filename, dataset.name
+    source, name = dataset.file.filename, str(dataset.name)
     if dataset.external:
         raise InputError(
             f"{source}: needs data of its own; {name} takes them from the file {dataset.external[0][0]!r} (external "
@@ -101,18 +112,25 @@ def require_own(dataset: h5py.Dataset) -> None:
         )
     if not dataset.is_virtual:
         return
+    here = str(Path(source).resolve()), name
+    if here in above:
+        raise InputError(f"{source}: needs data of its own; {name} is virtual and a part of itself; write it again.")
     folders = _folders(Path(source))
     for target, inner in {(one.file_name, one.dset_name) for one in dataset.virtual_sources()}:
         if target == ".":
-            if inner.strip("/") != str(name).strip("/") and isinstance(dataset.file.get(inner), h5py.Dataset):
-                require_own(dataset.file[inner])
+            _require_part_own(dataset.file, inner, above | {here})
             continue
-        found = _inside(source, str(name), target, folders)
+        found = _inside(source, name, target, folders)
         if found.is_file() and h5py.is_hdf5(found):
             with h5py.File(found, "r") as other:
-                part = other.get(inner)
-                if isinstance(part, h5py.Dataset):
-                    require_own(part)
+                _require_part_own(other, inner, above | {here})
+
+
+def _require_part_own(file: h5py.File, name: str, above: frozenset[tuple[str, str]]) -> None:
+    """The same of a dataset that a virtual one is made of."""
+    part = file.get(name)
+    if isinstance(part, h5py.Dataset):
+        require_own(part, above)
 
 
 def values(dataset: h5py.Dataset, part: tuple[Any, ...] = ()) -> Any:
@@ -142,6 +160,8 @@ def values(dataset: h5py.Dataset, part: tuple[Any, ...] = ()) -> Any:
     if not is_plain(dataset.dtype):
         raise InputError(f"{source}: needs numbers or text; it holds {_told(dataset.dtype)}; write plain numbers.")
     require_own(dataset)
+    if dataset.nbytes > _UNWRITTEN and not dataset.is_virtual and dataset.id.get_storage_size() == 0:
+        raise InputError(f"{source}: needs values; it was given a place but none were ever written; write it again.")
     require_memory(source, _size(dataset, part))
     try:
         return plain(dataset[part])
@@ -166,7 +186,7 @@ def _size(dataset: h5py.Dataset, part: tuple[Any, ...]) -> int:
     sizes = [
         len(range(size)[cut]) if isinstance(cut, slice) else 1 for size, cut in zip(dataset.shape, part, strict=False)
     ]
-    return math.prod([*sizes, *dataset.shape[len(part) :]]) * dataset.dtype.itemsize
+    return int(math.prod([*sizes, *dataset.shape[len(part) :]]) * dataset.dtype.itemsize)
 
 
 def plain(value: Any) -> Any:

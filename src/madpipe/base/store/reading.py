@@ -54,6 +54,18 @@ def holds(path: str | Path, item: str) -> bool:
         return item in file
 
 
+def root_attribute(path: str | Path, name: str) -> str:
+    """Read an attribute of a whole HDF5 file; empty where it has none.
+
+    Raises
+    ------
+    InputError
+        No such file, not HDF5 or truncated.
+    """
+    with opened(path) as file:
+        return attribute(file, name)
+
+
 def text_at(path: str | Path, item: str) -> str | None:
     """Read a text from an HDF5 file; None where it has none there.
 
@@ -101,7 +113,7 @@ def opened(path: str | Path) -> Iterator[h5py.File]:
 def read_record(file: h5py.File, record: type[Record], prefix: str, rows: slice | None = None) -> Record:
     """Read every field that the file has; fail on a required one that it lacks."""
     axes = {} if rows is None else row_axes(datasets(file, record), record)
-    found: dict[str, Any] = {}
+    kinds, found = kinds_of(record), dict[str, Any]()  # type: ignore[arg-type]
     for field in dataclasses.fields(record):  # type: ignore[arg-type]
         if "path" not in field.metadata:
             found[field.name] = rows is None
@@ -114,7 +126,7 @@ def read_record(file: h5py.File, record: type[Record], prefix: str, rows: slice 
         elif where in file and isinstance(file[where], h5py.Dataset):
             part = (slice(None),) * axes[field.name] + (rows,) if rows is not None and field.name in axes else ()
             came = _read_dataset(file[where], field.metadata["unit"], part)
-            found[field.name] = _of_kind(came, kinds_of(record)[field.name], f"{file.filename}: /{where}")
+            found[field.name] = _of_kind(came, kinds[field.name], f"{file.filename}: /{where}")
         elif not field.metadata["optional"]:
             raise InputError(
                 f"{file.filename}: a {record.__name__} needs the dataset /{where}; the file has none; "
@@ -162,5 +174,5 @@ def datasets(file: h5py.File, record: type) -> dict[str, h5py.Dataset]:
 
 def row_axes(found: Mapping[str, h5py.Dataset], record: type) -> dict[str, int]:
     """Axis of the rows in each dataset that can be cut."""
-    shapes = {name: dataset.shape for name, dataset in found.items()}
+    shapes = {name: dataset.shape or () for name, dataset in found.items()}
     return getattr(record, "row_axes", lambda _: {})(shapes)

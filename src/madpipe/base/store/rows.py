@@ -74,7 +74,7 @@ def layout(path: str | Path, record: type) -> Layout:
         counts = {name: dataset.shape[axis] for name, (dataset, axis) in _row_datasets(file, record).items()}
         if len(set(counts.values())) > 1:
             raise InputError(f"{path}: needs arrays with equally many rows; they have {counts}; crop them alike.")
-        shapes = {name: dataset.shape for name, dataset in datasets(file, record).items()}
+        shapes = {name: dataset.shape or () for name, dataset in datasets(file, record).items()}
         return Layout(shapes, max(counts.values(), default=0))
 
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from madpipe.base.config import Model
+from madpipe.base.config import Model, SampleName
 from madpipe.mad.config.samples import (
     REFERENCE_ENERGIES,
     Composition,
@@ -58,7 +58,9 @@ __all__ = [
 class MadConfig(Model):
     """The MAD study."""
 
-    samples: dict[str, Sample] = Field({}, description="samples by name: simulated, or measured where a path is given")
+    samples: dict[SampleName, Sample] = Field(
+        {}, description="samples by name: simulated, or measured where a path is given"
+    )
     fit: FitConfig = Field(FitConfig(), description="classical fit")
     train: TrainConfig = Field(TrainConfig(), description="network and training")
     infer: InferConfig = Field(InferConfig(), description="network on whole frames")

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from madpipe.base.files import require_apart
 from madpipe.mad.config import FitConfig
 from madpipe.mad.fit.parts import gather
 from madpipe.mad.fit.slabs import fit_by_slabs
@@ -38,9 +39,10 @@ def fit_file(
     Raises
     ------
     InputError
-        The input is at fault, the disk has no room, another run is writing the same output, or the parts do not hold
-        every point once.
+        The output is one of the inputs, the input is at fault, the disk has no room, another run is writing the same
+        output, or the parts do not hold every point once.
     """
+    require_apart(output, [path, *parts, *([] if nuisance is None else [nuisance])])
     if parts:
         gather(path, parts, output, config, nuisance, process)
     else:

@@ -39,6 +39,7 @@ _HEADERS = 2**20  # bytes, more than enough for what HDF5 says about the arrays 
 _AT_THE_END = ("warnings", "explained", "explained_sums")  # known when every point is done
 _TEXTS_AND_AXES = ("n_iterations", "method", "axis_names", "qz", "qy", "qx", "reflection", "nuisance", *_AT_THE_END)
 ARRAYS = tuple(field.name for field in fields(Fit) if field.name not in _TEXTS_AND_AXES)  # one value per point
+_BYTES_PER_POINT = 8 * (len(ARRAYS) - 2)  # of an answer, at least
 _Item = TypeVar("_Item")
 
 
@@ -62,6 +63,7 @@ def fit_by_slabs(
     points, are one slab.
     """
     layout = store.layout(path, Stack)
+    _require_room(output, _BYTES_PER_POINT * math.prod(layout.shapes.get("data", ())[1:]))
     slabs = slabs_of(layout, config)
     if len(slabs) == 1:
         stack = store.read(path, Stack)
@@ -79,7 +81,7 @@ def fit_by_slabs(
 
 def slabs_of(layout: store.Layout, config: FitConfig, points: range | None = None) -> list[range]:
     """Cut the points of a stack, or a range of them, into ranges whose fit fits into memory."""
-    energies, *shape = layout.shapes.get("data", (1, 1))
+    energies, *shape = layout.shapes.get("data") or (1, 1)
     points = range(math.prod(shape)) if points is None else points
     if layout.rows == 0 or "data_errors" in layout.shapes:
         return [points]
@@ -330,16 +332,22 @@ def write_outline(path: Path, fit: Fit, shape: tuple[int, ...], process: Mapping
     image = store.hdf5_image(fit, process, leave_out=ARRAYS).getbuffer()
     size = len(image) + _HEADERS + math.prod(shape) * sum(getattr(fit, name).itemsize for name in ARRAYS)
     with store.whole_file(path) as temporary, temporary.open("w+b") as file:
-        free = shutil.disk_usage(temporary.parent).free
-        if free < size:
-            raise InputError(
-                f"{path.parent}: needs {size / 1e9:.2f} GB for the answer; {free / 1e9:.2f} GB are free on its disk; "
-                "free some space or choose another place."
-            )
+        _require_room(path, size)
         file.write(image)
         os.posix_fallocate(file.fileno(), 0, size)  # before HDF5 opens the file: no disk can fill up under it
         with h5py.File(file, "r+") as outline:
             store.reserve(outline, fit, dict.fromkeys(ARRAYS, shape))
+
+
+def _require_room(path: str | Path, size: int) -> None:
+    """Refuse an answer of so many bytes where the disk has less room, which is told before an hour's work."""
+    folder = next(parent for parent in Path(path).absolute().parents if parent.exists())
+    free = shutil.disk_usage(folder).free
+    if free < size:
+        raise InputError(
+            f"{folder}: needs {size / 1e9:.2f} GB for the answer; {free / 1e9:.2f} GB are free on its disk; "
+            "free some space or choose another place."
+        )
 
 
 def write_points(path: Path, fit: Fit, start: int) -> None:

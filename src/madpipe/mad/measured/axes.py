@@ -41,6 +41,12 @@ def with_plain_axes(values: Fields) -> Fields:
     if np.ndim(values["data"]) not in (3, 4) or "truth" in values:
         return values
     values = _without_grids(values, names)
+    for name, size in zip(names, np.shape(values["data"])[1:], strict=True):
+        if np.shape(values.get(name, range(size))) != (size,):
+            raise InputError(
+                f"axis {name} must have {size} values; it has {np.shape(values[name])}; crop it as the data, or leave "
+                "it out."
+            )
     for place, name in enumerate(names):
         if name in values:
             values = _rising(values, name, place)

@@ -22,6 +22,7 @@ from madpipe.mad.measured.scales import with_exposures
 from madpipe.mad.measured.spectrum import dispersion_in
 from madpipe.mad.measured.transfer import with_detector_axes, with_form_factor
 from madpipe.mad.records import Stack, sorted_by_energy
+from madpipe.mad.records.numbers import check_fields
 from madpipe.physics.atoms import edge_energy
 
 CHANTLER = "Chantler (xraydb)"
@@ -75,6 +76,8 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     if sample.q_bragg is not None:
         values.setdefault("q_bragg", np.asarray(sample.q_bragg))
     _check_monitor(values)
+    values |= _spread(values)
+    check_fields(values)
     element, edge = _resonance(sample, values)
     values |= {"element": element, "edge": edge}
     if element:
@@ -106,6 +109,30 @@ def _check_monitor(values: Fields) -> None:
                 f"{name} must have one value per energy ({count}); it has shape {np.shape(values[name])}; "
                 "give as many as there are energies, in the same order."
             )
+
+
+def _spread(values: Fields) -> Fields:
+    """Background and errors that are one number, a number per energy, or one frame for all energies, for every point.
+
+    A shape that could be either of the last two is refused as any other.
+    """
+    shape = np.shape(values["data"])
+    each = (shape[0],) + (1,) * (len(shape) - 1)
+    spread: Fields = {}
+    for name in ("background", "data_errors"):
+        given = np.shape(values[name]) if name in values else shape
+        if given != shape:
+            is_each, is_frame = given == shape[:1], given == shape[1:]
+            if given in ((), (1,)) or (is_frame and not is_each):
+                spread[name] = np.broadcast_to(values[name], shape)
+            elif is_each and not is_frame:
+                spread[name] = np.broadcast_to(np.reshape(values[name], each), shape)
+            else:
+                raise InputError(
+                    f"{name} must have the shape of data {shape}, of one energy {shape[1:]}, a value per energy or one "
+                    f"in all; it has {given}; convert it."
+                )
+    return spread
 
 
 def _resonance(sample: MeasuredSample, values: Fields) -> tuple[str, str]:

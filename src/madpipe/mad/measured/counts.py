@@ -145,7 +145,7 @@ def unit_of(intensity: Num[_Array, "point"]) -> float | None:
         if not len(here):
             continue
         number = np.round(here / unit)
-        if (np.abs(here / unit - number) > _OFF + _DIGITS * number).any():
+        if not np.isfinite(number).all() or (np.abs(here / unit - number) > _OFF + _DIGITS * number).any():
             return None
         unit = float(here @ number / (number @ number))
     return unit
@@ -181,7 +181,7 @@ def fano(data: Num[_Array, "energy *point"], good: _Array) -> Fano | None:
     if energies < 3 or len(total) < 2 * _LEAST_IN_BIN or not (share > 0).all():
         return None
     expected = share[:, None] * total
-    scatter = (counts - expected) / np.sqrt(expected)
+    scatter = (counts - expected) / np.sqrt(np.maximum(expected, 1e-300))  # products of tiny numbers may be 0
     across = np.linalg.svd(np.sqrt(share)[None])[2][1:]  # directions in which energies may differ
     varying = np.linalg.svd(across @ (scatter / np.sqrt(len(total))), full_matrices=False)[0]  # most first
     least = varying[:, min(3, energies - 2) :].T @ across

@@ -11,9 +11,10 @@ from madpipe.base.errors import InputError
 from madpipe.base.warned import warn
 from madpipe.mad.measured.readers.arrays import AXES, Fields
 from madpipe.physics.atoms import form_factor
-from madpipe.physics.crystal import HC, momentum_transfer
+from madpipe.physics.crystal import HC, is_cell, momentum_transfer
 from madpipe.physics.fourier import grid
 
+_MOST_INDEX = 1e6  # of h k l
 _DETECTOR = ("detector", "rocking", "two_theta")  # what readers tell of it beside a stack's fields
 
 
@@ -123,7 +124,10 @@ def with_form_factor(values: Fields, given: float | None) -> Fields:
             "f0 at the true momentum transfer is required; the file gives neither f0, nor q_bragg, nor a unit cell "
             "with Miller indices; add --q-bragg, the Bragg vector or |Q| = 2 pi / d [1/angstrom], or --f0 [electron]."
         )
-    f0: Any = form_factor(values["element"], q).numpy()
+    try:
+        f0: Any = form_factor(values["element"], q).numpy()
+    except ValueError as error:
+        raise InputError(f"f0 at the true momentum transfer: {error}.") from error
     return {**values, "f0": float(f0) if f0.ndim == 0 else f0}
 
 
@@ -131,6 +135,7 @@ def _momentum_transfer(values: Fields, is_made: bool) -> tuple[Float[torch.Tenso
     """Length of Q of each reflection or point, or of the peak [1/angstrom], and whether q_bragg has the data's axes."""
     if "unit_cell" in values and "miller_indices" in values:
         indices = np.asarray(values["miller_indices"], dtype=float)
+        _check_reflections(np.asarray(values["unit_cell"], dtype=float), indices)
         return torch.as_tensor(momentum_transfer(values["unit_cell"], indices)).norm(dim=-1), True
     if "q_bragg" not in values:
         return None, False
@@ -140,3 +145,17 @@ def _momentum_transfer(values: Fields, is_made: bool) -> tuple[Float[torch.Tenso
         return q_bragg.norm(), False
     axes = [torch.as_tensor(np.asarray(values[name], dtype=float)) for name in names]
     return (grid(axes) + q_bragg.reshape(-1, *[1] * len(axes))).norm(dim=0), True
+
+
+def _check_reflections(unit_cell: Float[np.ndarray, "..."], indices: Float[np.ndarray, "..."]) -> None:
+    """A cell and h k l of which a Q can be told."""
+    if not is_cell(unit_cell):
+        raise InputError(
+            "unit_cell must be three lengths [angstrom] and three angles [degree] of a cell with a volume; "
+            f"{unit_cell.tolist()!s:.100} came; correct it."
+        )
+    if indices.shape[-1:] != (3,) or not (np.abs(indices) <= _MOST_INDEX).all():
+        raise InputError(
+            f"miller_indices must be h k l, finite and at most {_MOST_INDEX:g}, of each reflection; of shape "
+            f"{indices.shape} came; correct them."
+        )

@@ -9,6 +9,8 @@ import numpy as np
 from madpipe.base import warned
 from madpipe.base.errors import InputError
 from madpipe.base.store import Groups, entry, is_whole, part
+from madpipe.mad.limits import MOST_PHOTONS
+from madpipe.mad.records.numbers import check_numbers
 from madpipe.mad.records.truth import Truth
 from madpipe.mad.records.units import INTENSITY
 from madpipe.physics.atoms import edge_energy
@@ -67,7 +69,7 @@ class Stack:
     @staticmethod
     def row_axes(shapes: Mapping[str, tuple[int, ...]]) -> dict[str, int]:
         """Axis of the rows in each array that can be cut; a list of reflections cannot: Friedel mates stay together."""
-        if "reflection" in shapes or "data" not in shapes:
+        if "reflection" in shapes or len(shapes.get("data", ())) < 2:
             return {}
         dimensions = len(shapes["data"]) - 1
         points = ("data", "background", "data_errors", "mask", "f0")
@@ -150,11 +152,13 @@ def check_stack(stack: Stack) -> None:
     Raises
     ------
     InputError
-        Arrays of other shapes, fewer than three distinct energies, negative or NaN counts, f'' < 0; and, where the
-        stack is whole, what :func:`check_photons` refuses.
+        What :func:`madpipe.mad.records.numbers.check_numbers` refuses; arrays of other shapes, fewer than three
+        distinct energies, negative or NaN counts, f'' < 0; and, where the stack is whole, what :func:`check_photons`
+        refuses.
     """
     data, energies = stack.data, stack.energy
     _require(np.ndim(data) >= 2, f"data must be (energy, *point); it is {np.shape(data)}; add the axis")
+    check_numbers(stack)
     for name in ("energy", "f_prime", "f_double_prime", "monitor", "monitor_sigma"):
         array = getattr(stack, name)
         if array is not None:
@@ -195,6 +199,11 @@ def check_stack(stack: Stack) -> None:
         bool(np.all(good >= 0) and np.isfinite(good).all()) or stack.data_errors is not None,
         "photon counts must be finite and >= 0 in every unmasked point; "
         f"{np.count_nonzero(~(good >= 0))} are not (NaN or negative); mask them, or give their background apart",
+    )
+    _require(
+        bool(np.abs(good).max(initial=0) <= MOST_PHOTONS),
+        f"photons must be at most {MOST_PHOTONS:g} in every unmasked point; {np.abs(good).max(initial=0):g} came; mask "
+        "such points: detectors mark dead pixels so",
     )
     _require(bool(np.isfinite(good).all()), "unmasked data must be finite; NaN or infinity came; mask those points")
     if stack.whole:

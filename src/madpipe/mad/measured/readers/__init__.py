@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from madpipe.base.errors import InputError
+from madpipe.base.files import require_file, require_memory
 from madpipe.mad.measured.readers.arrays import Fields, read_npz
 from madpipe.mad.measured.readers.hdf5 import SUFFIXES as HDF5
 from madpipe.mad.measured.readers.hdf5 import read_hdf5
@@ -40,9 +41,8 @@ def read(
         No such file, an extension that no reader knows, a file that its reader cannot read whole, or places in a file
         that has none.
     """
-    path = Path(path)
-    if not path.is_file():
-        raise InputError(f"{path}: needs an existing file; there is none; check the path.")
+    path = require_file(path)
+    require_memory(str(path), 0 if path.suffix.lower() in HDF5 else path.stat().st_size)
     if path.suffix.lower() in HDF5:
         return read_hdf5(path, dataset, energy)
     if dataset or energy:

@@ -2,9 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float
-
 FREE_TEXTS = ("title", "name", "table", "chemical_formula", "start_time")  # may hold #
 TEXTS = ("element", "edge", *FREE_TEXTS)
 EXPOSURE = ("monitor", "monitor_sigma")  # one value per energy
@@ -18,10 +15,3 @@ def is_nanomad(path: Path) -> bool:
     with path.open(encoding="utf-8", errors="replace") as file:
         lines = (line.split() for line in file.read(65536).splitlines() if not line.lstrip().startswith("#"))
         return next((words[0] for words in lines if words), "") in KEYWORDS
-
-
-def is_cell(unit_cell: Float[np.ndarray, "6"]) -> bool:
-    """Tell whether lengths and angles make a cell with a volume."""
-    cosine = np.cos(np.radians(unit_cell[3:]))
-    volume = 1 - np.square(cosine).sum() + 2 * cosine.prod()
-    return bool((unit_cell > 0).all() and (unit_cell[3:] < 180).all() and volume > 1e-9)

@@ -19,8 +19,8 @@ from madpipe.mad.measured.readers.nanomad.layout import (
     PER_ENERGY,
     PER_POINT,
     TEXTS,
-    is_cell,
 )
+from madpipe.physics.crystal import is_cell
 
 _Line = tuple[int, str]
 

@@ -34,8 +34,8 @@ def write_nanomad(path: str | Path, stack: Stack) -> None:
     """
     indices = _indices(path, stack)
     columns = _written_columns(path, stack, indices)
-    header = [f"{name} {' '.join(str(getattr(stack, name) or '').split())}" for name in TEXTS]
-    header = [line for line in header if " " in line.strip()]
+    texts = [f"{name} {' '.join(str(getattr(stack, name) or '').split())}" for name in TEXTS]
+    header = ["# madpipe", *(line for line in texts if " " in line.strip())]
     header += [f"cell {_joined(stack.unit_cell)}", f"energies {len(stack.energy)}"]
     table = zip(stack.energy, stack.f_prime, stack.f_double_prime, strict=True)
     header += [f"energy {_joined(row)}" for row in table]
