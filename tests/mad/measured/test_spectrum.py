@@ -18,15 +18,15 @@ ENERGY = torch.tensor([8950.0, 8975.0, 8985.0, 9010.0], dtype=torch.float64)  # 
 EDGES = [("Cu", "K"), ("Fe", "K"), ("Se", "K"), ("Pt", "L3")]
 
 
-def spectrum(element, edge, shift=0.0, width=1.0, step=0.5):
-    """Energies and absorption of an element whose edge rises over a width, shifted [eV]."""
+def spectrum(element, edge, shift=0.0, width=1.0, step=0.5, rise=0.0):
+    """Energies and absorption of an element whose edge rises over a width, shifted, between the points too [eV]."""
     at = edge_energy(element, edge)
     energy = np.concatenate(
         [np.arange(at - 200, at - 20, 5), np.arange(at - 20, at + 40, step), np.arange(at + 40, at + 900, 5)]
     )
     below = absorptive_part(element, torch.tensor([at - 30.0])).item() * ((at - 30) / energy) ** 1.0
     above = absorptive_part(element, torch.as_tensor(energy + 40)).numpy()
-    share = 0.5 + np.arctan((energy - at) / width) / np.pi
+    share = 0.5 + np.arctan((energy - at - rise) / width) / np.pi
     return energy + shift, 0.3 * (below + share * (above - below)) + 0.1
 
 
@@ -84,9 +84,10 @@ def test_energies_that_only_as_kev_hold_the_edge_are_taken_so_and_told(tmp_path,
 @pytest.mark.parametrize(("element", "edge"), EDGES)
 @pytest.mark.parametrize("step", [0.25, 1.0, 2.0])
 def test_the_steepest_rise_is_found_to_a_fraction_of_a_step(element, edge, step):
-    energy, mu = spectrum(element, edge, shift=0.37, step=step)
-    found = steepest_rise(torch.as_tensor(energy), torch.as_tensor(mu), element, edge)
-    assert found == pytest.approx(edge_energy(element, edge) + 0.37, abs=0.15 * max(1, step))
+    for rise in (-0.7, 0.3, 0.7):
+        energy, mu = spectrum(element, edge, 0.37, max(1.0, step), step, rise)
+        found = steepest_rise(torch.as_tensor(energy), torch.as_tensor(mu), element, edge)
+        assert found == pytest.approx(edge_energy(element, edge) + 0.37 + rise, abs=0.1 + 0.1 * step)
 
 
 @pytest.mark.parametrize(("element", "edge"), EDGES)
