@@ -172,7 +172,7 @@ rule mad_infer:
         gpu=1,
     params:
         **from_config(config="mad.infer"),
-        code=fingerprint("madpipe.mad.network.infer"),
+        code=fingerprint("madpipe.mad.network.files"),
     script:
         "../scripts/mad_infer.py"
 

@@ -191,18 +191,15 @@ def _fit(arguments: argparse.Namespace) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> None:
-    from madpipe.base import store
     from madpipe.base.shipped import shipped_weights
-    from madpipe.mad.network.infer import infer_and_tell
+    from madpipe.mad.network.files import infer_file
     from madpipe.mad.network.weights import load_network
-    from madpipe.mad.records import Stack
 
-    stack = store.read(arguments.stack, Stack)
     weights = str(arguments.weights or shipped_weights("mad"))
     network = load_network(weights)
     config = section(arguments, "mad", "infer", InferConfig, refine=arguments.refine)
-    process = origin_of(arguments, "mad.network.infer", more=() if arguments.weights else (weights,))
-    store.write(arguments.output, infer_and_tell(stack, network, config), process=process)
+    process = origin_of(arguments, "mad.network.files", more=() if arguments.weights else (weights,))
+    infer_file(arguments.stack, arguments.output, network, config, process)
 
 
 def _retrieve(arguments: argparse.Namespace) -> None:

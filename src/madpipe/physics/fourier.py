@@ -69,6 +69,15 @@ def image_cornered(structure_factor: Complex[Tensor, "*shape"], ndim: int) -> Co
     return density
 
 
+def autocorrelation_cornered(intensity: Float[Tensor, "*shape"]) -> Float[Tensor, "*kept"]:
+    """Modulus of the autocorrelation whose transform is an intensity, origin at index 0.
+
+    Of the last axis only the half from 0 on: the other half mirrors it.
+    """
+    modulus: Tensor = torch.fft.rfftn(intensity).abs()
+    return modulus
+
+
 def gaussian_filter(values: Float[Tensor, "*shape"], damping: Float[Tensor, "*kept"]) -> Float[Tensor, "*shape"]:
     """Multiply the transform of real values by :func:`gaussian_damping`; commutes with moving the origin."""
     axes = _axes(damping.ndim)

@@ -33,20 +33,55 @@ def write(path: str | Path, record: Any, *, process: Mapping[str, str] | None = 
     InputError
         The disk is full or the folder cannot be written.
     """
-    image = hdf5_image(record, process)
-    with whole_file(path) as temporary:
-        temporary.write_bytes(image.getbuffer())
+    with whole_file(path) as temporary, _Patient(temporary, "r+") as place:
+        _fill(place, record, process)
+        place.require_written()
 
 
 def hdf5_image(record: Any, process: Mapping[str, str] | None, leave_out: Container[str] = ()) -> io.BytesIO:
-    """Make the whole file in memory: HDF5 can crash the process when the disk fills up under an open file."""
+    """Make the whole file in memory."""
     image = io.BytesIO()
-    with h5py.File(image, "w") as file:
+    _fill(image, record, process, leave_out)
+    return image
+
+
+class _Patient(io.FileIO):
+    """A file for HDF5, which can crash the process when a write fails: what the disk refuses is told at the end."""
+
+    _refused: OSError | None = None
+
+    def write(self, data: Any) -> int:
+        """Write all of it, or take note that the disk has no room."""
+        left = memoryview(data).cast("B")
+        size = len(left)
+        try:
+            while left and self._refused is None:
+                left = left[super().write(left) :]
+        except OSError as error:
+            self._refused = error
+        return size
+
+    def truncate(self, size: int | None = None) -> int:
+        """Change the size, or take note that the disk has no room."""
+        try:
+            return super().truncate(size)
+        except OSError as error:
+            self._refused = error
+            return size or 0
+
+    def require_written(self) -> None:
+        """Raise what the disk said, if it refused anything."""
+        if self._refused is not None:
+            raise self._refused
+
+
+def _fill(place: io.IOBase, record: Any, process: Mapping[str, str] | None, leave_out: Container[str] = ()) -> None:
+    """Write a record into an empty file or memory."""
+    with h5py.File(place, "w") as file:
         _write_root(file)
         _write_record(file, record, "", leave_out)
         if process is not None:
             _write_process(file, process)
-    return image
 
 
 def reserve(file: h5py.File, record: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:

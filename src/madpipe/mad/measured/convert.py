@@ -61,12 +61,7 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
         What a reader or :func:`madpipe.mad.records.check_stack` refuses, files that do not fit together, no element,
         no energies, no f0.
     """
-    parts = [part for path in sample.path for part in read(path, sample.dataset, sample.energy_path)]
-    lists = [part for part in parts if isinstance(part, ReflectionList)]
-    arrays = [part for part in parts if not isinstance(part, ReflectionList)]
-    if lists and arrays:
-        raise InputError("Files of one kind are required; lists of reflections and arrays came; convert them apart.")
-    values = join_lists(lists, sample.energies_ev) if lists else join_arrays(arrays, sample.energies_ev)
+    values, is_list = _read(sample)
     exposures = values.pop("exposures", None)
     if exposures is not None:
         mean = float(np.mean(exposures))
@@ -88,7 +83,7 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     values = checked_points(values, sample.counts_per_unit, sample.mask_hot)
     values |= _dispersion(sample, values)
     values = with_form_factor(values, sample.f0)
-    if lists:
+    if is_list:
         known = "dispersion" not in sample.refine
         values = with_exposures(values, separate=len(sample.path) > 1, known_dispersion=known)
     values["name"] = name or values.get("name") or Path(sample.path[0]).stem
@@ -98,6 +93,17 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
         check_distinct(stack.energy)
         _warn_of_energies(stack)
     return stack
+
+
+def _read(sample: MeasuredSample) -> tuple[Fields, bool]:
+    """What the files hold, joined, and whether that is lists of reflections; nothing else keeps their arrays."""
+    parts = [part for path in sample.path for part in read(path, sample.dataset, sample.energy_path)]
+    lists = [part for part in parts if isinstance(part, ReflectionList)]
+    arrays = [part for part in parts if not isinstance(part, ReflectionList)]
+    if lists and arrays:
+        raise InputError("Files of one kind are required; lists of reflections and arrays came; convert them apart.")
+    values = join_lists(lists, sample.energies_ev) if lists else join_arrays(arrays, sample.energies_ev)
+    return values, bool(lists)
 
 
 def _check_monitor(values: Fields) -> None:

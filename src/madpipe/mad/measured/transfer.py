@@ -1,6 +1,7 @@
 """Momentum transfer of a measurement: f0 at the true |Q|, and q axes from the detector where the files have none."""
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ from madpipe.physics.crystal import HC, is_cell, momentum_transfer
 from madpipe.physics.fourier import grid
 
 _MOST_INDEX = 1e6  # of h k l
+_POINTS = 2**20  # worked on at once
 _DETECTOR = ("detector", "rocking", "two_theta")  # what readers tell of it beside a stack's fields
 
 
@@ -125,10 +127,23 @@ def with_form_factor(values: Fields, given: float | None) -> Fields:
             "with Miller indices; add --q-bragg, the Bragg vector or |Q| = 2 pi / d [1/angstrom], or --f0 [electron]."
         )
     try:
-        f0: Any = form_factor(values["element"], q).numpy()
+        return {**values, "f0": _form_factors(values["element"], q)}
     except ValueError as error:
         raise InputError(f"f0 at the true momentum transfer: {error}.") from error
-    return {**values, "f0": float(f0) if f0.ndim == 0 else f0}
+
+
+def _form_factors(element: str, q: Float[torch.Tensor, "..."]) -> Any:
+    """f0 at every |Q|, which it replaces some rows at a time: all at once take eight times the memory."""
+    if q.ndim == 0:
+        return float(form_factor(element, q))
+    for rows in q.split(_rows_of(q.shape)):
+        rows.copy_(form_factor(element, rows))
+    return q.numpy()
+
+
+def _rows_of(shape: Sequence[int]) -> int:
+    """How many rows are worked on at once."""
+    return max(1, _POINTS // max(1, math.prod(shape[1:])))
 
 
 def _momentum_transfer(values: Fields, is_made: bool) -> tuple[Float[torch.Tensor, "..."] | None, bool]:
@@ -144,7 +159,11 @@ def _momentum_transfer(values: Fields, is_made: bool) -> tuple[Float[torch.Tenso
     if is_made or len(q_bragg) != len(names) or not all(name in values for name in names):
         return q_bragg.norm(), False
     axes = [torch.as_tensor(np.asarray(values[name], dtype=float)) for name in names]
-    return (grid(axes) + q_bragg.reshape(-1, *[1] * len(axes))).norm(dim=0), True
+    shape = [len(axis) for axis in axes]
+    lengths, size = torch.empty(shape, dtype=torch.float64), _rows_of(shape)
+    for rows, along in zip(lengths.split(size), axes[0].split(size), strict=True):
+        rows.copy_((grid([along, *axes[1:]]) + q_bragg.reshape(-1, *[1] * len(axes))).norm(dim=0))
+    return lengths, True
 
 
 def _check_reflections(unit_cell: Float[np.ndarray, "..."], indices: Float[np.ndarray, "..."]) -> None:

@@ -48,25 +48,33 @@ def share_of_counts(columns: Columns, predicted: Columns) -> Columns:
     return shares
 
 
-def circumstances(columns: Columns, shares: Columns, setting: Setting) -> Float[Tensor, "quantity circumstance point"]:
+def sums_over(columns: Columns, photons: Float[Tensor, "point"]) -> Float[Tensor, "sum"]:
+    """Sums over some points of a particle, from which its means come: photons, and what is averaged over them."""
+    averaged = [
+        columns["f_total"].square(),
+        columns["f_resonant"].square(),
+        columns["f_normal"].square(),
+        columns["delta_phi"].sin().square(),
+        columns["chi2"] / columns["dof"].clamp(min=1),
+    ]
+    return torch.stack([photons.sum(), *((photons * values).sum() for values in averaged)])
+
+
+def circumstances(
+    columns: Columns, shares: Columns, setting: Setting, sums: Float[Tensor, "sum"] | None = None
+) -> Float[Tensor, "quantity circumstance point"]:
     """Give what a factor may depend on: of the point, of the measurement, and of the particle as it was answered.
 
     Of the point: photons, share of the counts, relative error (of a phase the error). Of the measurement: contrast and
     number of energies, frame or volume. Of the particle, as means over its photons: |F_A|^2 and |F_N|^2 over |F_T|^2,
-    sin^2 of Delta_phi, chi-square per degree of freedom, which tells that something else is wrong.
+    sin^2 of Delta_phi, chi-square per degree of freedom, which tells that something else is wrong. These come from
+    ``sums`` over all points (:func:`sums_over`), where the columns are of some.
     """
     photons = setting.photons
-
-    def mean(values: Tensor) -> Tensor:
-        return (photons * values).sum() / photons.sum().clamp(min=_SMALL)
-
-    total = mean(columns["f_total"].square()).clamp(min=_SMALL)
-    of_particle = [
-        mean(columns["f_resonant"].square()) / total,
-        mean(columns["f_normal"].square()) / total,
-        mean(columns["delta_phi"].sin().square()),
-        mean(columns["chi2"] / columns["dof"].clamp(min=1)),
-    ]
+    every, *means = sums_over(columns, photons) if sums is None else sums
+    total, resonant, normal, sine, chi2 = (one / every.clamp(min=_SMALL) for one in means)
+    total = total.clamp(min=_SMALL)
+    of_particle = [resonant / total, normal / total, sine, chi2]
     alike = [math.log(max(setting.contrast, _SMALL)), math.log(setting.energies), float(setting.volume)]
     alike += [float((value + 1e-4).log()) for value in of_particle]
     found = torch.empty(len(QUANTITIES), _CIRCUMSTANCES, len(photons), dtype=torch.float32, device=photons.device)

@@ -1,7 +1,7 @@
 """The network's answer to a stack: whole frames in one pass, volumes along three axes, errors calibrated."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -16,7 +16,7 @@ from madpipe.mad.fit.explained import explained_by
 from madpipe.mad.fit.telling import told
 from madpipe.mad.measurement import Measurement, measurement_from_stack
 from madpipe.mad.network.answer import answer
-from madpipe.mad.network.calibration import Setting, apply, circumstances, unpacked
+from madpipe.mad.network.calibration import Columns, Layers, Setting, apply, circumstances, unpacked
 from madpipe.mad.network.predict import Pass, contrast_of, gathered, passes, predict
 from madpipe.mad.network.weights import TrainedNetwork
 from madpipe.mad.records import Fit, Passes, Stack, axis_fields
@@ -59,7 +59,7 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig, parts: Seq
     """
     trained.check_fits(stack)
     place = device()
-    measurement = _rising(measurement_from_stack(stack, place), stack)
+    measurement = rising(stack, place)
     network = trained.network().to(place)
     if parts:
         prediction, photons = gathered(_restored(parts, stack.shape), measurement, stack.shape)
@@ -67,12 +67,21 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig, parts: Seq
         prediction, photons = predict(network, measurement, stack.shape, config.points)
     columns, shares, sums = answer(measurement, prediction, refine=config.refine)
     setting = Setting(photons, contrast_of(network, measurement), len(measurement.exposure), len(stack.shape) == 3)
-    layers = unpacked({name: layer.to(place) for name, layer in trained.calibration.items()}, refine=config.refine)
-    columns = apply(columns, circumstances(columns, shares, setting), layers)
-    arrays: dict[str, Any] = {name: column.reshape(stack.shape).cpu().numpy() for name, column in columns.items()}
-    method = "network, refined" if config.refine else "network"
+    columns = apply(columns, circumstances(columns, shares, setting), layers_of(trained, config))
     explained = explained_by(sums.cpu().numpy(), stack.data.size)
-    return Fit(**arrays, n_iterations=0, method=method, explained=explained, **axis_fields(stack))
+    return as_fit(columns, config, stack.shape, {**axis_fields(stack), "explained": explained})
+
+
+def layers_of(trained: TrainedNetwork, config: InferConfig) -> Layers | None:
+    """Layers that calibrate the errors of this kind of answer, on the device; none where there are none."""
+    kept = {name: layer.to(device()) for name, layer in trained.calibration.items()}
+    return unpacked(kept, refine=config.refine)
+
+
+def as_fit(columns: Columns, config: InferConfig, shape: tuple[int, ...], others: Mapping[str, Any]) -> Fit:
+    """Answers of points as a record with these axes and other fields."""
+    arrays: dict[str, Any] = {name: column.reshape(shape).cpu().numpy() for name, column in columns.items()}
+    return Fit(**arrays, n_iterations=0, method="network, refined" if config.refine else "network", **others)
 
 
 def infer_part(stack: Stack, trained: TrainedNetwork, config: InferConfig, part: int, parts: int) -> Passes:
@@ -92,7 +101,7 @@ def infer_part(stack: Stack, trained: TrainedNetwork, config: InferConfig, part:
     """
     trained.check_fits(stack)
     place = device()
-    measurement = _rising(measurement_from_stack(stack, place), stack)
+    measurement = rising(stack, place)
     network = trained.network().to(place)
     found = list(passes(network, measurement, stack.shape, config.points, part, parts))
     places = [(one.axis, one.slices.start, one.slices.stop, one.rows.start, one.rows.stop) for one in found]
@@ -120,8 +129,9 @@ def _restored(parts: Sequence[Passes], shape: tuple[int, ...]) -> Iterator[Pass]
     yield from sorted(found, key=lambda one: (one.axis, one.slices.start, one.rows.start))
 
 
-def _rising(measurement: Measurement, stack: Stack) -> Measurement:
-    """Channels with energies rising, as the reference design learnt them."""
+def rising(stack: Stack, place: torch.device) -> Measurement:
+    """Arrange a stack on a device as channels with energies rising, as the reference design learnt them."""
+    measurement = measurement_from_stack(stack, place)
     order = torch.as_tensor(np.argsort(stack.energy), device=measurement.f0.device)
     names = ("intensity", "background", "good", "exposure", "f_prime", "f_double_prime", "energy_of_channel")
     kept = {name: getattr(measurement, name) for name in names if getattr(measurement, name) is not None}

@@ -1,7 +1,7 @@
 """Run a network over a frame in one pass, or over a volume along its three axes; tiles only bound the memory."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from jaxtyping import Float
@@ -12,7 +12,7 @@ from madpipe.mad.fit.belief import Belief, product
 from madpipe.mad.fit.likelihood import solved
 from madpipe.mad.measurement import Measurement
 from madpipe.mad.network.design import Network
-from madpipe.mad.network.design.sums import Seen, beside_each, design_rows, mean_normal, own_sums, windowed
+from madpipe.mad.network.design.sums import WINDOWS, Seen, beside_each, design_rows, mean_normal, own_sums, windowed
 from madpipe.physics.sums import added
 
 _POOLED = 4  # rows that the reference design pools into one: its tiles must start where the whole frame's do
@@ -77,12 +77,71 @@ def passes(
         beside = beside_each(_frames(own, axis, len(shape))[:, :, rows], slices) if volume else None
         patch = None if counts is None else counts[slices, :, rows]
         found, level = _run(network, seen._replace(sums=tuple(frames), beside=beside, counts=patch))
-        answer = torch.cat([found.precision, found.mean, level.reshape(1, -1)]).reshape(10, *level.shape)
-        yield Pass(axis, slices, inner, answer[:, :, inner.start - rows.start : inner.stop - rows.start])
+        yield Pass(axis, slices, inner, _together(found, level)[:, :, _within(inner, rows)])
+
+
+def margin(network: Network) -> int:
+    """How far from a point of a frame the counts lie that its prediction depends on [point]."""
+    return cast("int", network.reach) + max(WINDOWS[2]) // 2
+
+
+def predict_rows(
+    network: Network,
+    measurement: Measurement,
+    shape: tuple[int, ...],
+    kept: slice,
+    points: int,
+    f0: Float[Tensor, ""],
+) -> Pass:
+    """Predict some rows of a frame from its counts in a few more.
+
+    Parameters
+    ----------
+    network, points:
+        As in :func:`predict`; the network without attention, which would ask for all rows.
+    measurement:
+        Of all points of the rows that are there.
+    shape:
+        Number of these rows, and of points in each.
+    kept:
+        Which of them to predict, from a multiple of four on: those that lie :func:`margin` from the others' ends, where
+        these are not the frame's.
+    f0:
+        Median over the whole frame [electron].
+
+    Returns
+    -------
+    :
+        For :func:`gathered`, as if there were no other rows.
+    """
+    own, normal, counts, dispersion = _read(measurement, shape, f0)
+    reach, (height, width) = cast("int", network.reach), shape
+    rows = slice(max(0, kept.start - reach), min(height, kept.stop + reach))
+    sums = [one[:, :, rows] for one in windowed(own)]
+    answers = []
+    for _, columns, inner in _tiles((width, rows.stop - rows.start), 0, reach, points):
+        patch = None if counts is None else counts[:, :, rows, columns]
+        frames = tuple(one[..., columns] for one in sums)
+        found, level = _run(network, Seen(frames, normal, False, counts=patch, dispersion=dispersion))
+        answers.append(_together(found, level)[:, :, _within(kept, rows), _within(inner, columns)])
+    return Pass(0, slice(0, 1), slice(0, kept.stop - kept.start), torch.cat(answers, 3))
+
+
+def _together(found: Belief, level: Float[Tensor, "slice y x"]) -> Float[Tensor, "10 slice y x"]:
+    """What the network said of frames, as an array of their shape."""
+    return torch.cat([found.precision, found.mean, level.reshape(1, -1)]).reshape(10, *level.shape)
+
+
+def _within(inner: slice, outer: slice) -> slice:
+    """Where a range lies in a larger one."""
+    return slice(inner.start - outer.start, inner.stop - outer.start)
 
 
 def gathered(
-    found: Iterable[Pass], measurement: Measurement, shape: tuple[int, ...]
+    found: Iterable[Pass],
+    measurement: Measurement,
+    shape: tuple[int, ...],
+    f0: Float[Tensor, ""] | None = None,
 ) -> tuple[Belief, Float[Tensor, "point"]]:
     """Put the passes of a prediction together, as information; those along the first axis come first.
 
@@ -92,6 +151,8 @@ def gathered(
         All of them (:func:`passes`), on the measurement's device.
     measurement, shape:
         As in :func:`predict`, whose return value this is.
+    f0:
+        Median over the whole frame, where these are some rows of it [electron].
     """
     place = measurement.f0.device
     precision = torch.zeros(6, *shape, dtype=torch.float64, device=place)
@@ -105,19 +166,20 @@ def gathered(
         _frames(intensity[None, None], axis, len(shape))[slices, 0, rows] = answer[9]
     known = precision.flatten(1)
     mean = solved(known.unbind(0), pull.flatten(1))[0]
-    return _in_photons(mean, known, intensity.flatten().double(), measurement)
+    typical = measurement.f0.median() if f0 is None else f0
+    return _in_photons(mean, known, intensity.flatten().double(), measurement, typical)
 
 
-def contrast_of(network: Network, measurement: Measurement) -> float:
+def contrast_of(network: Network, measurement: Measurement, f0: Float[Tensor, ""] | None = None) -> float:
     r"""How well energies tell what the brightness does not: a photon's information on it, 0 for the reference design.
 
     Geometric mean of the three lesser eigenvalues of R'GR, G the mean of a a' over the exposures, R a root of the
-    covariance of z / r^2.
+    covariance of z / r^2. ``f0`` is the median over the whole frame, where the measurement is of some rows.
     """
     root: Tensor | None = getattr(network, "z_root", None)
     if root is None:
         return 0.0
-    normal = _linear_form(measurement)[1][0]
+    normal = _linear_form(measurement, f0)[1][0]
     values = torch.linalg.eigvalsh(root.T @ normal @ root)[:3]
     return float(values.clamp(min=1e-12).log().mean().exp())
 
@@ -132,17 +194,20 @@ def _run(network: Network, seen: Seen) -> tuple[Belief, Float[Tensor, "batch y x
 
 
 def _linear_form(
-    measurement: Measurement,
+    measurement: Measurement, f0: Float[Tensor, ""] | None = None
 ) -> tuple[Float[Tensor, "1 energy 4"], Float[Tensor, "1 4 4"]]:
     """Rows of the linear form at the median f0, and the mean of their products over the exposures."""
-    rows = design_rows(measurement.f_prime[None], measurement.f_double_prime[None], measurement.f0.median()[None])
+    typical = measurement.f0.median() if f0 is None else f0
+    rows = design_rows(measurement.f_prime[None], measurement.f_double_prime[None], typical[None])
     return rows, mean_normal(rows, measurement.exposure[None])
 
 
-def _read(measurement: Measurement, shape: tuple[int, ...]) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
+def _read(
+    measurement: Measurement, shape: tuple[int, ...], f0: Float[Tensor, ""] | None = None
+) -> tuple[Tensor, Tensor, Tensor | None, Tensor]:
     """What networks read of a measurement: own sums, mean normal matrix, and counts and dispersion as they are."""
     exposure = measurement.exposure[None]
-    rows, normal = _linear_form(measurement)
+    rows, normal = _linear_form(measurement, f0)
     complete = measurement.channels() == len(measurement.exposure)
     net = measurement.net().float().reshape(1, -1, *shape)
     background = torch.zeros(shape) if measurement.background is None else added(measurement.background).reshape(shape)
@@ -177,9 +242,10 @@ def _in_photons(
     precision: Float[Tensor, "6 point"],
     intensity: Float[Tensor, "point"],
     measurement: Measurement,
+    f0: Float[Tensor, ""],
 ) -> tuple[Belief, Float[Tensor, "point"]]:
     """From x, a, b in units of r to x, p, q [sqrt(photon)]."""
-    root, f0 = intensity.sqrt(), measurement.f0.median()
+    root = intensity.sqrt()
     units = torch.stack([root, root / f0, root / f0])
     pairs = [(i, j) for i in range(3) for j in range(i, 3)]
     scale = torch.stack([1 / (units[i] * units[j]) for i, j in pairs])

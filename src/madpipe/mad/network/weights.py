@@ -13,7 +13,7 @@ from madpipe.base.errors import InputError
 from madpipe.base.runtime import log
 from madpipe.base.weights import load_trained, ready, save_trained, state_of
 from madpipe.mad.config import TrainConfig
-from madpipe.mad.measured.oversampling import oversampling_of
+from madpipe.mad.measured.oversampling import oversampling_from, photons_of
 from madpipe.mad.network.design import Network, build
 from madpipe.mad.records import Stack
 
@@ -42,8 +42,15 @@ class TrainedNetwork:
         """Build the network, ready to answer."""
         return ready(build(self.config, torch.Generator()), self.state)
 
-    def check_fits(self, stack: Stack) -> None:
+    def check_fits(self, stack: Stack, photons: Tensor | None = None) -> None:
         """Refuse a stack that the network was not made for.
+
+        Parameters
+        ----------
+        stack:
+            All of it, or some of its rows.
+        photons:
+            Of every point (:func:`madpipe.mad.measured.oversampling.photons_of`), where the stack is not all of it.
 
         Raises
         ------
@@ -62,13 +69,13 @@ class TrainedNetwork:
             )
         if self.config.network == "unet_patches":
             self._check_energies(stack)
-        self._check_sampling(stack)
+        self._check_sampling(photons_of(stack) if photons is None else photons)
         if stack.data_errors is not None:
             log.warning("the network takes intensities as photon counts; the stack states other errors: trust the fit")
 
-    def _check_sampling(self, stack: Stack) -> None:
+    def _check_sampling(self, photons: Tensor) -> None:
         """Refuse speckles finer or coarser than any seen in training, where the counts tell."""
-        found = oversampling_of(stack)
+        found = oversampling_from(photons)
         if found is None:
             return
         low, high = self.config.prior.oversampling

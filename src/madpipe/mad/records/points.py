@@ -37,7 +37,7 @@ def listed(stack: Stack, start: int, stop: int) -> Stack:
 
 
 def sorted_by_energy(values: dict[str, Any]) -> dict[str, Any]:
-    """Put the energies of a stack's fields, and all that goes with them, into rising order."""
+    """Put the energies of a stack's fields, and all that goes with them, into rising order; arrays change in place."""
     order = np.argsort(values["energy"], kind="stable")
     data = np.asarray(values["data"])
     names = (
@@ -50,11 +50,31 @@ def sorted_by_energy(values: dict[str, Any]) -> dict[str, Any]:
         "monitor",
         "monitor_sigma",
     )
-    ordered = {name: np.asarray(values[name])[order] for name in names if values.get(name) is not None}
+    ordered = {name: _in_order(np.asarray(values[name]), order) for name in names if values.get(name) is not None}
     mask = values.get("mask")
     if mask is not None and np.shape(mask) == data.shape:
-        ordered["mask"] = np.asarray(mask)[order]
+        ordered["mask"] = _in_order(np.asarray(mask), order)
     return {**values, **ordered}
+
+
+def _in_order(array: np.ndarray, order: np.ndarray) -> np.ndarray:
+    """Permute the first axis, of a large array in place, with room for one energy: two copies may not fit into memory.
+
+    Where entry k is to come from order[k], each cycle of the permutation is followed round from its first entry.
+    """
+    if array.ndim == 1 or not array.flags.writeable:
+        return array[order]
+    left = set(range(len(order)))
+    while left:
+        first = place = left.pop()
+        kept = array[first].copy() if order[first] != first else None
+        while (source := int(order[place])) != first:
+            array[place] = array[source]
+            place = source
+            left.remove(source)
+        if kept is not None:
+            array[place] = kept
+    return array
 
 
 def axis_fields(stack: Stack) -> dict[str, Any]:

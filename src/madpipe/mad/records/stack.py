@@ -1,6 +1,6 @@
 """Intensities at several photon energies, and what they must be."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -113,8 +113,13 @@ class Stack:
     def good(self) -> _Array:
         """Points that were measured, (energy, *point) bool."""
         if self.mask is None:
-            return np.ones(self.data.shape, dtype=bool)
+            return np.broadcast_to(True, self.data.shape)
         return np.broadcast_to(self.mask == 0, self.data.shape)
+
+    def measured(self) -> Iterator[_Array]:
+        """Unmasked intensities of one energy after another: a copy of all of them would double the memory."""
+        for values, good in zip(self.data, self.good, strict=True):
+            yield values if good.all() else values[good]
 
     def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
@@ -194,18 +199,20 @@ def check_stack(stack: Stack) -> None:
         np.ndim(stack.f0) == 0 or np.shape(stack.f0) == stack.shape,
         f"f0 must be one number or have the shape of one energy {stack.shape}; it has {np.shape(stack.f0)}",
     )
-    good = data[stack.good]
+    negative = sum(np.count_nonzero(~(values >= 0)) for values in stack.measured())
+    finite = all(bool(np.isfinite(values).all()) for values in stack.measured())
     _require(
-        bool(np.all(good >= 0) and np.isfinite(good).all()) or stack.data_errors is not None,
+        (negative == 0 and finite) or stack.data_errors is not None,
         "photon counts must be finite and >= 0 in every unmasked point; "
-        f"{np.count_nonzero(~(good >= 0))} are not (NaN or negative); mask them, or give their background apart",
+        f"{negative} are not (NaN or negative); mask them, or give their background apart",
     )
+    largest = np.max([np.abs(values).max(initial=0) for values in stack.measured()], initial=0)
     _require(
-        bool(np.abs(good).max(initial=0) <= MOST_PHOTONS),
-        f"photons must be at most {MOST_PHOTONS:g} in every unmasked point; {np.abs(good).max(initial=0):g} came; mask "
-        "such points: detectors mark dead pixels so",
+        bool(largest <= MOST_PHOTONS),
+        f"photons must be at most {MOST_PHOTONS:g} in every unmasked point; {largest:g} came; mask such points: detectors "
+        "mark dead pixels so",
     )
-    _require(bool(np.isfinite(good).all()), "unmasked data must be finite; NaN or infinity came; mask those points")
+    _require(finite, "unmasked data must be finite; NaN or infinity came; mask those points")
     if stack.whole:
         check_photons([stack])
     for axis, size in zip(stack.axes, stack.shape, strict=True):
@@ -225,11 +232,10 @@ def check_photons(parts: Iterable[Stack]) -> None:
         Every point is masked, or there is no photon in any that is not.
     """
     measured = False
-    for stack in parts:
-        good = stack.data[stack.good]
-        if good.any():
+    for values in (values for stack in parts for values in stack.measured()):
+        if values.any():
             return
-        measured = measured or good.size > 0
+        measured = measured or values.size > 0
     _require(measured, "at least one point must be unmasked; the mask covers every point; check its polarity")
     raise InputError("a stack needs photons; every unmasked count is 0; check the file and the mask.")
 

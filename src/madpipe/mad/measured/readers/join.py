@@ -20,13 +20,13 @@ _SAME_CELL = 0.005  # relative difference between cells of one crystal at severa
 _SAME = 1e-6  # relative difference between numbers that files repeat
 
 
-def join_arrays(parts: Sequence[Fields], energies: Sequence[float] | None) -> Fields:
+def join_arrays(parts: list[Fields], energies: Sequence[float] | None) -> Fields:
     """Join arrays of one Bragg peak, one file with every energy or one file per energy, along the energy.
 
     Parameters
     ----------
     parts:
-        What the files hold, in their order.
+        What the files hold, in their order; they are emptied, so that memory does not have to hold arrays twice.
     energies:
         Photon energies in that order, for files that have none, or in place of theirs [eV].
 
@@ -35,7 +35,6 @@ def join_arrays(parts: Sequence[Fields], energies: Sequence[float] | None) -> Fi
     InputError
         No energies, other shapes or other q axes from file to file, or an array that only some files have.
     """
-    parts = [dict(part) for part in parts]
     if energies is not None:
         _put_energies(parts, energies)
     if any("energy" not in part for part in parts):
@@ -51,8 +50,12 @@ def join_arrays(parts: Sequence[Fields], energies: Sequence[float] | None) -> Fi
             f"{odd + 1}; crop or regrid them to one q grid."
         )
     if len(parts) == 1:
-        return parts[0] if "mask" not in parts[0] else {**parts[0], "mask": _mask_of_points(parts[0])}
-    return {name: _joined(name, parts) for name in dict.fromkeys(name for part in parts for name in part)}
+        only = parts[0]
+        mask = {"mask": _mask_of_points(only["mask"], np.shape(only["data"]))} if "mask" in only else {}
+        return {**only, **mask}
+    names = dict.fromkeys(name for part in parts for name in part)
+    mask = {"mask": _joined_mask(parts, [np.shape(part["data"]) for part in parts])} if "mask" in names else {}
+    return {name: _joined(name, parts) for name in names if name != "mask"} | mask
 
 
 def _put_energies(parts: list[Fields], energies: Sequence[float]) -> None:
@@ -67,17 +70,31 @@ def _put_energies(parts: list[Fields], energies: Sequence[float]) -> None:
 
 
 def _joined(name: str, parts: Sequence[Fields]) -> Any:
-    """Join one field: along the energy, or once where every file repeats it."""
-    if name == "mask":
-        return _joined_mask(parts)
-    present = [part[name] for part in parts if name in part]
+    """Join one field, taken out of the parts: along the energy, or once where every file repeats it."""
     if name in _PER_ENERGY:
-        if len(present) < len(parts):
-            raise InputError(f"{name} is required in every file or in none; {len(present)} of {len(parts)} have it.")
-        return np.concatenate([np.atleast_1d(value) for value in present])
+        return _end_to_end(name, parts)
+    present = [part.pop(name) for part in parts if name in part]
     if name not in _FIRST_WILL_DO and not all(_is_same(value, present[0]) for value in present):
         raise InputError(f"{name} must be the same in every file; it differs; regrid the energies alike, or mend it.")
     return present[0]
+
+
+def _end_to_end(name: str, parts: Sequence[Fields]) -> np.ndarray:
+    """Join one field along the energy; each part gives its own up once it is copied."""
+    here = sum(name in part for part in parts)
+    if here < len(parts):
+        raise InputError(f"{name} is required in every file or in none; {here} of {len(parts)} have it.")
+    values = [np.atleast_1d(part.pop(name)) for part in parts]
+    shapes = [value.shape[1:] for value in values]
+    if len(set(shapes)) > 1:
+        raise InputError(f"{name} must have the same shape in every file; the shapes are {shapes}; crop them alike.")
+    whole = np.empty((sum(map(len, values)), *shapes[0]), np.result_type(*values))
+    start = 0
+    while values:
+        value = values.pop(0)
+        whole[start : start + len(value)] = value
+        start += len(value)
+    return whole
 
 
 def _is_same(value: Any, other: Any) -> bool:
@@ -87,23 +104,26 @@ def _is_same(value: Any, other: Any) -> bool:
     return np.shape(value) == np.shape(other) and np.allclose(value, other, rtol=_SAME, atol=0)
 
 
-def _joined_mask(parts: Sequence[Fields]) -> np.ndarray:
-    """One mask per energy; a file without one has every point good."""
+def _joined_mask(parts: Sequence[Fields], shapes: Sequence[tuple[int, ...]]) -> np.ndarray:
+    """One mask where every file repeats it, else one per energy; a file without one has every point good."""
     masks = []
-    for part in parts:
-        mask, shape = _mask_of_points(part), np.shape(part["data"])
+    for part, shape in zip(parts, shapes, strict=True):
+        mask = _mask_of_points(part.pop("mask", np.uint32(0)), shape)
         if mask.shape not in ((), shape[1:], shape):
             raise InputError(
                 f"mask must have the shape of one energy {shape[1:]} or of data {shape}; it has {mask.shape}; "
                 "crop or transpose it as the data."
             )
-        masks.append(np.broadcast_to(mask, shape))
-    return np.concatenate(masks)
+        masks.append(mask)
+    first = masks[0]
+    if first.shape == shapes[0][1:] and all(np.array_equal(mask, first) for mask in masks[1:]):
+        return first
+    return np.concatenate([np.broadcast_to(mask, shape) for mask, shape in zip(masks, shapes, strict=True)])
 
 
-def _mask_of_points(part: Fields) -> np.ndarray:
+def _mask_of_points(came: Any, of_data: tuple[int, ...]) -> np.ndarray:
     """A mask of each frame of a volume for all of them; any other as it is."""
-    mask, shape = np.asarray(part.get("mask", np.uint32(0))), np.shape(part["data"])[1:]
+    mask, shape = np.asarray(came), of_data[1:]
     is_of_frames = mask.ndim == len(shape) - 1 and mask.ndim > 1 and mask.shape == shape[1:]
     return np.broadcast_to(mask, shape).copy() if is_of_frames else mask
 

@@ -1,0 +1,224 @@
+"""The network's answer to a stack's file, as a file: what a rule, a command and a script of one's own call.
+
+A large frame goes through in bands of rows, so that memory does not grow with it. Each band is read with the rows about
+it that its prediction depends on. What calibrates the errors is known of the whole frame only: so answers are written
+as they come, and their errors are calibrated in a second round over the file.
+"""
+
+import math
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import IO, Any, NamedTuple
+
+import h5py
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from madpipe.base import store, warned
+from madpipe.base.runtime import device, progress
+from madpipe.mad.config import FitConfig, InferConfig
+from madpipe.mad.fit.explained import explained_by
+from madpipe.mad.fit.slabs import (
+    ARRAYS,
+    axes_of,
+    finish,
+    require_photons,
+    sample_rows,
+    write_outline,
+    write_points,
+)
+from madpipe.mad.fit.telling import tell
+from madpipe.mad.measured.oversampling import photons_of
+from madpipe.mad.network.answer import answer
+from madpipe.mad.network.calibration import QUANTITIES, Setting, apply, circumstances, sums_over
+from madpipe.mad.network.design import Network
+from madpipe.mad.network.infer import as_fit, infer_and_tell, layers_of, rising
+from madpipe.mad.network.predict import contrast_of, gathered, margin, predict_rows
+from madpipe.mad.network.weights import TrainedNetwork
+from madpipe.mad.records import Fit, Passes, Stack
+from madpipe.physics.sums import added
+
+_WHOLE = 2**20  # points of a frame that goes through in one piece, in little more than 1 GB
+_BAND_VALUES = 2**23  # intensities of a band, as it is read: its answer fits into 1 GB too
+_LEAST_ROWS = 32  # that a band answers, a multiple of four: fewer would mostly repeat what is about them
+_LIST = {"axis_names": "reflection"}  # the points of a band, as yet without axes
+
+
+def infer_file(
+    path: str | Path,
+    output: str | Path,
+    trained: TrainedNetwork,
+    config: InferConfig,
+    process: Mapping[str, str] | None = None,
+    *,
+    parts: Sequence[str | Path] = (),
+) -> None:
+    """Let a trained network answer a stack's file, and write the answer, whole or not at all.
+
+    Parameters
+    ----------
+    path, output:
+        stack.h5 and inferred.h5.
+    trained, config:
+        As in :func:`madpipe.mad.network.infer.infer_and_tell`, whose answer this is: up to rounding where the frame is large.
+    process:
+        As in :func:`madpipe.base.store.write`.
+    parts:
+        Files of all parts of the network's passes, where other jobs ran them.
+
+    Raises
+    ------
+    InputError
+        As :func:`madpipe.mad.network.infer.infer`; the disk has no room.
+
+    Notes
+    -----
+    Memory still grows with volumes, whose passes along three axes cross everywhere; with stacks of stated errors, whose
+    error model rests on all points; with networks of attention; and with parts.
+    """
+    layout = store.layout(path, Stack)
+    if parts or not _is_cut(layout, trained):
+        found = [store.read(file, Passes) for file in parts]
+        store.write(output, infer_and_tell(store.read(path, Stack), trained, config, found), process=process)
+        return
+    with warned.heard() as said:
+        _infer_by_bands(path, Path(output), trained, config, process, said)
+
+
+def _is_cut(layout: store.Layout, trained: TrainedNetwork) -> bool:
+    """Say whether a stack is answered in bands."""
+    shape = layout.shapes.get("data", ())[1:]
+    is_frame = len(shape) == 2 and layout.rows > 0 and "data_errors" not in layout.shapes
+    return is_frame and math.prod(shape) > _WHOLE and not trained.config.attention
+
+
+class _Band(NamedTuple):
+    """Rows of a frame: those that are answered, and those that are read for it."""
+
+    kept: slice
+    read: slice
+
+    @property
+    def inner(self) -> slice:
+        """The kept ones among those read."""
+        return slice(self.kept.start - self.read.start, self.kept.stop - self.read.start)
+
+
+def _bands(shape: Sequence[int], around: int) -> list[_Band]:
+    """Cut a frame (energy, row, point) into bands that fit into memory, read with so many rows around."""
+    energies, rows, width = shape
+    size = max(_LEAST_ROWS, (_BAND_VALUES // (energies * width) - 2 * around) // 4 * 4)
+    kept = [slice(start, min(start + size, rows)) for start in range(0, rows, size)]
+    return [_Band(one, slice(max(0, one.start - around), min(rows, one.stop + around))) for one in kept]
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """What all bands of a frame share."""
+
+    trained: TrainedNetwork
+    network: Network
+    config: InferConfig
+    f0: Float[Tensor, ""]  # median [electron]
+
+
+def _infer_by_bands(
+    path: str | Path,
+    output: Path,
+    trained: TrainedNetwork,
+    config: InferConfig,
+    process: Mapping[str, str] | None,
+    said: Sequence[str],
+) -> None:
+    """Answer a frame band by band, then calibrate its errors likewise; the answer keeps what is ``said``."""
+    layout = store.layout(path, Stack)
+    asked = _Asked(trained, trained.network().to(device()), config, _look(path, layout, trained))
+    shape, bands = layout.shapes["data"], _bands(layout.shapes["data"], margin(asked.network))
+    axes: dict[str, Any] = {**axes_of(path), "axis_names": "qy,qx"}
+    sums, rows = list[Tensor](), list[np.ndarray]()
+    with store.whole_file(output) as grown, tempfile.TemporaryFile(dir=output.parent) as aside:
+        stacks = store.read_slabs(path, Stack, [band.read for band in bands])
+        for band, stack in progress(zip(bands, stacks, strict=True), "network", len(bands)):
+            fit, kept, explained_rows = _answered(stack, band, asked)
+            if not sums:
+                write_outline(grown, replace(fit, **axes), shape[1:], process)
+            write_points(grown, fit, band.kept.start * shape[2])
+            kept.put(aside)
+            sums.append(kept.sums)
+            rows.append(explained_rows)
+        aside.seek(0)
+        contrast = contrast_of(asked.network, rising(stack, device()), asked.f0)
+        for band in bands:
+            _calibrate(grown, aside, band, asked, (added(sums), contrast, shape[0]))
+        explained = explained_by(np.concatenate(rows), math.prod(shape))
+        tell(explained, None, fit.method, lambda: sample_rows(path), FitConfig())
+        finish(grown, explained=explained, warnings=warned.kept(said))
+
+
+def _look(path: str | Path, layout: store.Layout, trained: TrainedNetwork) -> Float[Tensor, ""]:
+    """Look through a stack for what only all of it tells: whether it fits the network; and its median f0."""
+    require_photons(path, layout)
+    rows = [band.kept for band in _bands(layout.shapes["data"], 0)]
+    photons, f0 = torch.empty(layout.shapes["data"][1:], dtype=torch.float64), list[np.ndarray]()
+    for some, stack in zip(rows, store.read_slabs(path, Stack, rows), strict=True):
+        photons[some] = photons_of(stack)
+        f0.append(np.ravel(stack.f0))
+    trained.check_fits(stack, photons)
+    return torch.as_tensor(np.concatenate(f0), dtype=torch.float64, device=device()).median()
+
+
+class _Kept(NamedTuple):
+    """What the calibration needs of a band beside its answer."""
+
+    sums: Float[Tensor, "sum"]
+    shares: Float[Tensor, "quantity point"]  # of the counts in the information
+    photons: Float[Tensor, "point"]
+
+    def put(self, aside: IO[bytes]) -> None:
+        """Write the arrays behind those of the bands before."""
+        for array in (self.shares, self.photons):
+            aside.write(array.cpu().numpy().tobytes())
+
+    @classmethod
+    def take(cls, aside: IO[bytes], points: int, sums: Float[Tensor, "sum"]) -> "_Kept":
+        """Read them again, in the same order."""
+        shares, photons = (
+            torch.frombuffer(bytearray(aside.read(count * 8)), dtype=torch.float64).to(device())
+            for count in (len(QUANTITIES) * points, points)
+        )
+        return cls(sums, shares.reshape(-1, points), photons)
+
+
+def _answered(stack: Stack, band: _Band, asked: _Asked) -> tuple[Fit, _Kept, np.ndarray]:
+    """Answer a band as a list of points, errors not calibrated yet; last, sums of how well its counts are explained."""
+    around, width = rising(stack, device()), stack.shape[1]
+    found = predict_rows(asked.network, around, stack.shape, band.inner, asked.config.points, asked.f0)
+    measurement = around.part(slice(band.inner.start * width, band.inner.stop * width))
+    shape = (band.inner.stop - band.inner.start, width)
+    prediction, photons = gathered([found], measurement, shape, asked.f0)
+    columns, shares, rows = answer(measurement, prediction, refine=asked.config.refine)
+    kept = _Kept(sums_over(columns, photons), torch.stack([shares[name] for name in QUANTITIES]), photons)
+    return as_fit(columns, asked.config, photons.shape, _LIST), kept, rows.cpu().numpy()
+
+
+def _calibrate(
+    grown: Path, aside: IO[bytes], band: _Band, asked: _Asked, frame: tuple[Float[Tensor, "sum"], float, int]
+) -> None:
+    """Calibrate the errors of a band in the file; of the frame are given sums, contrast and number of energies."""
+    layers = layers_of(asked.trained, asked.config)
+    if layers is None:
+        return
+    paths = {field.name: field.metadata["path"] for field in fields(Fit) if field.name in ARRAYS}
+    with h5py.File(grown, "r") as file:
+        values = {name: file[path][band.kept] for name, path in paths.items()}
+    columns = {name: torch.from_numpy(value.ravel()).to(device()) for name, value in values.items()}
+    sums, contrast, energies = frame
+    kept = _Kept.take(aside, len(columns["chi2"]), sums)
+    shares = dict(zip(QUANTITIES, kept.shares, strict=True))
+    known = circumstances(columns, shares, Setting(kept.photons, contrast, energies, volume=False), sums)
+    fit = as_fit(apply(columns, known, layers), asked.config, kept.photons.shape, _LIST)
+    write_points(grown, fit, band.kept.start * values["chi2"].shape[1])
