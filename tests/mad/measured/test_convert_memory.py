@@ -18,7 +18,7 @@ from madpipe.base import store
 from madpipe.mad.config import MeasuredSample
 from madpipe.mad.measured import counts, transfer
 from madpipe.mad.measured.convert import convert
-transfer._POINTS, counts._POINTS = 65536, 10000
+transfer._POINTS, counts._SAMPLE = 65536, 10000  # samples of one size whatever the stack has
 def run(pattern):
     paths = tuple(sorted(map(str, Path().glob(pattern))))
     store.write("stack.h5", convert(MeasuredSample(path=paths, element="Ni")))
