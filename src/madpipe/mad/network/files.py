@@ -64,7 +64,8 @@ def infer_file(
     path, output:
         stack.h5 and inferred.h5.
     trained, config:
-        As in :func:`madpipe.mad.network.infer.infer_and_tell`, whose answer this is: up to rounding where the frame is large.
+        As in :func:`madpipe.mad.network.infer.infer_and_tell`, whose answer this is; up to rounding where the frame is
+        large.
     process:
         As in :func:`madpipe.base.store.write`.
     parts:
