@@ -18,6 +18,7 @@ from madpipe.mad.network.infer import infer, infer_and_tell
 from madpipe.mad.records import Fit
 
 PROCESS = {"program": "madpipe", "version": "1", "date": "2026-01-01T00:00:00+00:00", "note_1": "{}"}
+pytestmark = pytest.mark.filterwarnings("ignore::madpipe.base.warned.DataWarning")  # of networks that are not trained
 NETWORKS = ("frames", "unet_patches")
 ALIKE = 1e-3  # of an error; as a tiled frame to an untiled one, tests/mad/network/test_predict.py
 
@@ -37,7 +38,7 @@ def a_stack():
     background = rng.uniform(0, 2, stack.data.shape)
     monitor = np.linspace(0.8, 1.2, len(stack.energy))
     f0 = 20 + rng.random(stack.shape)
-    data = rng.poisson(stack.data * monitor[:, None, None] + background)
+    data = rng.poisson(stack.truth.expected * monitor[:, None, None] + background)
     order = np.array([3, 1, 7, 0, 2, 6, 5, 4])
     of_energies = {"data": data, "background": background, "energy": stack.energy, "f_prime": stack.f_prime}
     of_energies |= {"f_double_prime": stack.f_double_prime, "monitor": monitor}
