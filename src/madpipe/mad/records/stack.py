@@ -209,8 +209,8 @@ def check_stack(stack: Stack) -> None:
     largest = np.max([np.abs(values).max(initial=0) for values in stack.measured()], initial=0)
     _require(
         bool(largest <= MOST_PHOTONS),
-        f"photons must be at most {MOST_PHOTONS:g} in every unmasked point; {largest:g} came; mask such points: detectors "
-        "mark dead pixels so",
+        f"photons must be at most {MOST_PHOTONS:g} in every unmasked point; {largest:g} came; mask such points: "
+        "detectors mark dead pixels so",
     )
     _require(finite, "unmasked data must be finite; NaN or infinity came; mask those points")
     if stack.whole:
