@@ -28,6 +28,7 @@ class Fit:
     """Structure factors per point with standard errors; a network's answer has the same layout.
 
     Every array has the shape of one energy of the stack. Phases are in radian, moduli >= 0.
+    Errors hold what refined nuisances make of every point (:mod:`madpipe.mad.fit.whole_errors`), which points share.
     """
 
     f_total: _Array = entry("entry_1/fit_1/F_T", MODULUS)
