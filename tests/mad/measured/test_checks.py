@@ -14,7 +14,7 @@ from madpipe.mad.config import FitConfig, MeasuredSample, SimulatedSample
 from madpipe.mad.fit.fit import fit_stack
 from madpipe.mad.measured import counts, points
 from madpipe.mad.measured.axes import require_even_axes
-from madpipe.mad.measured.checks import checked_scales
+from madpipe.mad.measured.checks import checked_scales, screened
 from madpipe.mad.measured.convert import convert
 from madpipe.mad.measured.energies import energies_in_ev
 from madpipe.mad.simulate.sample import simulate
@@ -412,9 +412,24 @@ def test_a_hot_pixel_is_named_and_masked_on_request(tmp_path, place, value):
     np.testing.assert_array_equal(np.argwhere(stack.mask), [place])
 
 
+@pytest.mark.parametrize("width", [36, 24, 16, 8])
+@pytest.mark.parametrize("photons", [1e4, 1e6, 1e8, 1e10])
+def test_fringes_of_a_cube_are_no_defects(width, photons):
+    """Sampled 1.3 to 6 times finer than need be, with zeros on whole rows and lobes of single points between them."""
+    q = np.arange(-24, 24) / 48 * np.pi
+    line = np.abs(np.sin(width / 2 * q) / np.where(q == 0, 1, np.sin(q)) + (q == 0) * width / 2) ** 2
+    frame = line[:, None] * line
+    contrast = np.array([1.0, 0.9, 0.8, 0.75, 0.9, 1.1])[:, None, None]
+    data = np.random.default_rng(6).poisson(photons * contrast * frame / frame.sum())
+    with heard() as said:
+        screened_values = points.with_blocked_masked({"data": data, "energy": np.arange(6.0)})
+        points.with_hot_pixels(points.with_saturated_masked(screened_values), mask_hot=False)
+    assert said == []
+
+
 def test_hot_pixels_of_a_volume_of_a_pair_and_of_one_energy(tmp_path):
     volume = stack_of(dimensions=3, grid=24, photons=1e7)
-    data = damaged(volume, 9000, np.s_[:, 3, 4, 5], np.s_[:, 3, 4, 6])
+    data = damaged(volume, 90_000, np.s_[:, 3, 4, 5], np.s_[:, 3, 4, 6])
     stack, (said,) = converted(tmp_path, arrays_of(volume, intensity=data), mask_hot=True)
     np.testing.assert_array_equal(np.argwhere(stack.mask), [[3, 4, 5], [3, 4, 6]])
     made = stack_of()
@@ -471,3 +486,16 @@ def test_a_resonance_that_darkens_an_energy_is_no_wrong_exposure():
     with heard() as said:
         checked_scales(made)
     assert said == []
+
+
+def test_a_stack_that_others_wrote_is_looked_at_before_it_is_fitted():
+    made = stack_of(photons=1e6)
+    with heard() as said:
+        assert screened(made) is made
+        assert screened(replace(made, whole=False)).mask is None
+    assert said == []
+    with pytest.warns(match="25 points hold no count at every energy"):
+        stack = screened(replace(made, data=damaged(made, 0, MIDDLE)))
+    assert (~stack.good).sum() == 25 * len(stack.energy)
+    with pytest.warns(match=r"isolated points .* \(5, 6\), 5e\+06 counts"):
+        assert screened(replace(made, data=damaged(made, 5_000_000, np.s_[:, 5, 6]))).mask is None

@@ -30,6 +30,7 @@ from madpipe.mad.fit.explained import explained_by
 from madpipe.mad.fit.fit import fit_points, fit_with_nuisances
 from madpipe.mad.fit.refine import refine_nuisances
 from madpipe.mad.fit.telling import tell, told
+from madpipe.mad.measured.checks import screened
 from madpipe.mad.records import Fit, Nuisance, PointAxes, Stack, check_photons, joined, listed
 
 _SLAB_VALUES = 2**22  # intensities of one slab: few enough for its fit to stay below 1 GB with all it needs
@@ -66,8 +67,7 @@ def fit_by_slabs(
     _require_room(output, _BYTES_PER_POINT * math.prod(layout.shapes.get("data", ())[1:]))
     slabs = slabs_of(layout, config)
     if len(slabs) == 1:
-        stack = store.read(path, Stack)
-        store.write(output, told(fit_with_nuisances(stack, config, refine), lambda: stack, config), process=process)
+        store.write(output, _whole_fit(store.read(path, Stack), config, refine), process=process)
         return
     require_photons(path, layout)
     key = key_of(path, slabs, config, {"refine": list(refine)}, process)
@@ -77,6 +77,13 @@ def fit_by_slabs(
         explained = explained_by(sums, math.prod(layout.shapes["data"]))
         tell(explained, nuisance, config.method, lambda: sample_rows(path), config)
         finish(work, explained=explained, warnings=warned.kept(said))
+
+
+@warned.keeping
+def _whole_fit(stack: Stack, config: FitConfig, refine: Sequence[str]) -> Fit:
+    """Fit a stack that is one slab, once it was looked at."""
+    seen = screened(stack)
+    return told(fit_with_nuisances(seen, config, refine), lambda: seen, config)
 
 
 def slabs_of(layout: store.Layout, config: FitConfig, points: range | None = None) -> list[range]:

@@ -1,6 +1,7 @@
 """What is odd about measured intensities, mended where that is certain, and said in a line each."""
 
 import itertools
+from dataclasses import replace
 
 import numpy as np
 
@@ -50,6 +51,22 @@ def checked_points(values: Fields, counts_per_unit: float | None = None, mask_ho
         values = with_hot_pixels(with_blocked_masked(values), mask_hot)
     _check_repeated(values)
     return values
+
+
+def screened(stack: Stack) -> Stack:
+    """Mask points that were not measured in a stack whose file others may have written.
+
+    The same marks, cut counts and blocked regions as :func:`checked_points` masks, and hot pixels named; counts stay as
+    they are. Lists of reflections and parts of a larger stack come back unchanged.
+    """
+    if stack.reflection is not None or not stack.whole:
+        return stack
+    given = {"data": stack.data, "energy": stack.energy, "mask": stack.mask, "data_errors": stack.data_errors}
+    values: Fields = {name: value for name, value in given.items() if value is not None}
+    check_mask(values)
+    values = with_blocked_masked(with_saturated_masked(with_markers_masked(values)))
+    with_hot_pixels(values, mask_hot=False)
+    return stack if values.get("mask") is stack.mask else replace(stack, mask=values["mask"])
 
 
 def checked_scales(stack: Stack) -> None:

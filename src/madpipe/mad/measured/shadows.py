@@ -23,8 +23,8 @@ def blocked_points(
     Returns
     -------
     :
-        Zeros between bright points, in pieces that hold a block of two points each way; and rows, columns or planes,
-        two at least side by side, that are dark throughout between bright ones.
+        Zeros between bright points, in pieces that hold a block of two points each way; and rows, columns or planes
+        that are dark throughout between bright ones, two at least side by side.
 
     Notes
     -----
@@ -103,13 +103,16 @@ def _grown(seeds: Bool[_Array, "*point"], points: Bool[_Array, "*point"]) -> Boo
 
 
 def _dark_planes(counts: _Array, axis: int, bright: float, dark: _Array) -> Bool[_Array, "*point"]:
-    """Rows, columns or planes without a count, two at least side by side, where both neighbours are bright."""
+    """Rows, columns or planes without a count, two at least side by side, where both neighbours are bright.
+
+    A single one may be a dark fringe of a particle with parallel faces.
+    """
     total = counts.sum(tuple(other for other in range(counts.ndim) if other != axis))
     inside = (total == 0) & _between(total > 0, total >= bright, 0)
-    pair = inside & (np.append(inside[1:], False) | np.append(False, inside[:-1]))
+    inside &= np.append(inside[1:], False) | np.append(False, inside[:-1])
     shape = [1] * counts.ndim
     shape[axis] = -1
-    return pair.reshape(shape) & dark
+    return inside.reshape(shape) & dark
 
 
 def _along(array: _Array, axis: int) -> _Array:

@@ -14,6 +14,7 @@ from madpipe.base.warned import keeping
 from madpipe.mad.config import FitConfig, InferConfig
 from madpipe.mad.fit.explained import explained_by
 from madpipe.mad.fit.telling import told
+from madpipe.mad.measured.checks import screened
 from madpipe.mad.measurement import Measurement, measurement_from_stack
 from madpipe.mad.network.answer import answer
 from madpipe.mad.network.calibration import Columns, Layers, Setting, apply, circumstances, unpacked
@@ -58,6 +59,7 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig, parts: Seq
         parts that are not all of one prediction.
     """
     trained.check_fits(stack)
+    stack = screened(stack)
     place = device()
     measurement = rising(stack, place)
     network = trained.network().to(place)
@@ -101,6 +103,7 @@ def infer_part(stack: Stack, trained: TrainedNetwork, config: InferConfig, part:
     """
     trained.check_fits(stack)
     place = device()
+    stack = screened(stack)
     measurement = rising(stack, place)
     network = trained.network().to(place)
     found = list(passes(network, measurement, stack.shape, config.points, part, parts))

@@ -20,6 +20,7 @@ from madpipe.mad.config import FitConfig, Refinable, RetrieveConfig
 from madpipe.mad.fit.fit import own_errors
 from madpipe.mad.fit.refine import refine_nuisances
 from madpipe.mad.measured.axes import require_even_axes
+from madpipe.mad.measured.checks import screened
 from madpipe.mad.realspace.imaging import Solution, fitted_signal, mean_signal, retrieve_signal
 from madpipe.mad.realspace.joint import retrieve_jointly
 from madpipe.mad.realspace.joint.coarse import first_guess
@@ -85,6 +86,7 @@ def retrieve(
         one; a nuisance with nothing to act on.
     """
     voxel_size = _voxel_size(stack)
+    stack = screened(stack)
     if route == "joint":
         found = _joint(stack, config, generator, partner, refine)
     elif fit is None:
