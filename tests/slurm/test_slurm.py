@@ -226,7 +226,7 @@ def resumed_from(run):
 
 def test_a_training_killed_half_way_goes_on_and_the_controller_may_die_meanwhile(cluster, project, weights):
     """The job does not notice. Snakemake's plugin may forget it: it asks sacct while the controller is away, and drops
-    jobs of which it is told nothing (2.8.0 and every 2.x before). Then the recipe of docs/cluster.md helps: start again.
+    jobs of which it is told nothing (2.8.0 and every 2.x before). Then docs/cluster.md helps: start again.
     """
     run = Run(project, "killed", TRAINING)
     run.start(cluster, target=TRAINED)

@@ -51,8 +51,11 @@ def keeping(make: Callable[_Told, _Made]) -> Callable[_Told, _Made]:
     @functools.wraps(make)
     def listening(*args: _Told.args, **kwargs: _Told.kwargs) -> _Made:
         with heard() as said:
-            made: Any = make(*args, **kwargs)
-        return dataclasses.replace(made, warnings=kept(made.warnings, said)) if said else made
+            made = make(*args, **kwargs)
+        if said:
+            record: Any = made
+            made = dataclasses.replace(record, warnings=kept(record.warnings, said))
+        return made
 
     return listening
 
