@@ -77,7 +77,7 @@ def require_even_axes(stack: Stack) -> None:
     Raises
     ------
     InputError
-        A q axis that is not even, or falls: the image would be that of the other hand.
+        A q axis that is not even, or falls: the image would be mirrored.
     """
     for name in stack.axes:
         axis = np.asarray(getattr(stack, name), dtype=float)
