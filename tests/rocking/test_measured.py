@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from madpipe import cli
+from madpipe.base import store
 from madpipe.base.errors import InputError
 from madpipe.base.warned import DataWarning
 from madpipe.rocking.config import MeasuredCurve, RockingFitConfig
@@ -470,3 +472,11 @@ def test_a_depth_in_the_wrong_unit_is_refused(scan):
     curve = curve_from(scan)
     with pytest.raises(InputError, match=r"angles times sublayers; .* of --depth 2e.08 angstrom"):
         fit.fit_curve(curve, RockingFitConfig(), 2e8, torch.Generator())
+
+
+def test_options_that_a_curve_h5_answers_itself_are_said_to_be_unused(scan, tmp_path):
+    store.write(tmp_path / "curve.h5", curve_from(scan))
+    files = [str(tmp_path / "curve.h5"), "-o", str(tmp_path / "p.h5")]
+    words = ["rocking", "fit", *files, "--crystal", "Si", "--depth", "2e9"]
+    with pytest.warns(DataWarning, match=r"a curve\.h5 says crystal itself"):
+        assert cli.main([*words, "--threads", "1"]) == 1  # of such a depth

@@ -101,12 +101,15 @@ def _indices(text: str) -> tuple[int, ...]:
 def _told(arguments: argparse.Namespace, *more: str) -> "tuple[Curve, MeasuredCurve]":
     """Give the curve, and what the command tells of it."""
     from madpipe.base import store
+    from madpipe.base.warned import warn
     from madpipe.rocking.measured.curve import read_curve
     from madpipe.rocking.records import Curve
 
     told = dropped_nulls({name: getattr(arguments, name) for name in (*_CURVE, *more)})
     sample = validate(MeasuredCurve, {"path": arguments.curve, **told})
     is_text = not arguments.curve.endswith(".h5")
+    if not is_text and (given := [name for name in told if name in _CURVE]):
+        warn(f"a curve.h5 says {', '.join(given)} itself; what was told of these is not used; leave the options out.")
     return (read_curve(arguments.curve, sample) if is_text else store.read(arguments.curve, Curve)), sample
 
 
