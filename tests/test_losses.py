@@ -188,3 +188,31 @@ def test_threads_are_a_number_that_a_machine_can_have(threads, capsys):
     with pytest.raises(SystemExit):
         cli.main(["fit", "stack.h5", "-o", "fit.h5", "--threads", threads])
     assert "a whole number from 1 to" in capsys.readouterr().err
+
+
+def test_permissions_are_asked_for_before_any_work(tmp_path, monkeypatch, capsys):
+    """As root everything may be read; hence the system is asked through a stand-in."""
+    monkeypatch.chdir(tmp_path)
+    Path("in.h5").write_bytes(b"measured")
+    monkeypatch.setattr(os, "access", lambda path, mode: mode != os.R_OK)
+    assert cli.main(["fit", "in.h5", "-o", "out.h5", "--threads", "1"]) == 1
+    assert "its permissions forbid it" in capsys.readouterr().err
+    monkeypatch.setattr(os, "access", lambda path, mode: mode == os.R_OK)
+    assert cli.main(["fit", "in.h5", "-o", "out.h5", "--threads", "1"]) == 1
+    assert "may not be written" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("error", "says"), [(MemoryError("2 GiB"), "more memory"), (OSError(28, "No space"), "No space")]
+)
+def test_what_the_machine_lacks_is_one_line(error, says, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+
+    def fail(_):
+        raise error
+
+    monkeypatch.setattr("madpipe.commands.results._config", fail)
+    assert cli.main(["config"]) == 1
+    said = capsys.readouterr().err.strip()
+    assert says in said
+    assert "\n" not in said
