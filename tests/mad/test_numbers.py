@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import h5py
 import numpy as np
 import pytest
 import torch
@@ -100,3 +101,19 @@ def test_a_background_of_another_shape_is_refused(stack, tmp_path):
     np.savez(tmp_path / "run.npz", intensity=stack.data, energy_ev=stack.energy, f0=24.0, background=np.ones((4, 4)))
     with pytest.raises(InputError, match=r"background must have the shape of data \(8, 16, 16\).*it has \(4, 4\)"):
         convert(MeasuredSample(path=(str(tmp_path / "run.npz"),), element="Ni"))
+
+
+@pytest.mark.filterwarnings("ignore::madpipe.base.warned.DataWarning")
+@pytest.mark.parametrize("kind", ["npz", "h5"])
+def test_numbers_of_another_byte_order_are_the_same(stack, tmp_path, kind):
+    """Of FITS, IDL and other machines; torch takes the machine's own only."""
+    path, data = tmp_path / f"run.{kind}", stack.data.astype(">f4")
+    if kind == "npz":
+        np.savez(path, intensity=data, energy_ev=stack.energy.astype(">f8"), f0=24.0)
+    else:
+        with h5py.File(path, "w") as file:
+            file["entry_1/data_1/data"], file["entry_1/data_1/energy"] = data, stack.energy.astype(">f8")
+    made = convert(MeasuredSample(path=(str(path),), element="Ni", f0=24.0))
+    np.testing.assert_array_equal(made.data, stack.data)
+    assert made.data.dtype.isnative
+    assert torch.tensor(made.data).shape == made.data.shape

@@ -190,9 +190,11 @@ def _size(dataset: h5py.Dataset, part: tuple[Any, ...]) -> int:
 
 
 def plain(value: Any) -> Any:
-    """Text of bytes, a Python number of a scalar, an array as it is."""
+    """Text of bytes, a Python number of a scalar, an array in the machine's byte order."""
     if isinstance(value, np.ndarray) and value.ndim == 0:
         value = value[()]
+    if isinstance(value, np.ndarray) and not value.dtype.isnative:
+        value = value.astype(value.dtype.newbyteorder("="))  # torch knows no other byte order
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, bytes):

@@ -78,6 +78,8 @@ def other_readings(stack: Stack, nuisance: Nuisance | None, config: FitConfig, n
 
 def _noisier(points: Measurement, before: float, config: FitConfig) -> str | None:
     """Say so where chi-square is the same whether points are brighter or dimmer: more noise, not another model."""
+    if len(points.f0) < 2:
+        return None
     order = points.brightness().argsort(descending=True, stable=True)
     upper, lower = (_chi2(points.part(half), config) for half in order.tensor_split(2))
     if not 1 / _AT_ANY_BRIGHTNESS < upper / max(lower, 1e-300) < _AT_ANY_BRIGHTNESS:

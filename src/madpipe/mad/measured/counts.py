@@ -10,6 +10,7 @@ from madpipe.base.warned import warn
 from madpipe.mad.limits import FANO, FANO_SIGMAS
 from madpipe.mad.measured.readers.arrays import PER_POINT, Fields
 
+_WHOLE = 2.0**53  # largest number of steps that is still told from the next
 _SAMPLE = 1_000_000  # points of an energy that are looked at
 _POINTS = 300_000  # of them, those with counts; more tell nothing new of the noise
 _BRIGHTEST = 3  # points left out
@@ -145,7 +146,7 @@ def unit_of(intensity: Num[_Array, "point"]) -> float | None:
         if not len(here):
             continue
         number = np.round(here / unit)
-        if not np.isfinite(number).all() or (np.abs(here / unit - number) > _OFF + _DIGITS * number).any():
+        if not (number < _WHOLE).all() or (np.abs(here / unit - number) > _OFF + _DIGITS * number).any():
             return None
         unit = float(here @ number / (number @ number))
     return unit

@@ -12,6 +12,7 @@ from madpipe.physics.atoms import edge_energies
 from madpipe.physics.crystal import HC
 
 JOULE = 1.602176634e-19  # per eV, exact
+_SHORTEST = 1e-100  # angstrom; energies of shorter waves are no numbers
 _SOFTEST = 100.0  # eV; below it no edge of an element is meant
 
 
@@ -93,8 +94,9 @@ def _readings(values: np.ndarray) -> list[tuple[str, np.ndarray, np.ndarray]]:
     """Unit, numbers in it, and energies in eV; a file's number without unit may have been read as joule."""
     readings = []
     for raw in (values, values * JOULE):
-        readings += [("keV", raw, raw * 1e3), ("wavelengths in angstrom", raw, HC / raw)]
-        readings += [("wavelengths in nm", raw, HC / (10 * raw)), ("wavelengths in m", raw, HC / (1e10 * raw))]
+        readings.append(("keV", raw, raw * 1e3))
+        for unit, angstrom in (("angstrom", 1.0), ("nm", 10.0), ("m", 1e10)):
+            readings.append((f"wavelengths in {unit}", raw, HC / np.maximum(angstrom * raw, _SHORTEST)))
     return [("J", values, values / JOULE), ("eV, not J", values * JOULE, values * JOULE), *readings]
 
 

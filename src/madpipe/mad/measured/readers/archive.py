@@ -71,4 +71,5 @@ def _header(file: Any) -> tuple[tuple[int, ...], np.dtype]:
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
     """One array."""
     with archive.open(member) as file:
-        return npy.read_array(file, allow_pickle=False)
+        array = npy.read_array(file, allow_pickle=False)
+    return array.astype(array.dtype.newbyteorder("="), copy=False)  # torch knows no other byte order

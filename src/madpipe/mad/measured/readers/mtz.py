@@ -57,7 +57,8 @@ def _opened(path: Path) -> gemmi.Mtz:
         if _END not in path.read_bytes()[-_TAIL:]:
             raise ValueError("no end of its header, which closes the file")
         mtz = gemmi.read_mtz_file(str(path))
-        _ = [column.label for column in mtz.columns], [dataset.dataset_name for dataset in mtz.datasets]  # as text
+        _ = [(column.label, column.type) for column in mtz.columns]  # here they become text, or fail to
+        _ = [(dataset.dataset_name, dataset.crystal_name) for dataset in mtz.datasets]
     except (RuntimeError, ValueError, OSError) as error:
         raise InputError(
             f"{path}: needs a complete MTZ file; got: {' '.join(str(error).split())[:200]}; copy or write it again."
