@@ -159,6 +159,27 @@ def test_progress_counts_in_a_unit_with_rate_and_time_left(monkeypatch, caplog):
     ]
 
 
+def test_pieces_are_counted_from_within(monkeypatch, caplog):
+    monkeypatch.setattr(runtime, "_SECONDS_BETWEEN_LINES", 0.0)
+    runtime.count()  # nobody shows it
+    with caplog.at_level(logging.INFO, "madpipe"):
+        with runtime.counted("6 splines", 80):
+            runtime.count()
+            with runtime.without_progress(), runtime.counted("inside", 3):
+                runtime.count()
+            runtime.count()
+        runtime.count()
+    assert [line.rsplit(", ", 1)[0] for line in caplog.messages] == ["6 splines: 1 of 80", "6 splines: 2 of 80"]
+
+
+def test_the_first_line_comes_within_five_seconds(monkeypatch, caplog):
+    seconds = iter([0.0, 3.0, 4.5, 9.0, 14.9])
+    monkeypatch.setattr(runtime.time, "monotonic", lambda: next(seconds))
+    with caplog.at_level(logging.INFO, "madpipe"):
+        list(runtime.progress("abcd", "fit"))
+    assert [line.split(",")[0] for line in caplog.messages] == ["fit: 2 of 4", "fit: 4 of 4"]
+
+
 def test_what_shows_its_own_progress_keeps_the_rest_silent(monkeypatch, caplog):
     monkeypatch.setattr(runtime, "_SECONDS_BETWEEN_LINES", 0.0)
     with caplog.at_level(logging.INFO, "madpipe"):

@@ -1,12 +1,13 @@
 """Where a job runs: device, threads, log file, progress, and one random generator per job."""
 
 import hashlib
+import itertools
 import logging
 import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
@@ -22,7 +23,8 @@ from madpipe.base.errors import InputError
 log = logging.getLogger("madpipe")
 _Item = TypeVar("_Item")
 _Found = TypeVar("_Found")
-_SECONDS_BETWEEN_LINES = 10.0
+_SECONDS_BEFORE_A_LINE, _SECONDS_BETWEEN_LINES = 4.0, 10.0
+_counter: ContextVar[Generator[None, None, None] | None] = ContextVar("counter", default=None)
 _shown = ContextVar("shown", default=True)
 
 
@@ -97,8 +99,8 @@ def progress(
     unit: str = "",
     amount: Callable[[_Item], int] = lambda _: 1,
     done: int = 0,
-) -> Iterator[_Item]:
-    """Pass items on, showing a bar on a terminal and a log line every ten seconds elsewhere.
+) -> Generator[_Item, None, None]:
+    """Pass items on, showing a bar on a terminal, and elsewhere a log line after four seconds and every ten more.
 
     Parameters
     ----------
@@ -120,7 +122,8 @@ def progress(
                 yield item
                 bar.update(amount(item))
     else:
-        start = last = time.monotonic()
+        start = time.monotonic()
+        last = start - max(_SECONDS_BETWEEN_LINES - _SECONDS_BEFORE_A_LINE, 0.0)
         number = 0
         for item in items:
             yield item
@@ -131,10 +134,35 @@ def progress(
                 log.info("%s: %s", label, _how_far(number, now - start, total, unit, done))
 
 
+@contextmanager
+def counted(label: str, total: int | None = None) -> Iterator[None]:
+    """Show how far work is that tells of each piece by :func:`count`, as :func:`progress` does.
+
+    Parameters
+    ----------
+    label, total:
+        What it is; pieces, at most.
+    """
+    token = _counter.set(progress(itertools.repeat(None), label, total))
+    try:
+        count()
+        yield
+    finally:
+        _counter.get().close()  # type: ignore[union-attr]
+        _counter.reset(token)
+
+
+def count() -> None:
+    """Tell that a piece of what is shown by :func:`counted` is done; where nobody shows it, nothing happens."""
+    counter = _counter.get()
+    if counter is not None:
+        next(counter)
+
+
 def _how_far(number: int, seconds: float, total: int | None, unit: str, done: int) -> str:
     """How much is done and how long the rest takes, in words; what was done before does not count for the rate."""
     rate = number / max(seconds, 1e-9)
-    left = "" if total is None else f", {(total - done - number) / max(rate, 1e-9):.0f} s left"
+    left = "" if total is None else f", {max(total - done - number, 0) / max(rate, 1e-9):.0f} s left"
     if not unit:
         return f"{number}" + (f" of {total}{left}" if total else "")
     share = "" if total is None else f" of {tqdm.format_sizeof(total)}"

@@ -29,7 +29,7 @@ _LARGEST_COUPLING = 0.3  # k t |M_12| of a sublayer
 _SERIES = 0.3  # |x^2| below which cos and sin x / x are power series
 
 
-def _compiled(function: Callable[..., Any]) -> Callable[..., Any]:
+def compiled(function: Callable[..., Any]) -> Callable[..., Any]:
     """Compile a function; what checks its annotations in the tests is taken off first."""
     return numba.njit(cache=True, fastmath=True, error_model="numpy", nogil=True)(inspect.unwrap(function))
 
@@ -145,7 +145,7 @@ def _times(ar, ai, br, bi):  # type: ignore[no-untyped-def]
     return ar * br - ai * bi, ar * bi + ai * br
 
 
-@_compiled
+@compiled
 def fields(sin_theta, layers, optics, start, out):  # type: ignore[no-untyped-def]
     """Fields at the top of every sublayer.
 
@@ -183,7 +183,7 @@ def fields(sin_theta, layers, optics, start, out):  # type: ignore[no-untyped-de
             above[3, i] = flr * p0i + fli * p0r + er * p1i + ei * p1r
 
 
-@_compiled
+@compiled
 def _surface_row(top, row):  # type: ignore[no-untyped-def]
     """Derivative of R by both fields at the surface: dR = 2 re(conj(X) dX), dX = (dD_h - X dD_0) / D_0."""
     for i in range(top.shape[1]):
@@ -195,7 +195,7 @@ def _surface_row(top, row):  # type: ignore[no-untyped-def]
         row[2, i], row[3, i] = hr, hi
 
 
-@_compiled
+@compiled
 def sensitivities(sin_theta, layers, optics, weight, found, by):  # type: ignore[no-untyped-def]
     """Derivatives of R = |D_h / D_0|^2, by the adjoint method from the top sublayer down.
 

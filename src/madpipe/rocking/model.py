@@ -14,13 +14,15 @@ from madpipe.base.derivatives import along
 from madpipe.base.errors import InputError
 from madpipe.physics.susceptibility import crystal_named, susceptibility
 from madpipe.rocking import forward
-from madpipe.rocking.forward import Layers, Reflection
+from madpipe.rocking.forward import Derivatives, Layers, Reflection
 from madpipe.rocking.profiles import Profile
+from madpipe.rocking.pseudo_voigt import convolved
 from madpipe.rocking.records import Curve, InstrumentFunction
 
 _Numbers = Float[np.ndarray, "number"]
 _Levels = Float[np.ndarray, "level"]
-_NUDGE = 1e-4  # of a number of the resolution, for its derivative
+_WIDEST = 2.0  # |ln| of the width found over the stated one
+_SURE = 60.0  # |number| of the share beyond which it is 0 or 1
 _SHIFT = 1e-8  # radian, for the derivative by angle
 LEAST_COUNTS = 0.05  # below which expected counts are not let
 OFFSET_UNIT = 1e-3  # degree of 2 theta; the fit's offset is counted in it
@@ -88,19 +90,17 @@ class Model:
             return forward.measured_resolution(self.measured, self.angles, offsets, self.instrument.intensity)
         return forward.resolution(self.measured, self.angles, self.half_width, self.lorentzian)
 
-    def resolution(self, numbers: _Numbers) -> csr_array:
-        """The resolution that the numbers say."""
-        if not self.finds_resolution:
-            return self.matrix
-        width, share = self.half_width * math.exp(np.clip(numbers[-2], -2, 2)), 1 / (1 + math.exp(-numbers[-1]))
-        return forward.resolution(self.measured, self.angles, width, share)
+    def width_and_share(self, levels: _Levels) -> tuple[float, float]:
+        """Half width at half maximum [radian] and Lorentzian share of a resolution that is being found."""
+        width = self.half_width * math.exp(min(max(levels[3], -_WIDEST), _WIDEST))
+        return width, 1 / (1 + math.exp(-min(max(levels[4], -_SURE), _SURE)))
 
     def expected(self, numbers: _Numbers) -> Float[np.ndarray, "point"]:
         """Expected counts."""
         free, levels = self.split(numbers)
         layers = layers_of(self.profile, free)
         value = forward.reflectivity(self.shifted(levels), layers, self.reflection)
-        return _level(levels[0]) * (self.resolution(numbers) @ value) + _level(levels[1])
+        return _level(levels[0]) * (self._seen(value, levels)[0] @ value) + _level(levels[1])
 
     def split(self, numbers: _Numbers) -> tuple[Tensor, _Levels]:
         """The profile's numbers, and the others."""
@@ -115,23 +115,26 @@ class Model:
         layers, slopes = self._tangents(free)
         angles = self.shifted(levels)
         value, by = forward.reflectivity_with_derivatives(angles, layers, self.reflection)
-        thickness, strain, disorder = slopes
-        of_value = (
-            by.by_thickness.T @ thickness
-            + np.tensordot(by.by_strain, strain, axes=([0, 1], [0, 1]))
-            + by.by_debye_waller.T @ disorder
-        )
+        of_value = _chained(by, slopes)
         scale, background = _level(levels[0]), _level(levels[1])
         shifted = forward.reflectivity(angles + _SHIFT, layers, self.reflection)
         by_offset = (shifted - value) / _SHIFT * math.radians(OFFSET_UNIT) / 2
-        found = scale * (self.resolution(numbers) @ np.column_stack([of_value, value, by_offset]))
+        matrix, of_resolution = self._seen(value, levels)
+        found = scale * (matrix @ np.column_stack([of_value, value, by_offset]))
         signal = found[:, -2]
-        columns = [found[:, :-1], np.full((len(signal), 1), background), found[:, -1:]]
-        for number in range(3, len(levels)):
-            moved = numbers.copy()
-            moved[len(free) + number] += _NUDGE
-            columns.append(((scale * (self.resolution(moved) @ value) - signal) / _NUDGE)[:, None])
-        return signal + background, np.concatenate(columns, axis=1)
+        flat = np.full((len(signal), 1), background)
+        return signal + background, np.concatenate([found[:, :-1], flat, found[:, -1:], scale * of_resolution], axis=1)
+
+    def _seen(
+        self, value: Float[np.ndarray, "angle"], levels: _Levels
+    ) -> tuple[csr_array | np.ndarray, Float[np.ndarray, "point 0|2"]]:
+        """The resolution that the numbers say, and derivatives of what is seen by its width's and its share's number."""
+        if not self.finds_resolution:
+            return self.matrix, np.empty((len(self.measured), 0))
+        width, share = self.width_and_share(levels)
+        found = convolved(self.measured, self.angles, value, width, share)
+        free = float(abs(levels[3]) < _WIDEST)
+        return found.matrix, np.column_stack([free * found.by_ln_width, share * (1 - share) * found.by_share])
 
     def shifted(self, levels: _Levels) -> Float[np.ndarray, "angle"]:
         """Angles of the reflectivity, which move with the offset."""
@@ -145,6 +148,17 @@ class Model:
             lambda numbers: self.profile.layers(numbers, cut), columns, torch.eye(count, dtype=free.dtype)
         )
         return Layers(*(part[..., 0].numpy() for part in values)), tuple(slope.numpy() for slope in slopes)
+
+
+def _chained(by: Derivatives, slopes: tuple[np.ndarray, ...]) -> Float[np.ndarray, "angle free"]:
+    """Derivatives of the reflectivity by the free numbers, from those by the sublayers."""
+    angles, count = by.by_thickness.shape[1], slopes[0].shape[-1]
+    parts = (by.by_thickness, by.by_strain, by.by_debye_waller)
+    found = np.zeros((angles, count))
+    for part, slope in zip(parts, slopes, strict=True):
+        if slope.any():
+            found += part.reshape(-1, angles).T @ slope.reshape(-1, count)
+    return found
 
 
 def layers_of(profile: Profile, free: Tensor) -> Layers:
@@ -169,5 +183,5 @@ def model_of(curve: Curve, reflection: Reflection, profile: Profile, finds_resol
     """Model of a curve by a profile."""
     half_width = math.radians(curve.half_width) / 2
     angles = forward.as_radian(curve.two_theta)
-    finds = finds_resolution and curve.instrument is None
+    finds = finds_resolution and curve.instrument is None and curve.half_width > 0
     return Model(profile, reflection, angles, half_width, curve.lorentzian, finds, curve.instrument)

@@ -204,11 +204,14 @@ def draw_implanted(count: int, generator: torch.Generator) -> Float[Tensor, "pro
 # -- free form ------------------------------------------------------------------------------------------------
 
 
+_LEAST = 1e-9  # exponent of the Debye-Waller factor that has a free number
 _START = math.log(math.expm1(0.05))  # free number of an exponent of 0.05, disorder to start from
 
 
 class Spline:
     """Cubic B-splines in depth: strain of either sign, Debye-Waller factor from 0 to 1; both end perfect.
+
+    The knots of fewer splines are among those of more (:func:`knots_of`), so that more can say what fewer say.
 
     Parameters
     ----------
@@ -232,10 +235,13 @@ class Spline:
 
     def basis(self, depth: np.ndarray, count: int) -> Tensor:
         """Values of the splines at depths; the last one, which ends at the substrate with value 1, is left out."""
-        inside = np.linspace(0.0, self.depth, count - 1)
-        knots = np.concatenate([[0.0] * 3, inside, [self.depth] * 3])
-        matrix = BSpline.design_matrix(np.clip(depth, 0.0, self.depth), knots, 3).toarray()
+        matrix = BSpline.design_matrix(np.clip(depth, 0.0, self.depth), self.depth * knots_of(count), 3).toarray()
         return torch.from_numpy(matrix[:, :count] * (depth <= self.depth)[:, None])
+
+    def refined(self, free: _Free, counts: tuple[int, int]) -> _Free:
+        """Free numbers of the same layer in more splines: knots are put in, exactly."""
+        strain, disorder = self.split(free)
+        return torch.cat([_inserted(strain, counts[0]), _unlike_zero(_inserted(_positive(disorder), counts[1]))])
 
     def cut(self, free: _Free) -> tuple[int, ...]:
         """Number of sublayers."""
@@ -268,9 +274,42 @@ class Spline:
         return torch.cat(parts).double()
 
 
+def knots_of(count: int) -> Float[np.ndarray, "knot"]:
+    """Knots of splines over a depth from 0 to 1: halves of intervals, the widest first, so that few are among many.
+
+    Parameters
+    ----------
+    count:
+        Splines, the one that ends at the substrate left out.
+    """
+    number = np.arange(1, count - 2)
+    places = [0.0, 1.0, *(_reversed_bits(int(one)) for one in number)]
+    return np.concatenate([[0.0] * 3, np.sort(places), [1.0] * 3])
+
+
+def _reversed_bits(number: int) -> float:
+    """Van der Corput's sequence: 1/2, 1/4, 3/4, 1/8, 5/8, 3/8, 7/8, 1/16 ..."""
+    return int(f"{number:b}"[::-1], 2) / 2 ** number.bit_length()
+
+
+def _inserted(coefficients: _Free, count: int) -> _Free:
+    """Coefficients of one function in more splines (Boehm, Comput. Aided Des. 12, 199 (1980))."""
+    few = knots_of(len(coefficients))
+    spline = BSpline(few, np.append(coefficients.numpy(), 0.0), 3)
+    for place in np.setdiff1d(knots_of(count), few):
+        spline = spline.insert_knot(place)
+    return torch.from_numpy(spline.c[:count].copy())
+
+
 def _positive(free: Tensor) -> Tensor:
     """Exponents of the Debye-Waller factor, which are not negative."""
     return torch.nn.functional.softplus(free)
+
+
+def _unlike_zero(positive: Tensor) -> Tensor:
+    """Free numbers of exponents, the inverse of softplus."""
+    large = positive.clamp(min=_LEAST)
+    return large + torch.log(-torch.expm1(-large))
 
 
 def profile_names(profile: Profile) -> Sequence[str]:
