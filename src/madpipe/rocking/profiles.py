@@ -39,6 +39,10 @@ class Profile(Protocol):
     def at(self, depth: Float[Tensor, "depth"], free: _Frees) -> tuple[Tensor, Tensor]:
         """Strain and Debye-Waller factor at depths [angstrom]; of many layers, each a column, columns."""
 
+    @property
+    def shares(self) -> Float[np.ndarray, "free"]:
+        """Weight of each free number's prior."""
+
 
 # -- seven parameters of an implanted layer -------------------------------------------------------------------
 
@@ -48,6 +52,11 @@ class Implanted:
     """Two bells: strain = D1 + D2 (:func:`implanted_strain`)."""
 
     step: float  # thickest sublayer [angstrom], from forward.largest_step
+
+    @property
+    def shares(self) -> Float[np.ndarray, "7"]:
+        """Every number has a prior of its own."""
+        return np.ones(7)
 
     def cut(self, free: _Free) -> tuple[int, ...]:
         """Sublayers above L2, where D2 ends, and below it: so nothing jumps inside one."""
@@ -204,6 +213,7 @@ def draw_implanted(count: int, generator: torch.Generator) -> Float[Tensor, "pro
 # -- free form ------------------------------------------------------------------------------------------------
 
 
+_FEW = 6  # splines that have a prior of one number each; more share the same between them
 _LEAST = 1e-9  # exponent of the Debye-Waller factor that has a free number
 _START = math.log(math.expm1(0.05))  # free number of an exponent of 0.05, disorder to start from
 
@@ -232,6 +242,7 @@ class Spline:
         half = GAUSS * depth / count
         self._gauss = tuple(self.basis(middle + side * half, strain_knots) for side in (-1, 1))
         self._middle = self.basis(middle, debye_waller_knots)
+        self.shares = np.concatenate([_shares(count) for count in self.counts])
 
     def basis(self, depth: np.ndarray, count: int) -> Tensor:
         """Values of the splines at depths; the last one, which ends at the substrate with value 1, is left out."""
@@ -285,6 +296,12 @@ def knots_of(count: int) -> Float[np.ndarray, "knot"]:
     number = np.arange(1, count - 2)
     places = [0.0, 1.0, *(_reversed_bits(int(one)) for one in number)]
     return np.concatenate([[0.0] * 3, np.sort(places), [1.0] * 3])
+
+
+def _shares(count: int) -> Float[np.ndarray, "spline"]:
+    """Part of the depth that each spline stands for, its integral; 1 for each of :data:`_FEW`, on average."""
+    knots = knots_of(count)
+    return _FEW * (knots[4:] - knots[:-4])[:count] / 4
 
 
 def _reversed_bits(number: int) -> float:

@@ -61,7 +61,7 @@ def fit_curve(curve: Curve, config: RockingFitConfig, depth: float, generator: t
     curve = centred(curve, reflection)
     if config.profile != "implanted":
         _check_work(curve, reflection, depth)
-        return report(curve, fit_splines(curve, reflection, config, depth), "spline")
+        return report(curve, fit_splines(curve, reflection, config, depth, generator), "spline")
     answer = fit_implanted(curve, reflection, config, generator)
     return report(curve, answer, "implanted", drawn(curve, answer, config, generator))
 

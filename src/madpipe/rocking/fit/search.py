@@ -5,14 +5,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy.optimize import least_squares
 
+from madpipe.base.runtime import count
 from madpipe.rocking.model import LEAST_COUNTS, Model, variance
 from madpipe.rocking.records import Curve
 
 _Numbers = Float[np.ndarray, "number"]
 _Points = Float[np.ndarray, "point"]
 _SOFTER = (1.0, 0.2)  # relative errors of the first searches
+_TOLERANCE = 1e-5
+_DAMPING, _HOPELESS = 1.0, 1e10  # at first; beyond which no step helps
+_FARTHEST = 20.0  # change of a free number in a step
 
 
 @dataclass(frozen=True)
@@ -45,8 +48,11 @@ def searched(model: Model, curve: Curve, start: _Numbers, evaluations: int) -> S
     return minimise(model, curve, start, evaluations)
 
 
-def minimise(model: Model, curve: Curve, start: _Numbers, evaluations: int) -> Solution:
-    """Least Poisson deviance from one start: Levenberg and Marquardt's method on its signed roots.
+def minimise(model: Model, curve: Curve, start: _Numbers, evaluations: int, tolerance: float = _TOLERANCE) -> Solution:
+    """Least deviance from one start: Levenberg and Marquardt's method on its signed roots.
+
+    No step changes a number by more than :data:`_FARTHEST`: what a curve hardly tells, a background below its noise,
+    would else run away, and the search would end there.
 
     Parameters
     ----------
@@ -56,39 +62,62 @@ def minimise(model: Model, curve: Curve, start: _Numbers, evaluations: int) -> S
         Free numbers.
     evaluations:
         At most so many of the curve with its derivatives.
+    tolerance:
+        Gain relative to the deviance at which the search ends.
+
+    References
+    ----------
+    Nielsen, Damping parameter in Marquardt's method, IMM-REP-1999-05 (the damping).
     """
-    data, systematic = curve.data, curve.relative_error
-    known: dict[bytes, tuple[_Points, np.ndarray]] = {}
+    here = _evaluated(model, curve, start)
+    damping, growth = _DAMPING, 2.0
+    scale = np.zeros(len(start))
+    for _ in range(evaluations - 1):
+        normal, slope = here.slopes.T @ here.slopes, here.slopes.T @ here.roots
+        scale = np.maximum(scale, np.diag(normal)) + 1e-12
+        unit = normal / np.sqrt(np.outer(scale, scale)) + damping * np.eye(len(start))
+        step = -np.linalg.solve(unit, slope / np.sqrt(scale)) / np.sqrt(scale)
+        step /= max(1.0, np.abs(step).max() / _FARTHEST)
+        promised = -step @ (2 * slope + normal @ step)
+        trial = _evaluated(model, curve, here.numbers + step)
+        gain = here.deviance - trial.deviance
+        small = max(gain, promised) < tolerance * here.deviance
+        if gain > 0:
+            here, growth = trial, 2.0
+            damping *= max(1 / 5, 1 - (2 * gain / promised - 1) ** 3)
+        else:
+            damping, growth = damping * growth, growth * 2
+        if small or damping > _HOPELESS:
+            break
+    spread = variance(here.expected, curve.relative_error)
+    chi2 = pearson(curve, here.expected)
+    return Solution(model, here.numbers, here.expected, here.jacobian, spread, chi2, 1, here.deviance)
 
-    def at(numbers: _Numbers) -> tuple[_Points, np.ndarray]:
-        key = numbers.tobytes()
-        if key not in known:
-            known.clear()
-            known[key] = model.expected_with_derivatives(numbers)
-        return known[key]
 
-    def roots(numbers: _Numbers) -> _Points:
-        return np.concatenate(
-            [signed_roots(data, np.maximum(at(numbers)[0], LEAST_COUNTS), systematic), prior_roots(numbers, model)[0]]
-        )
+@dataclass(frozen=True)
+class _Evaluated:
+    """A trial's curve, and the roots of its deviance."""
 
-    def slopes(numbers: _Numbers) -> np.ndarray:
-        expected, jacobian = at(numbers)
-        of_data = root_slopes(data, np.maximum(expected, LEAST_COUNTS), systematic)[:, None] * jacobian
-        return np.concatenate([of_data, np.diag(prior_roots(numbers, model)[1])])
+    numbers: _Numbers
+    expected: _Points
+    jacobian: Float[np.ndarray, "point number"]
+    roots: Float[np.ndarray, "root"]
+    slopes: Float[np.ndarray, "root number"]
 
-    found = least_squares(roots, start, slopes, method="lm", max_nfev=evaluations, ftol=1e-5, xtol=1e-5)
-    expected, jacobian = at(found.x)
-    return Solution(
-        model,
-        found.x,
-        expected,
-        jacobian,
-        variance(expected, systematic),
-        pearson(curve, expected),
-        1,
-        2 * float(found.cost),
-    )
+    @property
+    def deviance(self) -> float:
+        """What is made least."""
+        return float(self.roots @ self.roots)
+
+
+def _evaluated(model: Model, curve: Curve, numbers: _Numbers) -> _Evaluated:
+    """Evaluate a trial."""
+    expected, jacobian = model.expected_with_derivatives(numbers)
+    count()
+    least, prior = np.maximum(expected, LEAST_COUNTS), prior_roots(numbers, model)
+    roots = np.concatenate([signed_roots(curve.data, least, curve.relative_error), prior[0]])
+    of_data = root_slopes(curve.data, least, curve.relative_error)[:, None] * jacobian
+    return _Evaluated(numbers, expected, jacobian, roots, np.concatenate([of_data, np.diag(prior[1])]))
 
 
 def prior_roots(numbers: _Numbers, model: Model) -> tuple[_Numbers, _Numbers]:
@@ -96,14 +125,13 @@ def prior_roots(numbers: _Numbers, model: Model) -> tuple[_Numbers, _Numbers]:
 
     Even chances over a range are a logistic distribution of the free number that the range is the sigmoid of: deviance
     4 ln cosh(x / 2). It holds what the counts do not determine, and hardly weighs on the rest. Scale, background and
-    offset have none; the resolution's width and share have it too.
+    offset have none; the resolution's width and share have it too. That of splines is for the layer, however many they
+    are: its part of each is the spline's share of the depth, so that knots put in never add to it.
     """
     roots, slopes = logistic_roots(numbers)
     held = [name in ("width", "lorentzian") for name in model.levels]
-    free = len(numbers) - len(held)
-    roots[free:] *= held
-    slopes[free:] *= held
-    return roots, slopes
+    weight = np.concatenate([np.sqrt(model.profile.shares), held])
+    return weight * roots, weight * slopes
 
 
 def logistic_roots(free: Float[np.ndarray, "*number"]) -> tuple[Float[np.ndarray, "*number"], ...]:
