@@ -119,7 +119,7 @@ class RockingFitConfig(Model):
         None, description="implanted: seven parameters; spline: free form; else by the sample, simulated or measured"
     )
     knots: tuple[int, ...] = Field(
-        (6, 8, 10, 14, 18, 22, 26), description="numbers of splines that are tried, of strain and disorder each"
+        (6, 8, 10, 14, 18, 22, 26, 34), description="numbers of splines that are tried, of strain and disorder each"
     )
     refine_resolution: bool = Field(True, description="find width and shape of the resolution too, of splines")
     starts: int = Field(12, ge=1, description="starts at most")

@@ -16,7 +16,7 @@ from madpipe.physics.susceptibility import crystal_named, susceptibility
 from madpipe.rocking import forward
 from madpipe.rocking.forward import Derivatives, Layers, Reflection
 from madpipe.rocking.profiles import Profile
-from madpipe.rocking.pseudo_voigt import convolved
+from madpipe.rocking.pseudo_voigt import blurred, convolved
 from madpipe.rocking.records import Curve, InstrumentFunction
 
 _Numbers = Float[np.ndarray, "number"]
@@ -90,17 +90,33 @@ class Model:
             return forward.measured_resolution(self.measured, self.angles, offsets, self.instrument.intensity)
         return forward.resolution(self.measured, self.angles, self.half_width, self.lorentzian)
 
+    @property
+    def is_sampled(self) -> bool:
+        """Whether the resolution is a table, or none at all."""
+        return self.instrument is not None or self.half_width <= 0
+
     def width_and_share(self, levels: _Levels) -> tuple[float, float]:
-        """Half width at half maximum [radian] and Lorentzian share of a resolution that is being found."""
+        """Half width at half maximum [radian] and Lorentzian share of the resolution."""
+        if not self.finds_resolution:
+            return self.half_width, self.lorentzian
         width = self.half_width * math.exp(min(max(levels[3], -_WIDEST), _WIDEST))
         return width, 1 / (1 + math.exp(-min(max(levels[4], -_SURE), _SURE)))
 
     def expected(self, numbers: _Numbers) -> Float[np.ndarray, "point"]:
         """Expected counts."""
         free, levels = self.split(numbers)
-        layers = layers_of(self.profile, free)
-        value = forward.reflectivity(self.shifted(levels), layers, self.reflection)
-        return _level(levels[0]) * (self._seen(value, levels)[0] @ value) + _level(levels[1])
+        value = forward.reflectivity(self.shifted(levels), layers_of(self.profile, free), self.reflection)
+        return _level(levels[0]) * self.seen(value[:, None], levels)[:, 0] + _level(levels[1])
+
+    def seen(self, columns: Float[np.ndarray, "angle column"], levels: _Levels) -> Float[np.ndarray, "point column"]:
+        """Convolve columns at :meth:`shifted` angles with the resolution."""
+        if self.is_sampled:
+            return self.matrix @ columns
+        width, share = self.width_and_share(levels)
+        measured = self.measured + _shift(levels)
+        if share == 0:
+            return blurred(measured, self.angles, columns, width)[0]
+        return convolved(measured, self.angles, columns[:, -1].copy(), width, share).matrix @ columns
 
     def split(self, numbers: _Numbers) -> tuple[Tensor, _Levels]:
         """The profile's numbers, and the others."""
@@ -117,28 +133,42 @@ class Model:
         value, by = forward.reflectivity_with_derivatives(angles, layers, self.reflection)
         of_value = _chained(by, slopes)
         scale, background = _level(levels[0]), _level(levels[1])
-        shifted = forward.reflectivity(angles + _SHIFT, layers, self.reflection)
-        by_offset = (shifted - value) / _SHIFT * math.radians(OFFSET_UNIT) / 2
-        matrix, of_resolution = self._seen(value, levels)
-        found = scale * (matrix @ np.column_stack([of_value, value, by_offset]))
-        signal = found[:, -2]
-        flat = np.full((len(signal), 1), background)
-        return signal + background, np.concatenate([found[:, :-1], flat, found[:, -1:], scale * of_resolution], axis=1)
+        by_free, signal, by_angle, more = self._seen_with_derivatives(of_value, value, layers, levels)
+        flat = np.full(len(signal), background / scale)
+        by_offset = by_angle * math.radians(OFFSET_UNIT) / 2
+        jacobian = scale * np.column_stack([by_free, signal, flat, by_offset, *more])
+        return scale * signal + background, jacobian
 
-    def _seen(
-        self, value: Float[np.ndarray, "angle"], levels: _Levels
-    ) -> tuple[csr_array | np.ndarray, Float[np.ndarray, "point 0|2"]]:
-        """The resolution that the numbers say, and derivatives of what is seen by its width's and its share's number."""
-        if not self.finds_resolution:
-            return self.matrix, np.empty((len(self.measured), 0))
+    def _seen_with_derivatives(
+        self,
+        of_value: Float[np.ndarray, "angle free"],
+        value: Float[np.ndarray, "angle"],
+        layers: Layers,
+        levels: _Levels,
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, list[np.ndarray]]:
+        """What is seen of derivatives, what is seen, and its derivatives by the angle and the resolution's numbers."""
+        if self.is_sampled:
+            moved = forward.reflectivity(self.shifted(levels) + _SHIFT, layers, self.reflection)
+            every = self.matrix @ np.column_stack([of_value, value, (moved - value) / _SHIFT])
+            return every[:, :-2], every[:, -2], every[:, -1], []
         width, share = self.width_and_share(levels)
-        found = convolved(self.measured, self.angles, value, width, share)
-        free = float(abs(levels[3]) < _WIDEST)
-        return found.matrix, np.column_stack([free * found.by_ln_width, share * (1 - share) * found.by_share])
+        measured = self.measured + _shift(levels)
+        if share == 0:
+            every, by_angle = blurred(measured, self.angles, np.column_stack([of_value, value]), width)
+            return every[:, :-1], every[:, -1], by_angle, []
+        one = convolved(measured, self.angles, value, width, share)
+        within = float(abs(levels[3]) < _WIDEST) if self.finds_resolution else 0.0
+        more = [within * one.by_ln_width, share * (1 - share) * one.by_share] if self.finds_resolution else []
+        return one.matrix @ of_value, one.curve, one.by_angle, more
 
     def shifted(self, levels: _Levels) -> Float[np.ndarray, "angle"]:
-        """Angles of the reflectivity, which move with the offset."""
-        return self.angles + math.radians(levels[2] * OFFSET_UNIT) / 2
+        """Angles of the reflectivity: they move with the offset where the resolution is a table.
+
+        Else the measured angles move instead: those of the reflectivity, fine at the substrate's peak, stay there, and
+        the curve is a smooth function of the offset. Where they move, they sample the peak's edges at other places for
+        every offset, and a search's path hangs on the last bits of it.
+        """
+        return self.angles + _shift(levels) if self.is_sampled else self.angles
 
     def _tangents(self, free: Tensor) -> tuple[Layers, tuple[np.ndarray, ...]]:
         """Sublayers and their derivatives by each free number, the last axis."""
@@ -172,6 +202,11 @@ def variance(
     """Expected variance of the counts: of counting, and of an error that goes with the curve."""
     least = np.maximum(expected, LEAST_COUNTS)
     return least + (systematic * least) ** 2
+
+
+def _shift(levels: _Levels) -> float:
+    """The offset in theta [radian]."""
+    return math.radians(levels[2] * OFFSET_UNIT) / 2
 
 
 def _level(logarithm: float) -> float:

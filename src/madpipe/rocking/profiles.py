@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from jaxtyping import Float
 from scipy.interpolate import BSpline
+from scipy.linalg import block_diag
 from torch import Tensor
 
 from madpipe.rocking.forward import GAUSS
@@ -43,6 +44,10 @@ class Profile(Protocol):
     def shares(self) -> Float[np.ndarray, "free"]:
         """Weight of each free number's prior."""
 
+    @property
+    def smoothness(self) -> Float[np.ndarray, "difference free"]:
+        """Differences of free numbers, over what they may be."""
+
 
 # -- seven parameters of an implanted layer -------------------------------------------------------------------
 
@@ -57,6 +62,11 @@ class Implanted:
     def shares(self) -> Float[np.ndarray, "7"]:
         """Every number has a prior of its own."""
         return np.ones(7)
+
+    @property
+    def smoothness(self) -> Float[np.ndarray, "0 7"]:
+        """Two bells are smooth."""
+        return np.empty((0, 7))
 
     def cut(self, free: _Free) -> tuple[int, ...]:
         """Sublayers above L2, where D2 ends, and below it: so nothing jumps inside one."""
@@ -214,6 +224,7 @@ def draw_implanted(count: int, generator: torch.Generator) -> Float[Tensor, "pro
 
 
 _FEW = 6  # splines that have a prior of one number each; more share the same between them
+_ROUGH = 1.0  # standard deviation of a coefficient's random walk over the depth
 _LEAST = 1e-9  # exponent of the Debye-Waller factor that has a free number
 _START = math.log(math.expm1(0.05))  # free number of an exponent of 0.05, disorder to start from
 
@@ -243,13 +254,15 @@ class Spline:
         self._gauss = tuple(self.basis(middle + side * half, strain_knots) for side in (-1, 1))
         self._middle = self.basis(middle, debye_waller_knots)
         self.shares = np.concatenate([_shares(count) for count in self.counts])
+        # disorder's free number has no value at the substrate, where the exponent is 0
+        self.smoothness = block_diag(_differences(strain_knots), _differences(debye_waller_knots)[:-1])
 
     def basis(self, depth: np.ndarray, count: int) -> Tensor:
         """Values of the splines at depths; the last one, which ends at the substrate with value 1, is left out."""
         matrix = BSpline.design_matrix(np.clip(depth, 0.0, self.depth), self.depth * knots_of(count), 3).toarray()
         return torch.from_numpy(matrix[:, :count] * (depth <= self.depth)[:, None])
 
-    def refined(self, free: _Free, counts: tuple[int, int]) -> _Free:
+    def refined(self, free: _Free, counts: tuple[int, int]) -> Float[Tensor, "more"]:
         """Free numbers of the same layer in more splines: knots are put in, exactly."""
         strain, disorder = self.split(free)
         return torch.cat([_inserted(strain, counts[0]), _unlike_zero(_inserted(_positive(disorder), counts[1]))])
@@ -304,12 +317,20 @@ def _shares(count: int) -> Float[np.ndarray, "spline"]:
     return _FEW * (knots[4:] - knots[:-4])[:count] / 4
 
 
+def _differences(count: int) -> Float[np.ndarray, "difference spline"]:
+    """Differences of neighbouring coefficients, the substrate's 0 the last, over what they may be: a random walk."""
+    knots = knots_of(count)
+    places = np.array([knots[one + 1 : one + 4].mean() for one in range(count + 1)])  # each spline's own (Greville)
+    roughness = np.eye(count, count + 1, 1) - np.eye(count, count + 1)
+    return (roughness / (_ROUGH * np.sqrt(np.diff(places)))[:, None])[:, :count]
+
+
 def _reversed_bits(number: int) -> float:
     """Van der Corput's sequence: 1/2, 1/4, 3/4, 1/8, 5/8, 3/8, 7/8, 1/16 ..."""
     return int(f"{number:b}"[::-1], 2) / 2 ** number.bit_length()
 
 
-def _inserted(coefficients: _Free, count: int) -> _Free:
+def _inserted(coefficients: _Free, count: int) -> Float[Tensor, "more"]:
     """Coefficients of one function in more splines (Boehm, Comput. Aided Des. 12, 199 (1980))."""
     few = knots_of(len(coefficients))
     spline = BSpline(few, np.append(coefficients.numpy(), 0.0), 3)

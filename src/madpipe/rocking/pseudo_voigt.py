@@ -24,6 +24,7 @@ class Convolved(NamedTuple):
     curve: _Points
     by_ln_width: _Points  # of the curve
     by_share: _Points
+    by_angle: _Points  # of the measured points, all moved [1/radian]
 
 
 def convolved(
@@ -48,20 +49,62 @@ def convolved(
     lorentzian:
         Share s of the Lorentzian.
     """
-    matrix, found = np.empty((len(measured), len(angles))), np.empty((3, len(measured)))
+    matrix, found = np.empty((len(measured), len(angles))), np.empty((4, len(measured)))
     _convolve(measured, angles, np.gradient(angles), curve, half_width, lorentzian, matrix, found)
     return Convolved(matrix, *found)
 
 
+def blurred(
+    measured: _Points,
+    angles: Float[np.ndarray, "angle"],
+    columns: Float[np.ndarray, "angle column"],
+    half_width: float,
+) -> tuple[Float[np.ndarray, "point column"], _Points]:
+    """Convolve columns with a Gaussian, and tell how the last one changes with the measured angles [1/radian].
+
+    Parameters
+    ----------
+    measured, angles, half_width:
+        As in :func:`convolved`.
+    columns:
+        Curves, each a column.
+    """
+    found, by_angle = np.empty((len(measured), columns.shape[1])), np.empty(len(measured))
+    _blur(measured, angles, np.gradient(angles), np.ascontiguousarray(columns), half_width, found, by_angle)
+    return found, by_angle
+
+
+@compiled
+def _blur(measured, angles, weights, columns, half_width, found, by_angle):  # type: ignore[no-untyped-def]
+    """Fill the convolved columns, and the last one's derivative by the angle."""
+    rate, reach = math.log(2.0), half_width * math.sqrt(_FAINT)
+    last = columns.shape[1] - 1
+    for i in range(measured.size):
+        row = found[i]
+        row[:] = 0.0
+        total = slope = slope_1 = 0.0
+        for j in range(np.searchsorted(angles, measured[i] - reach), np.searchsorted(angles, measured[i] + reach)):
+            x = (measured[i] - angles[j]) / half_width
+            value = math.exp(-rate * x * x) * weights[j]
+            total += value
+            slope += -2.0 * rate * x * value
+            slope_1 += -2.0 * rate * x * value * columns[j, last]
+            for k in range(last + 1):
+                row[k] += value * columns[j, k]
+        for k in range(last + 1):
+            row[k] /= total
+        by_angle[i] = (slope_1 - row[last] * slope) / (total * half_width)
+
+
 @compiled
 def _convolve(measured, angles, weights, curve, half_width, share, matrix, found):  # type: ignore[no-untyped-def]
-    """Fill the matrix and three rows: the curve, its derivatives by ln of the width and by the share."""
+    """Fill the matrix and four rows: the curve, its derivatives by ln of the width, by the share and by the angle."""
     area, rate = math.sqrt(math.log(2.0) / math.pi), math.log(2.0)
     reach = half_width * math.sqrt(_FAINT)
     for i in range(measured.size):
         row = matrix[i]
-        # sums of g, l and of their derivatives by ln width, without and with the curve
-        g0 = g1 = dg0 = dg1 = l0 = l1 = dl0 = dl1 = 0.0
+        # sums of g, l and of their derivatives by ln width and by x, without and with the curve
+        g0 = g1 = dg0 = dg1 = xg0 = xg1 = l0 = l1 = dl0 = dl1 = xl0 = xl1 = 0.0
         for j in range(angles.size):
             x = (measured[i] - angles[j]) / half_width
             falls = 1.0 / (1.0 + x * x)
@@ -72,6 +115,9 @@ def _convolve(measured, angles, weights, curve, half_width, share, matrix, found
             l1 += value * curve[j]
             dl0 += slope
             dl1 += slope * curve[j]
+            slope = -2.0 * x * falls * value
+            xl0 += slope
+            xl1 += slope * curve[j]
         for j in range(np.searchsorted(angles, measured[i] - reach), np.searchsorted(angles, measured[i] + reach)):
             x = (measured[i] - angles[j]) / half_width
             value = area * math.exp(-rate * x * x) * weights[j]
@@ -81,10 +127,15 @@ def _convolve(measured, angles, weights, curve, half_width, share, matrix, found
             g1 += value * curve[j]
             dg0 += slope
             dg1 += slope * curve[j]
+            slope = -2.0 * rate * x * value
+            xg0 += slope
+            xg1 += slope * curve[j]
         total = (1.0 - share) * g0 + share * l0
         mean = ((1.0 - share) * g1 + share * l1) / total
         found[0, i] = mean
         found[1, i] = ((1.0 - share) * (dg1 - mean * dg0) + share * (dl1 - mean * dl0)) / total
         found[2, i] = ((l1 - g1) - mean * (l0 - g0)) / total
+        slope = (1.0 - share) * (xg1 - mean * xg0) + share * (xl1 - mean * xl0)
+        found[3, i] = slope / (total * half_width)
         for j in range(angles.size):
             row[j] /= total

@@ -15,12 +15,16 @@ from madpipe.rocking.records import Curve
 _BESIDE = 3  # points on either side that the peak's middle is averaged over
 _COMPARABLE = 0.1  # counts of a second peak over those of the highest, from which either may be the substrate's
 _AT_THEORY = 0.03  # degree of 2 theta, within which a peak is where theory has it
+_DECIMALS = 6  # of angles [degree]; the sharpest peaks are a thousand times wider
 _HALF_COUNTS = 100.0  # of a peak, for its half width to be known
 _TURNED = {"omega": 2.0, "radian": np.degrees(1.0), "arcsec": 1 / 3600, "arcmin": 1 / 60, "mrad": np.degrees(1e-3)}
 
 
 def centred(curve: Curve, reflection: Reflection) -> Curve:
     """Shift the angles so that the substrate's peak lies where theory has it, and check that it can be that.
+
+    Angles are then rounded to a millionth of a degree and counts to seven digits: a search of many valleys must not end
+    in another one because the last bits of a file, or of the shift, are others.
 
     Raises
     ------
@@ -36,8 +40,9 @@ def centred(curve: Curve, reflection: Reflection) -> Curve:
     if curve.peak is None:
         _check_place(curve, middle, expected)
     _check_resolution(curve, place)
-    shift = expected - middle
-    return replace(curve, two_theta=curve.two_theta + shift, peak=None if curve.peak is None else expected)
+    two_theta = np.round(curve.two_theta + (expected - middle), _DECIMALS)
+    data = curve.data.astype(np.float32).astype(float)
+    return replace(curve, two_theta=two_theta, data=data, peak=None if curve.peak is None else expected)
 
 
 def _top(curve: Curve, place: int) -> slice:

@@ -14,6 +14,7 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor
 
+from madpipe.base.runtime import progress
 from madpipe.rocking.fit.linear import Linear
 
 _HEATS = (0.25, 0.5, 1.0, 1.0)  # powers of the posterior that successive rounds draw from
@@ -95,7 +96,7 @@ def sampled(linear: Linear, starts: _Free, count: int, generator: torch.Generato
     chances = torch.softmax(_HEATS[0] * centres.ln_posterior, 0)
     parts: list[_Valley] = []
     mixtures: list[_Mixture] = []
-    for heat, following in zip(_HEATS, (*_HEATS[1:], 1.0), strict=True):
+    for heat, following in progress(list(zip(_HEATS, (*_HEATS[1:], 1.0), strict=True)), "draws from the posterior"):
         mixtures.append(_Mixture(centres, chances, _spread(centres, heat)))
         parts.append(_valley(linear, mixtures[-1].drawn(generator)))
         found = _Valley(*(torch.cat(part) for part in zip(*parts, strict=True)))

@@ -37,11 +37,11 @@ _MANY = 4  # scouts for each start of the configuration
 # rounds of the scouts: least relative error, evaluations, sublayers' thickness over the right one, and of how many
 # scouts one goes on
 _ROUNDS = ((1.0, 12, COARSER, 2), (0.2, 20, COARSER, 4), (0.0, 40, 1.0, 1))
-_KEPT = 4  # answers that go on to more splines
+_KEPT = 3  # answers that go on to more splines
 _APART = 1e-3  # relative difference of the deviance of two answers, below which they are one
 _IDLE = 2  # numbers of splines in a row that do not lower the criterion: none will
-_SHAKEN, _SHAKE_EVALUATIONS = 16, 15  # times; of each
-_SHAKES = (0.01, 0.1)  # at first and at last; of the largest strain, thirty times as much of disorder
+_SHAKEN, _SHAKE_EVALUATIONS = 32, 15  # times; of each
+_SHAKES, _DISORDERED = (0.01, 0.2), 20.0  # of the largest strain, least and most, and of disorder's numbers
 _POLISH, _LAST = 1e-8, 200  # tolerance and evaluations of the answer
 
 
@@ -81,7 +81,9 @@ def fit_splines(
         return model_of(curve, reflection, Spline(depth, count, count, coarser * step), config.refine_resolution)
 
     counts = sorted(set(config.knots))
-    scouts = _scouted(curve, model_with, max([one for one in counts if one <= _SCOUTS], default=counts[0]), largest, config)
+    scouts = _scouted(
+        curve, model_with, max([one for one in counts if one <= _SCOUTS], default=counts[0]), largest, config
+    )
     found: list[tuple[float, Solution]] = []  # criterion, answer
     last, idle = scouts, 0
     for count in counts:
@@ -146,14 +148,14 @@ def _distinct(answers: Sequence[Solution]) -> list[Solution]:
 def _shaken(curve: Curve, answer: Solution, largest: float, generator: torch.Generator) -> Solution:
     """Search again from beside an answer, whose valley has ripples, and to the last digit from the best."""
     strains, disorders = cast("Spline", answer.model.profile).counts
-    size = np.array([100 * largest] * strains + [30 * 100 * largest] * disorders + [0.0] * len(answer.model.levels))
+    size = np.array([100 * largest] * strains + [_DISORDERED] * disorders + [0.0] * len(answer.model.levels))
     with counted("about the answer", _SHAKEN * _SHAKE_EVALUATIONS + _LAST):
         for number in range(_SHAKEN):
-            share = _SHAKES[0] * (_SHAKES[1] / _SHAKES[0]) ** (number / (_SHAKEN - 1))
+            share = _SHAKES[0] * (_SHAKES[1] / _SHAKES[0]) ** (number * 0.618 % 1)
             off = torch.randn(len(size), generator=generator, dtype=torch.float64).numpy()
             found = minimise(answer.model, curve, answer.numbers + share * size * off, _SHAKE_EVALUATIONS)
             answer = min(answer, found, key=lambda one: one.deviance)
-        return minimise(answer.model, curve, answer.numbers, _LAST, _POLISH)
+        return minimise(answer.model, curve, answer.numbers, _LAST, _POLISH, 0.0)
 
 
 def _criterion(curve: Curve, answer: Solution) -> float:

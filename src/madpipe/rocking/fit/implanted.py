@@ -11,7 +11,7 @@ import torch
 from jaxtyping import Float
 from scipy.ndimage import gaussian_filter1d
 
-from madpipe.base.runtime import log
+from madpipe.base.runtime import counted, progress
 from madpipe.rocking import forward
 from madpipe.rocking.config import RockingFitConfig
 from madpipe.rocking.fit.modes import explored
@@ -49,14 +49,15 @@ def fit_implanted(
     exact = exact_model(curve, reflection)
     coarse = replace(exact, profile=Implanted(COARSER * cast("Implanted", exact.profile).step))
     found: list[Solution] = []
-    for free in itertools.islice(_starts(curve, reflection, config, generator, first), config.starts):
-        start = np.concatenate([free, first_levels(coarse, curve, free)])
-        search = minimise if len(found) < len(first) else searched  # given starts are near
-        found.append(replace(search(coarse, curve, start, config.evaluations), starts=len(found) + 1))
-        if found[-1].chi2 < config.good_chi2:
-            break
+    with counted("implanted layer", 2 * config.starts * config.evaluations):
+        for free in itertools.islice(_starts(curve, reflection, config, generator, first), config.starts):
+            start = np.concatenate([free, first_levels(coarse, curve, free)])
+            search = minimise if len(found) < len(first) else searched  # given starts are near
+            found.append(replace(search(coarse, curve, start, config.evaluations), starts=len(found) + 1))
+            if found[-1].chi2 < config.good_chi2:
+                break
     best = explored(curve, min(found, key=lambda one: one.deviance), config.explorations, generator)
-    return replace(minimise(exact, curve, best.numbers, _LAST), starts=best.starts)
+    return replace(minimise(exact, curve, best.numbers, _LAST, grain=0.0), starts=best.starts)
 
 
 def exact_model(curve: Curve, reflection: Reflection) -> Model:
@@ -100,6 +101,6 @@ def _library(angles: bytes, reflection: Reflection, count: int, seed: int) -> tu
     theta = forward.as_radian(np.frombuffer(angles))
     drawn = draw_implanted(count, torch.Generator().manual_seed(seed))
     profile = Implanted(COARSER * forward.largest_step(theta, reflection, LARGEST_STRAIN))
-    log.info("library: %d curves", count)
-    shapes = [forward.reflectivity(theta, layers_of(profile, to_free(one)), reflection) for one in drawn]
+    each = progress(drawn, "library of curves")
+    shapes = [forward.reflectivity(theta, layers_of(profile, to_free(one)), reflection) for one in each]
     return drawn.numpy(), np.array(shapes)

@@ -143,7 +143,7 @@ def linearised(curve: Curve, solution: Solution) -> Linear:
     strain = implanted_strain(both, values) * (both < values[2])
     layers = Layers(np.full(count, size), strain.numpy(), np.ones(count))
     _, by = forward.reflectivity_with_derivatives(model.shifted(levels), layers, model.reflection)
-    slopes = math.exp(levels[0]) * (model.matrix @ by.by_strain.sum(1).T)
+    slopes = math.exp(levels[0]) * model.seen(by.by_strain.sum(1).T, levels)
     error = np.sqrt(solution.variance)
     off = (curve.data - solution.expected) / error
     beside, _ = np.linalg.qr(solution.jacobian[:, len(free) :] / error[:, None])

@@ -7,6 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from madpipe.base.runtime import counted
 from madpipe.rocking.fit.draws import Samples, sampled
 from madpipe.rocking.fit.linear import linearised
 from madpipe.rocking.fit.search import Solution, minimise
@@ -35,16 +36,17 @@ def explored(curve: Curve, answer: Solution, rounds: int, generator: torch.Gener
     generator:
         Draws where to look.
     """
-    for _ in range(rounds):
-        best = answer
-        for free in _minima(curve, answer, generator)[:_TRIED]:
-            start = np.concatenate([free.numpy(), answer.numbers[free.numel() :]])
-            found = minimise(answer.model, curve, start, _EVALUATIONS)
-            if found.deviance < best.deviance:
-                best = replace(found, starts=answer.starts)
-        gain, answer = answer.deviance - best.deviance, best
-        if gain < _WORTH:
-            break
+    with counted("other layers", rounds * _TRIED * _EVALUATIONS):
+        for _ in range(rounds):
+            best = answer
+            for free in _minima(curve, answer, generator)[:_TRIED]:
+                start = np.concatenate([free.numpy(), answer.numbers[free.numel() :]])
+                found = minimise(answer.model, curve, start, _EVALUATIONS)
+                if found.deviance < best.deviance:
+                    best = replace(found, starts=answer.starts)
+            gain, answer = answer.deviance - best.deviance, best
+            if gain < _WORTH:
+                break
     return answer
 
 

@@ -14,8 +14,9 @@ _Numbers = Float[np.ndarray, "number"]
 _Points = Float[np.ndarray, "point"]
 _SOFTER = (1.0, 0.2)  # relative errors of the first searches
 _TOLERANCE = 1e-5
-_DAMPING, _HOPELESS = 1.0, 1e10  # at first; beyond which no step helps
-_FARTHEST = 20.0  # change of a free number in a step
+_GRAIN = 2.0**-14
+_DAMPING, _LEAST_DAMPING, _HOPELESS = 1.0, 1e-5, 1e10  # at first, at least; beyond which no step helps
+_FARTHEST = 2.0  # change of a free number in a step
 
 
 @dataclass(frozen=True)
@@ -34,6 +35,8 @@ class Solution:
     def covariance(self) -> Float[np.ndarray, "number number"]:
         """Inverse Fisher information of counts and prior, wider by chi-square where that exceeds 1."""
         information = self.jacobian.T @ (self.jacobian / self.variance[:, None]) / max(1.0, self.chi2)
+        smooth = self.model.profile.smoothness
+        information[: smooth.shape[1], : smooth.shape[1]] += smooth.T @ smooth
         return np.linalg.inv(information + np.diag(prior_roots(self.numbers, self.model)[1] ** 2))
 
 
@@ -48,7 +51,14 @@ def searched(model: Model, curve: Curve, start: _Numbers, evaluations: int) -> S
     return minimise(model, curve, start, evaluations)
 
 
-def minimise(model: Model, curve: Curve, start: _Numbers, evaluations: int, tolerance: float = _TOLERANCE) -> Solution:
+def minimise(
+    model: Model,
+    curve: Curve,
+    start: _Numbers,
+    evaluations: int,
+    tolerance: float = _TOLERANCE,
+    grain: float = _GRAIN,
+) -> Solution:
     """Least deviance from one start: Levenberg and Marquardt's method on its signed roots.
 
     No step changes a number by more than :data:`_FARTHEST`: what a curve hardly tells, a background below its noise,
@@ -64,27 +74,30 @@ def minimise(model: Model, curve: Curve, start: _Numbers, evaluations: int, tole
         At most so many of the curve with its derivatives.
     tolerance:
         Gain relative to the deviance at which the search ends.
+    grain:
+        Numbers that are tried are multiples of it, far below their errors: what processors and threads round
+        differently would else grow from step to step, and one search end in one valley here, in another there.
 
     References
     ----------
     Nielsen, Damping parameter in Marquardt's method, IMM-REP-1999-05 (the damping).
     """
-    here = _evaluated(model, curve, start)
+    here = _evaluated(model, curve, _in_grains(start, grain))
     damping, growth = _DAMPING, 2.0
     scale = np.zeros(len(start))
     for _ in range(evaluations - 1):
         normal, slope = here.slopes.T @ here.slopes, here.slopes.T @ here.roots
         scale = np.maximum(scale, np.diag(normal)) + 1e-12
-        unit = normal / np.sqrt(np.outer(scale, scale)) + damping * np.eye(len(start))
-        step = -np.linalg.solve(unit, slope / np.sqrt(scale)) / np.sqrt(scale)
-        step /= max(1.0, np.abs(step).max() / _FARTHEST)
+        root = np.sqrt(scale)
+        unit = normal / np.outer(root, root) + damping * np.eye(len(start))
+        step = np.clip(-np.linalg.solve(unit, slope / root) / root, -_FARTHEST, _FARTHEST)
         promised = -step @ (2 * slope + normal @ step)
-        trial = _evaluated(model, curve, here.numbers + step)
+        trial = _evaluated(model, curve, _in_grains(here.numbers + step, grain))
         gain = here.deviance - trial.deviance
         small = max(gain, promised) < tolerance * here.deviance
         if gain > 0:
             here, growth = trial, 2.0
-            damping *= max(1 / 5, 1 - (2 * gain / promised - 1) ** 3)
+            damping = max(damping * max(1 / 5, 1 - (2 * gain / max(promised, gain / 2) - 1) ** 3), _LEAST_DAMPING)
         else:
             damping, growth = damping * growth, growth * 2
         if small or damping > _HOPELESS:
@@ -92,6 +105,11 @@ def minimise(model: Model, curve: Curve, start: _Numbers, evaluations: int, tole
     spread = variance(here.expected, curve.relative_error)
     chi2 = pearson(curve, here.expected)
     return Solution(model, here.numbers, here.expected, here.jacobian, spread, chi2, 1, here.deviance)
+
+
+def _in_grains(numbers: _Numbers, grain: float) -> _Numbers:
+    """Round to multiples of a grain; 0 for none."""
+    return np.round(numbers / grain) * grain if grain else numbers
 
 
 @dataclass(frozen=True)
@@ -115,9 +133,12 @@ def _evaluated(model: Model, curve: Curve, numbers: _Numbers) -> _Evaluated:
     expected, jacobian = model.expected_with_derivatives(numbers)
     count()
     least, prior = np.maximum(expected, LEAST_COUNTS), prior_roots(numbers, model)
-    roots = np.concatenate([signed_roots(curve.data, least, curve.relative_error), prior[0]])
+    smooth = model.profile.smoothness
+    free = numbers[: smooth.shape[1]]
+    roots = np.concatenate([signed_roots(curve.data, least, curve.relative_error), prior[0], smooth @ free])
     of_data = root_slopes(curve.data, least, curve.relative_error)[:, None] * jacobian
-    return _Evaluated(numbers, expected, jacobian, roots, np.concatenate([of_data, np.diag(prior[1])]))
+    of_smooth = np.pad(smooth, ((0, 0), (0, len(numbers) - len(free))))
+    return _Evaluated(numbers, expected, jacobian, roots, np.concatenate([of_data, np.diag(prior[1]), of_smooth]))
 
 
 def prior_roots(numbers: _Numbers, model: Model) -> tuple[_Numbers, _Numbers]:
