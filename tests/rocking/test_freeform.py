@@ -167,7 +167,7 @@ def test_the_fit_tells_how_far_it_is(curve, monkeypatch, caplog):
     monkeypatch.setattr(runtime, "_SECONDS_BETWEEN_LINES", 0.0)
     with caplog.at_level(logging.INFO, "madpipe"):
         fit_curve(curve, QUICK.model_copy(update={"starts": 1, "knots": (6,)}), DEPTH, torch.Generator())
-    for words in ("scouts of 6 splines: 1 of ", "6 splines: 1 of ", "about the answer: 1 of ", " s left"):
+    for words in ("scouts of 6 splines: 1 of ", "6 splines: 1 of ", "the last digits: 1 of ", " s left"):
         assert any(words in line for line in caplog.messages), words
 
 

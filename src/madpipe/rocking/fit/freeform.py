@@ -4,7 +4,7 @@ The likelihood has many minima: fringes can be matched with a whole period too m
 there are many splines, which let a search go round; hence scouts, many starts of rather many splines, all searched a
 little, the best further (successive halving). What they find is put into each number of splines, beside what fewer
 splines found: knots are put in, so that more splines begin with the very curve that fewer ended with, and the deviance
-never rises. At last the answer is shaken, and searched again from there.
+never rises. An answer that does not explain the curve is shaken at last, and searched again from there.
 """
 
 import math
@@ -99,7 +99,11 @@ def fit_splines(
             "of the layer: give a longer list as rocking.fit.knots."
         )
     answer = min(found, key=lambda one: one[0])[1]
-    return replace(_shaken(curve, answer, largest, generator), starts=_MANY * config.starts)
+    if answer.chi2 > config.good_chi2:
+        answer = _shaken(curve, answer, largest, generator)
+    with counted("the last digits", _LAST):
+        answer = minimise(answer.model, curve, answer.numbers, _LAST, _POLISH, 0.0)
+    return replace(answer, starts=_MANY * config.starts)
 
 
 def _scouted(
@@ -146,16 +150,16 @@ def _distinct(answers: Sequence[Solution]) -> list[Solution]:
 
 
 def _shaken(curve: Curve, answer: Solution, largest: float, generator: torch.Generator) -> Solution:
-    """Search again from beside an answer, whose valley has ripples, and to the last digit from the best."""
+    """Search again from beside an answer, whose valley has ripples."""
     strains, disorders = cast("Spline", answer.model.profile).counts
     size = np.array([100 * largest] * strains + [_DISORDERED] * disorders + [0.0] * len(answer.model.levels))
-    with counted("about the answer", _SHAKEN * _SHAKE_EVALUATIONS + _LAST):
+    with counted("about the answer", _SHAKEN * _SHAKE_EVALUATIONS):
         for number in range(_SHAKEN):
             share = _SHAKES[0] * (_SHAKES[1] / _SHAKES[0]) ** (number * 0.618 % 1)
             off = torch.randn(len(size), generator=generator, dtype=torch.float64).numpy()
             found = minimise(answer.model, curve, answer.numbers + share * size * off, _SHAKE_EVALUATIONS)
             answer = min(answer, found, key=lambda one: one.deviance)
-        return minimise(answer.model, curve, answer.numbers, _LAST, _POLISH, 0.0)
+    return answer
 
 
 def _criterion(curve: Curve, answer: Solution) -> float:
