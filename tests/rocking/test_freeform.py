@@ -23,28 +23,24 @@ from madpipe.rocking.simulate.sample import simulate
 from madpipe.rocking.substrate import centred
 
 QUICK = RockingFitConfig(profile="spline", knots=(6, 8), starts=2)
-DEPTH = 900.0
-SIC = CurveSample(crystal="SiC-3C", indices=(4, 0, 0), wavelength=1.5498, half_width=0.03, lorentzian=0.02)
+DEPTH, WAVELENGTH = 900.0, 1.5498
+SIC = CurveSample(crystal="SiC-3C", indices=(4, 0, 0), half_width=0.03, lorentzian=0.02)
 PERTURBED = 20
 
 
 @pytest.fixture(scope="module")
 def curve():
     """Counts of a damaged layer on SiC: strain of 0.6 % below the surface, disorder above it."""
-    middle = peak_two_theta(reflection_of(curve_of(SIC, "empty", *_empty(80.0))))
+    empty = curve_of(SIC, WAVELENGTH, "empty", np.linspace(80.0, 82.0, 40), np.ones(40))
+    middle = peak_two_theta(reflection_of(empty))
     two_theta = np.linspace(middle - 1.0, middle + 0.25, 126)
-    blank = curve_of(SIC, "layer", two_theta, np.ones(126))
+    blank = curve_of(SIC, WAVELENGTH, "layer", two_theta, np.ones(126))
     reflection = reflection_of(blank)
     model = model_of(blank, reflection, Spline(DEPTH, 6, 6, 30.0))
     strain, disorder = [0.3, 0.55, 0.6, 0.35, 0.1, 0.0], [1.0, 0.5, -0.5, -1.5, -2.5, -3.0]
     expected = model.expected(np.array([*strain, *disorder, math.log(1e5), math.log(5.0), 0.0]))
     counts = torch.poisson(torch.from_numpy(expected), generator=torch.Generator().manual_seed(4)).numpy()
     return replace(blank, data=counts)
-
-
-def _empty(middle):
-    two_theta = middle + np.linspace(-1, 1, 40)
-    return two_theta, np.ones(40)
 
 
 def model_with(curve, count):
