@@ -42,6 +42,7 @@ _APART = 1e-3  # relative difference of the deviance of two answers, below which
 _IDLE = 2  # numbers of splines in a row that do not lower the criterion: none will
 _SHAKEN, _SHAKE_EVALUATIONS = 32, 15  # times; of each
 _SHAKES, _DISORDERED = (0.01, 0.2), 20.0  # of the largest strain, least and most, and of disorder's numbers
+_GRAIN = 2.0**-14  # of a search's numbers, some hundredths of their errors
 _POLISH, _LAST = 1e-8, 200  # tolerance and evaluations of the answer
 
 
@@ -90,7 +91,7 @@ def fit_splines(
         last = _continued(curve, model_with(count), (last, scouts), config)
         found.append((_criterion(curve, last.answers[0]), last.answers[0]))
         log.info("%d splines: chi-square per point %.3f, criterion %.1f", count, found[-1][1].chi2, found[-1][0])
-        idle = idle + 1 if found[-1][0] > min(found)[0] else 0
+        idle = idle + 1 if found[-1][0] > min(one for one, _ in found) else 0
         if idle == _IDLE:
             break
     if idle == 0 and len(counts) > 1:
@@ -117,7 +118,7 @@ def _scouted(
     with counted(f"scouts of {count} splines", _work(len(starts))):
         for least, evaluations, coarser, share in _ROUNDS:
             model, eased = model_with(count, coarser), replace(curve, systematic=max(least, curve.systematic))
-            found = [minimise(model, eased, start, evaluations) for start in starts]
+            found = [minimise(model, eased, start, evaluations, grain=_GRAIN) for start in starts]
             found.sort(key=lambda one: one.deviance)
             starts = [one.numbers for one in found[: math.ceil(len(found) / share)]]
     return _Level(cast("Spline", model.profile), _distinct(found))
@@ -136,7 +137,7 @@ def _continued(curve: Curve, model: Model, before: Sequence[_Level], config: Roc
     profile = cast("Spline", model.profile)
     starts = [level.start(answer, profile) for level in before for answer in level.answers]
     with counted(f"{profile.counts[0]} splines", len(starts) * config.evaluations):
-        found = [minimise(model, curve, start, config.evaluations) for start in starts]
+        found = [minimise(model, curve, start, config.evaluations, grain=_GRAIN) for start in starts]
     return _Level(profile, _distinct(sorted(found, key=lambda one: one.deviance)))
 
 
@@ -157,7 +158,7 @@ def _shaken(curve: Curve, answer: Solution, largest: float, generator: torch.Gen
         for number in range(_SHAKEN):
             share = _SHAKES[0] * (_SHAKES[1] / _SHAKES[0]) ** (number * 0.618 % 1)
             off = torch.randn(len(size), generator=generator, dtype=torch.float64).numpy()
-            found = minimise(answer.model, curve, answer.numbers + share * size * off, _SHAKE_EVALUATIONS)
+            found = minimise(answer.model, curve, answer.numbers + share * size * off, _SHAKE_EVALUATIONS, grain=_GRAIN)
             answer = min(answer, found, key=lambda one: one.deviance)
     return answer
 

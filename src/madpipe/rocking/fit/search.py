@@ -14,7 +14,7 @@ _Numbers = Float[np.ndarray, "number"]
 _Points = Float[np.ndarray, "point"]
 _SOFTER = (1.0, 0.2)  # relative errors of the first searches
 _TOLERANCE = 1e-5
-_GRAIN = 2.0**-14
+_GRAIN = 2.0**-20
 _DAMPING, _LEAST_DAMPING, _HOPELESS = 1.0, 1e-5, 1e10  # at first, at least; beyond which no step helps
 _FARTHEST = 2.0  # change of a free number in a step
 
