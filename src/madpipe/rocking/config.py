@@ -124,7 +124,7 @@ class RockingFitConfig(Model):
     refine_resolution: bool = Field(True, description="find width and shape of the resolution too, of splines")
     starts: int = Field(12, ge=1, description="starts at most")
     explorations: int = Field(
-        2, ge=0, description="further searches among layers of nearly the same strain, of the implanted layer"
+        2, ge=0, description="further searches: among layers of nearly the same strain, or beside a free form"
     )
     samples: int = Field(
         2000, ge=0, description="layers drawn from the posterior, for errors; 0: errors to first order"

@@ -285,7 +285,7 @@ def test_a_search_does_not_hang_on_the_last_bits(measured):
     whitening = torch.linalg.inv(experiment.whitening())
     found = []
     for number in range(20):
-        runtime.fix_threads(1 + number % 2)
+        runtime.fix_threads(2 if number % 10 == 7 else 1)
         generator = torch.Generator().manual_seed(number)
         noise = torch.randn(inside.shape, generator=generator, dtype=torch.complex64)
         more = torch.randn(experiment.counts.shape, generator=generator, dtype=torch.float32)

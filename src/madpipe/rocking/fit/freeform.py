@@ -40,7 +40,7 @@ _ROUNDS = ((1.0, 12, COARSER, 2), (0.2, 20, COARSER, 4), (0.0, 40, 1.0, 1))
 _KEPT = 3  # answers that go on to more splines
 _APART = 1e-3  # relative difference of the deviance of two answers, below which they are one
 _IDLE = 2  # numbers of splines in a row that do not lower the criterion: none will
-_SHAKEN, _SHAKE_EVALUATIONS = 32, 15  # times; of each
+_SHAKEN, _SHAKE_EVALUATIONS = 16, 15  # times for each exploration of the configuration; of each
 _SHAKES, _DISORDERED = (0.01, 0.2), 20.0  # of the largest strain, least and most, and of disorder's numbers
 _GRAIN = 2.0**-14  # of a search's numbers, some hundredths of their errors
 _POLISH, _LAST = 1e-8, 200  # tolerance and evaluations of the answer
@@ -101,7 +101,7 @@ def fit_splines(
         )
     answer = min(found, key=lambda one: one[0])[1]
     if answer.chi2 > config.good_chi2:
-        answer = _shaken(curve, answer, largest, generator)
+        answer = _shaken(curve, answer, largest, _SHAKEN * config.explorations, generator)
     with counted("the last digits", _LAST):
         answer = minimise(answer.model, curve, answer.numbers, _LAST, _POLISH, 0.0)
     return replace(answer, starts=_MANY * config.starts)
@@ -150,12 +150,12 @@ def _distinct(answers: Sequence[Solution]) -> list[Solution]:
     return kept[:_KEPT]
 
 
-def _shaken(curve: Curve, answer: Solution, largest: float, generator: torch.Generator) -> Solution:
+def _shaken(curve: Curve, answer: Solution, largest: float, times: int, generator: torch.Generator) -> Solution:
     """Search again from beside an answer, whose valley has ripples."""
     strains, disorders = cast("Spline", answer.model.profile).counts
     size = np.array([100 * largest] * strains + [_DISORDERED] * disorders + [0.0] * len(answer.model.levels))
-    with counted("about the answer", _SHAKEN * _SHAKE_EVALUATIONS):
-        for number in range(_SHAKEN):
+    with counted("about the answer", times * _SHAKE_EVALUATIONS):
+        for number in range(times):
             share = _SHAKES[0] * (_SHAKES[1] / _SHAKES[0]) ** (number * 0.618 % 1)
             off = torch.randn(len(size), generator=generator, dtype=torch.float64).numpy()
             found = minimise(answer.model, curve, answer.numbers + share * size * off, _SHAKE_EVALUATIONS, grain=_GRAIN)
