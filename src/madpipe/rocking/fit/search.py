@@ -119,8 +119,8 @@ class _Evaluated:
     numbers: _Numbers
     expected: _Points
     jacobian: Float[np.ndarray, "point number"]
-    roots: Float[np.ndarray, "root"]
-    slopes: Float[np.ndarray, "root number"]
+    roots: Float[np.ndarray, "residual"]
+    slopes: Float[np.ndarray, "residual number"]
 
     @property
     def deviance(self) -> float:
