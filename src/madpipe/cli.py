@@ -1,7 +1,7 @@
 """The workflow's steps for one file on the command line: the same functions, the same files.
 
 Exit status: 0 done; 1 the input is at fault (one line: what is required, what came, what to do), or `verify` found
-something stale; 2 wrong usage.
+something stale; 2 wrong usage; 3 the answer is written, but fails its own checks (`retrieve`; 0 with `--accept`).
 """
 
 import argparse

@@ -12,7 +12,7 @@ from madpipe.base.metrics import finite
 from madpipe.base.page import columns, folded, heading, paragraph, table
 from madpipe.base.plain import read_json, to_plain, told
 from madpipe.base.tables import Schema, columns_of
-from madpipe.base.verdict import Verdict
+from madpipe.base.verdict import Verdict, limit_in_words
 
 _HEAD = ("study", "sample", "of", "check", "value", "limit", "verdict", "meaning")
 
@@ -101,6 +101,11 @@ def in_words(path: str | Path) -> list[str]:
     return lines + [f"warning: {one.study} {one.sample}: {one.warning}" for one in listed.warnings]
 
 
+def _limit(check: Check) -> str:
+    """The limit and on which side of it the value must lie."""
+    return limit_in_words(check.value, check.limit, check.passed)
+
+
 def _by_name(found: Sequence[Check]) -> list[Check]:
     """By study and sample."""
     return sorted(found, key=lambda check: (check.study, check.sample))
@@ -120,16 +125,15 @@ def _count(found: Sequence[Check]) -> str:
 def _rows(found: Sequence[Check]) -> list[list[str | float | None]]:
     """Checks as rows of a table."""
     words = {True: "passed", False: "failed"}
-    shown = [{**to_plain(check), "limit": _limit(check), "verdict": words[check.passed]} for check in found]
+    shown = [
+        {
+            **to_plain(check),
+            "limit": _limit(check),
+            "verdict": words[check.passed],
+        }
+        for check in found
+    ]
     return columns(shown, _HEAD)
-
-
-def _limit(check: Check) -> str:
-    """The limit and on which side of it the value must lie, which the verdict tells."""
-    if check.value is None:
-        return f"{check.limit:g}"
-    is_below = check.value <= check.limit
-    return f"{'at most' if is_below == check.passed else 'at least'} {check.limit:g}"
 
 
 def _by_sample(found: Sequence[Check]) -> tuple[list[str], list[list[str]]]:

@@ -21,7 +21,8 @@ _STYLE = """
 .madpipe .absent { color: #64748b; }
 .madpipe summary { cursor: pointer; font-weight: 600; }
 .max-w-lg:has(.madpipe) { max-width: 64rem; }
-.items-center:has(> * > * > .max-w-lg .madpipe) { align-items: flex-start; justify-content: flex-start; }
+.items-center:has(> * > * > .max-w-lg .madpipe)
+    { align-items: flex-start; justify-content: flex-start; flex-wrap: wrap; }
 """
 Cell = str | int | float | None
 MARKS = ("passed", "failed", "absent")  # words that a cell may begin with, which give it its colour

@@ -9,11 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from madpipe.base import store, warned
+from madpipe.base import overview, store, warned
 from madpipe.base.errors import InputError
-from madpipe.base.overview import in_words
 from madpipe.base.store import entry, part
-from madpipe.base.verdict import verdicts_in
+from madpipe.base.verdict import in_words, verdicts_in
 from madpipe.mad.records import Explained
 
 _KINDS = {  # a dataset that only one kind of file has
@@ -65,7 +64,7 @@ def about_json(path: Path) -> list[str]:
     if not isinstance(content, dict):
         return []
     if "checks" in content:
-        return in_words(path)
+        return overview.in_words(path)
     return [f"warning: {line}" for line in content.get("warnings", [])]
 
 
@@ -95,9 +94,7 @@ def _answer(found: _About) -> Iterator[str]:
         yield f"explains the data: chi-square per point {found.chi2:.3g}"
     for line in warned.lines_of(found.refined):
         yield f"refined {line}"
-    for name, one in (verdicts_in(found.verdicts) if found.verdicts else {}).items():
-        value = "no number" if one.value is None else f"{one.value:.3g}"
-        yield f"{'passed' if one.passed else 'FAILED'}: {name}, {value} for {one.limit:g}: {one.meaning}"
+    yield from in_words(verdicts_in(found.verdicts)) if found.verdicts else ()
 
 
 def _energies(energy: np.ndarray) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from madpipe.base.config import dropped_nulls, validate
 from madpipe.base.errors import InputError
+from madpipe.base.verdict import failed, verdicts_in
 from madpipe.commands.options import (
     InputPath,
     add_config,
@@ -30,6 +31,7 @@ from madpipe.mad.config import (
     ValidateConfig,
 )
 
+CHECKS_FAILED = 3  # exit status: the answer is written, but does not pass its own checks
 _REFINABLE = ",".join(typing.get_args(Refinable))
 
 
@@ -104,8 +106,13 @@ def _add_retrieve(steps: argparse._SubParsersAction) -> None:
     add_output(command)
     command.add_argument("--route", choices=["joint", "linked", "separate"], default="joint")
     command.add_argument("--refine", type=words, default=(), help=f"joint route: any of {_REFINABLE}")
-    command.add_argument("--partner", help="the other element (default: a simulation's; else they count by electrons)")
+    help_partner = (
+        "the other element (default: a simulation's; with none, composition is a share of electrons, not of atoms)"
+    )
+    command.add_argument("--partner", help=help_partner)
     add_seed(command, "seed of the random starts")
+    help_accept = "exit with status 0 where checks of the object fail too, not 3"
+    command.add_argument("--accept", action="store_true", help=help_accept)
     add_config(command)
     command.set_defaults(run=_retrieve)
 
@@ -202,9 +209,10 @@ def _predict(arguments: argparse.Namespace) -> None:
     infer_file(arguments.stack, arguments.output, network, config, process)
 
 
-def _retrieve(arguments: argparse.Namespace) -> None:
+def _retrieve(arguments: argparse.Namespace) -> int:
     from madpipe.base import runtime, store
     from madpipe.mad.realspace.retrieve import retrieve
+    from madpipe.mad.realspace.words import told
     from madpipe.mad.records import Fit, Stack
 
     if len(arguments.files) > 2:
@@ -215,14 +223,21 @@ def _retrieve(arguments: argparse.Namespace) -> None:
     generator = runtime.generator_for(arguments.seed, "retrieve", arguments.route)
     found = retrieve(fit, stack, config, generator, arguments.route, arguments.partner, arguments.refine)
     store.write(arguments.output, found, process=origin_of(arguments, "mad.realspace.retrieve"))
+    print("\n".join(told(found, stack)))
+    wrong = failed(verdicts_in(found.verdicts))
+    return CHECKS_FAILED if wrong and not arguments.accept else 0
 
 
 def _export(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
     from madpipe.mad.realspace.export import export_vtk
+    from madpipe.mad.realspace.words import failures
     from madpipe.mad.records import RealSpace
 
-    export_vtk(store.read(arguments.object, RealSpace), arguments.output)
+    found = store.read(arguments.object, RealSpace)
+    export_vtk(found, arguments.output)
+    for line in failures(verdicts_in(found.verdicts)):
+        print(line)
 
 
 def _plan(arguments: argparse.Namespace) -> None:

@@ -21,7 +21,15 @@ COVERED = 0.9  # share of the points within 1.96 stated errors, at least, where 
 
 # -- an object, by its retrieval ------------------------------------------------------------------------------
 
-OBJECT_R_OVER_NOISE = 1.05  # at most; an object has fewer unknowns than points, so none of the noise is followed
+OBJECT_R_OVER_NOISE = 1.05  # at most; an object has fewer unknowns than points, so little of the noise is followed
+R_SCATTER = 4.0  # standard errors of R over the R of noise, below what its unknowns explain, that are still chance
+LEAST_R = 0.5  # of what its unknowns explain, at least, however few points hold the photons
+# Unknown beside its object's extent, an object is determined by intensities where they are sampled at half the Nyquist
+# interval of the density, along every axis (Sayre 1952): its autocorrelation then fills the frame at most.
+OVERSAMPLING = 2.0
+# of the other element's f' + i f'', about their mean over the energies, at most, unsaid [electron]: a tenth of the
+# least contrast worth measuring at, 3 electron. Far from its edges an element's change by 0.1 over 40 eV.
+PARTNER_DISPERSION = 0.3
 LIKELIER_HAND = 50.0  # ln of a ratio of likelihoods, at least; noise alone made 25 for the wrong hand at 1e5 photons
 FOURIER_ERROR = 0.1  # relative misfit of an image to the measured moduli, at most
 FREE_ERROR = 0.3  # the same for the points held out, at most

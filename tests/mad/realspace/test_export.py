@@ -1,17 +1,22 @@
 """Volumes for ParaView, read back by the rules of VTK's XML format, and by VTK itself where it is installed."""
 
+import importlib
 import re
 from dataclasses import replace
 from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+import torch
 
 from madpipe.base import store
 from madpipe.base.errors import InputError
+from madpipe.base.verdict import text_of, verdict
 from madpipe.cli import main
+from madpipe.mad.config import SimulatedSample
 from madpipe.mad.realspace.export import export_vtk, volumes
 from madpipe.mad.records import RealSpace
+from madpipe.mad.simulate.sample import simulate
 
 TYPES = {"Float32": np.float32, "UInt8": np.uint8}
 
@@ -111,3 +116,36 @@ def test_the_command_writes_the_same_file_and_refuses_other_names(tmp_path, caps
     assert re.search("must end in .vti", capsys.readouterr().err)
     with pytest.raises(InputError, match=r"\.vti"):
         export_vtk(found, tmp_path / "object")
+
+
+def test_verdicts_stand_in_the_field_data_and_on_the_terminal(tmp_path, capsys):
+    checks = {"hand": verdict(60.0, 50.0, False, "likelier"), "chi2": verdict(3.0, 1.2, True, "chi2")}
+    store.write(tmp_path / "object.h5", replace(an_object((8, 9, 11)), verdicts=text_of(checks)))
+    assert main(["export", str(tmp_path / "object.h5"), "-o", str(tmp_path / "object.vti")]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert told[0].startswith("1 of 2 checks failed")
+    assert told[1] == "failed: chi2 3 (at most 1.2): chi2"
+    head = (tmp_path / "object.vti").read_bytes().partition(b"<AppendedData")[0].decode()
+    field = head[head.index("<FieldData") : head.index("</FieldData>")]
+    assert re.findall(r'Name="(\w+)"', field) == ["passed_hand", "passed_chi2"]
+
+
+@pytest.mark.parametrize(("words", "passed", "status"), [((), True, 0), ((), False, 3), (("--accept",), False, 0)])
+def test_retrieve_exits_with_3_where_a_check_of_its_object_failed(tmp_path, monkeypatch, capsys, words, passed, status):
+    """The answer is written all the same, and the last lines say what failed."""
+    checks = {
+        "hand": verdict(60.0, 50.0, False, "likelier"),
+        "chi2": verdict(1.0 if passed else 3.0, 1.2, True, "chi2"),
+    }
+    made = replace(an_object((8, 9)), verdicts=text_of(checks), route="joint", composition_of="atoms", partner="Fe")
+    module = importlib.import_module("madpipe.mad.realspace.retrieve")
+    monkeypatch.setattr(module, "retrieve", lambda *_, **__: made)
+    stack = simulate(SimulatedSample(dimensions=2, grid=16), torch.Generator().manual_seed(1))
+    store.write(tmp_path / "stack.h5", stack)
+    names = [str(tmp_path / name) for name in ("stack.h5", "object.h5")]
+    assert main(["retrieve", names[0], "-o", names[1], "--threads", "1", *words]) == status
+    assert store.read(names[1], RealSpace).verdicts == made.verdicts
+    lines = capsys.readouterr().out.splitlines()
+    assert "Ni atoms' share 0." in lines[0]
+    assert lines[1:] == ([] if passed else [lines[1], "failed: chi2 3 (at most 1.2): chi2"])
+    assert ("+-" in lines[0]) is passed

@@ -27,7 +27,7 @@ from madpipe.mad.realspace.joint.model import (
 from madpipe.mad.realspace.joint.nuisances import Vector, nuisances_of
 from madpipe.mad.realspace.joint.priors import composition_prior, even_density, together
 from madpipe.mad.realspace.joint.search import Place, search
-from madpipe.mad.realspace.joint.start import Guess, both_hands, is_explained, resonant_share
+from madpipe.mad.realspace.joint.start import Evenness, Guess, both_hands, evenness_of, is_explained, resonant_share
 from madpipe.mad.realspace.retrieve import retrieve
 from madpipe.mad.realspace.separation import composition_from_atoms, scattering_factors
 from madpipe.mad.scores.validate import score
@@ -212,6 +212,56 @@ def test_noise_of_stated_errors_has_their_variance(measured):
         assert float(chi2) == pytest.approx(1, abs=4 * math.sqrt(2 / mu.numel()))
 
 
+def test_a_bright_point_costs_no_digits_of_the_likelihood(measured):
+    """In float32 n ln(n / mu) - n + mu cancels to one for 1e7 photons; a search's last steps gain less."""
+    _, experiment, atoms = measured
+    inside, _, _ = boxed(atoms)
+    bright = replace(experiment, exposure=experiment.exposure * 100)
+    pair = bright.transformed(inside)
+    expected = torch.stack([expected_photons(bright, pair, energy)[1] for energy in range(len(bright.counts))])
+    bright = replace(bright, counts=(expected + expected.sqrt()).round())
+    n, mu = bright.counts.double(), expected.double()
+    exact = float((torch.xlogy(n, n / mu) - n + mu).sum())
+    assert float(expected.max()) > 1e7
+    assert minus_log_likelihood(bright, pair) == pytest.approx(exact, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "alike"),
+    [(("Ni", "Fe"), True), (("Ni", "Pt"), False), (("Se", "C"), False)],
+)
+def test_only_kinds_that_scatter_alike_make_a_particle_even(kinds, alike):
+    energies = {"Ni": (8313.0, 8333.0, 8348.0), "Se": (12638.0, 12658.0, 12673.0)}[kinds[0]]
+    changes = {"element": kinds[0], "partner": kinds[1], "energies_ev": energies}
+    _, experiment, _ = case(SMALL.model_copy(update=changes))
+    even = evenness_of(experiment, 0.85)
+    assert (even.spread == 0) is alike
+    assert (even.ceiling, even.least) == (1.25, 0.5) if alike else even.ceiling > 1.4 and even.least < 0.45
+    doubted = evenness_of(experiment, 0.85, 2.0)
+    assert doubted.spread == pytest.approx(2 * even.spread)
+
+
+@pytest.mark.parametrize("kinds", [("Ni", "Pt"), ("Fe", "Pd")])
+def test_a_heavy_partner_s_particle_is_found(kinds):
+    """A light shell about a heavy core: found, converged, and right within its errors at the limit of the counts."""
+    edge = {"Ni": 8333.0, "Fe": 7112.0}[kinds[0]]
+    energies = tuple(edge + step for step in (-20.0, -15.0, -10.0, -5.0, 0.0, 5.0, 10.0, 15.0))
+    changes = {
+        "element": kinds[0],
+        "partner": kinds[1],
+        "energies_ev": energies,
+        "photons": 1e8,
+        "strain_phase_rms": 1.0,
+    }
+    stack, _, _ = case(SMALL.model_copy(update=changes))
+    found = retrieve(None, stack, RetrieveConfig(), torch.Generator().manual_seed(4))
+    checks = json.loads(found.verdicts)
+    assert all(check["passed"] for check in checks.values()), checks
+    retrieved = score(stack, {}, {"joint": found}, ValidateConfig(), torch.Generator()).retrieved["joint"]
+    assert retrieved.rms_error < 0.002
+    assert retrieved.coverage_95 > 0.9
+
+
 def test_a_guess_is_explained_where_noise_leaves_as_much(measured):
     """Three standard errors of half a chi-square, and 2e-4 for every photon, are what it may be worse by."""
     _, experiment, atoms = measured
@@ -224,7 +274,7 @@ def test_a_guess_is_explained_where_noise_leaves_as_much(measured):
     spread, share = math.sqrt(one.counts.numel() / 2), 2e-4 * float(one.counts.sum())
     for worse, explained in ((2.9 * spread + share, True), (3.1 * spread + share, False)):
         guess = Guess(single, domain, noise + worse)
-        assert is_explained(one, guess, torch.Generator().manual_seed(1)) == explained
+        assert is_explained(one, guess, Evenness(0.3), torch.Generator().manual_seed(1)) == explained
 
 
 def test_noise_of_the_nuisances_prior_is_about_its_slope_taken_back():

@@ -2,6 +2,7 @@
 
 import json
 import math
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -9,11 +10,14 @@ import pytest
 import torch
 
 from madpipe.base.errors import InputError
-from madpipe.base.verdict import verdict
+from madpipe.base.verdict import text_of, verdict, verdicts_in
+from madpipe.base.warned import DataWarning
 from madpipe.mad.config import FitConfig, RetrieveConfig, SimulatedSample
 from madpipe.mad.fit.fit import fit_stack
+from madpipe.mad.realspace.export import volumes
 from madpipe.mad.realspace.imaging import fitted_signal, mean_signal
-from madpipe.mad.realspace.retrieve import displacement_from_phase, retrieve
+from madpipe.mad.realspace.lone import without_isolated
+from madpipe.mad.realspace.retrieve import _bragg_length, displacement_from_phase, retrieve
 from madpipe.mad.realspace.separation import (
     Factors,
     Separation,
@@ -22,6 +26,7 @@ from madpipe.mad.realspace.separation import (
     scattering_factors,
 )
 from madpipe.mad.realspace.verdicts import check_object, compare_routes
+from madpipe.mad.realspace.words import told
 from madpipe.mad.simulate.sample import simulate
 from madpipe.physics.alignment import twin
 from madpipe.physics.fourier import image
@@ -73,7 +78,9 @@ def test_true_phases_give_the_true_densities_and_composition(noise_free, from_me
     truth = stack.truth
     inside = torch.as_tensor(truth.support > 0)
     factor = ideal_factor(stack, from_mean)
-    found = linked_separation(fit, stack, factor, torch.zeros(stack.shape), inside, from_mean, None)
+    found = linked_separation(
+        fit, stack, factor, torch.zeros(stack.shape), inside, from_mean, scattering_factors(stack)
+    )
     scale = math.sqrt(truth.photons_per_electron2)
     # noise-free, but the fit's errors stay those of its photons, so weak points still take the mean composition
     expected = torch.as_tensor(truth.rho_resonant) * scale
@@ -90,9 +97,9 @@ def test_the_true_hand_is_the_more_consistent_one(seed):
     inside = torch.as_tensor(stack.truth.support > 0)
     factor = ideal_factor(stack, False)
     error = torch.zeros(stack.shape)
-    true = linked_separation(fit, stack, factor, error, inside, False, None)
+    true = linked_separation(fit, stack, factor, error, inside, False, scattering_factors(stack))
     turned = twin(inside, 2)
-    wrong = linked_separation(fit, stack, factor.conj().resolve_conj(), error, turned, False, None)
+    wrong = linked_separation(fit, stack, factor.conj().resolve_conj(), error, turned, False, scattering_factors(stack))
     assert wrong.inconsistency(turned) > true.inconsistency(inside)
 
 
@@ -102,9 +109,119 @@ def test_scattering_factors_are_the_simulation_s(measured):
     assert known.partner == "Fe"
     assert known.resonant == pytest.approx(stack.truth.f0_resonant, rel=1e-9)
     assert known.normal == pytest.approx(stack.truth.f_normal_atom, rel=1e-9)
-    unknown = scattering_factors(replace(stack, truth=None))
-    assert unknown.partner == stack.element
+    with pytest.warns(DataWarning, match="share of the scattering electrons"):
+        unknown = scattering_factors(replace(stack, truth=None))
+    assert unknown.partner is None
     assert unknown.normal == pytest.approx(unknown.resonant)
+
+
+@pytest.mark.parametrize("one_number", [False, True])
+def test_the_partner_s_f0_is_taken_at_the_q_that_f0_tells(measured, one_number):
+    """Without a Bragg vector: |Q| from the resonant element's own f0, of every point or of all."""
+    stack, _ = measured
+    f0 = float(np.asarray(stack.f0)[32, 32]) if one_number else stack.f0
+    found = scattering_factors(replace(stack, truth=None, q_bragg=None, f0=f0), "Pt")
+    expected = scattering_factors(replace(stack, truth=None), "Pt")
+    assert found.partner == "Pt"
+    assert found.normal == pytest.approx(expected.normal, rel=1e-4)
+    if not one_number:
+        torch.testing.assert_close(found.normal_slope, expected.normal_slope, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("changes", "partner", "words"),
+    [
+        ({}, "Ni", "another element than the resonant one, Ni; Ni came"),
+        ({}, "nickel", "another element than the resonant one, Ni; nickel came"),
+        ({}, "Xx", "partner: .*'Xx'"),
+        ({"q_bragg": None, "f0": 31.0}, "Fe", r"where Ni has the stack's f0.*31 to 31 came"),
+    ],
+)
+def test_a_partner_that_cannot_be_is_one_line(measured, changes, partner, words):
+    stack = replace(measured[0], truth=None, **changes)
+    with pytest.raises(InputError, match=words) as refused:
+        retrieve(None, stack, RetrieveConfig(), torch.Generator(), partner=partner)
+    assert "\n" not in str(refused.value)
+
+
+def test_a_partner_with_its_edge_among_the_energies_is_told(measured):
+    stack = replace(measured[0], truth=None)
+    near = replace(stack, element="Au", edge="L3", energy=stack.energy - 8333 + 11919)
+    with pytest.warns(DataWarning, match=r"other element, As, changes by up to 0\.\d electron"):
+        scattering_factors(near, "As")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for partner in ("Fe", "Pt", "O"):
+            scattering_factors(stack, partner)
+
+
+def test_lengths_need_no_bragg_vector_where_f0_tells_q(measured):
+    stack = measured[0]
+    length = float(np.linalg.norm(stack.q_bragg))
+    assert _bragg_length(stack) == pytest.approx(length)
+    assert _bragg_length(replace(stack, q_bragg=None)) == pytest.approx(length, rel=1e-3)
+    with pytest.warns(DataWarning, match=r"Q\.u in radian"):
+        assert _bragg_length(replace(stack, q_bragg=None, f0=30.0)) == 1.0
+
+
+def test_a_hot_pixel_is_left_out_and_named(measured):
+    """One pixel of 4e9: the support filled the frame, nickel was .1 % of it, and R .4 of the noise passed."""
+    stack = measured[0]
+    data = stack.data.copy()
+    data[:, 5, 5] = 4_000_000_000
+    with pytest.warns(DataWarning, match=r"\(5, 5\), 4e\+09 counts; left out of the retrieval"):
+        seen = without_isolated(replace(stack, data=data))
+    assert not seen.good[:, 5, 5].any()
+    assert seen.good.sum() == stack.good.sum() - len(stack.energy)
+    data = stack.data.copy()
+    data[2, 9, 60] = 60_000  # of one energy: a cosmic ray
+    with pytest.warns(DataWarning, match=r"\(9, 60\)"):
+        seen = without_isolated(replace(stack, data=data))
+    assert (~seen.good).sum() == 1
+
+
+@pytest.mark.parametrize("changes", [{"photons": 1e4}, {"photons": 1e6, "background": 0.1}, {"oversampling": 2.0}])
+@pytest.mark.parametrize("composition", ["core_shell", "pure_resonant"])
+def test_good_data_keep_every_point(changes, composition):
+    sample = SMALL.model_copy(update={"composition": composition, "strain_phase_rms": 0.0, **changes})
+    stack = simulate(sample, torch.Generator().manual_seed(1))
+    assert without_isolated(stack) is stack
+
+
+def test_a_support_that_fills_the_frame_fails(linked, measured):
+    stack, _ = measured
+    assert json.loads(linked.verdicts)["support"]["passed"]
+    whole = replace(linked, support=np.ones_like(linked.support))
+    made = check_object(whole, replace(stack, truth=None))["support"]
+    assert (made.value, made.limit, made.passed) == (1.0, 0.25, False)
+
+
+def test_without_a_partner_shares_are_of_electrons_everywhere(measured):
+    stack, fit = measured
+    with pytest.warns(DataWarning, match="name it with --partner"):
+        found = retrieve(fit, replace(stack, truth=None), RetrieveConfig(), torch.Generator().manual_seed(4), "linked")
+    assert (found.partner, found.composition_of) == (None, "electrons")
+    assert "share of the scattering electrons" in found.warnings
+    assert found.share_in_words("Ni") == "Ni atoms' share of the electrons"
+    assert "Ni atoms' share of the electrons" in told(found, stack)[0]
+    assert "composition_of_electrons" in volumes(found)
+    known = retrieve(fit, stack, RetrieveConfig(), torch.Generator().manual_seed(4), "linked")
+    assert (known.partner, known.composition_of) == ("Fe", "atoms")
+    assert known.share_in_words("Ni") == "Ni atoms' share"
+
+
+def test_an_object_in_words_gives_its_error_only_where_all_checks_pass(linked, measured):
+    stack, _ = measured
+    line, *rest = told(linked, stack)
+    assert not rest
+    assert "on average, +- 0.0" in line
+    checks = verdicts_in(linked.verdicts)
+    poor = {**checks, "free_error": verdict(0.5, 0.3, True, "of points held out")}
+    line, count, failure = told(replace(linked, verdicts=text_of(poor)), stack)
+    assert "+-" not in line
+    assert "its stated error does not hold" in line
+    assert count.startswith(f"1 of {len(checks)} checks failed")
+    assert failure == "failed: free error 0.5 (at most 0.3): of points held out"
 
 
 def test_corrections_take_the_form_factors_variation_out(measured):
@@ -158,7 +275,9 @@ def test_composition_errors_are_those_of_the_separation(photons):
     stack, fit = simulated(SMALL.model_copy(update={"photons": photons}))
     inside = stack.truth.support > 0
     signal = mean_signal(stack)
-    found = linked_separation(fit, stack, ideal_factor(stack, True), signal.error, torch.as_tensor(inside), True, None)
+    found = linked_separation(
+        fit, stack, ideal_factor(stack, True), signal.error, torch.as_tensor(inside), True, scattering_factors(stack)
+    )
     off = (found.composition().numpy() - stack.truth.composition)[inside]
     support = torch.as_tensor(inside)
     claimed = found.composition_errors(16, torch.Generator().manual_seed(1), support).numpy()[inside]
@@ -170,7 +289,9 @@ def test_atoms_out_of_phase_raise_the_composition_errors():
     stack, fit = simulated(SMALL)
     support = torch.as_tensor(stack.truth.support > 0)
     signal = mean_signal(stack)
-    found = linked_separation(fit, stack, ideal_factor(stack, True), signal.error, support, True, None)
+    found = linked_separation(
+        fit, stack, ideal_factor(stack, True), signal.error, support, True, scattering_factors(stack)
+    )
     turned = replace(found, normal=found.normal * np.exp(0.3j))
     plain, raised = (one.composition_errors(8, torch.Generator().manual_seed(1), support) for one in (found, turned))
     # x (1 - x) sin(0.3) is 0.055 in the core, where x = 0.75, and nothing in the shell
@@ -183,7 +304,9 @@ def test_what_noise_adds_to_the_resonant_atoms_it_takes_off_the_others(measured,
     r"""G = F_N + (1 + mean rho) F_A is held: :math:`dF_N / dF_A = -(1 + \bar\rho)`, with rho = 0 where G is F_T."""
     stack, fit = measured
     signal, inside = mean_signal(stack), torch.as_tensor(stack.truth.support > 0)
-    found = linked_separation(fit, stack, ideal_factor(stack, from_mean), signal.error, inside, from_mean, None)
+    found = linked_separation(
+        fit, stack, ideal_factor(stack, from_mean), signal.error, inside, from_mean, scattering_factors(stack)
+    )
     rho = np.mean(stack.f_prime + 1j * stack.f_double_prime) * np.mean(1 / stack.f0) if from_mean else 0.0
     assert found.counter == pytest.approx(-(1 + rho), rel=1e-9)
 
@@ -314,7 +437,7 @@ def test_a_wrong_support_fails_its_checks(linked, measured):
 
 def test_without_truth_only_truthless_checks_remain(linked, measured):
     checks = check_object(linked_without_checks(linked), replace(measured[0], truth=None))
-    assert set(checks) == {"vortices"}
+    assert set(checks) == {"vortices", "support"}
 
 
 def linked_without_checks(found):
@@ -337,7 +460,7 @@ def test_a_list_of_reflections_is_refused(measured):
 
 def test_irregular_axes_are_refused(measured):
     stack, fit = measured
-    with pytest.raises(InputError, match="regular q axes"):
+    with pytest.raises(InputError, match="q axes of even, rising steps"):
         retrieve(fit, replace(stack, qx=stack.qx**3), RetrieveConfig(), torch.Generator(), route="linked")
 
 

@@ -32,7 +32,7 @@ def central_slice(values: np.ndarray, ndim: int) -> np.ndarray:
 
 def slice_words(stack: Stack) -> str:
     """Say which plane of a volume is shown."""
-    return "central slices, q_z = 0 and z = 0," if len(stack.shape) == 3 else "the whole frame"
+    return "central slices (q_z = 0, z = 0)" if len(stack.shape) == 3 else "the whole frame"
 
 
 def q_extent(stack: Stack) -> tuple[float, float, float, float]:

@@ -20,6 +20,7 @@ from madpipe.base.plotting import (
     new_figure,
     styled,
 )
+from madpipe.base.verdict import failed, verdicts_in
 from madpipe.mad.figures.picture import ANGSTROM_PER_NM, FIT_LOOK, central_slice
 from madpipe.mad.figures.realspace import Body, body_from_object, draw_body
 from madpipe.mad.figures.specimen import draw_real, real_window
@@ -68,11 +69,12 @@ def object_maps(stack: Stack, real_space: RealSpace) -> Picture:
     profiles = [figure.add_subplot(places[1, column]) for column in range(2)]
     _draw_profile(profiles[0], found.composition, true.composition if true else None, found.shell, 1.0)
     _draw_profile(profiles[1], found.strain, true.strain if true else None, None, _STRAIN_UNIT)
-    profiles[0].set_ylabel(f"{stack.resonant} atoms' share (1)")
+    share = f"{real_space.share_in_words(stack.resonant)} (1)"
+    profiles[0].set_ylabel(share)
     profiles[1].set_ylabel(r"strain along $\mathbf{Q}$ ($10^{-3}$)")
     volume = inside.ndim == 3
     last = figure.add_subplot(places[1, 2], **({"projection": "3d"} if volume else {}))
-    _draw_composition(last, body_from_object(real_space), real_space, stack.resonant)
+    _draw_composition(last, body_from_object(real_space), real_space, share)
     titles = ["displacement", "strain", "error of composition", "composition", "strain", "surface"]
     name_panels([*maps, *profiles, last], titles if volume else [*titles[:-1], "composition"])
     return Picture(figure, _caption(stack, real_space, found, true, voxel))
@@ -160,10 +162,9 @@ def _draw_profile(axes: Axes, found: Profile, true: Profile | None, shell: Shell
 
 
 def _limits(mean: np.ndarray, scatter: np.ndarray, true: Profile | None, unit: float) -> tuple[float, float]:
-    """Range of the means, the usual scatter and the truth, with room around it."""
-    usual = float(np.median(scatter)) if len(scatter) else 0.0
-    parts = [mean - usual, mean + usual, *([true.mean / unit] if true is not None else [])]
-    values = np.concatenate(parts)
+    """Range of the bands and the truth, with room around it."""
+    values = np.concatenate([mean - scatter, mean + scatter, *([true.mean / unit] if true is not None else [])])
+    values = values[np.isfinite(values)]
     if not len(values):
         return 0.0, 1.0
     low, high = float(values.min()), float(values.max())
@@ -171,12 +172,11 @@ def _limits(mean: np.ndarray, scatter: np.ndarray, true: Profile | None, unit: f
     return low - room, high + room
 
 
-def _draw_composition(axes: Axes, body: Body, real_space: RealSpace, element: str) -> None:
+def _draw_composition(axes: Axes, body: Body, real_space: RealSpace, label: str) -> None:
     """Surface of a volume, or the map of a 2-D object, coloured by the composition."""
     values = body.composition[body.inside]
     low, high = np.quantile(values, [1 - _MOST, _MOST]) if len(values) else (0.0, 1.0)
     norm = Normalize(low, max(high, low + 0.05))
-    label = f"{element} atoms' share (1)"
     if body.inside.ndim == 2:
         voxel = float(real_space.voxel_size[-1]) / ANGSTROM_PER_NM
         plane = np.where(body.inside, body.composition, np.nan)
@@ -191,28 +191,42 @@ def _caption(stack: Stack, real_space: RealSpace, found: Depths, true: Depths | 
     """Shell thickness, strain difference and errors, beside the truth's."""
     inside = real_space.support > 0
     words = [f"{stack.name}, route '{real_space.route}': {np.count_nonzero(inside)} voxels of {voxel / 10:.1f} nm."]
+    lines = [
+        *(["black the truth"] if true is not None else []),
+        *(["dashed the fitted shell"] if found.shell.found else []),
+    ]
+    words.append(
+        "Profiles: means of layers a voxel thick; dark bands are their standard errors, light bands the scatter of a "
+        f"layer's voxels{''.join(f', {line}' for line in lines)}."
+    )
     words.append(_shell_words("Retrieved", found))
     if true is not None:
-        words.append(_shell_words("True", true))
-    errors = real_space.composition_errors[inside]
-    if len(errors):
+        words.append(_shell_words("True", true, with_errors=False))
+    errors, wrong = real_space.composition_errors[inside], len(failed(verdicts_in(real_space.verdicts)))
+    if len(errors) and wrong:
+        words.append(f"{wrong} checks of the object failed: its stated errors do not hold.")
+    elif len(errors):
         words.append(f"Standard error of a voxel's composition: {np.median(errors):.3f} (median).")
     if inside.ndim == 2:
         words.append("A 2-D object is a projection: composition and strain are averages along the beam.")
     return " ".join(words)
 
 
-def _shell_words(whose: str, depths: Depths) -> str:
-    """A shell and the strain across it in words."""
+def _shell_words(whose: str, depths: Depths, *, with_errors: bool = True) -> str:
+    """A shell and the strain across it in words; a truth has no errors."""
     shell = depths.shell
+
+    def told(value: float, error: float, digits: int) -> str:
+        return f"{value:.{digits}f}" + (f" +- {error:.{digits}f}" if with_errors else "")
+
     if not shell.found:
         return f"{whose}: no shell whose composition differs from the core's by three standard errors."
     thickness, error = (length / ANGSTROM_PER_NM for length in (shell.thickness, shell.thickness_error))
     words = (
-        f"{whose}: shell of {thickness:.1f} +- {error:.1f} nm, share {shell.outside:.3f} +- {shell.outside_error:.3f} "
-        f"over a core of {shell.inside:.3f} +- {shell.inside_error:.3f}"
+        f"{whose}: shell of {told(thickness, error, 1)} nm, share {told(shell.outside, shell.outside_error, 3)} "
+        f"over a core of {told(shell.inside, shell.inside_error, 3)}"
     )
     value, error = (number / _STRAIN_UNIT for number in depths.difference)
     if not math.isfinite(value):
         return f"{words}."
-    return f"{words}; strain of the core less that of the shell ({value:.2f} +- {error:.2f}) 1e-3."
+    return f"{words}; strain of the core less that of the shell ({told(value, error, 2)}) 1e-3."

@@ -61,18 +61,19 @@ def retrieved(stack: Stack, real_space: RealSpace) -> Picture:
     else:
         bodies = {"true": body_from_truth(stack), "retrieved": body_on_truth(real_space, stack)}
     voxel = float(real_space.voxel_size[-1]) / ANGSTROM_PER_NM
+    share = f"{real_space.share_in_words(stack.resonant)} (1)"
     figure = new_figure(TWO_COLUMNS, 2.35 + 2.0 * len(bodies))
     places = figure.add_gridspec(len(bodies) + 1, 3, height_ratios=[1.0] * len(bodies) + [0.95])
     slices = [[figure.add_subplot(places[row, column]) for column in range(3)] for row in range(len(bodies))]
-    _draw_slices(np.array(slices), list(bodies.values()), voxel, stack.resonant)
+    _draw_slices(np.array(slices), list(bodies.values()), voxel, share)
     profile = figure.add_subplot(places[-1, :2])
-    profiles = _draw_profiles(profile, bodies, voxel, stack.resonant)
+    profiles = _draw_profiles(profile, bodies, voxel, share)
     volume = real_space.support.ndim == 3
     last = figure.add_subplot(places[-1, 2], **({"projection": "3d"} if volume else {}))
     if volume:
         draw_body(last, bodies["retrieved"], Normalize(0, 1), cut=True)
     else:
-        _draw_distribution(last, bodies, stack.resonant)
+        _draw_distribution(last, bodies, share)
     titles = [f"{kind}, {name}" for name in bodies for kind in ("density", "phase", "composition")]
     titles += ["composition below the surface", "cut open, retrieved" if volume else "composition"]
     name_panels([*(axes for row in slices for axes in row), profile, last], titles)
@@ -122,7 +123,7 @@ def composition_profile(body: Body, voxel: float) -> np.ndarray:
     return np.array(rows).reshape(-1, 3)
 
 
-def _draw_slices(panels: np.ndarray, bodies: list[Body], voxel: float, element: str) -> None:
+def _draw_slices(panels: np.ndarray, bodies: list[Body], voxel: float, share: str) -> None:
     """Three maps per body, each column in common colours with one bar."""
     ndim = bodies[0].inside.ndim
     planes = [central_slice(body.inside, ndim) for body in bodies]
@@ -132,7 +133,7 @@ def _draw_slices(panels: np.ndarray, bodies: list[Body], voxel: float, element: 
     kinds = (
         ("density", Normalize(0, top), MAGNITUDE, rf"$|\rho|$ ({MODULUS_UNIT} per voxel)"),
         ("phase", phase_norm(), PHASE, r"$\arg\rho$ (rad)"),
-        ("composition", Normalize(0, 1), SHARE, f"{element} atoms' share (1)"),
+        ("composition", Normalize(0, 1), SHARE, share),
     )
     for row, body, inside in zip(panels, bodies, planes, strict=True):
         for axes, (name, norm, cmap, label) in zip(row, kinds, strict=True):
@@ -142,7 +143,7 @@ def _draw_slices(panels: np.ndarray, bodies: list[Body], voxel: float, element: 
                 phase_ticks(bar)
 
 
-def _draw_profiles(axes: Axes, bodies: dict[str, Body], voxel: float, element: str) -> dict[str, np.ndarray]:
+def _draw_profiles(axes: Axes, bodies: dict[str, Body], voxel: float, share: str) -> dict[str, np.ndarray]:
     """Composition against depth; returns the layers."""
     profiles = {name: composition_profile(body, voxel) for name, body in bodies.items()}
     for name, layers in profiles.items():
@@ -150,7 +151,7 @@ def _draw_profiles(axes: Axes, bodies: dict[str, Body], voxel: float, element: s
             axes.plot(layers[:, 0], layers[:, 1], color="black", linewidth=1.4, label="true")
         else:
             axes.errorbar(*layers.T, **FIT_LOOK.line(), label="retrieved")
-    axes.set(xlabel="depth below the surface (nm)", ylabel=f"{element} atoms' share (1)")
+    axes.set(xlabel="depth below the surface (nm)", ylabel=share)
     axes.set_ylim(*_share_limits([layers[:, 1] for layers in profiles.values()]))
     axes.legend(loc="best")
     axes.grid(visible=True)
@@ -167,7 +168,7 @@ def _share_limits(values: list[np.ndarray]) -> tuple[float, float]:
     return low - room, high + room
 
 
-def _draw_distribution(axes: Axes, bodies: dict[str, Body], element: str) -> None:
+def _draw_distribution(axes: Axes, bodies: dict[str, Body], share: str) -> None:
     """Histogram of the composition of all voxels."""
     bins = np.linspace(-0.25, 1.25, 61).tolist()
     looks: dict[str, Keywords] = {
@@ -182,7 +183,7 @@ def _draw_distribution(axes: Axes, bodies: dict[str, Body], element: str) -> Non
             label=name,
             **looks[name],
         )
-    axes.set(xlabel=f"{element} atoms' share (1)", ylabel="voxels per bin (1)", xlim=(-0.25, 1.25))
+    axes.set(xlabel=share, ylabel="voxels per bin (1)", xlim=(-0.25, 1.25))
     if any(body.inside.any() for body in bodies.values()):
         axes.set_yscale("log")
     axes.legend(loc="upper left")
@@ -232,7 +233,8 @@ def _caption(stack: Stack, real_space: RealSpace, bodies: dict[str, Body], profi
             depth = distance_transform_edt(one.inside)
             deep = one.composition[depth > 0.6 * depth.max()]
             words.append(
-                f"{stack.resonant} atoms' share, {name}: {profiles[name][0, 1]:.3f} in the outermost layer, "
+                f"{real_space.share_in_words(stack.resonant)}, {name}: "
+                f"{profiles[name][0, 1]:.3f} in the outermost layer, "
                 f"{deep.mean():.3f} in the deepest {len(deep)} voxels."
             )
     if "true" in bodies and body.inside.any():

@@ -29,6 +29,7 @@ from madpipe.mad.records import Stack
 
 _LEAST_PHOTONS = 100  # in both energies together; with fewer, their difference is noise and is not shown
 _PER_CENT = 30  # colours of the relative difference
+_UNIFORM = 0.005  # difference of compositions that are the same in words
 _MARGIN = 1.12  # real-space window over the particle
 
 
@@ -176,7 +177,15 @@ def _particle_words(stack: Stack) -> str:
     size = max(np.ptp(index) + 1 for index in np.nonzero(inside)) * voxel
     return (
         f"The particle is {size:.0f} nm across along an axis, {np.count_nonzero(inside)} voxels of {voxel:.1f} nm; "
-        f"{stack.resonant} is {composition.min():.2f} to {composition.max():.2f} of its atoms, "
-        f"{composition.mean():.2f} on average; "
+        f"{_composition_words(stack.resonant, composition)}; "
         f"the displacement phase has an rms of {phase.std():.1f} rad and a range of {np.ptp(phase):.1f} rad."
     )
+
+
+def _composition_words(element: str, composition: np.ndarray) -> str:
+    """The resonant element's share, of a uniform particle once."""
+    low, high = float(composition.min()), float(composition.max())
+    if high - low < _UNIFORM:
+        share = {0: "none", 100: "all"}.get(round(100 * low), f"{100 * low:.0f} %")
+        return f"{element} is {share} of its atoms everywhere"
+    return f"{element} is {low:.2f} to {high:.2f} of its atoms, {composition.mean():.2f} on average"

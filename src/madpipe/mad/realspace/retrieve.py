@@ -14,7 +14,7 @@ from torch import Tensor
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import device
 from madpipe.base.verdict import Verdict, text_of, verdict
-from madpipe.base.warned import keeping
+from madpipe.base.warned import keeping, warn
 from madpipe.mad import limits
 from madpipe.mad.config import FitConfig, Refinable, RetrieveConfig
 from madpipe.mad.fit.fit import own_errors
@@ -26,7 +26,15 @@ from madpipe.mad.realspace.joint import retrieve_jointly
 from madpipe.mad.realspace.joint.coarse import first_guess
 from madpipe.mad.realspace.joint.model import experiment_of
 from madpipe.mad.realspace.joint.nuisances import nuisances_of
-from madpipe.mad.realspace.separation import Separation, linked_separation, scattering_factors
+from madpipe.mad.realspace.joint.residual import Residual
+from madpipe.mad.realspace.lone import without_isolated
+from madpipe.mad.realspace.separation import (
+    Factors,
+    Separation,
+    linked_separation,
+    momentum_transfer_of,
+    scattering_factors,
+)
 from madpipe.mad.realspace.verdicts import check_object
 from madpipe.mad.records import Fit, Nuisance, RealSpace, Stack
 from madpipe.physics import phasing
@@ -75,7 +83,8 @@ def retrieve(
     config, generator:
         Settings; starts and error draws come from the generator.
     partner:
-        Symbol of the non-resonant element; unknown, a simulation's own is taken, else the resonant element's f0.
+        Symbol of the non-resonant element; unknown, a simulation's own is taken, else the resonant element's f0: then
+        shares are of electrons, not of atoms.
     refine:
         Nuisances that the joint route refines with the densities; the other routes take the fit's.
 
@@ -83,27 +92,27 @@ def retrieve(
     ------
     InputError
         A list of reflections; axes that are not regular; no signal above the noise; a route that needs a fit without
-        one; a nuisance with nothing to act on.
+        one; a nuisance with nothing to act on; a partner that :func:`scattering_factors` refuses.
     """
     voxel_size = _voxel_size(stack)
-    stack = screened(stack)
+    factors = scattering_factors(stack, partner)  # before anything takes time
+    stack = screened(without_isolated(stack))
     if route == "joint":
-        found = _joint(stack, config, generator, partner, refine)
+        found = _joint(stack, config, generator, factors, refine)
     elif fit is None:
         raise InputError(f"the {route} route needs a fit; none came; give fit.h5, or take the joint route.")
     else:
         fit = own_errors(stack, fit)  # points are redrawn and averaged as if independent
-        routed = {"linked": _linked, "separate": _separate}[route](fit, stack, config, generator, partner)
+        routed = {"linked": _linked, "separate": _separate}[route](fit, stack, config, generator, factors)
         found = _from_separation(*routed, config, generator)
-    record = _record(found, stack, voxel_size, route)
+    record = _record(found, stack, voxel_size, route, factors)
     return replace(record, verdicts=text_of(check_object(record, stack)))
 
 
 def _joint(
-    stack: Stack, config: RetrieveConfig, generator: torch.Generator, partner: str | None, refine: Sequence[Refinable]
+    stack: Stack, config: RetrieveConfig, generator: torch.Generator, factors: Factors, refine: Sequence[Refinable]
 ) -> _Image:
     """A first image of the mean intensity, a cold start from it, and the joint search."""
-    factors = scattering_factors(stack, partner)
     experiment = experiment_of(stack, factors, device())
     nuisances, seen, common = None, experiment, 0.0
     if refine:
@@ -121,11 +130,9 @@ def _joint(
             False,
             "ln of how much likelier this hand makes the counts than its twin",
         ),
-        "r_factor": verdict(
-            found.r_over_noise,
-            limits.OBJECT_R_OVER_NOISE,
-            True,
-            "R of the calculated intensities over the R of noise alone",
+        "r_factor": _r_factor(found.residual),
+        "chi2": verdict(
+            found.residual.chi2, limits.CHI2, True, "chi2 per degree of freedom: 1 where noise is all that is left"
         ),
         "converged": verdict(found.last_step, config.joint.tolerance, True, "last step of the search [standard error]"),
     }
@@ -147,6 +154,17 @@ def _joint(
     )
 
 
+def _r_factor(left: Residual) -> Verdict:
+    """R over that of noise: above a limit the object does not explain the counts, far below 1 it explains too much."""
+    ratio, words = left.r_over_noise, f"R over its noise floor: {left.r:.4f} over {left.r_noise:.4f}"
+    if ratio < left.least:
+        words = (
+            f"{words}; less than an object can reach by its unknowns and by chance: the counts' noise is not Poisson's"
+        )
+        return verdict(ratio, left.least, False, words)
+    return verdict(ratio, limits.OBJECT_R_OVER_NOISE, True, words)
+
+
 def _from_separation(
     separation: Separation, solution: Solution, hand: float, config: RetrieveConfig, generator: torch.Generator
 ) -> _Image:
@@ -162,7 +180,7 @@ def _from_separation(
 
 
 def _linked(
-    fit: Fit, stack: Stack, config: RetrieveConfig, generator: torch.Generator, partner: str | None
+    fit: Fit, stack: Stack, config: RetrieveConfig, generator: torch.Generator, factors: Factors
 ) -> tuple[Separation, Solution, float]:
     """Phase one signal and separate the elements with both hands; keep the better hand."""
     good = np.asarray(stack.good.all(axis=0))
@@ -176,7 +194,7 @@ def _linked(
     for hand in (solution, other):
         phased = diffract(hand.density, ndim)
         factor = torch.where(signal.known, signal.modulus * phased.sgn(), phased)
-        separation = linked_separation(fit, stack, factor, signal.error, hand.support, mean, partner)
+        separation = linked_separation(fit, stack, factor, signal.error, hand.support, mean, factors)
         around = phasing.dilate(hand.support, 1)  # a rim cut off either hand would blur their difference
         tried.append((separation.inconsistency(around), separation, hand))
     (best, separation, hand), (worst, _, _) = sorted(tried, key=lambda item: item[0])
@@ -184,7 +202,7 @@ def _linked(
 
 
 def _separate(
-    fit: Fit, stack: Stack, config: RetrieveConfig, generator: torch.Generator, partner: str | None
+    fit: Fit, stack: Stack, config: RetrieveConfig, generator: torch.Generator, factors: Factors
 ) -> tuple[Separation, Solution, float]:
     """Phase |F_A| and |F_N| apart and align the weaker image to the stronger."""
     good = np.asarray(stack.good.all(axis=0))
@@ -196,7 +214,6 @@ def _separate(
     (resonant, signal_a), (normal, signal_n) = parts
     moved = align(normal.density, resonant.density, normal.support)
     support = resonant.support | moved.support
-    factors = scattering_factors(stack, partner)
     densities = (resonant.density, moved.density)
     corrected = [
         image(diffract(density, density.ndim) * factors.correction(name), density.ndim)
@@ -258,17 +275,29 @@ def displacement_from_phase(density: np.ndarray, support: np.ndarray, bragg_leng
     return np.where(support, phase - phase[support].mean(), 0.0) / bragg_length
 
 
-def _record(found: _Image, stack: Stack, voxel_size: np.ndarray, route: Route) -> RealSpace:
+def _bragg_length(stack: Stack) -> float:
+    """Length of the Bragg vector, of the stack or from its f0; of 1, said so, where neither gives it [1/angstrom]."""
+    try:
+        q = momentum_transfer_of(stack).broadcast_to(stack.shape)
+        length = float(q[tuple(size // 2 for size in stack.shape)])
+    except InputError:
+        length = 0.0
+    if length > 0:
+        return length
+    warn("neither q_bragg nor f0 gives |Q|: the displacement stands for Q.u in radian, not in angstrom; give q_bragg")
+    return 1.0
+
+
+def _record(found: _Image, stack: Stack, voxel_size: np.ndarray, route: Route, factors: Factors) -> RealSpace:
     """Put densities, composition with its error, and displacement into the file's record."""
     resonant, normal, inside = found.resonant.numpy(), found.normal.numpy(), found.support.numpy()
-    length = 1.0 if stack.q_bragg is None else float(np.linalg.norm(stack.q_bragg))
     return RealSpace(
         rho_resonant=resonant,
         rho_normal=normal,
         support=inside.astype(np.uint8),
         composition=found.composition.numpy(),
         composition_errors=found.composition_errors.numpy(),
-        displacement=displacement_from_phase(resonant + normal, inside, length),
+        displacement=displacement_from_phase(resonant + normal, inside, _bragg_length(stack)),
         voxel_size=voxel_size,
         route=route,
         verdicts=text_of(found.checks),
@@ -277,5 +306,7 @@ def _record(found: _Image, stack: Stack, voxel_size: np.ndarray, route: Route) -
         amplitude_normal=np.abs(normal),
         phase_normal=np.angle(normal),
         q_bragg=stack.q_bragg,
+        partner=factors.partner,
+        composition_of="atoms" if factors.partner else "electrons",
         nuisance=found.nuisance,
     )

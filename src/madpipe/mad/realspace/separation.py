@@ -9,9 +9,11 @@ from jaxtyping import Bool, Complex, Float
 from torch import Tensor
 
 from madpipe.base.errors import InputError
+from madpipe.base.warned import warn
+from madpipe.mad import limits
 from madpipe.mad.forward import anomalous_factor
 from madpipe.mad.records import Fit, Stack
-from madpipe.physics.atoms import dispersion_correction, form_factor
+from madpipe.physics.atoms import atomic_number, dispersion_correction, form_factor
 from madpipe.physics.fourier import grid, image
 from madpipe.physics.phasing import shell_mean
 
@@ -19,6 +21,8 @@ _SURE = 0.03  # of |G|^2: points with less error variance of F_A than this give 
 _USUAL = 0.1  # of |G|^2: points with less give the variance about it
 _ENOUGH = 8  # such points in a shell make its own variance
 _OUTLIER = 3.0  # standard deviations from the prior beyond which a point's F_A is another branch of the solution
+_LARGEST_Q = 25.0  # 1/angstrom; beyond sin(theta)/lambda of 2, where atoms' peaks can hardly be measured
+_ROUNDED = 1e-3  # of f0 beyond the atomic number
 
 
 @dataclass(frozen=True)
@@ -29,7 +33,7 @@ class Factors:
     normal: complex  # with its mean dispersion correction [electron]
     resonant_slope: Float[Tensor, "*q"]  # f over its value at the peak [1]
     normal_slope: Complex[Tensor, "*q"]  # [1]
-    partner: str  # whose factor the normal one is
+    partner: str | None  # whose factor the normal one is; None: the resonant element's, in units of its electrons
 
     def correction(self, kind: str) -> Tensor:
         """Factor that takes the slow variation of the scattering factor out of a structure factor [1]."""
@@ -118,31 +122,85 @@ def partner_of(stack: Stack) -> str | None:
 
 
 def scattering_factors(stack: Stack, partner: str | None = None) -> Factors:
-    """Scattering factors over the stack's q grid; an unknown partner takes the resonant element's f0.
+    r"""Scattering factors over the stack's q grid; an unknown partner takes the resonant element's f0.
 
-    Then the shares are in units of electrons of the resonant element, not of atoms.
+    Then the shares are in units of electrons of the resonant element, not of atoms. The partner's :math:`f^0` is taken
+    at the true \|Q\| of :func:`momentum_transfer_of`.
+
+    Warns
+    -----
+    DataWarning
+        No partner: shares of electrons. A partner whose own f', f'' change over the energies.
 
     Raises
     ------
     InputError
-        A partner that is no element, or energies beyond its tables.
+        A partner that is no element, is the resonant one, or whose tables do not reach the energies; an f0 that no |Q|
+        of the resonant element has.
     """
     f0 = torch.as_tensor(np.broadcast_to(stack.f0, stack.shape).astype(float))
     at_peak = float(f0[tuple(size // 2 for size in stack.shape)])
     slope = f0 / at_peak
     partner = partner or partner_of(stack)
-    if partner is None or stack.q_bragg is None:
-        return Factors(at_peak, complex(at_peak), slope, slope.to(torch.complex128), stack.element)
-    axes = [torch.as_tensor(np.asarray(getattr(stack, name), dtype=float)) for name in stack.axes]
-    bragg = torch.as_tensor(np.asarray(stack.q_bragg, dtype=float)).reshape(-1, *[1] * len(axes))
-    q = (grid(axes) + bragg).norm(dim=0)
+    if partner is None:
+        warn(
+            f"the other atoms' element is not known: the composition is the {stack.resonant} atoms' share of the "
+            "scattering electrons, not of all atoms; name it with --partner (partner: in the configuration)"
+        )
+        return Factors(at_peak, complex(at_peak), slope, slope.to(torch.complex128), None)
     energy = torch.as_tensor(np.asarray(stack.energy, dtype=float))
     try:
-        normal = form_factor(partner, q) + anomalous_factor(*dispersion_correction(partner, energy)).mean()
+        if stack.element and atomic_number(partner) == atomic_number(stack.element):
+            raise InputError(
+                f"The partner must be another element than the resonant one, {stack.element}; {partner} came; name the "
+                "other atoms' element, or leave it out."
+            )
+        dispersion = anomalous_factor(*dispersion_correction(partner, energy))
+        normal = form_factor(partner, momentum_transfer_of(stack)) + dispersion.mean()
     except ValueError as error:
         raise InputError(f"partner: {error}.") from None
+    normal = normal.broadcast_to(f0.shape)
     peak = complex(normal[tuple(size // 2 for size in stack.shape)])
+    change = float((dispersion - dispersion.mean()).abs().max())
+    if change > limits.PARTNER_DISPERSION:
+        warn(
+            f"f' + i f'' of the other element, {partner}, changes by up to {change:.1f} electron about its mean over "
+            f"these energies, where it is taken as constant: part of its atoms is taken for {stack.resonant}; keep the "
+            f"energies clear of the edges of {partner}"
+        )
     return Factors(at_peak, peak, slope, normal / peak, partner)
+
+
+def momentum_transfer_of(stack: Stack) -> Float[Tensor, "*q"]:
+    r"""True momentum transfer \|Q\| of every point of a frame or volume, or one for all [1/angstrom].
+
+    :math:`|Q_{Bragg} + q|` where the Bragg vector is known, else where the resonant element's tabulated
+    :math:`f^0(|Q|)`, which falls, has the stack's value.
+
+    Raises
+    ------
+    InputError
+        Neither the Bragg vector nor an f0 that the element has at any \|Q\|.
+    """
+    if stack.q_bragg is not None and len(stack.q_bragg) == len(stack.axes):
+        axes = [torch.as_tensor(np.asarray(getattr(stack, name), dtype=float)) for name in stack.axes]
+        bragg = torch.as_tensor(np.asarray(stack.q_bragg, dtype=float)).reshape(-1, *[1] * len(axes))
+        return (grid(axes) + bragg).norm(dim=0)
+    if not stack.element:
+        raise InputError(
+            "The partner's f0 is taken at the |Q| of q_bragg, or where the resonant element has the stack's f0; the "
+            "stack has neither q_bragg nor an element; convert the data with --element, or give q_bragg [1/angstrom]."
+        )
+    nodes = torch.linspace(0, _LARGEST_Q, 4001, dtype=torch.float64)
+    table = form_factor(stack.element, nodes).numpy()
+    f0 = np.asarray(stack.f0, dtype=float)
+    if not (f0.max() <= table[0] * (1 + _ROUNDED) and f0.min() >= table[-1]):
+        raise InputError(
+            f"The partner's f0 is taken at the |Q| where {stack.element} has the stack's f0, {table[-1]:.2f} to "
+            f"{table[0]:.0f} electron; {f0.min():.4g} to {f0.max():.4g} came; give q_bragg [1/angstrom], or the "
+            "free atom's f0."
+        )
+    return torch.as_tensor(np.interp(-f0, -table, nodes.numpy()))
 
 
 def linked_separation(
@@ -152,7 +210,7 @@ def linked_separation(
     factor_error: Float[Tensor, "*q"],
     support: Bool[Tensor, "*q"],
     from_mean: bool,
-    partner: str | None,
+    factors: Factors,
 ) -> Separation:
     r"""Split a phased signal into the two kinds' densities, using the fit's F_A / G in every point.
 
@@ -172,6 +230,8 @@ def linked_separation(
         :math:`\mathrm{var}(\rho)|F_A|^2`, else G is F_T.
     factor_error:
         Of its modulus [sqrt(photon)].
+    factors:
+        From :func:`scattering_factors`.
     """
     mean_ratio, spread = _ratio_moments(stack, from_mean)
     resonant_fit = torch.polar(torch.as_tensor(fit.f_resonant), -torch.as_tensor(fit.delta_phi))
@@ -188,7 +248,6 @@ def linked_separation(
     factor = factor / (1 + spread * share.abs().square()).sqrt()
     resonant = share * factor
     normal = factor - (1 + mean_ratio) * resonant
-    factors = scattering_factors(stack, partner)
     ndim = factor.ndim
     densities = (
         image(resonant * factors.correction("resonant"), ndim),

@@ -31,11 +31,21 @@ def check_object(found: RealSpace, stack: Stack, other: RealSpace | None = None)
     checks["vortices"] = verdict(
         _vortices(found), most, True, "squares of voxels inside around which the phase winds; the truth's are the limit"
     )
+    checks["support"] = _support(found.support > 0)
     if stack.truth is not None:
         checks |= _against_truth(found, stack)
     if other is not None:
         checks["routes"] = compare_routes(found, other)
     return checks
+
+
+def _support(inside: np.ndarray) -> Verdict:
+    """A particle fills so little of the frame that its autocorrelation lies in it; a support that does not is none."""
+    most = limits.OVERSAMPLING**-inside.ndim
+    words = (
+        f"share of the frame in the support; of more, sampled less than {limits.OVERSAMPLING:g} times, none is found"
+    )
+    return verdict(inside.mean(), most, True, words)
 
 
 def _vortices(item: RealSpace | Truth) -> float:

@@ -31,7 +31,13 @@ class RealSpace:
     phase_normal: _Array = entry("entry_1/image_2/phase/data", "radian")
     warnings: str | None = entry(warned.PATH, optional=True)
     q_bragg: _Array | None = entry("entry_1/object_1/q_bragg", "1/angstrom", optional=True)
+    partner: str | None = entry("entry_1/object_1/partner", optional=True)
+    composition_of: str | None = entry("entry_1/object_1/composition_of", optional=True)  # atoms or electrons
     nuisance: Nuisance | None = part("entry_1/object_1/nuisance", Nuisance)
+
+    def share_in_words(self, element: str) -> str:
+        """What the composition is: shares of the atoms, or of the scattering electrons where no partner was named."""
+        return f"{element} atoms' share" + (" of the electrons" if self.composition_of == "electrons" else "")
 
     def nexus_groups(self) -> Groups:
         """Attributes of the groups."""

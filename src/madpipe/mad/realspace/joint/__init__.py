@@ -17,10 +17,11 @@ from madpipe.base.runtime import log
 from madpipe.mad.config import JointConfig
 from madpipe.mad.fit.refine.search import Sums
 from madpipe.mad.realspace.joint.domain import box_of, core_of, cut, pasted
-from madpipe.mad.realspace.joint.errors import composition_errors, draws, marginal_sums, r_over_noise
+from madpipe.mad.realspace.joint.errors import composition_errors, draws, marginal_sums
 from madpipe.mad.realspace.joint.model import Experiment
 from madpipe.mad.realspace.joint.nuisances import Nuisances
 from madpipe.mad.realspace.joint.priors import Prior, composition_prior
+from madpipe.mad.realspace.joint.residual import Residual, residual_of
 from madpipe.mad.realspace.joint.search import Found, Place, search
 from madpipe.mad.realspace.joint.start import Guess, both_hands
 from madpipe.mad.realspace.separation import composition_from_atoms
@@ -43,7 +44,7 @@ class Joint:
     composition: Float[Tensor, "*grid"]  # resonant atoms' share; 0 outside the support
     composition_errors: Float[Tensor, "*grid"]
     hand: float  # ln of the likelihood of this hand over its twin's
-    r_over_noise: float  # R over the R of noise alone
+    residual: Residual
     last_step: float  # of the search [standard error]
     nuisances: Nuisances | None  # as refined
     sums: Sums | None  # what the counts say of them
@@ -151,7 +152,7 @@ def _with_errors(
         composition=composition_from_atoms(*guess.atoms) * support,
         composition_errors=pasted(composition_errors(place, atoms, inside, changes), box, shape),
         hand=hand,
-        r_over_noise=r_over_noise(state.experiment, state.pair, generator),
+        residual=residual_of(state.experiment, state.pair, int(guess.domain.sum()), generator),
         last_step=found.last_step,
         nuisances=nuisances,
         sums=None if nuisances is None else marginal_sums(place, atoms, theta),

@@ -11,15 +11,23 @@ from torch import Tensor
 from madpipe.base.runtime import log
 from madpipe.mad.config import RetrieveConfig
 from madpipe.mad.realspace.imaging import Signal, retrieve_signal
+from madpipe.mad.realspace.joint.domain import HALF
 from madpipe.mad.realspace.joint.model import Experiment, evened
-from madpipe.mad.realspace.joint.start import Guess, cold_start, is_explained, of_both_kinds, resonant_share
+from madpipe.mad.realspace.joint.start import (
+    Evenness,
+    Guess,
+    cold_start,
+    evenness_of,
+    is_explained,
+    of_both_kinds,
+    resonant_share,
+)
 from madpipe.physics.fourier import centred, cornered, diffract, image
 from madpipe.physics.phasing import Moduli, impose
 
 _FACTOR = 2  # between the resolutions
 _LEAST = 28  # points along an axis of the coarse frame
 _FIRST_IMAGE = {"seeds": 4, "keep": 3, "iterations": 100, "average": 1}  # at most
-_HALF = 0.5  # of the brightest voxels' median
 
 
 def first_guess(experiment: Experiment, signal: Signal, config: RetrieveConfig, generator: torch.Generator) -> Guess:
@@ -41,34 +49,41 @@ def first_guess(experiment: Experiment, signal: Signal, config: RetrieveConfig, 
     """
     best, share = None, resonant_share(experiment)
     for attempt in range(config.joint.attempts):
-        guess = _one_start(experiment, signal, config, generator)
+        even = evenness_of(experiment, share, 1.0 + attempt)
+        guess = _one_start(experiment, signal, config, even, generator)
         best = guess if best is None or guess.loss < best.loss else best
-        if is_explained(evened(experiment, share), best, generator):
+        if is_explained(evened(experiment, share), best, even, generator):
             break
         log.info("start %d: counts are not explained by noise alone", attempt + 1)
     return of_both_kinds(best, share)
 
 
-def _one_start(experiment: Experiment, signal: Signal, config: RetrieveConfig, generator: torch.Generator) -> Guess:
+def _one_start(
+    experiment: Experiment, signal: Signal, config: RetrieveConfig, even: Evenness, generator: torch.Generator
+) -> Guess:
     """A first image at half the resolution, if there are points enough, polished there and at the whole."""
     coarse = [size // _FACTOR for size in experiment.shape]
     if min(coarse) < _LEAST:
-        return _imaged(experiment, signal, config, generator)
+        return _imaged(experiment, signal, config, even, generator)
     middle = Signal(*(cropped(getattr(signal, field.name), coarse) for field in fields(Signal)))
-    guess = _imaged(cropped_experiment(experiment, coarse), middle, config, generator)
+    guess = _imaged(cropped_experiment(experiment, coarse), middle, config, even, generator)
     density = resampled(guess.atoms[0], experiment.shape)
     modulus = density.abs()
-    bright = modulus[modulus > _HALF * modulus.max()].median()
-    scale = complex(evened(experiment, resonant_share(experiment)).f_normal.flatten()[0])
+    bright = modulus[modulus > HALF * modulus.max()].median()
+    share = resonant_share(experiment)
+    scale = complex(evened(experiment, share).f_normal.flatten()[0])
+    support = modulus > even.least * bright
     moduli = _moduli(signal)
-    return cold_start(experiment, density * scale, modulus > _HALF * bright, moduli, config.joint, generator)
+    return cold_start(experiment, density * scale, support, moduli, config.joint, even, generator)
 
 
-def _imaged(experiment: Experiment, signal: Signal, config: RetrieveConfig, generator: torch.Generator) -> Guess:
+def _imaged(
+    experiment: Experiment, signal: Signal, config: RetrieveConfig, even: Evenness, generator: torch.Generator
+) -> Guess:
     """An image by phase retrieval, polished."""
     few = {name: min(most, getattr(config, name)) for name, most in _FIRST_IMAGE.items()}
     found = retrieve_signal(signal, config.model_copy(update=few), generator, "mean intensity")
-    return cold_start(experiment, found.density, found.support, _moduli(signal), config.joint, generator)
+    return cold_start(experiment, found.density, found.support, _moduli(signal), config.joint, even, generator)
 
 
 def _moduli(signal: Signal) -> Moduli:

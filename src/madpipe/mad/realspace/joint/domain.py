@@ -8,7 +8,7 @@ from torch import Tensor
 
 from madpipe.physics.phasing import dilate, interior, smoothed_modulus
 
-_HALF = 0.5  # of a full voxel's density: a voxel that is more than half full belongs to the particle
+HALF = 0.5  # of a full voxel's density: a voxel that is more than half full belongs to the particle
 _SMOOTHING = 0.7  # voxel, where single voxels are noisy
 _NOISY = 0.02  # relative error of a voxel's density, above which the core is taken from the smoothed density
 
@@ -20,7 +20,7 @@ def full_density(modulus: Float[Tensor, "*grid"], domain: Bool[Tensor, "*grid"])
 
 
 def core_of(
-    atoms: Complex[Tensor, "kind *grid"], domain: Bool[Tensor, "*grid"], noise: float = 0.0
+    atoms: Complex[Tensor, "kind *grid"], domain: Bool[Tensor, "*grid"], noise: float = 0.0, least: float = HALF
 ) -> Bool[Tensor, "*grid"]:
     """Voxels that are more than half full.
 
@@ -32,10 +32,12 @@ def core_of(
         Where they may be.
     noise:
         Relative error of a full voxel's density; above a few per cent neighbours are averaged first.
+    least:
+        Share of a full voxel's density that such a voxel has; less than half where full voxels differ.
     """
     total = atoms.sum(0)
     modulus = smoothed_modulus(total, _SMOOTHING, domain.ndim) if noise > _NOISY else total.abs()
-    return (modulus > _HALF * full_density(modulus, domain)) & dilate(domain, 1)
+    return (modulus > least * full_density(modulus, domain)) & dilate(domain, 1)
 
 
 def box_of(domain: Bool[Tensor, "*grid"], margin: int = 1) -> tuple[slice, ...]:

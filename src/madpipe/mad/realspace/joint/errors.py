@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
-from jaxtyping import Bool, Complex, Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from madpipe.base.runtime import progress
 from madpipe.mad.fit.refine.search import Sums
-from madpipe.mad.realspace.joint.model import Experiment, expected_photons, with_noise
+from madpipe.mad.realspace.joint.model import with_noise
 from madpipe.mad.realspace.joint.nuisances import Vector, inner
 from madpipe.mad.realspace.joint.priors import Atoms
 from madpipe.mad.realspace.joint.search import Place, System, mixed, solve
@@ -96,19 +96,6 @@ def composition_errors(
         square += off.square().clamp(max=1.0) * total / len(changes)
     weight = core.to(square)
     return (_around(square * weight) / _around(weight).clamp(min=1) / total.clamp(min=1e-30)).sqrt() * core
-
-
-def r_over_noise(experiment: Experiment, pair: Complex[Tensor, "2 *q"], generator: torch.Generator) -> float:
-    """R of the calculated intensities over the R of one draw of noise about them."""
-    noisy = with_noise(experiment, pair, generator).counts
-    found, floor = 0.0, 0.0
-    for energy in range(len(noisy)):
-        expected = expected_photons(experiment, pair, energy)[1]
-        good = torch.ones_like(expected) if experiment.good is None else experiment.good[energy]
-        counts = (experiment.counts[energy], noisy[energy])
-        missed, drawn = (float(((each - expected).abs() * good).sum(dtype=torch.float64)) for each in counts)
-        found, floor = found + missed, floor + drawn
-    return found / max(floor, 1e-30)
 
 
 def _around(values: Float[Tensor, "*box"]) -> Float[Tensor, "*box"]:

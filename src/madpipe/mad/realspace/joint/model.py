@@ -177,7 +177,8 @@ def minus_log_likelihood(experiment: Experiment, pair: _Pair) -> float:
     misfit = noise.half_deviance if noise.is_poisson else noise.half_chi_square
     for energy in range(len(experiment.counts)):
         counts, expected = experiment.counts[energy], expected_photons(experiment, pair, energy)[1]
-        total += float(measured(experiment, energy, misfit(counts, expected)).sum(dtype=torch.float64))
+        # n ln(n / mu) - n + mu of 1e7 photons is right to one in float32, more than the last steps of a search gain
+        total += float(measured(experiment, energy, misfit(counts.double(), expected.double())).sum())
     return total
 
 
