@@ -27,12 +27,13 @@ def without_isolated(stack: Stack) -> Stack:
     if stack.data_errors is not None:
         return stack
     good, bad = stack.good, np.zeros(stack.data.shape, dtype=bool)
-    counts = np.where(good, stack.data, 0).astype(float)
+    counts: np.ndarray = np.where(good, stack.data, 0).astype(float)
     for number in range(len(counts)):
         for place in isolated_points(counts[number], good[number], limits.HOT_ABOVE):
             bad[(number, *place)] = True
     rest = good & ~bad  # what is too dim at each energy alone
-    for place in isolated_points(np.where(rest, counts, 0).sum(0), rest.any(axis=0), limits.HOT_ABOVE):
+    together, seen = np.asarray(np.where(rest, counts, 0).sum(0)), np.asarray(rest.any(axis=0))
+    for place in isolated_points(together, seen, limits.HOT_ABOVE):
         bad[(slice(None), *place)] = True
     bad &= good
     if not bad.any():
