@@ -79,8 +79,8 @@ class Evenness:
 
     @property
     def kicks(self) -> Sequence[Sequence[tuple[str, int]]]:
-        """Iterations of phase retrieval in one kick and the next; the higher ceiling needs more."""
-        return _LONG_KICKS if self.excess else _KICKS
+        """Iterations of phase retrieval in one kick and the next; a higher ceiling or a failed start needs more."""
+        return _LONG_KICKS if self.excess or self.doubt > 1 else _KICKS
 
     @property
     def per_photon(self) -> float:
