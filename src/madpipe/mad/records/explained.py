@@ -45,9 +45,14 @@ class Explained:
             return "no freedom is left for a chi-square"
         name = "chi-square per degree of freedom"
         if self.dof_bright == 0:
-            return f"{name} {self.chi2_per_dof:.3g}, as photons are few"
+            return f"{name} {_number(self.chi2_per_dof)}, as photons are few"
         where = f" in points of {limits.BRIGHT:g} photons" if abs(self.chi2_bright - self.chi2_per_dof) > _OTHER else ""
-        return f"{name} {self.chi2_bright:.3g}{where}"
+        return f"{name} {_number(self.chi2_bright)}{where}"
 
 
 _OTHER = 0.02  # difference of the two chi-squares from which on it is told which points are meant
+
+
+def _number(chi2: float) -> str:
+    """Two decimals, since it is compared with 1; three digits where it is large or tiny."""
+    return f"{chi2:.2f}" if 0.01 <= chi2 < 100 else f"{chi2:.3g}"
