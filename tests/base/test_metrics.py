@@ -76,3 +76,11 @@ def test_wrapped_angles_are_within_half_a_turn():
     angles = metrics.wrapped(np.array([-3.5, 0.0, 3.5, 7.0]))
     assert (np.abs(angles) <= np.pi).all()
     assert np.allclose(np.exp(1j * angles), np.exp(1j * np.array([-3.5, 0.0, 3.5, 7.0])))
+
+
+@pytest.mark.parametrize(
+    ("value", "error", "written"),
+    [(1.19312, 0.0182, "1.193 +- 0.018"), (0.5861234, 0.00006, "0.586123 +- 0.000060"), (1234.5, 67.8, "1234 +- 68")],
+)
+def test_an_error_has_two_digits_and_its_value_as_many_places(value, error, written):
+    assert metrics.with_error(value, error) == written

@@ -108,3 +108,11 @@ def wrapped(angle: _Array) -> _Array:
 def finite(value: float | None) -> float | None:
     """Give the number, or None in place of one that JSON cannot hold."""
     return float(value) if value is not None and math.isfinite(value) else None
+
+
+def with_error(value: float, error: float) -> str:
+    """Write a value and its standard error to two digits of the error, as in 1.193 +- 0.018."""
+    if not (np.isfinite(error) and error > 0):
+        return f"{value:.4g} +- {error:g}"
+    digits = max(0, 1 - int(np.floor(np.log10(error))))
+    return f"{value:.{digits}f} +- {error:.{digits}f}"

@@ -148,6 +148,8 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _tell(found: "LayerProfile") -> None:
     """Say how well the curve is explained, and what was found, in a line."""
+    from madpipe.base.metrics import with_error
+
     place = int(found.strain.argmax())
     strain, error, depth = 100 * found.strain[place], 100 * found.strain_errors[place], found.depth[place]
     points = len(found.two_theta)
@@ -155,5 +157,5 @@ def _tell(found: "LayerProfile") -> None:
     print(
         f"{found.method}: chi-square per point {found.chi2:.2f}, per degree of freedom "
         f"{found.chi2 * points / freedom:.2f} ({used} of {points} points used), rms of log10 {found.log_rms:.3f}; "
-        f"largest strain {strain:.3f} +- {error:.3f} % at {depth:.0f} angstrom"
+        f"largest strain {with_error(strain, error)} % at {depth:.0f} angstrom"
     )

@@ -8,6 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
 
+from madpipe.base import metrics
 from madpipe.base.plotting import (
     MAGNITUDE,
     SHARE,
@@ -217,7 +218,7 @@ def _shell_words(whose: str, depths: Depths, *, with_errors: bool = True) -> str
     shell = depths.shell
 
     def told(value: float, error: float, digits: int) -> str:
-        return f"{value:.{digits}f}" + (f" +- {error:.{digits}f}" if with_errors else "")
+        return metrics.with_error(value, error) if with_errors else f"{value:.{digits}f}"
 
     if not shell.found:
         return f"{whose}: no shell whose composition differs from the core's by three standard errors."

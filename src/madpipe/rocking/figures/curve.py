@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from madpipe.base.metrics import with_error
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
 from madpipe.rocking.model import variance
 from madpipe.rocking.records import Curve, LayerProfile
@@ -64,7 +65,7 @@ def layer_profile(curve: Curve, found: LayerProfile) -> Picture:
     largest = int(np.argmax(found.strain))
     words = (
         f"{curve.title}: strain and static Debye-Waller factor against depth; bands: 68 and 95 %. Largest strain "
-        f"{found.strain[largest] * _PERCENT:.3f} +- {found.strain_errors[largest] * _PERCENT:.3f} % at "
+        f"{with_error(found.strain[largest] * _PERCENT, found.strain_errors[largest] * _PERCENT)} % at "
         f"{depth[largest]:.0f} nm; least Debye-Waller factor {found.debye_waller.min():.2f}."
     )
     weak = [name for name, flag in zip(found.names.split(","), found.undetermined, strict=True) if flag]
