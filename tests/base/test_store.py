@@ -74,7 +74,13 @@ def a_fit():
 
 
 def an_object():
-    texts = {"route": "linked", "verdicts": '{"support": 1}', "warnings": "one"}
+    texts = {
+        "route": "linked",
+        "verdicts": '{"support": 1}',
+        "warnings": "one",
+        "partner": "Fe",
+        "composition_of": "atoms",
+    }
     densities = {name: numbers() * np.exp(2j) for name in ("rho_resonant", "rho_normal")}
     return filled(RealSpace, **densities, **texts, voxel_size=np.array([30.0, 30.0, 40.0]), nuisance=a_nuisance())
 

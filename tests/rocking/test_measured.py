@@ -430,7 +430,8 @@ def answer_of(scan, chi2, deviance=1.0):
         (15.7, 1.0, ["does not explain the curve: chi-square per point is 15.7"]),
         (0.1, 1.0, ["far below 1"]),
         (0.8, 1.0, []),
-        (1.9, 1.0, []),
+        (1.9, 1.0, ["does not explain the curve"]),
+        (1.3, 1.0, []),
         (15.7, np.nan, []),
     ],
 )

@@ -34,6 +34,9 @@ LIKELIER_HAND = 50.0  # ln of a ratio of likelihoods, at least; noise alone made
 FOURIER_ERROR = 0.1  # relative misfit of an image to the measured moduli, at most
 FREE_ERROR = 0.3  # the same for the points held out, at most
 TRANSFER = 0.5  # phase-retrieval transfer function down to which solutions agree
+SHARE_BEYOND = (
+    0.05  # of the mean share of resonant atoms outside of 0 to 1: pure ones come out within 0.01 at 1e5 photons
+)
 RESOLUTION = 0.5  # q to which they do so, as a share of the frame's edge, at least
 TWIN_INCONSISTENCY = 1.02  # of the resonant atoms in the twin over that in the image, at least; 1 tells nothing
 
@@ -75,6 +78,10 @@ HOT_ABOVE = 10.0
 BLOCKED_BY = 100.0  # counts on both sides of zeros; a dark fringe two points wide then has probability exp(-44)
 SATURATED_POINTS = 4  # of one largest value, at least, and three times as many as within two standard deviations below
 MASKED_SHARE = 0.5  # of the points, and of the photons, that a mask may cover
+# f', f'' given against Chantler's table [electron]: solids differ by less away from the edge, white lines near it
+TABLE_OFF, TABLE_OFF_NEAR = 3.0, 15.0
+# q of the frame over |q_bragg|: neighbouring peaks of a lattice lie about |q_bragg| apart, and a frame holds one
+REACH = 0.5
 EXPOSURES_APART = 10.0  # largest monitor over the smallest, at most
 TOTALS_OFF = 2.0  # intensities at unit exposure beyond what a pure resonant element would show, at most, as a factor
 
@@ -94,5 +101,7 @@ EXPLAINS = 0.8  # share of what chi-square has above 1 that another reading must
 FOLLOWED = 0.5  # R over the R that noise leaves, below which the counts cannot be photons
 RESONANT_SHARE = 1.2  # median |F_A|^2 over that of a particle of the pure element as bright: 0 to 1.0 for known ones
 NOISE_SCALE = 2.0  # measured over stated errors, at most
-# Prior errors that a refined nuisance may have moved: a monitor that is 5 % off, as they are, is 5 to 7 of its 1 %.
-PRIORS = 8.0
+# Prior errors that refined nuisances may have moved: from PRIORS_DOUBTED on the prior is narrower than what it stands
+# for (by chance once in 1e4 energies), and errors are too small; beyond PRIORS they are hardly possible at all: a
+# monitor that is 5 % off, as they are, is 5 to 7 of its 1 %.
+PRIORS_DOUBTED, PRIORS = 4.0, 8.0

@@ -4,6 +4,7 @@ GOOD_CHI2 = (
     1.3  # chi-square per point of a fit that explains its curve: it ends the search, and passes; counting alone: 1
 )
 GOOD_CHI2_MEASURED = 2.0  # the same where absorbers, dead time and what the model leaves out add to counting
+CHANCE = 4.0  # standard errors of chi-square that counting alone does not make
 STRAIN = 0.1  # rms error of the strain over its largest value
 UNDETERMINED = 0.15  # standard error over the prior's range, above which a parameter is flagged as undetermined
 LEAST_CHI2 = 0.5  # chi-square per point, below which errors are too large: 100 points of counting alone give 1 +- 0.14

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from madpipe.base.errors import InputError
-from madpipe.base.warned import heard
+from madpipe.base.warned import DataWarning, heard
 from madpipe.mad.config import FitConfig, MeasuredSample, SimulatedSample
 from madpipe.mad.fit.fit import fit_stack
 from madpipe.mad.measured import counts, points
@@ -17,7 +17,9 @@ from madpipe.mad.measured.axes import require_even_axes
 from madpipe.mad.measured.checks import checked_scales, screened
 from madpipe.mad.measured.convert import convert
 from madpipe.mad.measured.energies import energies_in_ev
+from madpipe.mad.measured.spectrum import tell_of_table
 from madpipe.mad.simulate.sample import simulate
+from madpipe.physics.atoms import dispersion_correction
 from madpipe.physics.crystal import HC
 
 COPPER = {
@@ -134,8 +136,10 @@ def test_energies_that_lie_at_no_edge_or_in_two_units_are_refused():
 
 
 def test_odd_energies_are_told():
-    with pytest.warns(match=r"83180 eV lies far from the Ni K edge"):
+    with pytest.raises(InputError, match=r"about the Ni K edge, 8333 eV, are required; 83180 eV, far from it"):
         energies_in_ev((8313.0, 83180.0, 8348.0), "Ni", "K")
+    with pytest.warns(match=r"83180 eV, far from it .* f', f'' given with them are used"):
+        energies_in_ev((8313.0, 83180.0, 8348.0), "Ni", "K", known_dispersion=True)
     with pytest.warns(match=r"lie at the Yb L3 edge, 8944 eV, not at the Yb K edge.* --edge L3"):
         energies_in_ev((8930.0, 8944.0, 8950.0), "Yb", "K")
     with pytest.warns(match="f', f'' given with them are used"):
@@ -222,7 +226,7 @@ def test_a_momentum_transfer_beyond_backscattering_is_refused(tmp_path):
     refused(tmp_path, r"\|q_bragg\| = 29.02 came; 2.9 if it is in 1/nm", arrays_of(made, q_bragg=made.q_bragg * 10))
     refused(tmp_path, "if it is in 1/m: give qy in 1/angstrom", arrays_of(made, qy=made.qy * 1e10, qx=made.qx * 1e10))
     _, said = converted(tmp_path, arrays_of(made, qy=made.qy * 7 / made.qy.max()))
-    assert any("beyond twice |q_bragg|" in line for line in said)
+    assert any("times |q_bragg|" in line for line in said)
 
 
 def test_uneven_axes_are_told_and_refused_for_retrieval(tmp_path):
@@ -499,3 +503,28 @@ def test_a_stack_that_others_wrote_is_looked_at_before_it_is_fitted():
     assert (~stack.good).sum() == 25 * len(stack.energy)
     with pytest.warns(match=r"isolated points .* \(5, 6\), 5e\+06 counts"):
         assert screened(replace(made, data=damaged(made, 5_000_000, np.s_[:, 5, 6]))).mask is None
+
+
+def test_exchanged_columns_of_the_dispersion_are_told():
+    """f'' given as f' and - f' as f'': intensities cannot tell, the table can."""
+    energy = np.array([8293.0, 8313.0, 8333.0, 8353.0, 8373.0])
+    pair = [part.numpy() for part in dispersion_correction("Ni", torch.as_tensor(energy))]
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        tell_of_table(pair, energy, "Ni", "K")
+        tell_of_table([pair[1], -pair[0]], energy, "", "K")
+    with pytest.warns(DataWarning, match=r"f' given at .* check element, sign, and which column"):
+        tell_of_table([pair[1], -pair[0]], energy, "Ni", "K")
+
+
+@pytest.mark.parametrize("part", [np.max, np.sum])
+def test_frames_divided_by_their_own_largest_or_total_get_no_monitor(part):
+    """Counts come back; that divisor is no exposure."""
+    rng = np.random.default_rng(5)
+    drawn = rng.poisson(np.array([1.0, 1.3, 0.8, 1.1])[:, None, None] * rng.exponential(30.0, (32, 32)))
+    divisors = np.array([float(part(frame)) for frame in drawn])
+    values = {"data": drawn / divisors[:, None, None], "energy": np.array([8313.0, 8323.0, 8333.0, 8343.0])}
+    with pytest.warns(DataWarning, match="taken for one photon"):
+        made = counts.in_photons(values)
+    assert "monitor" not in made
+    assert np.array_equal(made["data"], drawn)

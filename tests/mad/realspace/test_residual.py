@@ -41,6 +41,7 @@ def test_the_truth_explains_its_counts_at_every_budget(photons, dimensions):
 def test_chi_square_counts_the_unknowns():
     _, experiment, pair, voxels = case(photons=1e7)
     one, two = (residual_of(experiment, pair, number, torch.Generator().manual_seed(1)) for number in (0, voxels))
+    assert 0 < one.chi2_model < 0.1  # half a thousandth of the counts' own error, at these budgets
     assert two.chi2 / one.chi2 == pytest.approx(1 / (1 - 4 * voxels / experiment.counts.numel()))
 
 
@@ -82,5 +83,5 @@ def test_one_point_that_holds_the_photons_does_not_excuse_any_r():
 
 @pytest.mark.parametrize(("ratio", "passed"), [(0.7, False), (0.95, True), (1.2, False)])
 def test_both_sides_have_a_limit(ratio, passed):
-    assert _r_factor(Residual(r=ratio * 0.1, r_noise=0.1, chi2=1.0, least=0.9)).passed is passed
-    assert np.isfinite(_r_factor(Residual(r=0.0, r_noise=0.0, chi2=1.0, least=0.9)).value)
+    assert _r_factor(Residual(r=ratio * 0.1, r_noise=0.1, chi2=1.0, chi2_model=0.0, least=0.9)).passed is passed
+    assert np.isfinite(_r_factor(Residual(r=0.0, r_noise=0.0, chi2=1.0, chi2_model=0.0, least=0.9)).value)

@@ -151,7 +151,8 @@ def _free(stack: Stack, points: Measurement, config: FitConfig) -> Iterator[Read
         near = float(change.abs().max()) < limits.PRIORS * config.nuisance.scale_sigma
         mend = "give --refine scale" if near else "put the exposures into the monitor: --refine scale holds them near 1"
         words = f"with free exposures ({_listed(change.exp(), 3)} of those stated)"
-        yield Reading(words, f"check monitor and exposure times, or {mend}", chi2, effort, most)
+        others = "; the same shows where f', f'' of the other atoms change over these energies, near an edge of theirs"
+        yield Reading(words, f"check monitor and exposure times, or {mend}{others}", chi2, effort, most)
     for name, effort, advice in (
         ("offset", 4, "check the energies' zero and the spectrum or table of f', f'', or give --refine offset"),
         ("dispersion", 5, "measure a spectrum of the sample, or give --refine dispersion"),

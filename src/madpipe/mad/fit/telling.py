@@ -161,3 +161,11 @@ def _moved(nuisance: Nuisance, name: str, words: str, unit: str) -> Iterator[str
             f"{prior[which]:.4g}{unit}{every}: that is hardly possible, and |F_A| is not to be trusted though "
             "chi-square may be good; put the energies on one scale first, check their order, f', f'' and the prior"
         )
+    elif far.max() > limits.PRIORS_DOUBTED:
+        which = int(far.argmax())
+        yield (
+            f"the refined {words} is {value[which]:.4g}{unit}, {far[which]:.1f} errors of its prior from "
+            f"{prior[which]:.4g}{unit}: more than the prior allows for, which pulls the others too, so that |F_A| and "
+            "its errors are in doubt; correct that energy, or state errors as large as these are (monitor_sigma, "
+            "mad.fit.nuisance)"
+        )

@@ -8,7 +8,7 @@ from jaxtyping import Float
 
 from madpipe.base.errors import InputError
 from madpipe.base.warned import warn
-from madpipe.mad.limits import EVEN
+from madpipe.mad.limits import EVEN, REACH
 from madpipe.mad.measured.readers.arrays import AXES, PER_POINT, Fields
 from madpipe.mad.records import Stack
 from madpipe.physics.crystal import HC
@@ -238,10 +238,11 @@ def _check_reach(values: Fields, names: Sequence[str]) -> None:
     name, far = max(reach.items(), key=lambda item: item[1])
     if not far <= most + length:
         raise InputError(_beyond(f"{name} up to {far:.4g}", far, most, name))
-    if far > 2 * length:
+    if far > REACH * length:
         warn(
-            f"{name} reaches {far:.3g} 1/angstrom from the Bragg peak, beyond twice |q_bragg| = {length:.3g}, where "
-            "other Bragg peaks lie; f0 and lengths in real space are wrong if it is in another unit, such as 1/nm"
+            f"{name} reaches {far:.3g} 1/angstrom from the Bragg peak, {far / length:.2g} times |q_bragg| = "
+            f"{length:.3g}, where other Bragg peaks lie; f0 and lengths in real space are wrong if one is in another "
+            "unit, such as 1/nm, or q_bragg is 1/d or sin theta / lambda, not 2 pi / d"
         )
 
 

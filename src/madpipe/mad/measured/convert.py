@@ -19,7 +19,7 @@ from madpipe.mad.measured.readers.arrays import AXES, Fields
 from madpipe.mad.measured.readers.join import join_arrays, join_lists
 from madpipe.mad.measured.readers.reflections import ReflectionList
 from madpipe.mad.measured.scales import with_exposures
-from madpipe.mad.measured.spectrum import dispersion_in
+from madpipe.mad.measured.spectrum import dispersion_in, tell_of_table
 from madpipe.mad.measured.transfer import with_detector_axes, with_form_factor
 from madpipe.mad.records import Stack, sorted_by_energy
 from madpipe.mad.records.numbers import check_fields
@@ -92,6 +92,8 @@ def convert(sample: MeasuredSample, name: str = "") -> Stack:
     if element and "dispersion" not in sample.refine:
         check_distinct(stack.energy)
         _warn_of_energies(stack)
+        if sample.spectrum is None:
+            tell_of_table((stack.f_prime, stack.f_double_prime), stack.energy, stack.element, stack.edge)
     return stack
 
 

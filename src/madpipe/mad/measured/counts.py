@@ -230,7 +230,8 @@ def _in_units(values: Fields, units: Float[_Array, "energy"], good: _Array) -> F
     before, after = fano(data, good), fano(counts, good)
     if before is not None and after is not None and (after.is_far or before.distance < after.distance):
         return None
-    largest = np.array([frame[here].max() if here.any() else 0 for frame, here in zip(data, good, strict=True)])
+    measured = [frame[here] if here.any() else np.zeros(1) for frame, here in zip(data, good, strict=True)]
+    own = [np.array([float(part(frame)) for frame in measured]) for part in (np.max, np.sum)]
     turned["data"] = np.where(good, counts, turned["data"])
     if np.ptp(units) == 0:
         warn(
@@ -239,7 +240,8 @@ def _in_units(values: Fields, units: Float[_Array, "energy"], good: _Array) -> F
         )
         return turned
     told = f"intensities of each energy are multiples of a number of its own, {units.min():.4g} to {units.max():.4g}"
-    if np.ptp(largest) < _SAME_UNIT * largest.max() or "monitor" in values:
+    # divided by their own largest or total, their ratios are those of the counts: no monitor stands in between
+    if "monitor" in values or any(np.ptp(each) < _SAME_UNIT * each.max() for each in own):
         warn(f"{told}: that is taken for one photon")
         return turned
     warn(f"{told}: that is taken for one photon, and its inverse, which they were divided by, for the monitor")

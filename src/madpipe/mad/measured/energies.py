@@ -53,10 +53,7 @@ def energies_in_ev(
     inside = _within_reach(values, at)
     if inside.any():
         if not inside.all():
-            warn(
-                f"photon energy {values[~inside][0]:g} eV lies far from {name}, and from the other energies; "
-                "check its digits and its unit"
-            )
+            _tell_of_far(values[~inside], name, known_dispersion=known_dispersion)
         return values
     fitting = {unit: (raw, taken) for unit, raw, taken in _readings(values) if _lies_at(taken, at)}
     if len(fitting) == 1:
@@ -77,6 +74,14 @@ def energies_in_ev(
         )
         return values
     raise InputError(_refusal(values, element, known, name, list(fitting)))
+
+
+def _tell_of_far(far: np.ndarray, name: str, *, known_dispersion: bool) -> None:
+    """Energies that are at no edge while others are: a slip, which only f', f'' given beside them make harmless."""
+    words = f"{', '.join(f'{one:g}' for one in far)} eV, far from it and from the others"
+    if not known_dispersion:
+        raise InputError(f"photon energies about {name}, are required; {words}, came; check digits and unit, eV.")
+    warn(f"photon energies {words}, came; f', f'' given with them are used as they are; check digits and unit, eV")
 
 
 def check_distinct(energy: Float[np.ndarray, "energy"]) -> None:

@@ -1,7 +1,10 @@
 """A sample's own absorption spectrum, from its file, on the energy scale of the table."""
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -9,8 +12,8 @@ from torch import Tensor
 from madpipe.base.curves import Columns, read_columns
 from madpipe.base.errors import InputError
 from madpipe.base.warned import warn
-from madpipe.mad.anomalous import Absorption, dispersion_at
-from madpipe.mad.limits import EDGE_AWAY
+from madpipe.mad.anomalous import Absorption, dispersion_at, is_near_edge
+from madpipe.mad.limits import EDGE_AWAY, TABLE_OFF, TABLE_OFF_NEAR
 from madpipe.physics.atoms import edge_energy
 from madpipe.physics.normalisation import MARGIN_BELOW, absorption_from_columns, is_energy, steepest_rise, step_at
 
@@ -92,3 +95,22 @@ def dispersion_in(
         return dispersion_at(energy, element, edge, spectrum)
     except ValueError as error:
         raise InputError(f"{error}." if path is None else f"{path}: {error}.") from error
+
+
+def tell_of_table(pair: Sequence[Any], energy: Float[np.ndarray, "energy"], element: str, edge: str) -> None:
+    """Say where f', f'' that were given lie far from Chantler's table: exchanged columns or another sign, as a rule."""
+    if not element:
+        return
+    table = [part.numpy() for part in dispersion_in(None, element, edge, torch.as_tensor(energy))]
+    at = edge_energy(element, edge)
+    most = np.where([is_near_edge(float(one), at) for one in energy], TABLE_OFF_NEAR, TABLE_OFF)
+    for name, given, known in zip(("f'", "f''"), pair, table, strict=True):
+        off = np.abs(np.asarray(given, dtype=float) - known)
+        if (off > most).any():
+            worst = int(np.argmax(off / most))
+            warn(
+                f"{name} given at {energy[worst]:g} eV is {np.asarray(given)[worst]:.3g} electron, where Chantler's "
+                f"table has {known[worst]:.3g} for {element}: no solid differs so much, and |F_A| and Delta_phi are "
+                "wrong by it; check element, sign, and which column is which"
+            )
+            return

@@ -26,19 +26,22 @@ def without_isolated(stack: Stack) -> Stack:
     """
     if stack.data_errors is not None:
         return stack
-    good, bad = stack.good, np.zeros(stack.data.shape, dtype=bool)
-    counts: np.ndarray = np.where(good, stack.data, 0).astype(float)
+    good: np.ndarray = stack.good
+    bad: np.ndarray = np.zeros(good.shape, dtype=bool)
+    counts = np.where(good, stack.data, 0).astype(float)
     for number in range(len(counts)):
         for place in isolated_points(counts[number], good[number], limits.HOT_ABOVE):
-            bad[(number, *place)] = True
+            bad[number][place] = True
     rest = good & ~bad  # what is too dim at each energy alone
-    together, seen = np.asarray(np.where(rest, counts, 0).sum(0)), np.asarray(rest.any(axis=0))
+    together: np.ndarray = np.where(rest, counts, 0).sum(0)
+    seen: np.ndarray = np.asarray(rest.any(axis=0))
     for place in isolated_points(together, seen, limits.HOT_ABOVE):
-        bad[(slice(None), *place)] = True
+        for each in bad:
+            each[place] = True
     bad &= good
     if not bad.any():
         return stack
-    places, brightest = np.argwhere(bad.any(axis=0)), np.asarray(counts.max(axis=0))
+    places, brightest = np.argwhere(bad.any(axis=0)), counts.max(axis=0)
     told = [f"{tuple(place.tolist())}, {brightest[tuple(place)]:.4g} counts" for place in places[:_NAMED]]
     more = f" and {len(places) - _NAMED} more" if len(places) > _NAMED else ""
     warn(

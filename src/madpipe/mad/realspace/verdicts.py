@@ -32,6 +32,14 @@ def check_object(found: RealSpace, stack: Stack, other: RealSpace | None = None)
         _vortices(found), most, True, "squares of voxels inside around which the phase winds; the truth's are the limit"
     )
     checks["support"] = _support(found.support > 0)
+    if (found.support > 0).any():
+        mean = float(found.composition[found.support > 0].mean())
+        checks["share"] = verdict(
+            max(-mean, mean - 1),
+            limits.SHARE_BEYOND,
+            True,
+            "how far the resonant atoms' share, on average, lies outside of 0 to 1, where no particle has it",
+        )
     if stack.truth is not None:
         checks |= _against_truth(found, stack)
     if other is not None:

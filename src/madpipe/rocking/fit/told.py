@@ -6,7 +6,7 @@ import numpy as np
 
 from madpipe.base.warned import warn
 from madpipe.rocking.fit.search import Solution
-from madpipe.rocking.limits import ENDS_STRAINED, GOOD_CHI2_MEASURED, LEAST_CHI2, WIDTH_FACTOR
+from madpipe.rocking.limits import CHANCE, ENDS_STRAINED, GOOD_CHI2, GOOD_CHI2_MEASURED, LEAST_CHI2, WIDTH_FACTOR
 from madpipe.rocking.profiles import Spline
 from madpipe.rocking.records import Curve
 
@@ -25,7 +25,8 @@ def warn_of(curve: Curve, answer: Solution, strain: np.ndarray, log_rms: float) 
     """
     if math.isnan(answer.deviance):
         return
-    if answer.chi2 > GOOD_CHI2_MEASURED:
+    chance = CHANCE * math.sqrt(2 / len(curve.data))  # of a chi-square per point, by counting alone
+    if answer.chi2 > min(GOOD_CHI2 + chance, GOOD_CHI2_MEASURED):
         warn(
             f"the model does not explain the curve: chi-square per point is {answer.chi2:.3g}, 1 where counting is all "
             f"(rms of log10 {log_rms:.2f}); stated errors are widened by its root, {math.sqrt(answer.chi2):.3g}, and "

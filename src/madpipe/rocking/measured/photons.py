@@ -19,7 +19,13 @@ def counts_per_unit(intensity: _Points) -> float:
 
     Where they are not, one unit is taken for one photon.
     """
-    return _by_multiples(intensity) or 1.0
+    photons = _by_multiples(intensity) or 1.0
+    if abs(photons - 1) > _OFF:
+        warn(
+            f"intensities are multiples of {1 / photons:.4g}: that is taken for one photon (--counts-per-unit "
+            f"{photons:.6g}), on which errors and chi-square depend"
+        )
+    return photons
 
 
 def _by_multiples(intensity: _Points) -> float | None:

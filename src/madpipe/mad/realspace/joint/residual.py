@@ -21,7 +21,13 @@ class Residual:
     r: float  # sum |n - mu| / sum n
     r_noise: float  # the same of one draw of noise about mu
     chi2: float  # per degree of freedom
+    chi2_model: float  # what an error of limits.MODEL_ERROR of the equation itself adds to it
     least: float  # r / r_noise that an object can reach by its unknowns and by chance
+
+    @property
+    def most_chi2(self) -> float:
+        """Chi-square up to which noise, and the equation's own error, explain what is left."""
+        return limits.CHI2 + self.chi2_model
 
     @property
     def r_over_noise(self) -> float:
@@ -53,7 +59,8 @@ def residual_of(
         Draws the noise that R is compared with.
     """
     noisy = with_noise(experiment, pair, generator).counts
-    sums = dict.fromkeys(("missed", "drawn", "counted", "square", "due", "deviation", "scatter", "points"), 0.0)
+    names = ("missed", "drawn", "counted", "square", "due", "model", "deviation", "scatter", "points")
+    sums = dict.fromkeys(names, 0.0)
     for energy in range(len(noisy)):
         expected = expected_photons(experiment, pair, energy)[1]
         good = measured(experiment, energy, torch.ones_like(expected))
@@ -68,6 +75,7 @@ def residual_of(
             "counted": counts.abs(),
             "square": weight * (counts - expected).square(),
             "due": weight * variance,
+            "model": weight * expected.square(),
             "deviation": deviation,
             "scatter": variance - deviation.square(),
             "points": torch.ones_like(expected),
@@ -78,9 +86,11 @@ def residual_of(
     honest = min(voxels, experiment.f_resonant.numel() / limits.OVERSAMPLING ** len(experiment.shape))
     left = [max(1 - _PER_VOXEL * number / points, 0.0) for number in (voxels, honest)]
     scatter = math.sqrt(2 * sums["scatter"]) / max(sums["deviation"], 1e-30)
+    due = max(sums["due"] * left[0], 1e-30)
     return Residual(
         r=sums["missed"] / counted,
         r_noise=sums["drawn"] / counted,
-        chi2=sums["square"] / max(sums["due"] * left[0], 1e-30),
+        chi2=sums["square"] / due,
+        chi2_model=limits.MODEL_ERROR**2 * sums["model"] / due,
         least=math.sqrt(left[1]) * max(1 - limits.R_SCATTER * scatter, limits.LEAST_R),
     )
