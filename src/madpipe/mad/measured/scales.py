@@ -82,7 +82,7 @@ def with_exposures(values: Fields, *, separate: bool, known_dispersion: bool) ->
         return values
     told = f"relative exposures {_listed(exposure)}"
     is_known = share is not None and known_dispersion
-    how = "1 %" if is_known else "the share of the resonant atoms in the intensity, a few per cent"
+    how = "1 to 3 %" if is_known else "the share of the resonant atoms in the intensity, a few per cent"
     based = f"estimated from {int(common.sum())} entries measured at every energy, right to about {how}"
     if separate:
         log.info("lists from files of their own: %s, %s", told, based)
