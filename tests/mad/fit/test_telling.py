@@ -110,6 +110,14 @@ def test_a_monitor_that_is_five_per_cent_off(frame):
     assert "--refine scale" in text
 
 
+def test_more_resonant_atoms_than_a_particle_has(frame):
+    """f', f'' of another element, and an exposure; refined, a scale that is far from its prior is told."""
+    other = replace(frame, f_prime=frame.f_prime / 6, f_double_prime=frame.f_double_prime / 6)
+    assert "times that of the pure resonant element as bright, which no particle has" in said(monitored(other, e2=0.8))
+    text = said(monitored(frame, e2=0.94), ["scale"])
+    assert "more than the prior allows for" in text or "hardly possible" in text
+
+
 def test_intensities_that_are_no_photons(frame):
     for factor in (0.1, 1 / frame.data.max()):
         assert "scatter less than photons do" in said(replace(frame, data=frame.data * factor))

@@ -16,7 +16,7 @@ from torch import Tensor
 from madpipe.base.errors import InputError
 from madpipe.mad import limits
 from madpipe.mad.config import FitConfig
-from madpipe.mad.fit.exact import solve
+from madpipe.mad.fit.exact import share_of_pure, solve
 from madpipe.mad.fit.indexing import reindexed
 from madpipe.mad.fit.refine.search import minimise
 from madpipe.mad.fit.refine.unknowns import signs, unknowns_of
@@ -73,6 +73,16 @@ def other_readings(stack: Stack, nuisance: Nuisance | None, config: FitConfig, n
     return (
         f"{best.words} it is {best.chi2:.3g} instead of {before:.3g} in the {len(points.f0)} brightest points; "
         f"{best.advice}"
+    )
+
+
+def resonant_share(stack: Stack, nuisance: Nuisance | None, config: FitConfig) -> float:
+    """Median |F_A|^2 of the brightest points over that of a pure resonant element as bright; 0 where there are none."""
+    points = _bright(measurement_from_stack(with_nuisance(stack, nuisance)))
+    if len(points.f0) == 0:
+        return 0.0
+    return share_of_pure(
+        points, solve(points, config.max_iterations, config.tolerance, config.prior_breadth).parameters
     )
 
 

@@ -133,6 +133,13 @@ def fisher_information(measurement: Measurement, parameters: Float[Tensor, "3 po
     return information_at(problem, theta, times(problem.products, slope_at(problem, theta).weight))
 
 
+def share_of_pure(measurement: Measurement, parameters: Float[Tensor, "3 point"]) -> float:
+    """Median of |F_A|^2 over that of a pure resonant element as bright as the point, from x, a, b."""
+    _, a, b = parameters
+    pure = measurement.pure_resonant(measurement.brightness()) * measurement.f0.square()
+    return float(((a * a + b * b) / pure).median())
+
+
 def expected_photons(measurement: Measurement, parameters: Float[Tensor, "3 point"]) -> Float[Tensor, "channel point"]:
     """Expected photons without background, from x, a, b."""
     return times(measurement.design()[..., None], unknowns(parameters / measurement.reduction()))

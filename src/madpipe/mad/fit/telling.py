@@ -9,7 +9,7 @@ from madpipe.base.runtime import log
 from madpipe.base.warned import keeping, warn
 from madpipe.mad import limits
 from madpipe.mad.config import FitConfig
-from madpipe.mad.fit.evidence import other_readings
+from madpipe.mad.fit.evidence import other_readings, resonant_share
 from madpipe.mad.records import Explained, Fit, Nuisance, Stack
 
 PREDICTED = "network"  # a prediction that the counts do not correct: what it leaves of them is not noise alone
@@ -100,6 +100,17 @@ def _of_chi2(
             yield f"{words}; {found}"
         elif above:
             yield f"{words}: the equation does not explain the data, and the stated errors do not hold; {_USUAL}"
+        if above and (nuisance is None or nuisance.resonant_share is None):
+            yield from _beyond_pure(resonant_share(data, nuisance, config), 1.0)
+
+
+def _beyond_pure(share: float, doubt: float) -> Iterator[str]:
+    """More resonant atoms than the particle has."""
+    if share > limits.RESONANT_SHARE * doubt:
+        yield (
+            f"the median |F_A|^2 is {share:.3g} times that of the pure resonant element as bright, which no particle "
+            "has: scales, f', f'' (element, edge) or the order of the energies are wrong"
+        )
 
 
 def _too_good(explained: Explained, stated: bool) -> Iterator[str]:
@@ -130,11 +141,7 @@ def _of_nuisance(nuisance: Nuisance | None) -> Iterator[str]:
             "multiplied by it, but what they leave out need not be noise; check how they were merged and scaled"
         )
     doubt = math.exp(limits.NOISE * (nuisance.f_resonant_relative_error or 0.0))  # two errors of |F_A|^2
-    if nuisance.resonant_share is not None and nuisance.resonant_share > limits.RESONANT_SHARE * doubt:
-        yield (
-            f"the median |F_A|^2 is {nuisance.resonant_share:.3g} times that of the pure resonant element as bright, "
-            "which no particle has: scales, f', f'' or the order of the energies are wrong"
-        )
+    yield from _beyond_pure(nuisance.resonant_share or 0.0, doubt)
     for name, (words, unit) in _REFINED.items():
         yield from _moved(nuisance, name, words, unit)
 

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from madpipe.mad.fit.exact import share_of_pure
 from madpipe.mad.fit.refine.search import State, Sums, free_covariance
 from madpipe.mad.fit.refine.unknowns import Unknowns
 from madpipe.mad.records import Nuisance, Stack
@@ -105,9 +106,7 @@ def _by_energy(
 
 def resonant_share(state: State) -> float:
     """Median of |F_A|^2 over that of a pure resonant element as bright as the point."""
-    measurement, (_, a, b) = state.measurement, state.solution.parameters
-    pure = measurement.pure_resonant(measurement.brightness()) * measurement.f0.square()
-    return float(((a * a + b * b) / pure).median())
+    return share_of_pure(state.measurement, state.solution.parameters)
 
 
 def _plain(name: str, array: Tensor) -> np.ndarray | float | bool:
