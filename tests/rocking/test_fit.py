@@ -10,6 +10,7 @@ import torch
 from madpipe import cli
 from madpipe.base import store
 from madpipe.base.errors import InputError
+from madpipe.base.warned import DataWarning
 from madpipe.config import DEFAULT
 from madpipe.rocking import forward
 from madpipe.rocking.config import MeasuredCurve, RockingFitConfig, SimulatedCurve, profile_of
@@ -227,7 +228,8 @@ def test_a_file_that_is_no_table_is_refused(text, words, tmp_path):
 
 def test_counts_are_found_in_scaled_intensities():
     counts = np.random.default_rng(1).poisson(20.0, 300).astype(float)
-    assert counts_per_unit(np.round(counts * 0.00646, 5)) == pytest.approx(1 / 0.00646, rel=1e-3)
+    with pytest.warns(DataWarning, match="taken for one photon"):
+        assert counts_per_unit(np.round(counts * 0.00646, 5)) == pytest.approx(1 / 0.00646, rel=1e-3)
     assert counts_per_unit(counts + 0.3141) == 1.0
 
 

@@ -437,7 +437,7 @@ def test_a_wrong_support_fails_its_checks(linked, measured):
 
 def test_without_truth_only_truthless_checks_remain(linked, measured):
     checks = check_object(linked_without_checks(linked), replace(measured[0], truth=None))
-    assert set(checks) == {"vortices", "support"}
+    assert set(checks) == {"vortices", "support", "share"}
 
 
 def linked_without_checks(found):
