@@ -6,8 +6,8 @@ from pathlib import Path
 
 from madpipe.base.store import whole_file
 
-# In Snakemake's report the page stands on the first screen; there its column may be wide, and the rule graph stands beside
-# it where there is room, else below.
+# In Snakemake's report the page stands on the first screen; there its column may be wide, and the rule graph stands
+# beside it where there is room, else below.
 _STYLE = """
 .madpipe { font: 14px/1.45 system-ui, sans-serif; color: #1e293b; max-width: 64rem; }
 .madpipe h1 { font-size: 1.4rem; margin: 1rem 0 .4rem; } .madpipe h2 { font-size: 1.1rem; margin: 1.2rem 0 .3rem; }

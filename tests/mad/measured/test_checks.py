@@ -528,3 +528,13 @@ def test_frames_divided_by_their_own_largest_or_total_get_no_monitor(part):
         made = counts.in_photons(values)
     assert "monitor" not in made
     assert np.array_equal(made["data"], drawn)
+
+
+def test_errors_of_zero_at_single_points_are_raised_to_the_least_other(tmp_path):
+    """The root of no count is no error: as given it would outweigh all others."""
+    made = stack_of()
+    errors = np.sqrt(made.data.astype(float))
+    errors[:, 0, 0] = 0
+    stack, said = converted(tmp_path, arrays_of(made, data_errors=errors))
+    assert any("data_errors are 0 at" in line for line in said)
+    assert stack.data_errors.min() == errors[errors > 0].min()

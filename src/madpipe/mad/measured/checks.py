@@ -42,7 +42,7 @@ def checked_points(values: Fields, counts_per_unit: float | None = None, mask_ho
     if np.shape(values["data"])[:1] != np.shape(values["energy"]):
         return values  # refused later, with both shapes
     is_list = np.ndim(values["data"]) not in (3, 4)
-    _check_errors(values)
+    values = _with_positive_errors(values)
     if not is_list:
         check_mask(values)
         values = with_saturated_masked(with_markers_masked(values))
@@ -117,16 +117,25 @@ def _check_totals(stack: Stack, per_exposure: np.ndarray) -> None:
         )
 
 
-def _check_errors(values: Fields) -> None:
-    """Stated errors are above zero somewhere."""
+def _with_positive_errors(values: Fields) -> Fields:
+    """Stated errors are above zero; where single ones are 0, as the root of no count, the least other one is taken."""
     if "data_errors" not in values or np.shape(values["data_errors"]) != np.shape(values["data"]):
-        return
-    errors = np.asarray(values["data_errors"])[good_points(values)]
-    if errors.size and not (errors > 0).any():
+        return values
+    good, errors = good_points(values), np.asarray(values["data_errors"])
+    if good.any() and not (errors[good] > 0).any():
         raise InputError(
             "data_errors must be above 0 where intensities were measured; none is; give standard errors, or leave "
             "data_errors out where the data are photon counts."
         )
+    zero = good & (errors == 0)
+    if not zero.any():
+        return values
+    least = errors[good & (errors > 0)].min()
+    warn(
+        f"data_errors are 0 at {np.count_nonzero(zero)} points, as the root of no count is, which would outweigh all "
+        f"others: {least:.4g}, the least of the others, is taken there; leave data_errors out where the data are counts"
+    )
+    return {**values, "data_errors": np.where(zero, least, errors)}
 
 
 def _check_repeated(values: Fields) -> None:
