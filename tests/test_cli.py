@@ -1,6 +1,5 @@
 """The command line: the workflow's functions, one line for bad input, the exit status that each kind of end has."""
 
-import importlib.util
 import json
 import re
 import subprocess
@@ -11,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from commands_of_studies import OF_STUDIES
 
 from madpipe import cli
 from madpipe.base import store
@@ -21,9 +21,6 @@ from madpipe.commands.options import PathWord, finite
 from madpipe.mad.config import SimulatedSample
 from madpipe.mad.records import Fit, Stack
 from madpipe.mad.simulate.sample import simulate
-from madpipe.studies import STUDIES
-
-TESTS = Path(__file__).resolve().parent
 
 
 @pytest.fixture
@@ -108,15 +105,6 @@ def test_every_command_states_its_code_settings_and_inputs_without_folders(folde
     }
 
 
-def commands_of(study):
-    """Load tests/<study>/commands.py."""
-    spec = importlib.util.spec_from_file_location(f"{study}_commands", TESTS / study / "commands.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-OF_STUDIES = {study.name: commands_of(study.name) for study in STUDIES}
 COMMANDS = {(study, name): told for study, module in OF_STUDIES.items() for name, told in module.COMMANDS.items()}
 
 

@@ -1,12 +1,12 @@
 """No command destroys what it is given: an output that is an input, by whatever name, is refused before any work."""
 
-import importlib.util
 import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands_of_studies import OF_STUDIES
 
 from madpipe import cli
 from madpipe.base import store
@@ -14,21 +14,10 @@ from madpipe.base.errors import InputError
 from madpipe.base.files import require_outputs
 from madpipe.mad.config import FitConfig
 from madpipe.mad.fit.files import fit_file
-from madpipe.studies import STUDIES
 
-TESTS = Path(__file__).resolve().parent
 FILE = re.compile(r"\{\}/([\w.]+)")
 
 
-def commands_of(study):
-    """Load tests/<study>/commands.py."""
-    spec = importlib.util.spec_from_file_location(f"{study}_commands", TESTS / study / "commands.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-OF_STUDIES = {study.name: commands_of(study.name) for study in STUDIES}
 COMMANDS = {(study, name): told[0] for study, module in OF_STUDIES.items() for name, told in module.COMMANDS.items()}
 COMMANDS["mad", "export"] = ["export", "{}/object.vti"]
 EACH = [(study, name, file) for (study, name), words in COMMANDS.items() for file in FILE.findall(" ".join(words))]

@@ -17,10 +17,11 @@ from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.mad import limits
-from madpipe.mad.fit.cone import unknowns
+from madpipe.mad.fit.exact import expected_photons
+from madpipe.mad.fit.refine.search import by_own_unknowns
 from madpipe.mad.measurement import Measurement
 from madpipe.mad.records import Explained
-from madpipe.physics.sums import added, times
+from madpipe.physics.sums import added
 
 _TILE = 1 << 14  # points at once: their columns stay in a cache
 _LEAST = 3  # intensities of a point that can be fitted
@@ -62,7 +63,7 @@ def _sums(
 ) -> Float[Tensor, "column"]:
     """Sums over one tile."""
     theta = parameters / measurement.reduction()
-    photons = times(measurement.design()[..., None], unknowns(theta))
+    photons = expected_photons(measurement, parameters)
     expected = torch.maximum(measurement.with_background(photons), measurement.least(measurement.brightness()))
     variance = measurement.noise.variance(expected)
     free = measurement.measured(1 - leverage(measurement, theta, covariance, 1 / variance))
@@ -99,12 +100,9 @@ def leverage(
     weight: Float[Tensor, "channel point"],
 ) -> Float[Tensor, "channel point"]:
     """Share of each intensity's noise that the fit follows, at x, p, q with the covariance of x, a, b."""
-    x, p, q = theta
-    one, square, cosine, sine = (column[:, None] for column in measurement.design().T)
+    by_x, by_p, by_q = by_own_unknowns(measurement, theta).unbind(1)
     inverse = 1 / measurement.f0
-    by_x = 2 * one * x + cosine * p + sine * q
-    by_a = (2 * square * p + cosine * x) * inverse
-    by_b = (2 * square * q + sine * x) * inverse
+    by_a, by_b = by_p * inverse, by_q * inverse
     xx, xa, xb, aa, ab, bb = covariance
     along = by_x * (xx * by_x + 2 * (xa * by_a + xb * by_b)) + by_a * (aa * by_a + 2 * ab * by_b) + bb * by_b * by_b
     return (weight * along).clamp(0, 1)

@@ -14,12 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.mad.fit.cone import unknowns
+from madpipe.mad.fit.exact import expected_photons
 from madpipe.mad.fit.refine.search import by_nuisances, by_own_unknowns
 from madpipe.mad.fit.refine.unknowns import signs
 from madpipe.mad.measurement import Measurement
 from madpipe.mad.records import Nuisance
-from madpipe.physics.sums import added, times
+from madpipe.physics.sums import added
 
 _TILE = 1 << 13  # points at once: some hundred numbers each
 _SMALL = 1e-12  # of the largest variance: less is rounding
@@ -68,7 +68,7 @@ def _tile(
 ) -> Float[Tensor, "6 point"]:
     """Of some points."""
     theta = parameters / measurement.reduction()
-    photons = times(measurement.design()[..., None], unknowns(theta))
+    photons = expected_photons(measurement, parameters)
     weight = measurement.weights(measurement.with_background(photons))
     own = by_own_unknowns(measurement, theta) / measurement.reduction()  # by x, a, b
     directions = root[:, measurement.energy_of_channel].to(theta)
