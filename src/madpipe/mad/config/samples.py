@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag, field_validator, model_validator
 from madpipe.base.config import InputFile, Model
 
 Step = Literal["fit", "infer", "retrieve"]
-Shape = Literal["facetted", "smooth"]
+Shape = Literal["facetted", "smooth", "polyhedron", "concave"]
 Refinable = Literal["scale", "offset", "dispersion", "background"]
 Composition = Literal[
     "core_shell",
@@ -19,6 +19,9 @@ Composition = Literal[
     "off_centre_core",
     "pure_resonant",
     "no_resonant",
+    "patchy_shell",
+    "domains",
+    "precipitates",
 ]
 Fraction = Annotated[float, Field(ge=0, le=1)]
 REFERENCE_ENERGIES = (8313.0, 8318.0, 8323.0, 8328.0, 8333.0, 8338.0, 8343.0, 8348.0)
@@ -33,8 +36,14 @@ class SimulatedSample(Model):
     energies_ev: tuple[float, ...] = Field(REFERENCE_ENERGIES, min_length=3, description="photon energies [eV]")
     dimensions: Literal[2, 3] = Field(3, description="2: one detector frame of a 2-D particle; 3: a volume")
     grid: int = Field(64, ge=16, le=512, description="voxels along each axis")
-    oversampling: float = Field(3.0, ge=2.0, description="field of view over particle size, >= 2 [1]")
-    shape: Shape = Field("facetted", description="facetted polyhedron or smooth body")
+    oversampling: float = Field(
+        3.0, ge=1.25, description="field of view over particle size; retrieval needs 2 or more [1]"
+    )
+    shape: Shape = Field(
+        "facetted",
+        description="facetted: as an fcc metal's; smooth: waves on a sphere; polyhedron: few facets, acute corners; "
+        "concave: two polyhedra grown together",
+    )
     composition: Composition = Field("core_shell", description="where the resonant element sits")
     core_fraction: Fraction = Field(0.75, description="resonant atoms' share of the core [1]")
     shell_fraction: Fraction = Field(1.0, description="resonant atoms' share of the shell [1]")
@@ -44,6 +53,9 @@ class SimulatedSample(Model):
     reflection: tuple[int, int, int] = Field((1, 1, 1), description="Bragg reflection hkl")
     misfit: float = Field(0.004, description="core lattice parameter over the shell's, less 1 [1]")
     strain_phase_rms: float = Field(1.0, ge=0, description="rms of a further smooth random phase Q.u [radian]")
+    phase_step: float = Field(0.0, description="phase Q.u of the core over the shell, a step between them [radian]")
+    dislocations: int = Field(0, ge=0, description="straight lines about which the phase Q.u rises by 2 pi")
+    voids: int = Field(0, ge=0, description="spherical voids")
     photons: float = Field(1e8, gt=0, description="photons of the brightest energy, over the whole frame or volume")
     noise: bool = Field(True, description="draw Poisson counts; false keeps expected photons")
     nonresonant_dispersion: Literal["table", "mean"] = Field(

@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from madpipe.base.config import Model
+from madpipe.base.config import InputFile, Model
 from madpipe.base.training_config import Batch, LearningRate, Precision, Steps, Threads, TrainingConfig, ValidateEvery
 from madpipe.mad.config.samples import REFERENCE_ENERGIES, Composition, Fraction, Shape
 
@@ -14,11 +14,25 @@ class PriorConfig(Model):
 
     grid: int = Field(96, ge=16, description="points along each axis of a training frame")
     volume_grid: int = Field(64, ge=16, description="points along each axis of a training volume")
-    oversampling: tuple[float, float] = Field((2.0, 6.0), description="least and largest oversampling [1]")
+    oversampling: tuple[float, float] = Field((1.4, 6.0), description="least and largest oversampling [1]")
+    core_fraction: tuple[Fraction, Fraction] = Field(
+        (0.02, 1.0), description="least and largest share of resonant atoms in the core [1]"
+    )
+    shell_fraction: tuple[Fraction, Fraction] = Field((0.02, 1.0), description="the same in the shell [1]")
+    shell_thickness: tuple[float, float] = Field(
+        (0.02, 0.3), description="least and largest thickness of a shell over the particle's size [1]"
+    )
     misfit: tuple[float, float] = Field((-0.004, 0.004), description="least and largest misfit [1]")
     strain_phase_rms: tuple[float, float] = Field((0.0, 8.0), description="least and largest random phase [radian]")
-    shapes: tuple[Shape, ...] = Field(("facetted", "smooth"), description="shapes to draw from")
-    compositions: tuple[Composition, ...] = Field(get_args(Composition), description="compositions to draw from")
+    defective: Fraction = Field(
+        0.3, description="share of particles with a phase step at the core, of those with dislocations, with voids [1]"
+    )
+    dislocations: int = Field(2, ge=1, description="most dislocations of a particle that has any")
+    voids: int = Field(3, ge=1, description="most voids of a particle that has any")
+    shapes: tuple[Shape, ...] = Field(("facetted", "smooth", "polyhedron"), description="shapes to draw from")
+    compositions: tuple[Composition, ...] = Field(
+        tuple(one for one in get_args(Composition) if one != "precipitates"), description="compositions to draw from"
+    )
     edges: tuple[tuple[str, str, str], ...] = Field(
         (
             ("Ni", "K", "Fe"),
@@ -28,6 +42,9 @@ class PriorConfig(Model):
             ("Cu", "K", "Au"),
             ("Pt", "L3", "Ni"),
             ("Au", "L3", "Cu"),
+            ("Co", "K", "Pt"),
+            ("Fe", "K", "Pt"),
+            ("Pt", "L3", "Co"),
         ),
         description="resonant element, its edge and the other metal, to draw from",
     )
@@ -38,7 +55,7 @@ class PriorConfig(Model):
         description="least and largest photons of the brightest energy over a frame or slice, drawn log-uniformly",
     )
     monitor: float = Field(0.3, ge=0, lt=1, description="largest relative deviation of an energy's known exposure [1]")
-    scale_jitter: float = Field(0.003, ge=0, description="largest rms error of an energy's scale [1]")
+    scale_jitter: float = Field(0.005, ge=0, description="largest rms error of an energy's scale [1]")
     energy_offset_ev: float = Field(0.5, ge=0, description="largest error of the photon energies' zero [eV]")
     disturbed: Fraction = Field(
         0.2, description="share of frames with each of those two errors, and with background [1]"
@@ -61,6 +78,9 @@ class TrainConfig(TrainingConfig):
     threads: Threads = 2
     network: Literal["frames", "unet_patches"] = Field(
         "frames", description="frames: any energies, errors, whole frames; unet_patches: the reference design"
+    )
+    start: InputFile | None = Field(
+        None, description="weights of this design to go on from, instead of random ones; their scaling is kept"
     )
     energies_ev: tuple[float, ...] = Field(
         REFERENCE_ENERGIES,

@@ -95,16 +95,23 @@ def draw_sample(prior: PriorConfig, like: SimulatedSample, generator: torch.Gene
     def one_of(choices: tuple[str, ...]) -> str:
         return choices[int(torch.randint(len(choices), (), generator=generator))]
 
+    def some(most: int) -> int:
+        has_any = between(0.0, 1.0) < prior.defective
+        return 1 + int(torch.randint(most, (), generator=generator)) if has_any else 0
+
     drawn = {
         "grid": prior.grid if like.dimensions == 2 else prior.volume_grid,
         "oversampling": between(*prior.oversampling),
         "shape": one_of(prior.shapes),
         "composition": one_of(prior.compositions),
-        "core_fraction": between(0.1, 0.9),
-        "shell_fraction": between(0.5, 1.0),
-        "shell_thickness_angstrom": between(0.08, 0.3) * like.particle_size_angstrom,
-        "misfit": between(*prior.misfit),
-        "strain_phase_rms": between(*prior.strain_phase_rms),
+        "core_fraction": between(*prior.core_fraction),
+        "shell_fraction": between(*prior.shell_fraction),
+        "shell_thickness_angstrom": between(*prior.shell_thickness) * like.particle_size_angstrom,
+        "misfit": between(*prior.misfit) * between(0.0, 1.0),  # weak strain is as usual as strong
+        "strain_phase_rms": between(*prior.strain_phase_rms) * between(0.0, 1.0),
+        "phase_step": some(1) * between(-math.pi, math.pi),
+        "dislocations": some(prior.dislocations),
+        "voids": some(prior.voids),
     }
     return SimulatedSample(**{**like.model_dump(), **drawn})
 

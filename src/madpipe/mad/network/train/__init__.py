@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from jaxtyping import Float
@@ -21,13 +21,14 @@ from madpipe.mad.network.loss import Target, network_loss
 from madpipe.mad.network.train.calibrate import calibrate
 from madpipe.mad.network.train.exposures import draw_batch
 from madpipe.mad.network.train.scenes import Scenes, draw_frames, draw_slabs, draw_volumes
-from madpipe.mad.network.weights import TrainedNetwork
+from madpipe.mad.network.weights import TrainedNetwork, load_network
 
 _BRIGHT = 1e7  # least photons of a frame at the first step of a curriculum
 _VALIDATION_BATCHES = 8
 _STATISTICS_BATCHES = 40
 _LARGEST = (25.0, 5.0)  # of z / r^2 and theta / r in the statistics: extinctions have a long tail
 _PRECISIONS = {"full": torch.float32, "mixed": torch.bfloat16}
+_DESIGN = ("network", "width", "dilations", "passes", "attention", "polar")  # what weights are shaped by
 _Batch = tuple[Seen, Target]
 
 
@@ -98,6 +99,8 @@ def train(
     )
     network = build(config, generator)
     network.describe(statistics(source, generator))
+    if config.start is not None:
+        started(network, config)
     network.to(device())
     log.info("%s: %d parameters", config.network, sum(p.numel() for p in network.parameters()))
     batches = [held_out.draw(config.steps, generator) for _ in range(_VALIDATION_BATCHES)]
@@ -117,6 +120,24 @@ def train(
     frames = held_out.kinds[0][0]
     volumes = draw_volumes(config.prior, range(config.validation_volumes), generator, "calibration volumes")
     return calibrate(trained, config, frames, volumes, generator), history
+
+
+def started(network: nn.Module, config: TrainConfig) -> None:
+    """Give a network the weights, and what it was told of its particles, that a training is to go on from.
+
+    Raises
+    ------
+    InputError
+        No weights, or of another design.
+    """
+    kept = load_network(cast("str", config.start))
+    differing = [name for name in _DESIGN if getattr(kept.config, name) != getattr(config, name)]
+    if differing:
+        raise InputError(
+            f"mad.train.start must hold weights of the design that is trained; {config.start} differs in "
+            f"{', '.join(differing)}; set them to {', '.join(str(getattr(kept.config, name)) for name in differing)}"
+        )
+    network.load_state_dict(kept.state)
 
 
 def statistics(source: Source, generator: torch.Generator) -> Statistics:

@@ -4,11 +4,22 @@ The workflow lists the suite's files from here each time it starts, hence nothin
 """
 
 from itertools import product
-from typing import Any, get_args
+from typing import Any
 
 from madpipe.base.errors import InputError
 from madpipe.mad.config import Composition, SimulatedSample, SuiteConfig, SuiteSet
 
+_COMPOSITIONS: tuple[Composition, ...] = (
+    "core_shell",
+    "radial_gradient",
+    "linear_gradient",
+    "janus",
+    "multi_shell",
+    "uniform",
+    "off_centre_core",
+    "pure_resonant",
+    "no_resonant",
+)
 _ELSEWHERE: tuple[Composition, ...] = ("core_shell", "radial_gradient", "janus")
 _ENERGIES = (  # uneven, none of them a reference energy, within 80 eV of the Ni K edge at 8333 eV
     (8300.5, 8327.3, 8334.1, 8341.7, 8390.0),
@@ -19,7 +30,7 @@ _EDGES = (("Mn", "K", "Ni"), ("Zn", "K", "Cu"), ("Ir", "L3", "Ni"))  # none of t
 _DISTURBANCES = {"background": 0.5, "beam_stop_radius": 3.0, "gap_width": 3, "scale_jitter": 0.003}
 # compositions of each set, and by a word for the case's name the fields in which the set differs from the reference
 _SETS: dict[SuiteSet, tuple[tuple[Composition, ...], dict[str, dict[str, Any]]]] = {
-    "reference": (get_args(Composition), {"": {}}),
+    "reference": (_COMPOSITIONS, {"": {}}),
     "volumes": (("core_shell", "linear_gradient", "multi_shell", "pure_resonant"), {"": {"dimensions": 3}}),
     "energies": (_ELSEWHERE, {f"energies{len(energies)}": {"energies_ev": energies} for energies in _ENERGIES}),
     "elements": (

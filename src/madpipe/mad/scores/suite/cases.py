@@ -1,7 +1,5 @@
 """The test suite's particles: each drawn by a generator of its case's own name, whatever else the suite holds."""
 
-from typing import get_args
-
 import torch
 
 from madpipe.base.runtime import generator_for
@@ -17,6 +15,7 @@ _RANGES = {  # drawn uniformly
     "misfit": (-0.004, 0.004),
     "strain_phase_rms": (0.0, 8.0),
 }
+_SHAPES: tuple[Shape, ...] = ("facetted", "smooth")
 _SHELL_THICKNESS = (0.08, 0.3)  # over the particle's size [1]
 
 
@@ -52,10 +51,9 @@ def _drawn(sample: SimulatedSample, generator: torch.Generator) -> SimulatedSamp
     def between(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
 
-    shapes = get_args(Shape)
     shift = edge_energy(sample.element, sample.edge) - edge_energy("Ni", "K")
     drawn = {
-        "shape": shapes[int(torch.randint(len(shapes), (), generator=generator))],
+        "shape": _SHAPES[int(torch.randint(len(_SHAPES), (), generator=generator))],
         **{name: between(*limits) for name, limits in _RANGES.items()},
         "shell_thickness_angstrom": between(*_SHELL_THICKNESS) * sample.particle_size_angstrom,
         "energies_ev": tuple(energy + shift for energy in sample.energies_ev),
