@@ -79,6 +79,15 @@ class SimulatedSample(Model):
     )
 
     @model_validator(mode="after")
+    def _retrieval_can_be_done(self) -> "SimulatedSample":
+        if "retrieve" in self.steps and self.oversampling < 2:
+            raise ValueError(
+                f"retrieval needs an oversampling of 2 or more; {self.oversampling:g} came; raise it, or leave "
+                "retrieve out of steps"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _energies_are_distinct(self) -> "SimulatedSample":
         if len(set(self.energies_ev)) < 3:
             raise ValueError(f"at least 3 distinct energies are required; {self.energies_ev} came; add energies")

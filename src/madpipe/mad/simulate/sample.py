@@ -112,6 +112,7 @@ def draw_sample(prior: PriorConfig, like: SimulatedSample, generator: torch.Gene
         "phase_step": some(1) * between(-math.pi, math.pi),
         "dislocations": some(prior.dislocations),
         "voids": some(prior.voids),
+        "steps": (),
     }
     return SimulatedSample(**{**like.model_dump(), **drawn})
 
