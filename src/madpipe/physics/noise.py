@@ -10,6 +10,27 @@ def poisson(expected: Float[Tensor, "*shape"], generator: torch.Generator) -> Fl
     return torch.poisson(expected, generator=generator)
 
 
+def thinned(
+    counts: Float[Tensor, "*shape"], share: float, generator: torch.Generator
+) -> tuple[Float[Tensor, "*shape"], Float[Tensor, "*shape"]]:
+    """Give each photon to one of two, the first with probability ``share``.
+
+    Where the counts are Poisson's both parts are so too, of means ``share`` and 1 - ``share`` of theirs, and they are
+    independent (Kingman, Poisson Processes (1993), section 5.1, colouring theorem).
+
+    Parameters
+    ----------
+    counts:
+        Whole numbers, 0 or more [photon].
+    share:
+        0 to 1.
+    generator:
+        Draws who gets them.
+    """
+    first = torch.binomial(counts, torch.full_like(counts, share), generator=generator)
+    return first, counts - first
+
+
 def mean_deviation(expected: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
     r"""Mean absolute deviation of a Poisson count from its expectation [photon].
 

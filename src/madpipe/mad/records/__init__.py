@@ -5,10 +5,12 @@ from madpipe.mad.records.fit import PHASES, QUANTITIES, Fit, Passes
 from madpipe.mad.records.nuisance import Nuisance
 from madpipe.mad.records.points import axis_fields, joined, listed, sorted_by_energy
 from madpipe.mad.records.realspace import RealSpace
+from madpipe.mad.records.split import JUDGED, Split
 from madpipe.mad.records.stack import PointAxes, Stack, check_photons, check_stack
 from madpipe.mad.records.truth import Truth
 
 __all__ = [
+    "JUDGED",
     "PHASES",
     "QUANTITIES",
     "Explained",
@@ -17,6 +19,7 @@ __all__ = [
     "Passes",
     "PointAxes",
     "RealSpace",
+    "Split",
     "Stack",
     "Truth",
     "axis_fields",

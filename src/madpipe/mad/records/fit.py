@@ -8,6 +8,7 @@ from madpipe.base import warned
 from madpipe.base.store import Groups, entry, part
 from madpipe.mad.records.explained import Explained
 from madpipe.mad.records.nuisance import Nuisance
+from madpipe.mad.records.split import Split
 from madpipe.mad.records.units import MODULUS
 
 _Array = np.ndarray
@@ -21,6 +22,7 @@ QUANTITIES = {
     "delta_phi_NA": "delta_phi_na",
 }
 PHASES = ("delta_phi", "delta_phi_na")
+NORMAL_95 = 1.96  # standard deviations of a normal distribution that hold 95 % of it, to either side
 
 
 @dataclass(frozen=True)
@@ -29,6 +31,8 @@ class Fit:
 
     Every array has the shape of one energy of the stack. Phases are in radian, moduli >= 0.
     Errors hold what refined nuisances make of every point (:mod:`madpipe.mad.fit.whole_errors`), which points share.
+    A network's errors are not normal: ``errors`` are half the width of the interval of 68.3 %, ``errors_95`` of that of
+    95 %, each calibrated by itself; a fit has the former alone, and 1.96 of them are 95 %.
     """
 
     f_total: _Array = entry("entry_1/fit_1/F_T", MODULUS)
@@ -52,9 +56,20 @@ class Fit:
     qy: _Array | None = entry("entry_1/data_1/qy", "1/angstrom", optional=True)
     qx: _Array | None = entry("entry_1/data_1/qx", "1/angstrom", optional=True)
     reflection: _Array | None = entry("entry_1/data_1/reflection", optional=True)
+    f_total_errors_95: _Array | None = entry("entry_1/fit_1/F_T_errors_95", MODULUS, optional=True)
+    f_resonant_errors_95: _Array | None = entry("entry_1/fit_1/F_A_errors_95", MODULUS, optional=True)
+    delta_phi_errors_95: _Array | None = entry("entry_1/fit_1/delta_phi_errors_95", "radian", optional=True)
+    f_normal_errors_95: _Array | None = entry("entry_1/fit_1/F_N_errors_95", MODULUS, optional=True)
+    delta_phi_na_errors_95: _Array | None = entry("entry_1/fit_1/delta_phi_NA_errors_95", "radian", optional=True)
     explained_sums: _Array | None = entry("entry_1/fit_1/explained_sums", optional=True)  # of a part of a fit alone
     explained: Explained | None = part("entry_1/fit_1/explained", Explained)
     nuisance: Nuisance | None = part("entry_1/fit_1/nuisance", Nuisance)
+    split: Split | None = part("entry_1/fit_1/split", Split)
+
+    def half_width_95(self, name: str) -> _Array:
+        """Half the width of the 95 % interval of a quantity, by its field."""
+        stated: _Array | None = getattr(self, f"{name}_errors_95")
+        return NORMAL_95 * getattr(self, f"{name}_errors") if stated is None else stated
 
     def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
