@@ -99,7 +99,7 @@ def test_every_full_voxel_holds_as_many_atoms_whatever_they_are(kind, dimensions
     # a phase that differs by d within a voxel, at most 0.5 but at its steps and its vortex, leaves 1 - d^2 / 8
     assert np.median(filling[truth.support == 1]) > 0.97
     smooth = filling > 0.97
-    share = (resonant / (resonant + partner))[smooth]
+    share = resonant[smooth] / (resonant + partner)[smooth]
     assert np.median(np.abs(share - truth.composition[smooth])) < 0.01
 
 
