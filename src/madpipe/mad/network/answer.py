@@ -54,10 +54,12 @@ def _joined(parts: Sequence[dict[str, Tensor]]) -> Columns:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
-def at_maximum(measurement: Measurement, prediction: Belief) -> Float[Tensor, "3 point"]:
-    """Most likely x, p, q under counts and prediction, x >= 0."""
+def at_maximum(
+    measurement: Measurement, prediction: Belief, steps: int = _STEPS, tolerance: float = _TOLERANCE
+) -> Float[Tensor, "3 point"]:
+    """Most likely x, p, q under counts and prediction, x >= 0, to a tolerance in standard errors."""
     problem = _problem(measurement, prediction)
-    theta = climb(problem, _start(problem), _STEPS, _TOLERANCE)[0]
+    theta = climb(problem, _start(problem), steps, tolerance)[0]
     return torch.where(theta[0] < 0, -theta, theta)
 
 

@@ -33,11 +33,12 @@ from madpipe.physics.noise import mean_deviation, thinned
 from madpipe.physics.sums import added, times
 
 NEVER = 1e6  # factor of a prediction that counts for nothing
-FACTORS = (1.0, 1.5, 2.2, 3.3, 5.0, 8.0, 13.0, NEVER)
+FACTORS = (1.0, 1.5, 2.3, 3.5, 5.5, 9.0, NEVER)
 _SHELLS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, math.inf)  # photons per energy
 _FEWEST = 50  # points of a shell
-_LARGEST = {2: 360, 3: 40}  # points along each axis of the block that is looked at
-_MOST = 3000  # points of a shell and half: more tell little more
+LARGEST = {2: 360, 3: 40}  # points along each axis of the block that is looked at
+_SEARCH = (15, 0.03)  # steps at most, tolerance [standard error]: squared errors are told to no better
+_MOST = 1000  # points of a shell and half: more tell little more
 _SEED = 0  # of who gets which photon, never the configuration's: one stack has one answer
 
 
@@ -110,7 +111,7 @@ class _Factors:
 
 def _block(measurement: Measurement, shape: tuple[int, ...]) -> tuple[Measurement, tuple[int, ...]]:
     """Cut the block of a frame or volume about its brightest point."""
-    most = _LARGEST[len(shape)]
+    most = LARGEST[len(shape)]
     if max(shape) <= most:
         return measurement, shape
     bright = np.unravel_index(int(added(measurement.net()).argmax()), shape)
@@ -148,7 +149,7 @@ def _judged(
     factors: Sequence[float | Tensor],
 ) -> _Half:
     """Answer a half with a prediction widened by several factors, and judge each by the other half."""
-    answers = [at_maximum(half, widened(prediction, torch.as_tensor(one).to(photons))) for one in factors]
+    answers = [at_maximum(half, widened(prediction, torch.ones_like(photons) * one), *_SEARCH) for one in factors]
     estimate, bound = _estimate(other, answers[0])
     noise = _squares_of(bound, half.f0)
     found = torch.stack([_squares(one - estimate, half.f0) - noise for one in answers])
@@ -231,7 +232,7 @@ def _record(
         factor = learnt.at(photons / len(half.exposure))
         judged = _judged(half, other, prediction, photons, [factor])
         own = widened(prediction, factor)
-        theta = at_maximum(half, own)
+        theta = at_maximum(half, own, *_SEARCH)
         stated = _squares_of(covariance(whole_information(half, own, theta)), half.f0).cpu()
         for number in shells:
             inside = judged.shell == number
@@ -241,23 +242,27 @@ def _record(
         missed += float((other.intensity - expected).abs().sum())
         noise += float(mean_deviation(expected.clamp(min=0)).sum())
         counts += float(other.intensity.sum())
-    found, error, stated_rows, of_fit, points = [], [], [], [], []
-    for number in shells:
-        together = torch.cat(rows[number], 2)
-        weight = _weights(together[2])
-        total = weight.sum(1)
-        means = (together * weight).sum(2) / total
-        scatter = ((together[0] - means[0][:, None]) * weight).square().sum(1).sqrt() / total
-        found.append(means[0]), error.append(scatter), stated_rows.append(means[1]), of_fit.append(means[2])
-        points.append(together.shape[2])
-    table = [torch.stack(each).double().numpy() for each in (found, error, stated_rows, of_fit)]
+    means = [_means(torch.cat(rows[number], 2)) for number in shells]
+    found, error, stated_means, of_fit = (torch.stack(each).double().numpy() for each in zip(*means, strict=True))
     edges = np.array([(_SHELLS[number], _SHELLS[number + 1]) for number in shells])
     return Split(
-        edges,
-        np.array(points),
-        learnt.factor.double().numpy(),
-        *table,
+        photons=edges,
+        points=np.array([sum(part.shape[2] for part in rows[number]) for number in shells]),
+        widened=learnt.factor.double().numpy(),
+        squared_error=found,
+        squared_error_errors=error,
+        stated=stated_means,
+        of_fit=of_fit,
         r_unseen=missed / max(counts, 1.0),
         r_unseen_noise=noise / max(counts, 1.0),
         usual=math.nan,  # the weights say
     )
+
+
+def _means(rows: Float[Tensor, "three 3 point"]) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Weighted means of a shell: squared error with its standard error, what was stated, and the noise."""
+    weight = _weights(rows[2])
+    total = weight.sum(1)
+    found, stated, of_fit = (rows * weight).sum(2) / total
+    scatter = ((rows[0] - found[:, None]) * weight).square().sum(1).sqrt() / total
+    return found, scatter, stated, of_fit

@@ -84,9 +84,11 @@ def calibrate(
         if not len(scenes) or (name == "volumes" and config.network != "frames"):
             continue
         numbers = list(range(len(scenes))) * draws
+        seeds = torch.randint(1 << 62, (len(numbers),), generator=generator).tolist()
+        jobs = list(zip(numbers, seeds, strict=True))
         samples = [
-            measured_particle(network, clean, scenes, number, generator, _KEPT // len(numbers))
-            for number in progress(numbers, f"calibration on {name}")
+            measured_particle(network, clean, scenes, number, seeded(seed), _KEPT // len(jobs))
+            for number, seed in progress(jobs, f"calibration on {name}")
         ]
         strengths += [sample.strength for sample in samples]
         for refine, word in ((False, "predicted"), (True, "refined")):
@@ -98,6 +100,11 @@ def calibrate(
         circumstance, need = (torch.cat(each, 2) for each in zip(*parts, strict=True))
         factors |= packed(learnt(circumstance, need, generator), refine=refine)
     return replace(trained, calibration=factors).with_about(validation=scores)
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Make the generator of one measurement, so that it depends on no other."""
+    return torch.Generator().manual_seed(seed)
 
 
 def measured_particle(
