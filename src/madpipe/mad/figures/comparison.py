@@ -230,9 +230,9 @@ def _calibration_caption(results: Mapping[str, SuiteScores]) -> str:
     """Where the coverages of each method are farthest from nominal, on every set that it was scored on."""
     words = [
         "Observed less nominal share of points within intervals of "
-        f"{LEVELS[0]:g} to {LEVELS[-1]:g} standard errors, by shell of photons, and the shares within those of 68.3 and "
-        "95 % against photons, refined network on the reference set; it states these two, and between them half widths "
-        f"are interpolated; grey: exact fit; band: {100 * _TOLERATED:.0f} points."
+        f"{LEVELS[0]:g} to {LEVELS[-1]:g} standard errors, by shell of photons, and the shares within those of 68.3 "
+        "and 95 % against photons, refined network on the reference set; it states these two, and between them half "
+        f"widths are interpolated; grey: exact fit; band: {100 * _TOLERATED:.0f} points."
     ]
     for method in (method for method in (_OURS, _USUAL) if method in results):
         sets = [name for name in _SETS if name in results[method].sets]

@@ -20,7 +20,7 @@ _SYMBOLS = {"F_T": r"$|F_\mathrm{T}|$", "F_A": r"$F_\mathrm{A}$", "F_N": r"$F_\m
 _PHOTONS = "photons per point and energy in a half (photon)"
 _FOUND, _STATED, _FIT, _TRUE = "by split counts", "stated", "fit of a half", "true, all counts"
 _STATED_LOOK = LOOKS[4]
-_LEAST_SHARE = 0.3  # of the least root drawn, down to which the axis goes
+_LEAST_SHARE = 0.6  # of the least root drawn, down to which the axis goes
 
 
 @styled
@@ -28,10 +28,10 @@ def split(stack: Stack, network: Fit) -> Picture:
     """Draw the rms error of a network's answer to half of the counts, by the other half, against photons, log-log.
 
     One panel each for |F_T| and the complex F_A and F_N [sqrt(photon)]: found with its standard error, stated by the
-    answer, stated by a fit of the half alone, and, of a simulation, the true error of the answer to all counts. An arrow
-    goes down from the upper end where the squared error is within its standard error of zero. The last panel has the
-    factor by which predictions were widened [1]; a cross on top marks shells where they were set aside. Values that are
-    no counts cannot be split: the figure says so.
+    answer, stated by a fit of the half alone, and, of a simulation, the true error of the answer to all counts. An
+    arrow goes down from the upper end where the squared error is within its standard error of zero. The last panel has
+    the factor by which predictions were widened [1]; a cross on top marks shells where they were set aside. Values that
+    are no counts cannot be split: the figure says so.
     """
     if network.split is None:
         return _without(stack, network)
@@ -86,7 +86,7 @@ def _draw_widening(axes: Axes, rows: Sequence[SplitScore]) -> None:
     used = [row for row in rows if row.widened < SET_ASIDE]
     aside = [shell_centre(row) for row in rows if row.widened >= SET_ASIDE]
     top = 1.6 * max((row.widened for row in used), default=1.0)
-    axes.plot([shell_centre(row) for row in used], [row.widened for row in used], color="0.2", marker="o", linestyle="-")
+    axes.plot([shell_centre(row) for row in used], [row.widened for row in used], color="0.2", marker="o")
     axes.plot(aside, [0.97 * top] * len(aside), color="0.2", marker="x", linestyle="")
     axes.set(xscale="log", ylim=(0.0, top))
     axes.set_ylabel("factor of the standard deviations (1)")
@@ -96,7 +96,7 @@ def _draw_widening(axes: Axes, rows: Sequence[SplitScore]) -> None:
 
 def _without(stack: Stack, network: Fit) -> Picture:
     """A page that says that there is nothing to draw."""
-    why = "its counts were not split: no photon counts, or too few points of four energies"
+    why = "its counts were not split: no photon counts, or too few points of 4 energies"
     figure = new_figure(TWO_COLUMNS, 0.6)
     figure.text(0.5, 0.5, f"{stack.name}: {why}", ha="center", va="center")
     return Picture(figure, f"{stack.name}, answer '{network.method}': {why}.")
@@ -111,7 +111,9 @@ def _caption(stack: Stack, scores: SplitScores) -> str:
     ]
     if any(row.true_rms_error is not None for row in scores.rows):
         words.append("Dotted: true error of the answer to all counts, at the same points, hence smaller.")
-    words.append(f"Last panel: factor of the predictions' standard deviations. {_capital(in_words(scores))}.")
+    words.append(
+        f"Last panel: factor of the predictions' standard deviations (cross: set aside). {_capital(in_words(scores))}."
+    )
     for quantity in JUDGED:
         rows = [row for row in scores.rows if row.quantity == quantity]
         found = "; ".join(

@@ -72,8 +72,8 @@ class CoverageScore:
 class SplitScore:
     """Error of a network's answer to half of the counts, as the other half tells, of one quantity in one shell.
 
-    A squared error that is found is unbiased, hence at times below 0: its root is then given as 0. The standard error is
-    upwards, from the rms to the root of the squared error plus its standard error; downwards it is larger.
+    A squared error that is found is unbiased, hence at times below 0: its root is then given as 0. The standard error
+    is upwards, from the rms to the root of the squared error plus its standard error; downwards it is larger.
     """
 
     quantity: str = told("F_T, F_A or F_N; the latter two as complex numbers beside a real F_T")

@@ -29,27 +29,34 @@ def split_scores(split: Split, fit: Fit | None = None, stack: Stack | None = Non
         The answer to all counts and its stack: where this holds a truth, the true error stands beside the others.
     """
     shells = [(float(low), float(high)) for low, high in split.photons]
-    true = _true_rms(fit, stack, shells) if fit is not None and stack is not None and stack.truth is not None else {}
-    rows = []
-    for column, quantity in enumerate(JUDGED):
-        for row, shell in enumerate(shells):
-            rms, error = root_of(float(split.squared_error[row, column]), float(split.squared_error_errors[row, column]))
-            rows.append(
-                SplitScore(
-                    quantity=quantity,
-                    shell_low=shell[0],
-                    shell_high=metrics.finite(shell[1]),
-                    points=int(split.points[row]),
-                    widened=float(split.widened[row]),
-                    rms_error=rms,
-                    rms_error_standard_error=error,
-                    stated_rms=math.sqrt(split.stated[row, column]),
-                    fit_rms=math.sqrt(split.of_fit[row, column]),
-                    true_rms_error=true.get((quantity, shell)),
-                )
-            )
-    return SplitScores(
-        tuple(rows), float(split.r_unseen), float(split.r_unseen_noise), metrics.finite(float(split.usual))
+    true: list[list[float | None]] = [[None] * len(JUDGED) for _ in shells]
+    if fit is not None and stack is not None and stack.truth is not None:
+        true = _true_rms(fit, stack, shells)
+    rows = [
+        _score(split, shell, column, true[shell][column])
+        for column in range(len(JUDGED))
+        for shell in range(len(shells))
+    ]
+    usual = metrics.finite(float(split.usual))
+    return SplitScores(tuple(rows), float(split.r_unseen), float(split.r_unseen_noise), usual)
+
+
+def _score(split: Split, shell: int, column: int, true: float | None) -> SplitScore:
+    """One quantity in one shell."""
+    squared, error = split.squared_error[shell, column], split.squared_error_errors[shell, column]
+    rms, upwards = root_of(float(squared), float(error))
+    low, high = split.photons[shell]
+    return SplitScore(
+        quantity=JUDGED[column],
+        shell_low=float(low),
+        shell_high=metrics.finite(high),
+        points=int(split.points[shell]),
+        widened=float(split.widened[shell]),
+        rms_error=rms,
+        rms_error_standard_error=upwards,
+        stated_rms=math.sqrt(split.stated[shell, column]),
+        fit_rms=math.sqrt(split.of_fit[shell, column]),
+        true_rms_error=true,
     )
 
 
@@ -79,19 +86,13 @@ def true_squares(fit: Fit, stack: Stack) -> Float[np.ndarray, "3 *point"]:
     )
 
 
-def _true_rms(
-    fit: Fit, stack: Stack, shells: Sequence[tuple[float, float]]
-) -> dict[tuple[str, tuple[float, float]], float | None]:
-    """Rms error of the answer to all counts, by quantity and shell; None where a shell has no point."""
+def _true_rms(fit: Fit, stack: Stack, shells: Sequence[tuple[float, float]]) -> list[list[float | None]]:
+    """Rms error of the answer to all counts, by shell and quantity; None where a shell has no point."""
     squares = true_squares(fit, stack)
     half = stack.truth.expected.mean(axis=0) / 2
     judged = stack.good.sum(axis=0) >= _FEWEST_ENERGIES
-    found = {}
-    for shell in shells:
-        inside = judged & (half >= shell[0]) & (half < shell[1])
-        for quantity, square in zip(JUDGED, squares, strict=True):
-            found[quantity, shell] = metrics.finite(math.sqrt(square[inside].mean())) if inside.any() else None
-    return found
+    inside = [squares[:, judged & (half >= low) & (half < high)] for low, high in shells]
+    return [[metrics.finite(metrics.root_mean_square(np.sqrt(one))[0]) for one in points] for points in inside]
 
 
 def factor_of(row: SplitScore) -> float:
@@ -120,9 +121,7 @@ def split_verdict(scores: SplitScores) -> Verdict | None:
     row = worst_row(scores)
     if row is None:
         return None
-    meaning = (
-        f"{_rms_in_words(row)}: the factor between the two that {limits.STATED_SIGMAS:g} standard errors leave, worst shell"
-    )
+    meaning = f"worst shell, {_rms_in_words(row)}: factor between the two that {limits.STATED_SIGMAS:g} errors leave"
     return verdict(factor_of(row), limits.STATED_BY_SPLIT, True, meaning)
 
 
@@ -147,11 +146,11 @@ def _widening_in_words(scores: SplitScores) -> str:
     factors = {(row.shell_low, row.shell_high): row.widened for row in scores.rows}.values()
     aside = sum(factor >= limits.SET_ASIDE for factor in factors)
     most = max((factor for factor in factors if factor < limits.SET_ASIDE), default=1.0)
-    words = [f"predictions widened up to {most:.2g} times"] if most > 1 else []
+    words = [f"widened up to {most:.2g} times"] if most > 1 else []
     if aside:
-        words.append(f"predictions set aside in {aside} of {len(factors)} shells of photons, where the counts alone answer")
+        words.append(f"set aside in {aside} of {len(factors)} shells of photons, where the counts alone answer")
     if not words:
         return "no prediction had to be widened"
     if scores.usual is not None:
-        words.append(f"{scores.usual:.2g} standard deviations beyond that on particles like the training's")
-    return f"the network knew less here than it stated: {', '.join(words)}"
+        words.append(f"{scores.usual:.2g} standard deviations beyond what is usual for particles like the training's")
+    return f"the network knew less here than it stated: predictions {', '.join(words)}"

@@ -223,9 +223,7 @@ def _tally(found: Deviations, is_phase: bool, is_zero: bool) -> _Tally:
         squared_truth=0.0 if is_zero else float(squared_truth),
         squared_bound=float(np.square(found.bound).sum()),
         deviation=float((found.error / found.sigma).sum()),
-        within=[
-            int((np.abs(found.error) < half_width(level, found.sigma, found.half_95)).sum()) for level in LEVELS
-        ],
+        within=[int((np.abs(found.error) < half_width(level, found.sigma, found.half_95)).sum()) for level in LEVELS],
         # all points of a set are kept: 10^6 and more of volumes; for a median float32 is ample
         errors=np.abs(found.error, dtype=np.float32),
         values=found.value.astype(np.float32),
