@@ -109,3 +109,6 @@ NOISE_SCALE = 2.0  # measured over stated errors, at most
 # for (by chance once in 1e4 energies), and errors are too small; beyond PRIORS they are hardly possible at all: a
 # monitor that is 5 % off, as they are, is 5 to 7 of its 1 %.
 PRIORS_DOUBTED, PRIORS = 4.0, 8.0
+
+# Share of the training's kind of particles that need as much widening, below which a stack is told to be unlike them.
+UNUSUAL = 0.05

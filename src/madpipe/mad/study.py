@@ -53,20 +53,22 @@ _SMOKE = {
     "evaluate": {"grid": 32, "photons": [1e5]},
     "retrieve": {"seeds": 2, "keep": 2, "iterations": 40, "cycles": 3, "refine_iterations": 10},
 }
-_WEIGHTS = {
+_WEIGHTS = {  # one CPU thread: an hour and a half; on a GPU take more of all of it
     "train": {
+        "start": "config/mad_start.safetensors",
         "width": 64,
-        "particles": 6000,
-        "volumes": 240,
+        "particles": 5000,
+        "volumes": 160,
         "volume_share": 0.4,
-        "validation_particles": 600,
-        "validation_volumes": 80,
-        "calibration_draws": 3,
-        "batch": 16,
-        "steps": 7500,
+        "validation_particles": 400,
+        "validation_volumes": 48,
+        "calibration_draws": 1,
+        "curriculum": 0.0,
+        "learning_rate": 1e-3,
+        "batch": 8,
+        "steps": 5000,
         "validate_every": 200,
         "precision": "mixed",
-        "workers": 14,
         "threads": 1,
     },
 }

@@ -378,3 +378,14 @@ def test_the_number_of_threads_changes_no_bit(photons, rng, monkeypatch):
     fix_threads(1)
     for name, value in vars(alone).items():
         assert torch.equal(torch.as_tensor(value), torch.as_tensor(getattr(together, name))), name
+
+
+def test_two_photons_are_not_answered_by_thousands():
+    """At the last step that may be taken the likelihood is nearly flat here: none came to cut it, which led to 1e6."""
+    points = 400
+    counts = torch.zeros(len(F_PRIME), points)
+    counts[4] = 2  # at the edge only
+    data = replace(measurement(points), f0=torch.linspace(21.0, 21.4, points), intensity=counts)
+    expected = solve(data).expected.sum(0)
+    # the likelihood of 2 photons falls by 2 where 6 are expected
+    assert expected.max() < 6

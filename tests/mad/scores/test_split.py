@@ -65,7 +65,7 @@ def test_rows_are_the_record_s_roots():
     assert (first.points, first.widened, first.true_rms_error) == (4000, 3.3, None)
     assert (second.rms_error, second.rms_error_standard_error) == (0.0, pytest.approx(math.sqrt(0.7 * 0.36)))
     assert last.shell_high is None
-    assert (scores.r_unseen, scores.r_unseen_noise, scores.usual) == (0.21, 0.2, 4.2)
+    assert (scores.r_unseen, scores.r_unseen_noise, scores.usual) == (0.21, 0.2, 0.013)
     assert split_scores(made(usual=math.nan)).usual is None
 
 
@@ -163,7 +163,7 @@ def test_words_say_how_far_the_network_is_trusted():
     words = in_words(split_scores(made()))
     assert words.startswith(
         "the network knew less here than it stated: predictions widened up to 3.3 times, set aside in 1 of 4 shells of "
-        "photons, where the counts alone answer, 4.2 standard deviations beyond what is usual"
+        "photons, where the counts alone answer, as 1.3 % of particles like the training's need or more; rms error of "
     )
     assert "at 1-3 photons" in words
     assert "(stated 0.2, a fit's 0.447)" in words

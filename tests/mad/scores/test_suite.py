@@ -1,5 +1,6 @@
 """The test suite: the same for every run, new to every network, and scored as if by hand."""
 
+import hashlib
 import json
 import math
 import subprocess
@@ -16,7 +17,6 @@ from madpipe.base.plain import from_plain, to_plain
 from madpipe.base.tables import frame, records
 from madpipe.mad.config import (
     REFERENCE_ENERGIES,
-    Composition,
     FitConfig,
     PriorConfig,
     SuiteConfig,
@@ -38,6 +38,17 @@ CONFIG = SuiteConfig(sets=SuiteSet.__args__)
 TINY = SuiteConfig(sets=("reference", "volumes"), grid=24, volume_grid=16, photons=(3e6,), volume_photons=(1e6,))
 SCORING = ValidateConfig(noise_draws=2)
 CONTROLS = ("pure_resonant", "no_resonant")
+HARD = ("hard", "hard_volumes")
+OF_THE_REFERENCE = (  # the compositions that the reference set has had from the first; later ones are in the hard sets
+    "core_shell",
+    "radial_gradient",
+    "linear_gradient",
+    "janus",
+    "multi_shell",
+    "uniform",
+    "off_centre_core",
+    *CONTROLS,
+)
 
 
 @pytest.fixture(scope="module")
@@ -110,14 +121,15 @@ def test_a_stack_is_drawn_alike_every_time():
 def test_no_two_cases_share_a_particle(drawn):
     every = [(name, case, sample) for name, samples in drawn.items() for case, sample in samples.items()]
     seeds = {suite_generator(name, case).initial_seed() for name, case, _ in every}
-    assert len(seeds) == len(every) == 63 + 16 + 63 + 63 + 21
+    assert len(seeds) == len(every) == 63 + 16 + 63 + 63 + 21 + 14 * 3 + 6 * 2
+    drawn_too = [sample for name, _, sample in every if name not in HARD]
     for field in ("oversampling", "core_fraction", "shell_fraction", "misfit", "strain_phase_rms"):
-        assert len({getattr(sample, field) for _, _, sample in every}) == len(every), field
+        assert len({getattr(sample, field) for sample in drawn_too}) == len(drawn_too), field
 
 
 def test_the_reference_holds_every_composition_at_every_budget(drawn):
     found = {(sample.composition, sample.photons) for sample in drawn["reference"].values()}
-    assert found == {(c, p) for c in Composition.__args__ for p in CONFIG.photons}
+    assert found == {(c, p) for c in OF_THE_REFERENCE for p in CONFIG.photons}
     assert {"core_shell_6.8e4_0", "no_resonant_1e9_0"} <= drawn["reference"].keys()
     for sample in drawn["reference"].values():
         assert (sample.element, sample.partner, sample.energies_ev) == ("Ni", "Fe", REFERENCE_ENERGIES)
@@ -125,7 +137,7 @@ def test_the_reference_holds_every_composition_at_every_budget(drawn):
 
 
 def test_what_is_drawn_fills_its_range(drawn):
-    samples = [sample for samples in drawn.values() for sample in samples.values()]
+    samples = [sample for name, samples in drawn.items() if name not in HARD for sample in samples.values()]
     assert {sample.shape for sample in samples} == {"facetted", "smooth"}
     # of 226 uniform draws the outermost lie within 5 % of either end but for a chance of 2 x 0.95^226 = 2e-5
     for field, low, high in (("oversampling", 2, 6), ("strain_phase_rms", 0, 8), ("misfit", -0.004, 0.004)):
@@ -161,9 +173,110 @@ def test_volumes_and_disturbances_are_what_they_say(drawn):
     assert spoiled == {(0.5, 3.0, 3, 0.003)}
 
 
-def test_cases_of_one_name_are_refused():
+def test_what_there_was_before_the_hard_sets_is_unchanged():
+    """To the last bit, order included; of the seeds with which particles and counts are drawn, too."""
+    config = SuiteConfig(sets=[name for name in SuiteSet.__args__ if name not in HARD], particles=2)
+    fields = ("element", "edge", "partner", "energies_ev", "dimensions", "grid", "oversampling", "shape", "composition")
+    fields += ("core_fraction", "shell_fraction", "shell_thickness_angstrom", "misfit", "strain_phase_rms", "photons")
+    fields += ("background", "beam_stop_radius", "gap_width", "scale_jitter")
+    found = [
+        (name, case, suite_generator(name, case).initial_seed(), [getattr(sample, field) for field in fields])
+        for name, each in cases(config).items()
+        for case, sample in each.items()
+    ]
+    assert hashlib.sha256(json.dumps(found).encode()).hexdigest()[:16] == "edb6fa6c522d2385"
+
+
+def test_hard_particles_are_what_their_names_say(drawn):
+    words = {
+        "concave": lambda s: s.shape == "concave",
+        "polyhedron": lambda s: s.shape == "polyhedron",
+        "facetted": lambda s: s.shape == "facetted",
+        "smooth": lambda s: s.shape == "smooth",
+        "precipitates": lambda s: s.composition == "precipitates",
+        "domains": lambda s: s.composition == "domains",
+        "janus": lambda s: s.composition == "janus",
+        "patchy_shell": lambda s: s.composition == "patchy_shell",
+        "multi_shell": lambda s: s.composition == "multi_shell",
+        "uneven_shell": lambda s: s.composition == "off_centre_core",
+        "alloy": lambda s: s.composition == "uniform",
+        "core": lambda s: s.composition == "core_shell",
+        "thin": lambda s: (
+            s.composition == "core_shell" and s.shell_thickness_angstrom <= 0.04 * s.particle_size_angstrom
+        ),
+        "void": lambda s: s.voids == 1,
+        "voids": lambda s: s.voids > 0,
+        "dislocation": lambda s: s.dislocations == 1,
+        "dislocations": lambda s: s.dislocations > 1,
+        "step": lambda s: abs(s.phase_step) >= 2,
+        "dilute": lambda s: max(s.core_fraction, s.shell_fraction) < 0.1,
+        "drift": lambda s: s.scale_jitter > 0,
+        "energy_offset": lambda s: s.energy_offset_ev != 0,
+    }
+    for name in HARD:
+        for case, sample in drawn[name].items():
+            kind, atoms, photons = case.rsplit("_", 2)
+            assert atoms == sample.element + sample.partner
+            assert float(photons) == sample.photons
+            said = {word for word in words if f"_{word}_" in f"_{kind}_"}
+            assert said, case
+            assert [word for word in said if not words[word](sample)] == [], case
+            # and nothing but strain goes unsaid
+            assert (sample.voids > 0) == bool(said & {"void", "voids"}), case
+            assert (sample.dislocations > 0) == bool(said & {"dislocation", "dislocations"}), case
+            assert (sample.scale_jitter > 0) == ("drift" in said), case
+            assert (sample.energy_offset_ev != 0) == ("energy_offset" in said), case
+
+
+def test_hard_particles_are_mostly_of_kinds_that_no_training_draws(drawn):
+    prior = PriorConfig()
+    kinds = {(name, case.rsplit("_", 1)[0]): sample for name in HARD for case, sample in drawn[name].items()}
+    assert [sum(name == one for name, _ in kinds) for one in HARD] == [14, 6]
+    new = [s for s in kinds.values() if s.shape not in prior.shapes or s.composition not in prior.compositions]
+    assert {sample.shape for sample in new} >= {"concave"}
+    assert {sample.composition for sample in new} >= {"precipitates"}
+    assert 2 * len(new) >= len(kinds)
+    for name in HARD:
+        own = [sample for (one, _), sample in kinds.items() if one == name]
+        assert 2 * sum(sample in new for sample in own) >= len(own)
+    assert {"Pt", "Au"} <= {s.element for s in kinds.values()} & {s.partner for s in kinds.values()}
+    disturbed = [s for s in kinds.values() if s.scale_jitter or s.energy_offset_ev or s.background]
+    assert len(disturbed) == 2
+    over = [sample.oversampling for sample in kinds.values()]
+    assert (min(over), max(over)) == (1.4, 6.0)
+
+
+def test_hard_particles_are_prescribed_and_drawn_anew_for_every_budget(drawn):
+    for name, photons, ndim in (("hard", CONFIG.hard_photons, 2), ("hard_volumes", CONFIG.hard_volume_photons, 3)):
+        assert {(s.photons, s.dimensions) for s in drawn[name].values()} == {(p, ndim) for p in photons}
+        again = cases(SuiteConfig(sets=(name,), particles=2))[name]
+        assert again == drawn[name]  # there is one particle of each kind, however many of others
+        for sample in drawn[name].values():
+            edge = edge_energy(sample.element, sample.edge)
+            assert min(sample.energies_ev) < edge < max(sample.energies_ev)
+            assert max(abs(energy - edge) for energy in sample.energies_ev) <= 80
+    tiny = SuiteConfig(sets=("hard",), grid=24)
+    stems = ("concave_janus_step_PtCo_1e5", "concave_janus_step_PtCo_1e7")
+    first, second = (simulate(cases(tiny)["hard"][case], suite_generator("hard", case)) for case in stems)
+    assert not np.array_equal(first.truth.support, second.truth.support)
+
+
+def test_every_hard_particle_can_be_simulated_and_scored(tmp_path):
+    tiny = SuiteConfig(sets=HARD, grid=24, volume_grid=16, hard_photons=(1e6,), hard_volume_photons=(1e6,))
+    stacks = []
+    for name, samples in cases(tiny).items():
+        for case, sample in samples.items():
+            stacks.append((name, case, tmp_path / f"{case}.h5"))
+            store.write(stacks[-1][2], simulate(sample, suite_generator(name, case)))
+    scored = score_suite(stacks, exact, "exact", SCORING)
+    assert {name: len(one.stacks) for name, one in scored.sets.items()} == {"hard": 14, "hard_volumes": 6}
+    assert not any(one.refused for one in scored.sets.values())
+
+
+@pytest.mark.parametrize("field", ["photons", "hard_photons", "hard_volume_photons"])
+def test_cases_of_one_name_are_refused(field):
     with pytest.raises(InputError, match="two digits"):
-        outline(SuiteConfig(photons=(1e6, 1.01e6)))
+        outline(SuiteConfig(sets=("reference", *HARD), **{field: (1e6, 1.01e6)}))
 
 
 def test_the_outline_is_cheap():
@@ -285,7 +398,7 @@ def test_zero_consistency_is_counted_by_hand(files):
 
 
 def test_controls_stand_apart_in_the_whole_suite(scores):
-    names = Composition.__args__
+    names = OF_THE_REFERENCE
     assert row(scores, "F_T", 10).stacks == len(names)
     assert row(scores, "F_N", 10).stacks == row(scores, "F_A", 10).stacks == len(names) - 1
     assert row(scores, "delta_phi_NA", 10).stacks == len(names) - len(CONTROLS)

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from madpipe.base.config import Model
 
-SuiteSet = Literal["reference", "volumes", "energies", "elements", "disturbed"]
+SuiteSet = Literal["reference", "volumes", "energies", "elements", "disturbed", "hard", "hard_volumes"]
 Method = Literal["exact", "nanomad", "unet_patches", "network", "network_refined"]
 
 
@@ -66,7 +66,7 @@ class SuiteConfig(Model):
     methods: tuple[Method, ...] = Field(  # each is a job of its own; the suite's simulation is not told of it
         ("exact", "network", "network_refined"), exclude=True, description="what is compared"
     )
-    particles: int = Field(1, ge=1, description="particles of each composition and budget")
+    particles: int = Field(1, ge=1, description="particles of each composition and budget, but of the hard sets")
     grid: int = Field(96, ge=16, description="points along each axis of a frame")
     volume_grid: int = Field(48, ge=16, description="points along each axis of a volume")
     photons: tuple[float, ...] = Field(
@@ -74,6 +74,8 @@ class SuiteConfig(Model):
         description="photons of the brightest energy over a frame",
     )
     volume_photons: tuple[float, ...] = Field((1e6, 1e7, 1e8, 1e9), description="the same, over a volume")
+    hard_photons: tuple[float, ...] = Field((1e5, 1e7, 1e9), description="the same, over a frame of the hard set")
+    hard_volume_photons: tuple[float, ...] = Field((1e6, 1e8), description="the same, over a hard volume")
 
 
 class ValidateConfig(Model):

@@ -39,7 +39,8 @@ _METHODS = {  # in the order of the key
 _USUAL, _OURS = "exact", "network_refined"
 _MODULI = ("F_A", "F_N", "F_T")
 _QUANTITIES = (*_MODULI, "delta_phi")  # the moduli first: they share an axis
-_SETS = ("reference", "energies", "elements", "disturbed", "volumes")
+_SETS = ("reference", "energies", "elements", "disturbed", "volumes", "hard", "hard_volumes")
+_LOOKS_OF_SETS = (*LOOKS, Look("0.35", "X", "-"))
 _UNSEEN = ("energies", "elements")
 _FEWEST = 10  # points in a shell; what fewer say is not worth a mark
 _COUNTS = "expected counts (photon)"
@@ -267,7 +268,7 @@ def generalisation(comparisons: Sequence[SuiteScores]) -> Picture:
     panels = list(figure.subplots(1, 2, sharex=True, sharey=True))
     ratios = {quantity: {name: _ratios(results, name, quantity) for name in _SETS} for quantity in ("F_N", "F_A")}
     for axes, (quantity, by_set) in zip(panels, ratios.items(), strict=True):
-        for number, (name, look) in enumerate(zip(_SETS, LOOKS, strict=False)):
+        for number, (name, look) in enumerate(zip(_SETS, _LOOKS_OF_SETS, strict=True)):
             _draw_ratios(axes, by_set[name], look, name, 1.08 ** (number - len(_SETS) // 2))
         axes.axhline(1.0, **REFERENCE.dash(), linewidth=0.9)
         axes.set(xscale="log", xlabel="expected photons per point and energy (photon)")
@@ -276,7 +277,7 @@ def generalisation(comparisons: Sequence[SuiteScores]) -> Picture:
     panels[0].set_ylim(bottom=0.0)
     name_panels(panels, [SYMBOLS[quantity] for quantity in ratios])
     keys = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
-    figure.legend(keys.values(), keys.keys(), loc="outside lower center", ncols=len(_SETS))
+    figure.legend(keys.values(), keys.keys(), loc="outside lower center", ncols=4)
     return Picture(figure, _generalisation_caption(results, ratios))
 
 

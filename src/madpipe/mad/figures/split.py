@@ -10,8 +10,7 @@ from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Keywords, Pictu
 from madpipe.mad.figures.picture import FIT_LOOK, MODULUS_UNIT, NETWORK_LOOK
 from madpipe.mad.figures.quality import shell_centre
 from madpipe.mad.limits import SET_ASIDE
-from madpipe.mad.records import Fit, Stack
-from madpipe.mad.records.split import JUDGED
+from madpipe.mad.records import JUDGED, Fit, Stack
 from madpipe.mad.scores.coverage import shell_in_words
 from madpipe.mad.scores.records import SplitScore, SplitScores
 from madpipe.mad.scores.split import in_words, split_scores
@@ -96,7 +95,7 @@ def _draw_widening(axes: Axes, rows: Sequence[SplitScore]) -> None:
 
 def _without(stack: Stack, network: Fit) -> Picture:
     """A page that says that there is nothing to draw."""
-    why = "its counts were not split: no photon counts, or too few points of 4 energies"
+    why = "no split counts: not refined, no photon counts, or too few points of 4 energies"
     figure = new_figure(TWO_COLUMNS, 0.6)
     figure.text(0.5, 0.5, f"{stack.name}: {why}", ha="center", va="center")
     return Picture(figure, f"{stack.name}, answer '{network.method}': {why}.")

@@ -74,8 +74,9 @@ def climb(
 ) -> tuple[Float[Tensor, "3 point"], Bool[Tensor, "point"], int]:
     """Newton's steps to the maximum of the likelihood: (parameters, whether they settled, steps taken).
 
-    A step is cut to a quarter where the slope along it has turned round; points that have settled drop out. Newton's
-    error is squared by each step, so a step of the tolerance's root is the last.
+    A step is cut to a quarter where the slope along it has turned round, the last one that may be taken is taken back
+    whole there; points that have settled drop out. Newton's error is squared by each step, so a step of the tolerance's
+    root is the last.
     """
     result, settled = theta.clone(), torch.zeros_like(theta[0], dtype=torch.bool)
     active = torch.arange(theta.shape[1], device=theta.device)
@@ -96,6 +97,9 @@ def climb(
         else:
             theta = theta + ahead
         step, promise, closed, count = ahead, gain, done | closed, count + 1
+        if count == max_iterations:  # no step comes after it that would cut it
+            led = added(gradient_at(problem, slope_at(problem, theta), theta) * step)
+            theta = theta - step.masked_fill(closed | (led >= -_OVERSHOOT * promise), 0.0)
         if int(closed.sum()) > 0.2 * len(active) or count == max_iterations:
             result[:, active], settled[active] = theta, closed
             keep = (~closed).nonzero()[:, 0]

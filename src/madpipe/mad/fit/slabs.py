@@ -37,9 +37,12 @@ _SLAB_VALUES = 2**22  # intensities of one slab: few enough for its fit to stay 
 _SAMPLE_POINTS = 200_000
 _ENDS = 2**20  # bytes of the input's beginning and end that tell whether it is the same file
 _HEADERS = 2**20  # bytes, more than enough for what HDF5 says about the arrays of an answer
-_AT_THE_END = ("warnings", "explained", "explained_sums")  # known when every point is done
+_AT_THE_END = ("warnings", "explained", "explained_sums", "split")  # known when every point is done
+INTERVALS = tuple(field.name for field in fields(Fit) if field.name.endswith("_errors_95"))  # of a network alone
 _TEXTS_AND_AXES = ("n_iterations", "method", "axis_names", "qz", "qy", "qx", "reflection", "nuisance", *_AT_THE_END)
-ARRAYS = tuple(field.name for field in fields(Fit) if field.name not in _TEXTS_AND_AXES)  # one value per point
+ARRAYS = tuple(  # one value per point, in every answer
+    field.name for field in fields(Fit) if field.name not in (*_TEXTS_AND_AXES, *INTERVALS)
+)
 _BYTES_PER_POINT = 8 * (len(ARRAYS) - 2)  # of an answer, at least
 _Item = TypeVar("_Item")
 
@@ -316,6 +319,11 @@ def finish(work: Path, **known: Any) -> None:
             store.add(file, Fit, known)
 
 
+def arrays_of(fit: Fit) -> tuple[str, ...]:
+    """Fields of an answer that have one value per point."""
+    return (*ARRAYS, *(name for name in INTERVALS if getattr(fit, name) is not None))
+
+
 def write_outline(path: Path, fit: Fit, shape: tuple[int, ...], process: Mapping[str, str] | None = None) -> None:
     """Write an answer with room on the disk for arrays of this shape but without their values.
 
@@ -336,14 +344,15 @@ def write_outline(path: Path, fit: Fit, shape: tuple[int, ...], process: Mapping
     InputError
         The disk has no room for all points, or the folder cannot be written.
     """
-    image = store.hdf5_image(fit, process, leave_out=ARRAYS).getbuffer()
-    size = len(image) + _HEADERS + math.prod(shape) * sum(getattr(fit, name).itemsize for name in ARRAYS)
+    arrays = arrays_of(fit)
+    image = store.hdf5_image(fit, process, leave_out=arrays).getbuffer()
+    size = len(image) + _HEADERS + math.prod(shape) * sum(getattr(fit, name).itemsize for name in arrays)
     with store.whole_file(path) as temporary, temporary.open("w+b") as file:
         _require_room(path, size)
         file.write(image)
         os.posix_fallocate(file.fileno(), 0, size)  # before HDF5 opens the file: no disk can fill up under it
         with h5py.File(file, "r+") as outline:
-            store.reserve(outline, fit, dict.fromkeys(ARRAYS, shape))
+            store.reserve(outline, fit, dict.fromkeys(arrays, shape))
 
 
 def _require_room(path: str | Path, size: int) -> None:
@@ -366,11 +375,12 @@ def write_points(path: Path, fit: Fit, start: int) -> None:
         The disk fails.
     """
     paths = {field.name: field.metadata["path"] for field in fields(Fit)}
+    arrays = arrays_of(fit)
     with store.room_for(path), h5py.File(path, "r") as outline, path.open("r+b") as file:
-        for name in (*ARRAYS, "n_iterations"):
+        for name in (*arrays, "n_iterations"):
             place = outline[paths[name]]
             values = np.asarray(getattr(fit, name), dtype=place.dtype)
-            file.seek(place.id.get_offset() + (start * values.itemsize if name in ARRAYS else 0))
+            file.seek(place.id.get_offset() + (start * values.itemsize if name in arrays else 0))
             file.write(values.tobytes())
         file.flush()
         os.fdatasync(file.fileno())

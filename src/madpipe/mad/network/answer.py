@@ -54,9 +54,40 @@ def _joined(parts: Sequence[dict[str, Tensor]]) -> Columns:
     return {name: torch.cat([part[name] for part in parts]) for name in parts[0]}
 
 
+def at_maximum(
+    measurement: Measurement, prediction: Belief, steps: int = _STEPS, tolerance: float = _TOLERANCE
+) -> Float[Tensor, "3 point"]:
+    """Most likely x, p, q under counts and prediction, x >= 0, to a tolerance in standard errors."""
+    problem = _problem(measurement, prediction)
+    theta = climb(problem, _start(problem), steps, tolerance)[0]
+    return torch.where(theta[0] < 0, -theta, theta)
+
+
+def whole_information(
+    measurement: Measurement, prediction: Belief, theta: Float[Tensor, "3 point"]
+) -> Float[Tensor, "6 point"]:
+    """Information on x, p, q at unknowns, from counts and prediction."""
+    prediction = prediction._replace(mean=_turned_to(prediction, theta))
+    problem = _problem(measurement, prediction)
+    known = information(problem, theta, slope_at(problem, theta).weight, refine=True)
+    f0 = measurement.f0
+    return known * torch.stack([torch.ones_like(f0), f0, f0, f0 * f0, f0 * f0, f0 * f0])
+
+
+def _turned_to(prediction: Belief, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
+    """The prediction's mean, of the sign that is nearer to unknowns."""
+    plus, minus = (quadratic(prediction.precision, sign * prediction.mean - theta) for sign in (1, -1))
+    return torch.where(minus < plus, -prediction.mean, prediction.mean)
+
+
+def _problem(measurement: Measurement, prediction: Belief) -> Problem:
+    """Counts and prediction of some points."""
+    return replace(problem_of(measurement, _PRIOR_BREADTH), prediction=prediction)
+
+
 def _tile(measurement: Measurement, prediction: Belief, refine: bool) -> tuple[Columns, Columns, Tensor]:
     """Answer some points."""
-    problem = replace(problem_of(measurement, _PRIOR_BREADTH), prediction=prediction)
+    problem = _problem(measurement, prediction)
     theta = climb(problem, _start(problem), _STEPS, _TOLERANCE)[0] if refine else prediction.mean
     turn = torch.where(theta[0] < 0, -1.0, 1.0).to(theta)
     theta = turn * theta

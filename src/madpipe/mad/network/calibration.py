@@ -1,7 +1,8 @@
 """Factors that make a network's errors honest, learnt on particles that it never saw.
 
 A factor is a smooth function of what is known of a point and of its frame without the truth: how bright, how well the
-energies tell, what its own counts say of it, what the answer is. One small perceptron per quantity.
+energies tell, what its own counts say of it, what the answer is, how wrong split counts say that it is. One small
+perceptron per quantity, with an answer for the interval of 68.3 % and one for that of 95 %.
 """
 
 import math
@@ -13,12 +14,14 @@ from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.base.metrics import UNKNOWN_PHASE
-from madpipe.mad.records import PHASES
+from madpipe.mad.network.trust import log_ratio, widening
+from madpipe.mad.records import PHASES, Split
 from madpipe.mad.records import QUANTITIES as FIELDS
 
 QUANTITIES = tuple(FIELDS.values())
 LEVELS = ((1.0, 0.6827), (1.96, 0.95))  # errors, and the share of points that they are to cover
-_CIRCUMSTANCES = 10
+_CIRCUMSTANCES = 12
+_JUDGED = {"f_total": 0, "f_resonant": 1, "delta_phi": 1, "f_normal": 2, "delta_phi_na": 2}  # by split counts
 _WIDTH = 16  # of both hidden layers
 _FARTHEST = 3.0  # standard deviations of a circumstance: beyond, nothing is extrapolated
 _STEPS = (50, 1500)  # fewest and most, each point being visited thirty times in between
@@ -37,6 +40,7 @@ class Setting:
     contrast: float  # of the energies, :func:`madpipe.mad.network.predict.contrast_of`
     energies: int
     volume: bool
+    split: Split | None = None  # what split counts say of the answer
 
 
 def share_of_counts(columns: Columns, predicted: Columns) -> Columns:
@@ -65,7 +69,8 @@ def circumstances(
 ) -> Float[Tensor, "quantity circumstance point"]:
     """Give what a factor may depend on: of the point, of the measurement, and of the particle as it was answered.
 
-    Of the point: photons, share of the counts, relative error (of a phase the error). Of the measurement: contrast and
+    Of the point: photons, share of the counts, relative error (of a phase the error), how far its prediction was
+    widened and what split counts found over what was stated, both in the logarithm. Of the measurement: contrast and
     number of energies, frame or volume. Of the particle, as means over its photons: |F_A|^2 and |F_N|^2 over |F_T|^2,
     sin^2 of Delta_phi, chi-square per degree of freedom, which tells that something else is wrong. These come from
     ``sums`` over all points (:func:`sums_over`), where the columns are of some.
@@ -82,8 +87,13 @@ def circumstances(
         error = columns[f"{name}_errors"]
         relative = unbounded(error) if name in PHASES else error / columns[name].clamp(min=_SMALL)
         row[0], row[1], row[2] = photons.clamp(min=1e-3).log(), shares[name], relative.clamp(1e-5, 1e3).log()
-        for place, value in enumerate(alike, 3):
+        for place, value in enumerate(alike, 5):
             row[place] = value
+    per_energy = photons / setting.energies
+    found[:, 3] = widening(setting.split, per_energy).log()
+    ratio = log_ratio(setting.split, per_energy)
+    for row, name in zip(found, QUANTITIES, strict=True):
+        row[4] = ratio[_JUDGED[name]]
     return found
 
 
@@ -100,15 +110,25 @@ def saturated(error: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
 def apply(
     columns: Columns, circumstance: Float[Tensor, "quantity circumstance point"], layers: Layers | None
 ) -> Columns:
-    """Multiply errors by their factors, those of phases before they saturate; no layers change nothing."""
+    """Multiply errors by their factors, those of phases before they saturate, and add 95 % intervals.
+
+    No layers change nothing.
+    """
     if layers is None:
         return columns
     scaled = dict(columns)
     # in parts, or the hidden layers of a large volume would fill the memory
-    factors = torch.cat([_logarithms(part, layers).exp() for part in circumstance.split(_TILE, 2)], 1).double()
-    for name, factor in zip(QUANTITIES, factors, strict=True):
+    factors = torch.cat([_logarithms(part, layers).exp() for part in circumstance.split(_TILE, 2)], 2).double()
+    for name, (narrow, wide) in zip(QUANTITIES, factors, strict=True):
         error = columns[f"{name}_errors"]
-        scaled[f"{name}_errors"] = saturated(factor * unbounded(error)) if name in PHASES else factor * error
+        whole = torch.maximum(narrow, LEVELS[1][0] * wide)  # the wider interval holds the narrower one
+        if name in PHASES:
+            bare = unbounded(error)
+            scaled[f"{name}_errors"] = saturated(narrow * bare)
+            scaled[f"{name}_errors_95"] = saturated(whole / LEVELS[1][0] * bare) * LEVELS[1][0]
+        else:
+            scaled[f"{name}_errors"] = narrow * error
+            scaled[f"{name}_errors_95"] = whole * error
     return scaled
 
 
@@ -136,13 +156,12 @@ def learnt(
     need: Float[Tensor, "quantity level point"],
     generator: torch.Generator,
 ) -> Layers:
-    r"""Layers whose factors k bring the shares of points within 1 and 1.96 errors nearest to 68.3 % and 95 %.
+    r"""Layers whose factors k_m bring the shares of points within 1 and 1.96 errors to 68.3 % and 95 %.
 
-    .. math:: \min \sum_m E\left[\rho_{p_m}(\ln k_m - \ln k)\right], \quad \rho_p(r) = \max(p r, (p - 1) r)
+    .. math:: \min \sum_m E\left[\rho_{p_m}(\ln n_m - \ln k_m)\right], \quad \rho_p(r) = \max(p r, (p - 1) r)
 
-    with k_m the factor that a point needs at level m. Each term alone makes ln k the quantile p_m of ln k_m (Koenker
-    and Bassett, Econometrica 46, 33 (1978)). Their sum's derivative is the sum of both misses: deviations have longer
-    tails than a normal distribution's, no factor meets both shares, and this one misses both by the same.
+    with n_m the factor that a point needs at level m: ln k_m is the quantile p_m of ln n_m (Koenker and Bassett,
+    Econometrica 46, 33 (1978)). Deviations have longer tails than a normal distribution's, hence two factors.
 
     Parameters
     ----------
@@ -152,7 +171,7 @@ def learnt(
         Draws first weights and batches.
     """
     spread, centre = torch.std_mean(circumstance, 2)
-    sizes = [(_WIDTH, _CIRCUMSTANCES + 1), (_WIDTH, _WIDTH + 1), (1, _WIDTH + 1)]
+    sizes = [(_WIDTH, _CIRCUMSTANCES + 1), (_WIDTH, _WIDTH + 1), (len(LEVELS), _WIDTH + 1)]
     layers = [
         torch.randn(len(QUANTITIES), *size, generator=generator, dtype=torch.float32) / math.sqrt(size[1])
         for size in sizes
@@ -169,7 +188,7 @@ def learnt(
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
     for _ in range(steps):
         some = torch.randint(points, (min(_BATCH, points),), generator=generator)
-        residual = need[:, :, some] - _logarithms(circumstance[:, :, some], [fixed, *layers])[:, None]
+        residual = need[:, :, some] - _logarithms(circumstance[:, :, some], [fixed, *layers])
         loss = torch.where(known[:, :, some], torch.maximum(shares * residual, (shares - 1) * residual), 0.0)
         optimiser.zero_grad()
         (loss.sum((1, 2)) / known[:, :, some].sum((1, 2)).clamp(min=1)).sum().backward()
@@ -195,11 +214,11 @@ def _name(refine: bool) -> str:
 
 def _logarithms(
     circumstance: Float[Tensor, "quantity circumstance point"], layers: Layers
-) -> Float[Tensor, "quantity point"]:
-    """Logarithm of the factor of every quantity."""
+) -> Float[Tensor, "quantity level point"]:
+    """Logarithm of the factor of every quantity at every level."""
     (centre, spread), *rest = layers
     values = ((circumstance - centre[..., None]) / spread[..., None]).clamp(-_FARTHEST, _FARTHEST)
     for number, layer in enumerate(rest):
         values = layer[:, :, :-1] @ values + layer[:, :, -1:]
         values = torch.tanh(values) if number < len(rest) - 1 else values
-    return values[:, 0]
+    return values

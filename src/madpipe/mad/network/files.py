@@ -24,6 +24,7 @@ from madpipe.mad.config import FitConfig, InferConfig
 from madpipe.mad.fit.explained import explained_by
 from madpipe.mad.fit.slabs import (
     ARRAYS,
+    INTERVALS,
     axes_of,
     finish,
     require_photons,
@@ -36,10 +37,12 @@ from madpipe.mad.measured.oversampling import photons_of
 from madpipe.mad.network.answer import answer
 from madpipe.mad.network.calibration import QUANTITIES, Setting, apply, circumstances, sums_over
 from madpipe.mad.network.design import Network
-from madpipe.mad.network.infer import as_fit, infer_and_tell, layers_of, rising
+from madpipe.mad.network.infer import as_fit, infer_and_tell, layers_of, learn_and_tell, rising
 from madpipe.mad.network.predict import contrast_of, gathered, margin, predict_rows
+from madpipe.mad.network.split import LARGEST
+from madpipe.mad.network.trust import widened, widening
 from madpipe.mad.network.weights import TrainedNetwork
-from madpipe.mad.records import Fit, Passes, Stack
+from madpipe.mad.records import NORMAL_95, Fit, Passes, Split, Stack
 from madpipe.physics.sums import added
 
 _WHOLE = 2**20  # points of a frame that goes through in one piece, in little more than 1 GB
@@ -125,6 +128,7 @@ class _Asked:
     network: Network
     config: InferConfig
     f0: Float[Tensor, ""]  # median [electron]
+    split: Split | None  # what split counts say of the network's answers
 
 
 def _infer_by_bands(
@@ -137,7 +141,8 @@ def _infer_by_bands(
 ) -> None:
     """Answer a frame band by band, then calibrate its errors likewise; the answer keeps what is ``said``."""
     layout = store.layout(path, Stack)
-    asked = _Asked(trained, trained.network().to(device()), config, _look(path, layout, trained))
+    network, (f0, brightest) = trained.network().to(device()), _look(path, layout, trained)
+    asked = _Asked(trained, network, config, f0, _split(path, brightest, trained, network, config))
     shape, bands = layout.shapes["data"], _bands(layout.shapes["data"], margin(asked.network))
     axes: dict[str, Any] = {**axes_of(path), "axis_names": "qy,qx"}
     sums, rows = list[Tensor](), list[np.ndarray]()
@@ -157,11 +162,20 @@ def _infer_by_bands(
             _calibrate(grown, aside, band, asked, (added(sums), contrast, shape[0]))
         explained = explained_by(np.concatenate(rows), math.prod(shape))
         tell(explained, None, fit.method, lambda: sample_rows(path), FitConfig())
-        finish(grown, explained=explained, warnings=warned.kept(said))
+        finish(grown, explained=explained, split=asked.split, warnings=warned.kept(said))
 
 
-def _look(path: str | Path, layout: store.Layout, trained: TrainedNetwork) -> Float[Tensor, ""]:
-    """Look through a stack for what only all of it tells: whether it fits the network; and its median f0."""
+def _split(
+    path: str | Path, brightest: int, trained: TrainedNetwork, network: Network, config: InferConfig
+) -> Split | None:
+    """Learn from the rows about the brightest point how far the network is to be trusted."""
+    rows = slice(max(0, brightest - LARGEST[2] // 2), brightest + LARGEST[2] // 2)
+    (stack,) = store.read_slabs(path, Stack, [rows])
+    return learn_and_tell(network, rising(stack, device()), stack.shape, trained, config)
+
+
+def _look(path: str | Path, layout: store.Layout, trained: TrainedNetwork) -> tuple[Float[Tensor, ""], int]:
+    """Look through a stack for what only all of it tells: whether it fits the network; median f0, brightest row."""
     require_photons(path, layout)
     rows = [band.kept for band in _bands(layout.shapes["data"], 0)]
     photons, f0 = torch.empty(layout.shapes["data"][1:], dtype=torch.float64), list[np.ndarray]()
@@ -169,7 +183,8 @@ def _look(path: str | Path, layout: store.Layout, trained: TrainedNetwork) -> Fl
         photons[some] = photons_of(stack)
         f0.append(np.ravel(stack.f0))
     trained.check_fits(stack, photons)
-    return torch.as_tensor(np.concatenate(f0), dtype=torch.float64, device=device()).median()
+    median = torch.as_tensor(np.concatenate(f0), dtype=torch.float64, device=device()).median()
+    return median, int(photons.amax(1).argmax())
 
 
 class _Kept(NamedTuple):
@@ -201,8 +216,11 @@ def _answered(stack: Stack, band: _Band, asked: _Asked) -> tuple[Fit, _Kept, np.
     measurement = around.part(slice(band.inner.start * width, band.inner.stop * width))
     shape = (band.inner.stop - band.inner.start, width)
     prediction, photons = gathered([found], measurement, shape, asked.f0)
+    prediction = widened(prediction, widening(asked.split, photons / len(measurement.exposure)))
     columns, shares, rows = answer(measurement, prediction, refine=asked.config.refine)
     kept = _Kept(sums_over(columns, photons), torch.stack([shares[name] for name in QUANTITIES]), photons)
+    if layers_of(asked.trained, asked.config) is not None:  # room for what the calibration fills in
+        columns |= {name: NORMAL_95 * columns[name.removesuffix("_95")] for name in INTERVALS}
     return as_fit(columns, asked.config, photons.shape, _LIST), kept, rows.cpu().numpy()
 
 
@@ -220,6 +238,8 @@ def _calibrate(
     sums, contrast, energies = frame
     kept = _Kept.take(aside, len(columns["chi2"]), sums)
     shares = dict(zip(QUANTITIES, kept.shares, strict=True))
-    known = circumstances(columns, shares, Setting(kept.photons, contrast, energies, volume=False), sums)
+    known = circumstances(
+        columns, shares, Setting(kept.photons, contrast, energies, volume=False, split=asked.split), sums
+    )
     fit = as_fit(apply(columns, known, layers), asked.config, kept.photons.shape, _LIST)
     write_points(grown, fit, band.kept.start * values["chi2"].shape[1])

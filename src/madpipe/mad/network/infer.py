@@ -10,7 +10,8 @@ import torch
 
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import device
-from madpipe.base.warned import keeping
+from madpipe.base.warned import keeping, warn
+from madpipe.mad import limits
 from madpipe.mad.config import FitConfig, InferConfig
 from madpipe.mad.fit.explained import explained_by
 from madpipe.mad.fit.telling import told
@@ -18,9 +19,12 @@ from madpipe.mad.measured.checks import screened
 from madpipe.mad.measurement import Measurement, measurement_from_stack
 from madpipe.mad.network.answer import answer
 from madpipe.mad.network.calibration import Columns, Layers, Setting, apply, circumstances, unpacked
+from madpipe.mad.network.design import Network
 from madpipe.mad.network.predict import Pass, contrast_of, gathered, passes, predict
+from madpipe.mad.network.split import NEVER, learn
+from madpipe.mad.network.trust import usual, widened, widening
 from madpipe.mad.network.weights import TrainedNetwork
-from madpipe.mad.records import Fit, Passes, Stack, axis_fields
+from madpipe.mad.records import Fit, Passes, Split, Stack, axis_fields
 
 
 @keeping
@@ -67,11 +71,39 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig, parts: Seq
         prediction, photons = gathered(_restored(parts, stack.shape), measurement, stack.shape)
     else:
         prediction, photons = predict(network, measurement, stack.shape, config.points)
+    split = learn_and_tell(network, measurement, stack.shape, trained, config)
+    energies = len(measurement.exposure)
+    prediction = widened(prediction, widening(split, photons / energies))
     columns, shares, sums = answer(measurement, prediction, refine=config.refine)
-    setting = Setting(photons, contrast_of(network, measurement), len(measurement.exposure), len(stack.shape) == 3)
+    setting = Setting(photons, contrast_of(network, measurement), energies, len(stack.shape) == 3, split)
     columns = apply(columns, circumstances(columns, shares, setting), layers_of(trained, config))
     explained = explained_by(sums.cpu().numpy(), stack.data.size)
-    return as_fit(columns, config, stack.shape, {**axis_fields(stack), "explained": explained})
+    return as_fit(columns, config, stack.shape, {**axis_fields(stack), "explained": explained, "split": split})
+
+
+def learn_and_tell(
+    network: Network, measurement: Measurement, shape: tuple[int, ...], trained: TrainedNetwork, config: InferConfig
+) -> Split | None:
+    """Learn from split counts how far the network is to be trusted, and warn where it knows less than it states."""
+    if not config.refine:
+        return None  # a prediction alone is given as the network states it
+    split = learn(network, measurement, shape, config.points)
+    if split is None:
+        warn(
+            "the values are no photon counts (whole numbers, Poisson noise): they cannot be split to tell how wrong "
+            "the network is here; give counts, or compare with `madpipe fit`"
+        )
+        return None
+    split = replace(split, usual=usual(split, trained.calibration))
+    widest = float(split.widened.max())
+    if split.usual < limits.UNUSUAL:
+        never = " where photons are many the answer is the fit's." if widest >= NEVER else ""
+        words = "without limit" if widest >= NEVER else f"up to {widest:.2g} times"
+        warn(
+            f"a particle unlike those that the network was trained on: predictions were widened {words}, which "
+            f"{split.usual:.1%} of the training's kind need;{never} compare with `madpipe fit`"
+        )
+    return split
 
 
 def layers_of(trained: TrainedNetwork, config: InferConfig) -> Layers | None:

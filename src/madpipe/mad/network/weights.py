@@ -17,7 +17,7 @@ from madpipe.mad.measured.oversampling import oversampling_from, photons_of
 from madpipe.mad.network.design import Network, build
 from madpipe.mad.records import Stack
 
-_LAYOUT = 2
+_LAYOUT = 3  # 3: two factors of the calibration, for 68 and 95 %
 _STATE = "network."
 _ROUNDING_EV = 1.05  # shift of the reference design's energies, and rounding
 _SAMPLING_MARGIN = 1.25  # of the oversampling, whose estimate is as rough

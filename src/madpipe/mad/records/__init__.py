@@ -1,7 +1,7 @@
 """One dataclass per file that crosses a rule: its arrays, their places in the file and their units (docs/format.md)."""
 
 from madpipe.mad.records.explained import Explained
-from madpipe.mad.records.fit import PHASES, QUANTITIES, Fit, Passes
+from madpipe.mad.records.fit import NORMAL_95, PHASES, QUANTITIES, Fit, Passes
 from madpipe.mad.records.nuisance import Nuisance
 from madpipe.mad.records.points import axis_fields, joined, listed, sorted_by_energy
 from madpipe.mad.records.realspace import RealSpace
@@ -11,6 +11,7 @@ from madpipe.mad.records.truth import Truth
 
 __all__ = [
     "JUDGED",
+    "NORMAL_95",
     "PHASES",
     "QUANTITIES",
     "Explained",

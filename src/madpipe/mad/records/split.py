@@ -28,7 +28,7 @@ class Split:
     of_fit: _Array = entry("of_fit", "photon")  # (shell, 3): variance of a fit of the half's counts alone
     r_unseen: float = entry("r_unseen")  # sum |n - calculated| over sum n, of the half that the answer has not seen
     r_unseen_noise: float = entry("r_unseen_noise")  # what noise alone makes it
-    usual: float = entry("usual")  # standard deviations by which the widening is beyond the training's particles
+    usual: float = entry("usual")  # share of the calibration's particles that were widened as much or more [1]
 
     def nexus_groups(self) -> Groups:
         """Attributes of the groups."""

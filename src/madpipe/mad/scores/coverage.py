@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float
 
 from madpipe.mad.limits import CELL
-from madpipe.mad.records.fit import NORMAL_95
+from madpipe.mad.records import NORMAL_95
 from madpipe.mad.scores.records import CoverageScore, HasShell, PooledScore, ShellScore
 
 _Row = TypeVar("_Row", ShellScore, PooledScore)

@@ -97,7 +97,7 @@ class SplitScores:
     rows: tuple[SplitScore, ...]
     r_unseen: float  # R of the half of the counts that the answer has not seen
     r_unseen_noise: float  # what noise alone makes it
-    usual: float | None  # standard deviations by which the widening is beyond that on the training's particles
+    usual: float | None  # share of the calibration's particles that were widened as much or more
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,7 @@ from jaxtyping import Float
 from madpipe.base import metrics
 from madpipe.base.verdict import Verdict, verdict
 from madpipe.mad import limits
-from madpipe.mad.records import Fit, Split, Stack
-from madpipe.mad.records.split import JUDGED
+from madpipe.mad.records import JUDGED, Fit, Split, Stack
 from madpipe.mad.scores.coverage import shell_in_words
 from madpipe.mad.scores.records import SplitScore, SplitScores
 
@@ -152,5 +151,5 @@ def _widening_in_words(scores: SplitScores) -> str:
     if not words:
         return "no prediction had to be widened"
     if scores.usual is not None:
-        words.append(f"{scores.usual:.2g} standard deviations beyond what is usual for particles like the training's")
+        words.append(f"as {100 * scores.usual:.2g} % of particles like the training's need or more")
     return f"the network knew less here than it stated: predictions {', '.join(words)}"

@@ -15,7 +15,8 @@ _NEAREST_FACET = 0.45  # distance of a polyhedron's nearest facet over that of i
 _TRIES = 200  # of a polyhedron that closes
 _FARTHEST_CORNER = 3.0  # over the farthest facet's distance: beyond, it is a needle
 _INSIDE = 0.35  # of its size: how far from its middle a point inside a particle may lie
-_NECK = 0.35  # how far from the middle the halves of a concave body lie, over its size
+_NECK = 0.35  # how far apart the middles of the halves of a concave body lie, over its size
+_OVERLAP = 0.05  # least depth of the point between them in either half, over its size
 _Points = Float[Tensor, "axis *points"]
 _Values = Float[Tensor, "*points"]
 
@@ -144,13 +145,17 @@ def _grown_together(
     position: Float[Tensor, "axis *grid"], sample: SimulatedSample, generator: torch.Generator
 ) -> Float[Tensor, "*grid"]:
     """Two polyhedra side by side that overlap, each of about two thirds of the sample's size."""
-    axis = directions(sample.dimensions, 1, generator)[:, 0].reshape(-1, *[1] * sample.dimensions)
+    axis = directions(sample.dimensions, 1, generator)
     size = sample.particle_size_angstrom
     halves = []
     for sign in (-1.0, 1.0):
-        body = _polyhedron(sample.dimensions, generator)
-        scale = (1 - _NECK) * _scale_for(body, sample, generator)
-        halves.append(body.depth(position - sign * _NECK / 2 * size * axis, scale))
+        middle = sign * _NECK / 2 * size * axis
+        for _ in range(_TRIES):
+            body = _polyhedron(sample.dimensions, generator)
+            scale = (1 - _NECK) * _scale_for(body, sample, generator)
+            if float(body.depth(-middle, scale)) > _OVERLAP * size:  # else there may be a gap between the two
+                break
+        halves.append(body.depth(position - middle.reshape(-1, *[1] * sample.dimensions), scale))
     return torch.maximum(*halves)
 
 

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from madpipe.base import training
+from madpipe.base.errors import InputError
 from madpipe.base.runtime import device, generator_for, log, reproducible, require_threads
 from madpipe.base.training import History, Schedule
 from madpipe.mad.config import TrainConfig
@@ -28,6 +29,7 @@ _VALIDATION_BATCHES = 8
 _STATISTICS_BATCHES = 40
 _LARGEST = (25.0, 5.0)  # of z / r^2 and theta / r in the statistics: extinctions have a long tail
 _PRECISIONS = {"full": torch.float32, "mixed": torch.bfloat16}
+_CALIBRATED = 32  # points along each axis of the volumes that errors are calibrated on, at most: they cost most
 _DESIGN = ("network", "width", "dilations", "passes", "attention", "polar")  # what weights are shaped by
 _Batch = tuple[Seen, Target]
 
@@ -118,7 +120,8 @@ def train(
         )
     trained = TrainedNetwork.of(network.eval(), config, code)
     frames = held_out.kinds[0][0]
-    volumes = draw_volumes(config.prior, range(config.validation_volumes), generator, "calibration volumes")
+    small = config.prior.model_copy(update={"volume_grid": min(config.prior.volume_grid, _CALIBRATED)})
+    volumes = draw_volumes(small, range(config.validation_volumes), generator, "calibration volumes")
     return calibrate(trained, config, frames, volumes, generator), history
 
 

@@ -18,8 +18,10 @@ from madpipe.mad.network.answer import answer
 from madpipe.mad.network.calibration import QUANTITIES, Setting, circumstances, learnt, needed, packed
 from madpipe.mad.network.design import Network
 from madpipe.mad.network.predict import contrast_of, predict
+from madpipe.mad.network.split import learn
 from madpipe.mad.network.train.exposures import Conditions, Draw, draw_conditions, scattered
 from madpipe.mad.network.train.scenes import Scenes
+from madpipe.mad.network.trust import STRENGTHS, strength, widened, widening
 from madpipe.mad.network.weights import TrainedNetwork
 from madpipe.mad.records import PHASES
 from madpipe.physics.noise import poisson
@@ -48,6 +50,7 @@ class Measured:
 
     answers: tuple[Answered, Answered]  # before and after refinement
     mean: Float[Tensor, "point"]  # expected photons per energy
+    strength: float  # of the widening
 
 
 def calibrate(
@@ -76,23 +79,32 @@ def calibrate(
     clean = config.model_copy(update={"prior": config.prior.model_copy(update={"disturbed": 0.0})})
     scores: dict[str, dict[str, dict[str, float]]] = {}
     known: dict[bool, list[tuple[Tensor, Tensor]]] = {False: [], True: []}
+    strengths: list[float] = []
     for name, scenes, draws in (("frames", frames, config.calibration_draws), ("volumes", volumes, 1)):
         if not len(scenes) or (name == "volumes" and config.network != "frames"):
             continue
         numbers = list(range(len(scenes))) * draws
+        seeds = torch.randint(1 << 62, (len(numbers),), generator=generator).tolist()
+        jobs = list(zip(numbers, seeds, strict=True))
         samples = [
-            measured_particle(network, clean, scenes, number, generator, _KEPT // len(numbers))
-            for number in progress(numbers, f"calibration on {name}")
+            measured_particle(network, clean, scenes, number, seeded(seed), _KEPT // len(jobs))
+            for number, seed in progress(jobs, f"calibration on {name}")
         ]
+        strengths += [sample.strength for sample in samples]
         for refine, word in ((False, "predicted"), (True, "refined")):
             found = [sample.answers[refine] for sample in samples]
             known[refine] += [(one.circumstances, one.needed) for one in found]
             scores[f"{name}, {word}"] = scores_of(found, [sample.mean for sample in samples])
-    factors: dict[str, Tensor] = {}
+    factors = {STRENGTHS: torch.tensor(sorted(strengths), dtype=torch.float32)}
     for refine, parts in known.items():
         circumstance, need = (torch.cat(each, 2) for each in zip(*parts, strict=True))
         factors |= packed(learnt(circumstance, need, generator), refine=refine)
     return replace(trained, calibration=factors).with_about(validation=scores)
+
+
+def seeded(seed: int) -> torch.Generator:
+    """Make the generator of one measurement, so that it depends on no other."""
+    return torch.Generator().manual_seed(seed)
 
 
 def measured_particle(
@@ -108,13 +120,20 @@ def measured_particle(
     pair = torch.stack([scenes.resonant[number : number + 1], scenes.other[number : number + 1]])
     intensity, f_total, f_resonant = scattered(pair, [conditions], whole=True)
     measurement = measured(intensity[0], conditions, generator).to(device())
-    prediction, photons = predict(network, measurement, tuple(intensity.shape[2:]), _POINTS)
-    setting = Setting(photons.cpu(), contrast_of(network, measurement), energies, volume)
+    shape = tuple(intensity.shape[2:])
+    prediction, photons = predict(network, measurement, shape, _POINTS)
+    split = learn(network, measurement, shape, _POINTS)
+    contrast = contrast_of(network, measurement)
     truth = _truth(f_total[0], f_resonant[0])
     some = torch.randperm(len(photons), generator=generator)[:kept]
-    found = (answer(measurement, prediction, refine=refine) for refine in (False, True))
-    before, after = (_answered(_on_cpu(columns), _on_cpu(shares), setting, truth, some) for columns, shares, _ in found)
-    return Measured((before, after), intensity[0].double().mean(0).flatten())
+    found = []
+    for refine, judged in ((False, None), (True, split)):
+        columns, shares, _ = answer(
+            measurement, widened(prediction, widening(judged, photons / energies)), refine=refine
+        )
+        setting = Setting(photons.cpu(), contrast, energies, volume, judged)
+        found.append(_answered(_on_cpu(columns), _on_cpu(shares), setting, truth, some))
+    return Measured((found[0], found[1]), intensity[0].double().mean(0).flatten(), strength(split))
 
 
 def _on_cpu(columns: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -3,11 +3,13 @@
 The workflow lists the suite's files from here each time it starts, hence nothing heavy is imported.
 """
 
+from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
 from madpipe.base.errors import InputError
 from madpipe.mad.config import Composition, SimulatedSample, SuiteConfig, SuiteSet
+from madpipe.mad.scores.suite.hard import PRESCRIBED
 
 _COMPOSITIONS: tuple[Composition, ...] = (
     "core_shell",
@@ -31,7 +33,7 @@ _DISTURBANCES = {"background": 0.5, "beam_stop_radius": 3.0, "gap_width": 3, "sc
 # compositions of each set, and by a word for the case's name the fields in which the set differs from the reference
 _SETS: dict[SuiteSet, tuple[tuple[Composition, ...], dict[str, dict[str, Any]]]] = {
     "reference": (_COMPOSITIONS, {"": {}}),
-    "volumes": (("core_shell", "linear_gradient", "multi_shell", "pure_resonant"), {"": {"dimensions": 3}}),
+    "volumes": (("core_shell", "linear_gradient", "multi_shell", "pure_resonant"), {"": {}}),
     "energies": (_ELSEWHERE, {f"energies{len(energies)}": {"energies_ev": energies} for energies in _ENERGIES}),
     "elements": (
         _ELSEWHERE,
@@ -46,7 +48,8 @@ def outline(config: SuiteConfig) -> dict[SuiteSet, dict[str, SimulatedSample]]:
 
     What is drawn for each particle is still at its default, and the energies are those about the Ni K edge whatever
     the element: :func:`madpipe.mad.scores.suite.cases.cases` fills in both. A case is named after composition,
-    energies or element where they vary, photons and particle: ``core_shell_6.8e4_0``, ``janus_Mn_1e9_0``.
+    energies or element where they vary, photons and particle: ``core_shell_6.8e4_0``, ``janus_Mn_1e9_0``; a hard one
+    after what it is and photons: ``concave_janus_step_PtCo_1e5``.
 
     Raises
     ------
@@ -58,22 +61,32 @@ def outline(config: SuiteConfig) -> dict[SuiteSet, dict[str, SimulatedSample]]:
 
 def _outline_of(name: SuiteSet, config: SuiteConfig) -> dict[str, SimulatedSample]:
     """Lay out one set."""
-    compositions, variants = _SETS[name]
-    is_volume = name == "volumes"
-    budgets = config.volume_photons if is_volume else config.photons
-    common = {"dimensions": 2, "grid": config.volume_grid if is_volume else config.grid}
+    is_volume = name in ("volumes", "hard_volumes")
+    usual = config.volume_photons if is_volume else config.photons
+    hard = config.hard_volume_photons if is_volume else config.hard_photons
+    budgets = hard if name in PRESCRIBED else usual
+    numbers = ("",) if name in PRESCRIBED else tuple(map(str, range(config.particles)))
+    common = {"dimensions": 3 if is_volume else 2, "grid": config.volume_grid if is_volume else config.grid}
     samples: dict[str, SimulatedSample] = {}
-    for composition, (word, fields), photons, particle in product(
-        compositions, variants.items(), budgets, range(config.particles)
-    ):
-        case = "_".join(filter(None, (composition, word, _short(photons), str(particle))))
+    for (kind, fields), photons, number in product(_kinds(name), budgets, numbers):
+        case = "_".join(filter(None, (kind, _short(photons), number)))
         if case in samples:
             raise InputError(
                 f"photon budgets of the test suite must differ in their first two digits; {list(budgets)} came; "
-                "change one (mad.evaluate.photons, .volume_photons)."
+                "change one (mad.evaluate.photons, .volume_photons, .hard_photons, .hard_volume_photons)."
             )
-        samples[case] = SimulatedSample(**{**common, **fields}, composition=composition, photons=photons)
+        samples[case] = SimulatedSample(**{**common, **fields}, photons=photons)
     return samples
+
+
+def _kinds(name: SuiteSet) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Particles of a set: what begins their cases' names, and the fields that it prescribes."""
+    if name in PRESCRIBED:
+        yield from PRESCRIBED[name].items()
+        return
+    compositions, variants = _SETS[name]
+    for composition, (word, fields) in product(compositions, variants.items()):
+        yield "_".join(filter(None, (composition, word))), {**fields, "composition": composition}
 
 
 def _short(photons: float) -> str:

@@ -5,6 +5,7 @@ import torch
 from madpipe.base.runtime import generator_for
 from madpipe.mad.config import Shape, SimulatedSample, SuiteConfig
 from madpipe.mad.scores.suite import outline
+from madpipe.mad.scores.suite.hard import PRESCRIBED
 from madpipe.physics.atoms import edge_energy
 
 _SEED = 0  # of the suite, never the configuration's: the suite is the same for every run
@@ -23,8 +24,8 @@ def cases(config: SuiteConfig) -> dict[str, dict[str, SimulatedSample]]:
     """Draw the samples of the suite, by set and case.
 
     Oversampling, shape, the two parts' composition, shell thickness, misfit and strain are drawn for every case by
-    itself: a case is the same however many others there are. The energies lie about the element's edge as those of
-    Ni about its K edge.
+    itself: a case is the same however many others there are. Of the hard sets all of that is prescribed. The energies
+    lie about the element's edge as those of Ni about its K edge.
 
     Raises
     ------
@@ -33,7 +34,9 @@ def cases(config: SuiteConfig) -> dict[str, dict[str, SimulatedSample]]:
     """
     return {
         name: {
-            case: _drawn(sample, generator_for(_SEED, "mad_testsuite", name, case, "sample"))
+            case: _at_its_edge(sample)
+            if name in PRESCRIBED
+            else _at_its_edge(_drawn(sample, generator_for(_SEED, "mad_testsuite", name, case, "sample")))
             for case, sample in samples.items()
         }
         for name, samples in outline(config).items()
@@ -51,11 +54,15 @@ def _drawn(sample: SimulatedSample, generator: torch.Generator) -> SimulatedSamp
     def between(low: float, high: float) -> float:
         return low + (high - low) * float(torch.rand((), generator=generator, dtype=torch.float64))
 
-    shift = edge_energy(sample.element, sample.edge) - edge_energy("Ni", "K")
     drawn = {
         "shape": _SHAPES[int(torch.randint(len(_SHAPES), (), generator=generator))],
         **{name: between(*limits) for name, limits in _RANGES.items()},
         "shell_thickness_angstrom": between(*_SHELL_THICKNESS) * sample.particle_size_angstrom,
-        "energies_ev": tuple(energy + shift for energy in sample.energies_ev),
     }
     return SimulatedSample(**{**sample.model_dump(), **drawn})
+
+
+def _at_its_edge(sample: SimulatedSample) -> SimulatedSample:
+    """Move energies from about the Ni K edge to about the sample's own."""
+    shift = edge_energy(sample.element, sample.edge) - edge_energy("Ni", "K")
+    return sample.model_copy(update={"energies_ev": tuple(energy + shift for energy in sample.energies_ev)})

@@ -20,8 +20,7 @@ from madpipe.base.errors import InputError
 from madpipe.base.runtime import generator_for, log, progress, without_progress
 from madpipe.mad.config import ValidateConfig
 from madpipe.mad.measurement import calculated_photons
-from madpipe.mad.records import PHASES, QUANTITIES, Fit, Stack
-from madpipe.mad.records.fit import NORMAL_95
+from madpipe.mad.records import NORMAL_95, PHASES, QUANTITIES, Fit, Stack
 from madpipe.mad.scores.coverage import coverage_scores, half_width
 from madpipe.mad.scores.records import (
     ComparedScore,

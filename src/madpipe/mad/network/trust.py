@@ -1,0 +1,92 @@
+"""What split counts have found, put to use: how far a prediction is widened, and what is said of the errors."""
+
+import math
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from madpipe.mad.fit.belief import Belief
+from madpipe.mad.records import Split
+
+STRENGTHS = "calibration.widening"  # of the particles that the errors were calibrated on, in the weights' file
+_SAME = 1e-6  # difference of two logarithms of one factor, at most
+_NEIGHBOUR = 0.25  # weight of a shell's neighbours beside its own
+_DOUBT = 0.4  # of the logarithm of found over stated error, before anything is found
+_LOGARITHMS = torch.linspace(-1.5, 2.5, 161, dtype=torch.float64)
+
+
+def widening(split: Split | None, photons: Float[Tensor, "point"]) -> Float[Tensor, "point"]:
+    """Factor by which a prediction's standard deviations are multiplied, from photons per energy of every point."""
+    if split is None:
+        return torch.ones_like(photons)
+    return _interpolated(split, np.log(split.widened), photons).exp()
+
+
+def widened(prediction: Belief, factor: Float[Tensor, "point"]) -> Belief:
+    """Multiply a prediction's standard deviations by a factor."""
+    return prediction._replace(precision=prediction.precision / factor.square())
+
+
+def log_ratio(split: Split | None, photons: Float[Tensor, "point"]) -> Float[Tensor, "3 point"]:
+    """Logarithm of found over stated error of F_T, F_A, F_N, drawn towards 0 where the halves tell little."""
+    if split is None:
+        return photons.new_zeros(3, len(photons))
+    shrunk = shrunken(split)
+    return torch.stack([_interpolated(split, column, photons) for column in shrunk.T])
+
+
+def strength(split: Split | None) -> float:
+    """How much a stack's prediction was widened: the largest logarithm of its factors, 0 where there is none."""
+    return 0.0 if split is None or not len(split.widened) else float(np.log(split.widened).max())
+
+
+def usual(split: Split, kept: Mapping[str, Tensor]) -> float:
+    """Share of the calibration's particles that were widened as much or more; NaN where weights do not say."""
+    if STRENGTHS not in kept:
+        return math.nan
+    others = kept[STRENGTHS]
+    return float((others >= strength(split) - _SAME).double().mean())
+
+
+def shrunken(split: Split) -> Float[np.ndarray, "shell 3"]:
+    """Mean of the logarithm of found over stated error, from its likelihood and a normal prior about 0."""
+    found, error, stated = (
+        with_neighbours(torch.as_tensor(each), torch.as_tensor(split.points), power)
+        for each, power in ((split.squared_error, 1), (split.squared_error_errors, 2), (split.stated, 1))
+    )
+    ratio = (2 * _LOGARITHMS).exp()[:, None, None]
+    # the larger the error, the more its estimate scatters
+    miss = (found - stated * ratio) / (error * ratio.clamp(min=1.0))
+    weight = (-0.5 * miss.square() - 0.5 * (_LOGARITHMS / _DOUBT).square()[:, None, None]).softmax(0)
+    return (weight * _LOGARITHMS[:, None, None]).sum(0).numpy()
+
+
+def _interpolated(
+    split: Split, values: Float[np.ndarray, "shell"], photons: Float[Tensor, "point"]
+) -> Float[Tensor, "point"]:
+    """Values of the shells at the photons per energy of every point."""
+    low, high = split.photons.T
+    middle = np.log(np.where(np.isfinite(high), np.sqrt(low * np.where(np.isfinite(high), high, 1.0)), 3 * low))
+    return between(torch.as_tensor(middle), torch.as_tensor(values), photons)
+
+
+def between(
+    middle: Float[Tensor, "shell"], values: Float[Tensor, "shell"], photons: Float[Tensor, "point"]
+) -> Float[Tensor, "point"]:
+    """Interpolate in the logarithm of the photons; beyond the shells' middles the nearest one's value holds."""
+    at = photons.clamp(min=1e-3).log().cpu().numpy()
+    return torch.as_tensor(np.interp(at, middle.numpy(), values.numpy())).to(photons)
+
+
+def with_neighbours(
+    values: Float[Tensor, "shell value"], points: Float[Tensor, "shell"], power: int
+) -> Float[Tensor, "shell value"]:
+    """Mean of each shell and, at less weight, its neighbours; of standard errors (power 2) the mean's error."""
+    beside = torch.full((len(points) - 1,), _NEIGHBOUR, dtype=torch.float64)
+    near = torch.eye(len(points), dtype=torch.float64) + torch.diag(beside, 1) + torch.diag(beside, -1)
+    weight = near * points.double()
+    weight = weight / weight.sum(1, keepdim=True).clamp(min=1e-300)
+    return (weight**power @ values.double() ** power) ** (1 / power)
