@@ -385,7 +385,7 @@ def elsewhere(tmp_path_factory):
 def test_smoke_run_makes_every_file(smoke):
     data = smoke / "results" / "smoke" / "mad"
     for sample in ("core_shell_2d", "core_shell_3d"):
-        for name in ("stack.h5", "fit.h5", "inferred.h5", "object.h5", "scores.json", "scores.csv"):
+        for name in ("stack.h5", "fit.h5", "inferred.h5", "object.h5", "scores.json", "scores.csv", "split.csv"):
             assert (data / sample / name).stat().st_size > 0
     pictures = sorted(path.relative_to(data / "figures") for path in (data / "figures").rglob("*.pdf"))
     assert {Path("error_vs_counts.pdf"), Path("core_shell_3d/retrieved.pdf"), Path("dispersion.pdf")} <= set(pictures)

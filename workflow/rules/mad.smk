@@ -275,6 +275,7 @@ rule mad_validate:
     output:
         json=f"{MAD_AT.results}/{{sample}}/scores.json",
         csv=f"{MAD_AT.results}/{{sample}}/scores.csv",
+        split=f"{MAD_AT.results}/{{sample}}/split.csv",
     log:
         f"{MAD_AT.logs}/{{sample}}/validate.log",
     benchmark:
@@ -378,12 +379,13 @@ rule mad_evaluate:
 
 
 rule mad_evaluation:
-    """Put the scores of all methods side by side, as a table."""
+    """Put the scores of all methods side by side, as tables."""
     input:
         MAD_SUITE_SCORES,
     output:
         json=f"{MAD_SUITE}/comparison.json",
         csv=f"{MAD_SUITE}/comparison.csv",
+        coverage=f"{MAD_SUITE}/coverage.csv",
     log:
         f"{MAD_AT.logs}/testsuite/comparison.log",
     localrule: True

@@ -59,6 +59,7 @@ def mad_drawn(sample):
         "fit_maps": fit,
         "nuisances": fit if refine else {},
         "network_maps": {"stack": "stack", "fit": "inferred"} if network else {},
+        "split": {"stack": "stack", **network} if network else {},
         "f_normal": fit and {**fit, **network},
         "retrieved": found,
         "object_maps": found,

@@ -6,7 +6,7 @@ from pathlib import Path
 from madpipe.base import provenance, runtime, store, tables
 from madpipe.mad.config import ValidateConfig
 from madpipe.mad.records import Fit, RealSpace, Stack
-from madpipe.mad.scores.tables import SHELLS, shells_table
+from madpipe.mad.scores.tables import SHELLS, SPLIT, shells_table, split_table
 from madpipe.mad.scores.validate import score
 
 with runtime.job(snakemake.log[0]):
@@ -23,3 +23,4 @@ with runtime.job(snakemake.log[0]):
     scores = replace(scores, sample=snakemake.wildcards.sample)
     store.write_json(snakemake.output.json, scores, process=provenance.process_of(snakemake))
     tables.write_csv(snakemake.output.csv, shells_table(scores), SHELLS)
+    tables.write_csv(snakemake.output.split, split_table(scores), SPLIT)

@@ -80,9 +80,20 @@ def coverage(error: _Array, sigma: _Array, deviations: float) -> float:
     return float((np.abs(error) < deviations * sigma).mean()) if len(error) else float("nan")
 
 
-def coverages(error: _Array, sigma: _Array) -> dict[str, float | None]:
-    """Shares of points within the 68 and the 95 % intervals of a Gaussian error [1]; None where there is no point."""
-    return {f"coverage_{share}": finite(coverage(error, sigma, k)) for share, k in ((68, 1.0), (95, 1.96))}
+def coverages(error: _Array, sigma: _Array, half_95: _Array | None = None) -> dict[str, float | None]:
+    """Shares of points within the stated 68.3 and 95 % intervals [1]; None where there is no point.
+
+    Parameters
+    ----------
+    error:
+        Of each point.
+    sigma:
+        Half the width of its 68.3 % interval, in the unit of the error.
+    half_95:
+        That of its 95 % interval; without it 1.96 sigma, as of a Gaussian error.
+    """
+    within_95 = coverage(error, sigma, 1.96) if half_95 is None else coverage(error, half_95, 1.0)
+    return {"coverage_68": finite(coverage(error, sigma, 1.0)), "coverage_95": finite(within_95)}
 
 
 def log_correlation(prediction: _Array, truth: _Array) -> float:

@@ -13,7 +13,8 @@ from madpipe.base import overview, store, warned
 from madpipe.base.errors import InputError
 from madpipe.base.store import entry, part
 from madpipe.base.verdict import in_words, verdicts_in
-from madpipe.mad.records import Explained
+from madpipe.mad.records import Explained, Split
+from madpipe.mad.scores import split as split_counts
 
 _KINDS = {  # a dataset that only one kind of file has
     "entry_1/object_1/rho_A": "densities in real space",
@@ -42,6 +43,7 @@ class _About:
     refined: str | None = entry("entry_1/fit_1/nuisance/verdicts", optional=True)
     warnings: str | None = entry(warned.PATH, optional=True)
     explained: Explained | None = part("entry_1/fit_1/explained", Explained)
+    split: Split | None = part("entry_1/fit_1/split", Split)
 
 
 def about(path: Path) -> list[str]:
@@ -92,6 +94,8 @@ def _answer(found: _About) -> Iterator[str]:
         yield f"explains the data: {found.explained.line()}"
     elif found.chi2 is not None and np.ndim(found.chi2) == 0 and math.isfinite(found.chi2):
         yield f"explains the data: chi-square per point {found.chi2:.3g}"
+    if found.split is not None:
+        yield f"split counts: {split_counts.in_words(split_counts.split_scores(found.split))}"
     for line in warned.lines_of(found.refined):
         yield f"refined {line}"
     yield from in_words(verdicts_in(found.verdicts)) if found.verdicts else ()

@@ -17,7 +17,11 @@ LEAST_ERROR = 1e-30  # photon, of an error that is not 0; below, squares leave t
 R_OVER_NOISE = {"fit": 1.0, "network": 1.1}
 CERTIFIED = 0.95  # share of the points, at least
 CHI2 = 1.2  # per degree of freedom, at most
-COVERED = 0.9  # share of the points within 1.96 stated errors, at least, where 0.95 is due
+COVERED = 0.9  # share of the points within their stated 95 % intervals, at least, where 0.95 is due
+CELL = 300  # points from which on a shell's share is judged: by chance 0.95 comes out within 0.013, 0.683 within 0.027
+# Stated rms error over the one that split counts find, or the inverse, at most; beside as many standard errors of it.
+STATED_BY_SPLIT, STATED_SIGMAS = 1.3, 2.0
+SET_ASIDE = 1e3  # widening from which on a prediction counts for nothing, and the answer is that of the counts
 
 # -- an object, by its retrieval ------------------------------------------------------------------------------
 

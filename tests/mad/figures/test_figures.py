@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
+from split_record import PHOTONS, made
 
 from madpipe.base.metrics import with_error
 from madpipe.base.plain import from_plain, to_plain
@@ -30,12 +31,14 @@ from madpipe.mad.figures.reflections import resolution
 from madpipe.mad.figures.routes import composition_errors
 from madpipe.mad.figures.specimen import contrasting_energies, particle, real_extent, real_window
 from madpipe.mad.figures.spectrum import dispersion
+from madpipe.mad.figures.split import split
 from madpipe.mad.fit.fit import fit_stack
 from madpipe.mad.forward import dispersion_ratio, mad_intensity
 from madpipe.mad.measurement import bijvoet_pairs, calculated_photons
 from madpipe.mad.realspace.depth_profiles import strain_along
 from madpipe.mad.records import Nuisance, RealSpace, Stack
 from madpipe.mad.scores.records import SampleScores
+from madpipe.mad.scores.split import split_scores
 from madpipe.mad.scores.validate import score
 from madpipe.mad.simulate.sample import simulate
 from madpipe.physics.alignment import twin
@@ -180,7 +183,7 @@ def world():
         records = {"stack": stack, "fit": fit}
         if case == "frame":
             records["network"] = replace(
-                fit, f_normal=1.3 * fit.f_normal, f_resonant=1.1 * fit.f_resonant, method="cnn"
+                fit, f_normal=1.3 * fit.f_normal, f_resonant=1.1 * fit.f_resonant, method="cnn", split=made()
             )
         if case != "list":
             records["real_space"] = real_space(stack)
@@ -610,6 +613,59 @@ def test_a_control_is_compared_with_zero(world):
     caption = f_normal(world["pure_resonant"]["stack"], world["pure_resonant"]["fit"]).caption
     assert "rms |F_N| over rms |F_T|" in caption
     assert "rms error over rms truth" in f_normal(world["frame"]["stack"], world["frame"]["fit"]).caption
+
+
+def test_a_control_s_zero_is_held_against_the_95_percent_interval_that_is_stated(world):
+    stack, fit = world["pure_resonant"]["stack"], world["pure_resonant"]["fit"]
+    own = replace(fit, f_normal_errors_95=1.01 * fit.f_normal)
+    for answer, share in ((own, 100), (replace(own, f_normal_errors_95=0.99 * fit.f_normal), 0)):
+        assert f"95 % interval of {share} % of the points" in f_normal(stack, answer).caption
+    below = 100 * (fit.f_normal < 1.96 * fit.f_normal_errors)[stack.good.all(axis=0)].mean()
+    assert f"95 % interval of {below:.0f} % of the points" in f_normal(stack, fit).caption
+
+
+# split counts
+
+
+def test_split_counts_are_drawn_as_they_are_scored(world):
+    stack, network = world["frame"]["stack"], world["frame"]["network"]
+    figure = split(stack, network).figure
+    rows = split_scores(network.split, network, stack).rows
+    for number, quantity in enumerate(("F_T", "F_A", "F_N")):
+        axes, own = figure.axes[number], [row for row in rows if row.quantity == quantity]
+        found, arrows = axes.containers
+        positive = [row for row in own if row.rms_error > 0]
+        assert_allclose(found[0].get_xdata(), [shell_centre(row) for row in positive])
+        assert_allclose(found[0].get_ydata(), [row.rms_error for row in positive])
+        assert_allclose(arrows[0].get_ydata(), [row.rms_error_standard_error for row in own if row.rms_error == 0])
+        for label, name in (("stated", "stated_rms"), ("fit of a half", "fit_rms"), ("true", "true_rms_error")):
+            values = [getattr(row, name) for row in own]
+            assert_allclose(line_of(axes, label), [np.nan if value is None else value for value in values])
+    used, aside = figure.axes[3].get_lines()[:2]
+    assert_allclose(used.get_ydata(), [3.3, 1.5, 1.0])
+    assert_allclose(aside.get_xdata(), np.sqrt(PHOTONS[2].prod()))
+
+
+def line_of(axes, start):
+    """Values of the line whose label starts so."""
+    return next(line.get_ydata() for line in axes.get_lines() if line.get_label().startswith(start))
+
+
+def test_without_a_truth_the_found_errors_stand_alone(world):
+    stack, network = world["frame"]["stack"], world["frame"]["network"]
+    picture = split(replace(stack, truth=None), network)
+    assert not any(line.get_label().startswith("true") for line in picture.figure.axes[0].get_lines())
+    assert "true" not in picture.caption
+    assert "10-30: 0.400 +- 0.020 (0.4)" in picture.caption  # sqrt(.16), the root of 1.1 times that less it
+
+
+def test_values_that_are_no_counts_have_a_line_instead(world):
+    stack, network = world["frame"]["stack"], world["frame"]["network"]
+    picture = split(stack, replace(network, split=None))
+    ((text, _),) = texts_on_canvas(picture.figure)
+    assert "no photon counts" in text
+    assert text in picture.caption.replace(", answer 'cnn'", "")
+    assert re.search(r"\d", picture.caption)
 
 
 # retrieved object

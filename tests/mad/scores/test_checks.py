@@ -85,6 +85,14 @@ def test_coverage_is_the_least_over_quantities_and_counts_points():
     check = of_fit()["errors"]
     assert check.value == pytest.approx((100 * 1.0 + 300 * 0.88) / 400)
     assert check.meaning.startswith("F_A:")
+    assert check.meaning.endswith("worst shell: 0.880 of F_A at 1 and more photons, 300 points")
+
+
+def test_a_shell_that_a_good_mean_hides_is_named():
+    check = of_fit(shells=(shell("F_T", 0.96, 10_000), shell("F_A", 0.97, 10_000), shell("F_A", 0.7, 400)))["errors"]
+    assert check.passed
+    assert "worst shell: 0.700 of F_A" in check.meaning
+    assert "worst" not in of_fit(shells=(shell("F_T", 0.5, 299),))["errors"].meaning
 
 
 @pytest.mark.parametrize(

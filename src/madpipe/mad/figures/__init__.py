@@ -23,6 +23,7 @@ from madpipe.mad.figures.realspace import retrieved
 from madpipe.mad.figures.routes import composition_errors
 from madpipe.mad.figures.specimen import particle
 from madpipe.mad.figures.spectrum import dispersion
+from madpipe.mad.figures.split import split
 
 __all__ = ["FIGURES", "Picture", "of_one_sample", "records_of"]
 
@@ -32,6 +33,7 @@ FIGURES: dict[str, Callable[..., Picture]] = {
     "fit_maps": fit_maps,
     "nuisances": nuisances,
     "network_maps": fit_maps,
+    "split": split,
     "f_normal": f_normal,
     "retrieved": retrieved,
     "object_maps": object_maps,

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from matplotlib.ticker import MaxNLocator, NullFormatter, ScalarFormatter
 
 from madpipe.base.plotting import REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
-from madpipe.mad.figures.comparison import shell_in_words, shell_look
+from madpipe.mad.figures.comparison import shell_look
 from madpipe.mad.figures.picture import FIT_LOOK, SYMBOLS
 from madpipe.mad.network.variants import BASE
+from madpipe.mad.scores.coverage import shell_in_words
 from madpipe.mad.scores.records import AblationRow
 
 _JUDGED = 2.0  # standard errors that tell a ratio from 1

@@ -24,7 +24,9 @@ from madpipe.base.plotting import (
 )
 from madpipe.mad.figures.picture import FIT_LOOK, IN_WORDS, NETWORK_LOOK, SYMBOLS
 from madpipe.mad.figures.quality import shell_centre
-from madpipe.mad.scores.records import ComparedScore, HasShell, PooledScore, SetScores, SuiteScores
+from madpipe.mad.limits import CELL
+from madpipe.mad.scores.coverage import DUE, shell_in_words, worst_of
+from madpipe.mad.scores.records import ComparedScore, PooledScore, SetScores, SuiteScores
 from madpipe.mad.scores.suite.scores import LEVELS, SHELL_EDGES, compare
 
 _METHODS = {  # in the order of the key
@@ -42,9 +44,8 @@ _LOOKS_OF_SETS = (*LOOKS, Look("0.35", "X", "-"))
 _UNSEEN = ("energies", "elements")
 _FEWEST = 10  # points in a shell; what fewer say is not worth a mark
 _COUNTS = "expected counts (photon)"
-_NOMINAL = {"coverage_68": math.erf(1 / math.sqrt(2)), "coverage_95": math.erf(1.96 / math.sqrt(2))}
+_INTERVALS = {"coverage_68": "68.3 % interval", "coverage_95": "95 % interval"}
 _TOLERATED = 0.03  # deviation of a coverage [1]
-_KNOWN = 0.05  # standard error of a coverage that can be called the worst [1]
 _GREY = Look("0.6", "", "-")
 _NOT_SCORED = SetScores((), (), (), ())
 
@@ -154,16 +155,6 @@ def _ratios(
     return [row for row in rows if row.points >= _FEWEST and row.rms_ratio is not None]
 
 
-def shell_in_words(row: HasShell) -> str:
-    """Limits of a shell in words [photon]."""
-    return f"{_short(row.shell_low)}-{_short(row.shell_high)}"
-
-
-def _short(value: float) -> str:
-    """Write 10000 as 1e4, and small numbers in full."""
-    return f"{value:g}" if value < 1e3 else f"{value:.0e}".replace("e+0", "e")
-
-
 def _number(row: PooledScore | ComparedScore, name: str, scale: float = 1.0, form: str = ".3g") -> str:
     """A number and its standard error, where one is known."""
     value, error = getattr(row, name), getattr(row, f"{name}_standard_error")
@@ -172,31 +163,32 @@ def _number(row: PooledScore | ComparedScore, name: str, scale: float = 1.0, for
 
 @styled
 def calibration(comparisons: Sequence[SuiteScores]) -> Picture:
-    """Draw how far the shares of points within k standard errors are from a Gaussian's, and the coverage by photons.
+    """Draw how far the shares of points within stated intervals are from what is due, and the coverage by photons.
 
-    Above, observed less nominal share [%] against the nominal one, a line per shell of photons of the refined network;
-    below, the shares within 1 and 1.96 standard errors [%]. Grey: the exact fit; the band is 3 points wide to either
-    side. Reference set.
+    Above, observed less nominal share [%] against the nominal one, a line per shell of photons of the refined network,
+    which states the intervals of 68.3 and 95 %; half widths between them are interpolated, and those below shrink with
+    the first (:func:`madpipe.mad.scores.coverage.half_width`). Below, the shares within the two [%]. Grey: the exact
+    fit; the band is 3 points wide to either side. Reference set.
     """
     results = _by_method(comparisons)
     figure = new_figure(TWO_COLUMNS, 4.4)
     panels = figure.subplots(2, len(_QUANTITIES), sharex="row", sharey="row")
     keys = {
         label: Line2D([], [], **look.line(), label=label)
-        for label, look in zip((r"within 1 $\sigma$", r"within 1.96 $\sigma$"), LOOKS, strict=False)
+        for label, look in zip(_INTERVALS.values(), LOOKS, strict=False)
     }
     for column, quantity in enumerate(_QUANTITIES):
         panels[0, column].axhspan(-100 * _TOLERATED, 100 * _TOLERATED, color="0.93", zorder=0)
         for method in (method for method in (_USUAL, _OURS) if method in results):
             keys |= _draw_reliability(panels[0, column], results[method], quantity, method == _OURS)
             _draw_coverage(panels[1, column], shell_rows(results[method], "reference", quantity), method == _OURS)
-        for nominal in _NOMINAL.values():
-            band = (100 * (nominal - _TOLERATED), 100 * (nominal + _TOLERATED))
+        for interval in _INTERVALS:
+            band = (100 * (DUE[interval] - _TOLERATED), 100 * (DUE[interval] + _TOLERATED))
             panels[1, column].axhspan(*band, color="0.93", zorder=0)
-        panels[0, column].set(xlabel="nominal share (%)", xlim=(15, 102))
+        panels[0, column].set(xlabel="nominal share (%)", xlim=(15, 98))
         panels[1, column].set(xscale="log", xlabel=_COUNTS)
     panels[0, 0].set_ylabel("observed less nominal share (%)")
-    panels[1, 0].set_ylabel(r"share within 1 and 1.96 $\sigma$ (%)")
+    panels[1, 0].set_ylabel("share within the interval (%)")
     name_panels(list(panels.flat), 2 * [SYMBOLS[quantity] for quantity in _QUANTITIES])
     figure.legend(handles=list(keys.values()), loc="outside lower center", ncols=5)
     return Picture(figure, _calibration_caption(results))
@@ -227,8 +219,8 @@ def shell_look(low: float) -> Look:
 
 
 def _draw_coverage(axes: Axes, rows: Sequence[PooledScore], coloured: bool) -> None:
-    """Shares within 1 and 1.96 standard errors against photons."""
-    for name, look in zip(_NOMINAL, LOOKS[:2], strict=True):
+    """Shares within the stated intervals against photons."""
+    for name, look in zip(_INTERVALS, LOOKS[:2], strict=True):
         look = look if coloured else _GREY
         errors = [100 * (getattr(row, f"{name}_standard_error") or 0.0) for row in rows]
         values = [100 * getattr(row, name) for row in rows]
@@ -238,33 +230,30 @@ def _draw_coverage(axes: Axes, rows: Sequence[PooledScore], coloured: bool) -> N
 def _calibration_caption(results: Mapping[str, SuiteScores]) -> str:
     """Where the coverages of each method are farthest from nominal, on every set that it was scored on."""
     words = [
-        "Observed less nominal share of points within "
-        f"{LEVELS[0]:g} to {LEVELS[-1]:g} standard errors, by shell of photons, and the shares within 1 and 1.96 "
-        f"standard errors against photons, refined network on the reference set; grey: exact fit; band: "
-        f"{100 * _TOLERATED:.0f} points."
+        "Observed less nominal share of points within intervals of "
+        f"{LEVELS[0]:g} to {LEVELS[-1]:g} standard errors, by shell of photons, and the shares within those of 68.3 "
+        "and 95 % against photons, refined network on the reference set; it states these two, and between them half "
+        f"widths are interpolated; grey: exact fit; band: {100 * _TOLERATED:.0f} points."
     ]
     for method in (method for method in (_OURS, _USUAL) if method in results):
         sets = [name for name in _SETS if name in results[method].sets]
         found = [words_of for name in sets if (words_of := _worst(results[method], name))]
         if found:
-            known = f"of the shares known to within {100 * _KNOWN:.0f} points"
+            known = f"of the shells of {CELL} points or more"
             words.append(f"Farthest from nominal {known}, {_METHODS[method][0]}: {'; '.join(found)}.")
     return " ".join(words)
 
 
 def _worst(result: SuiteScores, suite_set: str) -> str:
-    """Shell and quantity whose coverage is farthest from nominal, for each of the two levels."""
+    """Shell and quantity whose coverage is farthest from nominal, for each of the two intervals."""
     every = [row for quantity in _QUANTITIES for row in shell_rows(result, suite_set, quantity)]
     words = []
-    for name, nominal in _NOMINAL.items():
-        rows = [row for row in every if (getattr(row, f"{name}_standard_error") or 0.0) < _KNOWN]
-        if not rows:
+    for name in _INTERVALS:
+        row = worst_of(every, name)
+        if row is None:
             continue
-        row = max(rows, key=lambda row: abs(getattr(row, name) - nominal))
-        share = _number(row, name, 100.0, ".1f")
-        words.append(
-            f"{share} % instead of {100 * nominal:.1f} % ({IN_WORDS[row.quantity]}, {shell_in_words(row)} photons)"
-        )
+        share, where = _number(row, name, 100.0, ".1f"), f"{IN_WORDS[row.quantity]}, {shell_in_words(row)} photons"
+        words.append(f"{share} % instead of {100 * DUE[name]:.1f} % ({where})")
     return f"{suite_set}, {' and '.join(words)}" if words else ""
 
 

@@ -118,11 +118,11 @@ def _caption(stack: Stack, answers: dict[str, tuple[Fit, Look]], comparable: boo
 
 def _numbers(stack: Stack, answer: Fit, chosen: np.ndarray, comparable: bool) -> str:
     """How far |F_N| is from the truth, or from zero."""
-    value, sigma = answer.f_normal[chosen], answer.f_normal_errors[chosen]
+    value, half_95 = answer.f_normal[chosen], answer.half_width_95("f_normal")[chosen]
     if comparable:
         true = true_values(stack, "F_N")[chosen]
         error = metrics.root_mean_square(value - true)[0] / metrics.root_mean_square(true)[0]
         return f"rms error over rms truth {error:.3f}"
     ratio = metrics.root_mean_square(value)[0] / metrics.root_mean_square(answer.f_total[chosen])[0]
-    covered = 100 * float((value < 1.96 * sigma).mean())
-    return f"rms |F_N| over rms |F_T| {ratio:.4f}, {covered:.0f} % of the points below 1.96 standard errors"
+    covered = 100 * float((value < half_95).mean())
+    return f"rms |F_N| over rms |F_T| {ratio:.4f}, zero in the stated 95 % interval of {covered:.0f} % of the points"

@@ -7,7 +7,9 @@ from madpipe.base.overview import Check, Said, check_of
 from madpipe.base.plain import read_json
 from madpipe.base.verdict import Verdict, verdict
 from madpipe.mad import limits
-from madpipe.mad.scores.records import AnswerScores, SampleScores, ShellScore
+from madpipe.mad.scores.coverage import coverage_scores, photons_in_words
+from madpipe.mad.scores.records import AnswerScores, CoverageScore, SampleScores
+from madpipe.mad.scores.split import split_verdict
 
 
 def checks_of_file(path: str | Path) -> list[Check]:
@@ -49,27 +51,26 @@ def _of_answer(name: str, answer: AnswerScores) -> dict[str, Verdict]:
         made["chi2"] = verdict(
             answer.chi2_per_dof, limits.CHI2, True, "chi2 per degree of freedom: 1 where noise is all"
         )
-    covered = _covered(answer.shells)
-    if covered:
-        quantity = min(covered, key=covered.__getitem__)
-        made["errors"] = _coverage(quantity, covered[quantity])
-    return made
+    covered = [row for row in coverage_scores(answer.shells) if row.interval == "coverage_95"]
+    known = [row for row in covered if row.quantity != "delta_phi_NA"]  # which follows from the others
+    if known:
+        least = min(known, key=lambda row: row.share)
+        made["errors"] = _coverage(least.quantity, least.share, _worst_in_words(known))
+    stated = None if answer.split is None else split_verdict(answer.split)
+    return made if stated is None else {**made, "split": stated}
 
 
-def _coverage(quantity: str, covered: float) -> Verdict:
+def _coverage(quantity: str, covered: float, more: str = "") -> Verdict:
     """Whether stated errors cover the truth."""
-    return verdict(
-        covered, limits.COVERED, False, f"{quantity}: share of the truth within 1.96 stated errors, 0.95 is due"
-    )
+    words = f"{quantity}: share of the truth within the stated 95 % intervals, 0.95 is due{more}"
+    return verdict(covered, limits.COVERED, False, words)
 
 
-def _covered(shells: Sequence[ShellScore]) -> dict[str, float]:
-    """Share of points within 1.96 stated errors, over all shells, of each quantity; Delta_phi_NA follows from them."""
-    shares: dict[str, list[tuple[float, int]]] = {}
-    for row in shells:
-        if row.coverage_95 is not None and row.quantity != "delta_phi_NA":
-            shares.setdefault(row.quantity, []).append((row.coverage_95, row.points))
-    return {
-        quantity: sum(share * points for share, points in known) / sum(points for _, points in known)
-        for quantity, known in shares.items()
-    }
+def _worst_in_words(known: Sequence[CoverageScore]) -> str:
+    """The quantity and shell whose share is farthest from what is due, which a mean hides."""
+    judged = [row for row in known if row.worst is not None]
+    if not judged:
+        return ""
+    row = max(judged, key=lambda row: abs(row.worst - row.due))
+    shell = photons_in_words(row.worst_shell_low, row.worst_shell_high)
+    return f"; worst shell: {row.worst:.3f} of {row.quantity} at {shell} photons, {row.worst_points} points"

@@ -43,9 +43,61 @@ class ShellScore:
     relative_bound: float | None = told("rms of the Cramer-Rao bound, relative", "1 or radian")
     efficiency: float | None = told("rms error over the bound's")
     bias_sigma: float | None = told("mean error", "stated standard error")
-    coverage_68: float | None = told("share of points within 1 stated standard error")
-    coverage_95: float | None = told("share of points within 1.96 stated standard errors")
+    coverage_68: float | None = told("share of points within the stated 68.3 % interval, 1 standard error")
+    coverage_95: float | None = told("within the stated 95 % interval: 1.96 standard errors where none is stated")
     log_correlation: float | None = told("correlation of the logarithms, of moduli")
+
+
+@dataclass(frozen=True)
+class CoverageScore:
+    """How often one interval of a quantity holds the truth: over all shells, and in the shell that is farthest off.
+
+    A mean over shells can hide one whose errors are wrong. The worst is of the shells of
+    :data:`madpipe.mad.limits.CELL` points or more, None where no shell has so many.
+    """
+
+    quantity: str = told("a key of QUANTITIES")
+    interval: str = told("coverage_68, coverage_95, or zero_consistency of a control's missing modulus")
+    due: float = told("share that the interval is to hold")
+    points: int
+    share: float = told("over the points of all shells")
+    worst: float | None = told("share in the shell that is farthest from it; of zero_consistency, farthest below it")
+    worst_standard_error: float | None = told("jackknife over particles, where there are several")
+    worst_shell_low: float | None = told("photons per point and energy of that shell, at least", "photon")
+    worst_shell_high: float | None = told("less than", "photon")
+    worst_points: int | None = told("in that shell")
+
+
+@dataclass(frozen=True)
+class SplitScore:
+    """Error of a network's answer to half of the counts, as the other half tells, of one quantity in one shell.
+
+    A squared error that is found is unbiased, hence at times below 0: its root is then given as 0. The standard error
+    is upwards, from the rms to the root of the squared error plus its standard error; downwards it is larger.
+    """
+
+    quantity: str = told("F_T, F_A or F_N; the latter two as complex numbers beside a real F_T")
+    shell_low: float = told("photons per point and energy in a half, at least", "photon")
+    shell_high: float | None = told("less than; None: any number", "photon")
+    points: int = told("both halves together")
+    widened: float = told("the prediction's standard deviations were multiplied by this; 1e6: it was set aside")
+    rms_error: float = told("as the other half tells", "sqrt(photon)")
+    rms_error_standard_error: float = told("upwards", "sqrt(photon)")
+    stated_rms: float = told("what the answer states", "sqrt(photon)")
+    fit_rms: float = told("what a fit of the half's counts alone would state", "sqrt(photon)")
+    true_rms_error: float | None = told(
+        "of the answer to all counts, hence smaller, where half the expected photons are in the shell", "sqrt(photon)"
+    )
+
+
+@dataclass(frozen=True)
+class SplitScores:
+    """What split counts say of a network's answer."""
+
+    rows: tuple[SplitScore, ...]
+    r_unseen: float  # R of the half of the counts that the answer has not seen
+    r_unseen_noise: float  # what noise alone makes it
+    usual: float | None  # share of the calibration's particles that were widened as much or more
 
 
 @dataclass(frozen=True)
@@ -82,6 +134,8 @@ class AnswerScores:
     shells: tuple[ShellScore, ...]  # where there is a truth
     bijvoet_correlations: tuple[float, ...] | None = None  # per energy, where there are Friedel mates
     nuisance: NuisanceScores | None = None  # where any was refined
+    coverage: tuple[CoverageScore, ...] = ()  # where there is a truth, by quantity and interval
+    split: SplitScores | None = None  # of a network's answer to photon counts
 
 
 @dataclass(frozen=True)
@@ -103,7 +157,7 @@ class ObjectScores:
     rms_error_standard_error: float | None = None
     bias: float | None = None
     coverage_68: float | None = None  # share of voxels within 1 stated error
-    coverage_95: float | None = None  # within 1.96
+    coverage_95: float | None = None  # within the stated 95 % interval, 1.96 errors
 
 
 @dataclass(frozen=True)
@@ -150,7 +204,7 @@ class PooledScore:
     coverage_95_standard_error: float | None
     bias_sigma: float | None
     bias_sigma_standard_error: float | None
-    zero_consistency: float | None  # of a control: share of points within 1.96 stated errors of zero
+    zero_consistency: float | None  # of a control: share of points whose stated 95 % interval about the answer holds 0
     zero_consistency_standard_error: float | None
     mean_over_sigma: float | None  # of a control
     mean_over_sigma_standard_error: float | None
@@ -158,12 +212,16 @@ class PooledScore:
 
 @dataclass(frozen=True)
 class Reliability:
-    """Shares of the points of one quantity and shell within so many stated errors."""
+    """Shares of the points of one quantity and shell within so many stated errors.
+
+    An answer that states its 95 % interval beside its standard error has the half width of the former at 1.96; in
+    between, a straight line from one to the other (:func:`madpipe.mad.scores.coverage.half_width`).
+    """
 
     quantity: str
     shell_low: float
     shell_high: float
-    levels: tuple[float, ...]  # stated standard errors
+    levels: tuple[float, ...]  # stated standard errors, up to 1.96
     shares: tuple[float, ...]
     shares_standard_error: tuple[float | None, ...]
 
@@ -208,6 +266,7 @@ class SetScores:
     reliability: tuple[Reliability, ...]
     stacks: tuple[StackScores, ...]
     refused: tuple[Refusal, ...]
+    coverage: tuple[CoverageScore, ...] = ()  # by quantity and interval, controls apart
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,9 @@ from madpipe.mad.fit.fit import structure_factors
 from madpipe.mad.measurement import bijvoet_pairs, calculated_photons, condition_number, measurement_from_stack
 from madpipe.mad.realspace.verdicts import compare_routes, on_truth
 from madpipe.mad.records import PHASES, QUANTITIES, Fit, Nuisance, RealSpace, Stack
+from madpipe.mad.scores.coverage import coverage_scores
 from madpipe.mad.scores.records import Agreement, AnswerScores, NuisanceScores, ObjectScores, SampleScores, ShellScore
+from madpipe.mad.scores.split import split_scores
 from madpipe.physics.noise import poisson
 
 NOTHING = 1e-9  # share of the largest |F_T| below which a true modulus is rounding
@@ -30,7 +32,8 @@ class Deviations:
     """One quantity of an answer beside its truth, in some points; sqrt(photon), or radian for a phase."""
 
     value: np.ndarray
-    sigma: np.ndarray  # the standard error that the answer states
+    sigma: np.ndarray  # the standard error that the answer states, half the width of its 68.3 % interval
+    half_95: np.ndarray  # half the width of its 95 % interval
     true: np.ndarray
     bound: np.ndarray  # Cramer-Rao, at the truth
     error: np.ndarray  # value - true, a phase's within half a turn
@@ -131,6 +134,7 @@ def _answer(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Gen
     r_noise, r_noise_error = metrics.mean_with_error(floor["all"])
     good = stack.good
     observed = np.asarray(stack.data, dtype=float)
+    shells = () if stack.truth is None else tuple(_shells(stack, fit, config))
     return AnswerScores(
         method=fit.method,
         energies_ev=tuple(stack.energy.tolist()),
@@ -143,9 +147,11 @@ def _answer(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Gen
         r_noise_per_energy=tuple(floor["each"].mean(axis=0).tolist()),
         certified_share=float(fit.certified[measured_points(stack)].mean()),
         chi2_per_dof=_chi2_per_dof(stack, fit),
-        shells=() if stack.truth is None else tuple(_shells(stack, fit, config)),
+        shells=shells,
         bijvoet_correlations=None if stack.friedel_sign is None else tuple(bijvoet_correlations(stack, calculated)),
         nuisance=None if fit.nuisance is None else _nuisance(fit.nuisance),
+        coverage=coverage_scores(shells),
+        split=None if fit.split is None else split_scores(fit.split, fit, stack),
     )
 
 
@@ -246,7 +252,7 @@ def deviations(field: str, truth: Mapping[str, np.ndarray], fit: Fit, points: np
     value, true = getattr(fit, field)[points], truth[field][points]
     error = metrics.wrapped(value - true) if field in PHASES else value - true
     sigma, bound = getattr(fit, f"{field}_errors")[points], truth[f"{field}_errors"][points]
-    return Deviations(value, sigma, true, bound, error)
+    return Deviations(value, sigma, fit.half_width_95(field)[points], true, bound, error)
 
 
 def _shell_score(
@@ -278,7 +284,7 @@ def _shell_score(
         relative_bound=_ratio(bound_rms, scale),
         efficiency=_ratio(rms, bound_rms),
         bias_sigma=metrics.finite((error / sigma).mean() if len(error) else math.nan),
-        **metrics.coverages(error, sigma),
+        **metrics.coverages(error, sigma, found.half_95),
         log_correlation=None if phase else metrics.finite(metrics.log_correlation(value, true)),
     )
 

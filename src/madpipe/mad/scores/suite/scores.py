@@ -20,7 +20,8 @@ from madpipe.base.errors import InputError
 from madpipe.base.runtime import generator_for, log, progress, without_progress
 from madpipe.mad.config import ValidateConfig
 from madpipe.mad.measurement import calculated_photons
-from madpipe.mad.records import PHASES, QUANTITIES, Fit, Stack
+from madpipe.mad.records import NORMAL_95, PHASES, QUANTITIES, Fit, Stack
+from madpipe.mad.scores.coverage import coverage_scores, half_width
 from madpipe.mad.scores.records import (
     ComparedScore,
     PooledScore,
@@ -41,7 +42,7 @@ from madpipe.mad.scores.validate import (
 )
 
 SHELL_EDGES = (0.1, 1.0, 10.0, 100.0, 1e3, 1e4, 1e5, 1e7)  # expected photons per point and energy
-LEVELS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, 1.96, 2.5, 3.0)  # stated standard errors, for calibration
+LEVELS = (0.25, 0.5, 0.75, 1.0, 1.25, 1.5, NORMAL_95)  # stated standard errors, for calibration
 _SHELLS = range(len(SHELL_EDGES) - 1)
 _UNDEFINED = {"f_resonant": ("delta_phi", "delta_phi_na"), "f_normal": ("delta_phi_na",)}  # phases without a modulus
 _KEPT_SUMS = ("points", "squared_error", "squared_truth")  # of each stack, for comparisons
@@ -57,7 +58,7 @@ class _Tally:
     squared_truth: float  # of a phase the points, so that its relative error is in radian; 0 where the truth vanishes
     squared_bound: float
     deviation: float  # sum of error over stated standard error
-    within: list[int]  # points whose error is below each of the LEVELS
+    within: list[int]  # points whose error is below half the width of the interval at each of the LEVELS
     errors: np.ndarray
     values: np.ndarray
     truths: np.ndarray
@@ -214,15 +215,14 @@ def _tallies(stack: Stack, fit: Fit) -> dict[_Key, _Tally]:
 def _tally(found: Deviations, is_phase: bool, is_zero: bool) -> _Tally:
     """Sum over the points of one quantity and shell."""
     points = len(found.error)
-    deviation = found.error / found.sigma
     squared_truth = points if is_phase else np.square(found.true).sum()
     return _Tally(
         points=points,
         squared_error=float(np.square(found.error).sum()),
         squared_truth=0.0 if is_zero else float(squared_truth),
         squared_bound=float(np.square(found.bound).sum()),
-        deviation=float(deviation.sum()),
-        within=[int((np.abs(deviation) < level).sum()) for level in LEVELS],
+        deviation=float((found.error / found.sigma).sum()),
+        within=[int((np.abs(found.error) < half_width(level, found.sigma, found.half_95)).sum()) for level in LEVELS],
         # all points of a set are kept: 10^6 and more of volumes; for a median float32 is ample
         errors=np.abs(found.error, dtype=np.float32),
         values=found.value.astype(np.float32),
@@ -266,11 +266,13 @@ def _summary(scored: _Scored) -> SetScores:
     """Pool the stacks of a set."""
     order = list(QUANTITIES)
     keys = sorted(scored.tallies, key=lambda key: (key[2], key[1], order.index(key[0])))
+    rows = tuple(_pooled(key, scored.tallies[key]) for key in keys)
     return SetScores(
-        rows=tuple(_pooled(key, scored.tallies[key]) for key in keys),
+        rows=rows,
         reliability=tuple(_reliability(key, scored.tallies[key]) for key in keys if not key[2]),
         stacks=tuple(scored.stacks),
         refused=tuple(scored.refused),
+        coverage=coverage_scores(rows),
     )
 
 
@@ -302,8 +304,8 @@ def _calibration(tallies: Sequence[_Tally], is_zero: bool) -> dict[str, Any]:
     """Errors in units of the stated ones; those of a vanishing truth, a modulus on one side of it, by other names."""
     within = dict(zip(LEVELS, _column(tallies, "within").T, strict=True))
     deviation = _column(tallies, "deviation")
-    about_truth = {"coverage_68": within[1.0], "coverage_95": within[1.96], "bias_sigma": deviation}
-    about_zero = {"zero_consistency": within[1.96], "mean_over_sigma": deviation}
+    about_truth = {"coverage_68": within[1.0], "coverage_95": within[NORMAL_95], "bias_sigma": deviation}
+    about_zero = {"zero_consistency": within[NORMAL_95], "mean_over_sigma": deviation}
     row: dict[str, float | None] = {}
     for sums, applies in ((about_truth, not is_zero), (about_zero, is_zero)):
         for name, numerator in sums.items():
