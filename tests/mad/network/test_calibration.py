@@ -23,6 +23,7 @@ from madpipe.mad.network.calibration import (
     unbounded,
     unpacked,
 )
+from madpipe.mad.records import Split
 
 POINTS = 40_000
 FEW = 2_000  # where it is not asked how well the layers learn
@@ -55,9 +56,13 @@ def known(columns, photons=None, share=0.5, **changes):
 
 
 def covered(columns, off, some=slice(None)):
-    """Shares of the points of each quantity within 1 and within 1.96 errors."""
-    ratios = [(off[name].abs() / columns[f"{name}_errors"])[some] for name in QUANTITIES]
-    return torch.tensor([[float((ratio < multiple).double().mean()) for ratio in ratios] for multiple, _ in LEVELS])
+    """Shares of the points of each quantity within their intervals of 68.3 and 95 %."""
+    return torch.tensor(
+        [
+            [float((off[name].abs() < columns[f"{name}{end}"])[some].double().mean()) for name in QUANTITIES]
+            for end in ("_errors", "_errors_95")
+        ]
+    )
 
 
 def calibrated(columns, circumstance, off):
@@ -82,16 +87,28 @@ def test_every_quantity_has_a_factor_of_its_own(rng):
     assert_close(factors, torch.arange(1.0, 6.0), rtol=0.04, atol=0)
 
 
-def test_long_tails_miss_both_shares_by_the_same(rng):
-    """Student's t with two degrees of freedom: the factor solves F(k) - 0.6827 = 0.95 - F(1.96 k)."""
+def test_long_tails_are_covered_at_both_shares(rng):
+    """Student's t with two degrees of freedom: quantiles at 68.3 and 95 %, whose ratio is 3.2, not 1.96."""
     columns = columns_of()
     drawn = torch.randn(POINTS, generator=rng) / torch.empty(POINTS).exponential_(1.0, generator=rng).sqrt()
-    off = everywhere(SIZE * drawn)
-    misses = covered(calibrated(columns, known(columns), off), off)[:, 0] - torch.tensor([0.6827, 0.95])
-    assert misses[0] > 0.02
-    assert float(misses.sum()) == pytest.approx(0, abs=SHARE)
-    within = 2 * student.cdf(1.0, 2) - 1  # far from both: the test would see a factor of 1
-    assert abs(within - 0.6827) > 0.05
+    found = calibrated(columns, known(columns), everywhere(SIZE * drawn))
+    assert_close(
+        covered(found, everywhere(SIZE * drawn)), torch.tensor([[0.6827], [0.95]]).expand(2, 5), rtol=0, atol=SHARE
+    )
+    wide, narrow = student.ppf(0.975, 2), student.ppf(0.5 + 0.6827 / 2, 2)
+    ratio = (found["f_total_errors_95"] / found["f_total_errors"]).mean()
+    # quantiles of n draws have the relative errors sqrt(p (1 - p) / n) / (k f(k)), 0.009 and 0.014; four of both
+    assert float(ratio) == pytest.approx(wide / narrow, rel=4 * math.hypot(0.009, 0.014))
+
+
+def test_the_wider_interval_holds_the_narrower_one():
+    columns = columns_of(number=4)
+    layers = [torch.zeros(2, 5, 12), torch.zeros(5, 16, 13), torch.zeros(5, 16, 17), torch.zeros(5, 2, 17)]
+    layers[0][1] = 1.0
+    layers[3][:, 1, -1] = -3.0  # a tenth of 1.96 errors
+    found = apply(columns, known(columns), layers)
+    for name in set(QUANTITIES) - set(PHASES):
+        assert torch.equal(found[f"{name}_errors_95"], found[f"{name}_errors"])
 
 
 @pytest.mark.parametrize("what", ["photons", "share"])
@@ -111,19 +128,44 @@ def test_factors_follow_what_is_known_of_a_point(rng, what):
 def test_circumstances_are_those_of_point_measurement_and_particle():
     columns = columns_of(0.5, 3, 2.0) | {"f_resonant": torch.full((3,), 1.0), "delta_phi": torch.zeros(3)}
     found = known(columns, torch.tensor([1.0, 10.0, 100.0]), 0.25, contrast=0.02, energies=5, volume=True)
-    assert found.shape == (5, 10, 3)
+    assert found.shape == (5, 12, 3)
     for row, name in enumerate(QUANTITIES):
         error = 0.5 / math.sqrt(1 - (0.5 / UNKNOWN_PHASE) ** 2) if name in PHASES else 0.5 / float(columns[name][0])
-        alike = [0.25, math.log(error), math.log(0.02), math.log(5), 1.0]
+        alike = [0.25, math.log(error), 0.0, 0.0, math.log(0.02), math.log(5), 1.0]
         alike += [math.log(value + 1e-4) for value in (0.25, 1.0, 0.0, 1.0)]
         expected = torch.tensor([[math.log(photons), *alike] for photons in (1.0, 10.0, 100.0)]).T
         assert_close(found[row], expected.float(), rtol=1e-5, atol=1e-6)
 
 
+def test_what_split_counts_found_is_a_circumstance(rng):
+    full = torch.ones(1, 3).numpy()
+    split = Split(
+        photons=torch.tensor([[10.0, 30.0]]).numpy(),
+        points=torch.tensor([1000]).numpy(),
+        widened=torch.tensor([2.0]).numpy(),
+        squared_error=torch.tensor([[4.0, 9.0, 16.0]]).numpy(),
+        squared_error_errors=0.01 * full,
+        stated=full,
+        of_fit=full,
+        r_unseen=0.1,
+        r_unseen_noise=0.1,
+        usual=1.0,
+    )
+    found = known(columns_of(number=3), split=split)
+    assert_close(found[:, 3], torch.full((5, 3), math.log(2.0), dtype=torch.float32))
+    expected = (
+        torch.tensor([2.0, 3.0, 3.0, 4.0, 4.0]).log().float()
+    )
+    by_name = dict(zip(QUANTITIES, found[:, 4, 0].tolist(), strict=True))
+    names = ("f_total", "f_resonant", "delta_phi", "f_normal", "delta_phi_na")
+    # on a grid of logarithms 0.025 apart
+    assert [by_name[name] for name in names] == pytest.approx(expected.tolist(), abs=0.02)
+
+
 def test_means_of_a_particle_are_over_its_photons():
     columns = columns_of(0.5, 2, 1.0) | {"chi2": torch.tensor([5.0, 50.0])}
     found = known(columns, torch.tensor([3.0, 1.0]))
-    assert float(found[0, 9, 0].exp()) == pytest.approx((3 * 1 + 10) / 4, rel=1e-3)
+    assert float(found[0, 11, 0].exp()) == pytest.approx((3 * 1 + 10) / 4, rel=1e-3)
 
 
 def test_deviations_without_a_truth_do_not_count(rng):
