@@ -3,7 +3,7 @@
 import torch
 
 from madpipe.physics.fourier import grid, real_axis
-from madpipe.physics.noise import beam_stop, gap, poisson, scale_jitter
+from madpipe.physics.noise import beam_stop, gap, poisson, scale_jitter, thinned
 
 
 def test_counts_have_the_mean_and_the_variance_of_their_expectation(rng):
@@ -29,3 +29,14 @@ def test_beam_stop_is_a_disc_and_gap_a_stripe():
     stripe = gap(points[-1], 2.0, 2.0)
     assert stripe.sum() == 18
     assert stripe[:, 6:8].all()
+
+
+def test_thinned_counts_are_two_independent_poisson_counts(rng):
+    number, mean, share = 40000, 6.0, 0.3
+    first, second = thinned(poisson(torch.full((number,), mean), rng), share, rng)
+    for part, expected in ((first, share * mean), (second, (1 - share) * mean)):
+        assert abs(part.mean() - expected) < 4 * (expected / number) ** 0.5
+        assert abs(part.var() - expected) < 4 * ((expected + 2 * expected**2) / number) ** 0.5
+    # of independent variables the covariance has the variance of the product of their variances
+    covariance = ((first - first.mean()) * (second - second.mean())).mean()
+    assert abs(covariance) < 4 * (share * mean * (1 - share) * mean / number) ** 0.5

@@ -87,7 +87,7 @@ def learn_and_tell(
     """Learn from split counts how far the network is to be trusted, and warn where it knows less than it states."""
     if not config.refine:
         return None  # a prediction alone is given as the network states it
-    split = learn(network, measurement, shape, config.points)
+    split = learn(lambda half, block: predict(network, half, block, config.points), measurement, shape)
     if split is None:
         warn(
             "the values are no photon counts (whole numbers, Poisson noise): they cannot be split to tell how wrong "

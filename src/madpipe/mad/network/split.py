@@ -11,7 +11,7 @@ knows nothing of a particle the factor is without limit, and the answer is the f
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,8 +25,6 @@ from madpipe.mad.fit.exact import covariance
 from madpipe.mad.fit.likelihood import curvature, gradient_of, problem_of, slope_at
 from madpipe.mad.measurement import Measurement
 from madpipe.mad.network.answer import at_maximum, whole_information
-from madpipe.mad.network.design import Network
-from madpipe.mad.network.predict import predict
 from madpipe.mad.network.trust import between, widened, with_neighbours
 from madpipe.mad.records import Split
 from madpipe.physics.noise import mean_deviation, thinned
@@ -42,6 +40,9 @@ _MOST = 1000  # points of a shell and half: more tell little more
 _SEED = 0  # of who gets which photon, never the configuration's: one stack has one answer
 
 
+Ask = Callable[[Measurement, tuple[int, ...]], tuple[Belief, Tensor]]
+
+
 @dataclass(frozen=True)
 class _Half:
     """What the points of one half say: squared errors of F_T, F_A, F_N by factor, and their noise."""
@@ -51,14 +52,16 @@ class _Half:
     noise: Float[Tensor, "3 point"]  # variance of the other half's estimate
 
 
-def learn(network: Network, measurement: Measurement, shape: tuple[int, ...], points: int) -> Split | None:
+def learn(ask: Ask, measurement: Measurement, shape: tuple[int, ...]) -> Split | None:
     """Split the counts of a frame or volume, and learn from the halves how wrong the network is there.
 
     Parameters
     ----------
-    network, measurement, shape, points:
-        As in :func:`madpipe.mad.network.predict.predict`. Of a large frame or volume a block about its brightest point
-        is looked at.
+    ask:
+        Gives the network's prediction from a measurement and its shape, and the photons of every point, as
+        :func:`madpipe.mad.network.predict.predict` does.
+    measurement, shape:
+        A frame or volume; of a large one a block about its brightest point is looked at.
 
     Returns
     -------
@@ -70,7 +73,7 @@ def learn(network: Network, measurement: Measurement, shape: tuple[int, ...], po
     measurement, shape = _block(measurement, shape)
     generator = generator_for(_SEED, "mad_split")
     first, second = halves(measurement, generator)
-    asked = [_asked(network, shape, points, *pair) for pair in ((first, second), (second, first))]
+    asked = [_asked(ask, shape, *pair) for pair in ((first, second), (second, first))]
     judged = [_judged(one, other, prediction, photons, FACTORS) for one, other, prediction, photons in asked]
     shells, factor = _least(judged)
     if not shells:
@@ -127,10 +130,10 @@ def _block(measurement: Measurement, shape: tuple[int, ...]) -> tuple[Measuremen
 
 
 def _asked(
-    network: Network, shape: tuple[int, ...], points: int, half: Measurement, other: Measurement
+    ask: Ask, shape: tuple[int, ...], half: Measurement, other: Measurement
 ) -> tuple[Measurement, Measurement, Belief, Tensor]:
     """Ask the network about a half; of each shell the points that are looked at, with both halves' counts there."""
-    prediction, photons = predict(network, half, shape, points)
+    prediction, photons = ask(half, shape)
     shell = _shell_of(photons / len(half.exposure))
     complete = half.channels() >= 4  # three intensities would leave the fit no freedom
     looked_at = []

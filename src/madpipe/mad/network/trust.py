@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Num
 from torch import Tensor
 
 from madpipe.mad.fit.belief import Belief
@@ -58,8 +58,7 @@ def shrunken(split: Split) -> Float[np.ndarray, "shell 3"]:
         for each, power in ((split.squared_error, 1), (split.squared_error_errors, 2), (split.stated, 1))
     )
     ratio = (2 * _LOGARITHMS).exp()[:, None, None]
-    # the larger the error, the more its estimate scatters
-    miss = (found - stated * ratio) / (error * ratio.clamp(min=1.0))
+    miss = (found - stated * ratio) / error
     weight = (-0.5 * miss.square() - 0.5 * (_LOGARITHMS / _DOUBT).square()[:, None, None]).softmax(0)
     return (weight * _LOGARITHMS[:, None, None]).sum(0).numpy()
 
@@ -82,7 +81,7 @@ def between(
 
 
 def with_neighbours(
-    values: Float[Tensor, "shell value"], points: Float[Tensor, "shell"], power: int
+    values: Float[Tensor, "shell value"], points: Num[Tensor, "shell"], power: int
 ) -> Float[Tensor, "shell value"]:
     """Mean of each shell and, at less weight, its neighbours; of standard errors (power 2) the mean's error."""
     beside = torch.full((len(points) - 1,), _NEIGHBOUR, dtype=torch.float64)

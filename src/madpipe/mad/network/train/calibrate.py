@@ -63,7 +63,7 @@ def calibrate(
     trained:
         Network whose errors are as it claims them.
     config:
-        The training's: edges, energies and photons are drawn as there, without disturbances.
+        The training's: edges, energies, photons and disturbances are drawn as there.
     frames, volumes:
         Particles that it was not trained on; a frame is measured ``calibration_draws`` times, a volume once.
     generator:
@@ -76,7 +76,6 @@ def calibrate(
         and energy.
     """
     network = trained.network().to(device())
-    clean = config.model_copy(update={"prior": config.prior.model_copy(update={"disturbed": 0.0})})
     scores: dict[str, dict[str, dict[str, float]]] = {}
     known: dict[bool, list[tuple[Tensor, Tensor]]] = {False: [], True: []}
     strengths: list[float] = []
@@ -87,7 +86,7 @@ def calibrate(
         seeds = torch.randint(1 << 62, (len(numbers),), generator=generator).tolist()
         jobs = list(zip(numbers, seeds, strict=True))
         samples = [
-            measured_particle(network, clean, scenes, number, seeded(seed), _KEPT // len(jobs))
+            measured_particle(network, config, scenes, number, seeded(seed), _KEPT // len(jobs))
             for number, seed in progress(jobs, f"calibration on {name}")
         ]
         strengths += [sample.strength for sample in samples]
@@ -122,7 +121,7 @@ def measured_particle(
     measurement = measured(intensity[0], conditions, generator).to(device())
     shape = tuple(intensity.shape[2:])
     prediction, photons = predict(network, measurement, shape, _POINTS)
-    split = learn(network, measurement, shape, _POINTS)
+    split = learn(lambda half, block: predict(network, half, block, _POINTS), measurement, shape)
     contrast = contrast_of(network, measurement)
     truth = _truth(f_total[0], f_resonant[0])
     some = torch.randperm(len(photons), generator=generator)[:kept]
