@@ -6,7 +6,7 @@ import numpy as np
 
 from madpipe.mad.records import Split
 
-PHOTONS = np.array([[1.0, 3.0], [3.0, 10.0], [10.0, 30.0], [30.0, math.inf]])
+PHOTONS = np.array([[10.0, 30.0], [30.0, 100.0], [100.0, 300.0], [300.0, math.inf]])
 
 
 def made(**changes):

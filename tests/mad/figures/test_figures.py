@@ -656,7 +656,7 @@ def test_without_a_truth_the_found_errors_stand_alone(world):
     picture = split(replace(stack, truth=None), network)
     assert not any(line.get_label().startswith("true") for line in picture.figure.axes[0].get_lines())
     assert "true" not in picture.caption
-    assert "10-30: 0.400 +- 0.020 (0.4)" in picture.caption  # sqrt(.16), the root of 1.1 times that less it
+    assert "100-300: 0.400 +- 0.020 (0.4)" in picture.caption  # sqrt(.16), the root of 1.1 times that less it
 
 
 def test_values_that_are_no_counts_have_a_line_instead(world):

@@ -59,7 +59,7 @@ def test_rows_are_the_record_s_roots():
     assert [(row.quantity, row.shell_low) for row in scores.rows] == [
         (quantity, low) for quantity in ("F_T", "F_A", "F_N") for low in PHOTONS[:, 0]
     ]
-    first, second, last = (row_of(scores, "F_A", low) for low in (1.0, 3.0, 30.0))
+    first, second, last = (row_of(scores, "F_A", low) for low in (10.0, 30.0, 300.0))
     assert first.rms_error == pytest.approx(math.sqrt(4 * 0.16))
     assert (first.stated_rms, first.fit_rms) == (pytest.approx(0.4), pytest.approx(math.sqrt(5 * 0.16)))
     assert (first.points, first.widened, first.true_rms_error) == (4000, 3.3, None)
@@ -105,7 +105,7 @@ def test_the_true_error_is_of_points_whose_half_is_in_the_shell(case):
 
 def test_stated_and_found_may_differ_by_what_their_errors_leave():
     scores = split_scores(made())
-    row = replace(row_of(scores, "F_A", 1.0), rms_error=0.6, rms_error_standard_error=math.sqrt(0.40) - 0.6)
+    row = replace(row_of(scores, "F_A", 10.0), rms_error=0.6, rms_error_standard_error=math.sqrt(0.40) - 0.6)
     # squares: 0.36 with error 0.04, hence 0.28 to 0.44
     assert factor_of(replace(row, stated_rms=0.2)) == pytest.approx(math.sqrt(0.28) / 0.2)
     assert factor_of(replace(row, stated_rms=1.2)) == pytest.approx(1.2 / math.sqrt(0.44))
@@ -122,7 +122,7 @@ def test_the_check_fails_on_either_side_in_one_shell(factor, passed):
     verdict = split_verdict(split_scores(made(squared_error=found, squared_error_errors=1e-6 * stated)))
     assert verdict.value == pytest.approx(max(factor, 1 / factor), rel=1e-4)
     assert (verdict.limit, verdict.passed) == (limits.STATED_BY_SPLIT, passed)
-    assert factor == 1.0 or "F_A at 10-30 photons" in verdict.meaning
+    assert factor == 1.0 or "F_A at 100-300 photons" in verdict.meaning
 
 
 def test_shells_of_few_points_do_not_decide():
@@ -132,6 +132,16 @@ def test_shells_of_few_points_do_not_decide():
     assert split_verdict(split_scores(made(**sure, points=few))).passed
     assert not split_verdict(split_scores(made(**sure, points=few + 1))).passed
     assert split_verdict(split_scores(made(points=np.full(4, 60)))) is None
+
+
+def test_shells_of_few_photons_do_not_decide():
+    low = limits.SPLIT_FROM * np.array([1e-2, 1e-1, 1.0, 10.0])
+    first_wrong = made().stated * np.array([1.0, 9.0, 1.0, 1.0])[:, None]
+    sure = {"squared_error": first_wrong, "squared_error_errors": 1e-6 * first_wrong}
+    many = {"points": np.full(4, 1000)}
+    for shift, passed in ((0.99, True), (10.0, False)):
+        photons = shift * np.stack([low, 10 * low], 1)
+        assert split_verdict(split_scores(made(**sure, **many, photons=photons))).passed == passed
 
 
 # scores, table, words
@@ -165,7 +175,7 @@ def test_words_say_how_far_the_network_is_trusted():
         "the network knew less here than it stated: predictions widened up to 3.3 times, set aside in 1 of 4 shells of "
         "photons, where the counts alone answer, as 1.3 % of particles like the training's need or more; rms error of "
     )
-    assert "at 1-3 photons" in words
+    assert "at 10-30 photons" in words
     assert "(stated 0.2, a fit's 0.447)" in words
     assert words.endswith("R on unseen counts 0.21 (noise 0.2)")
     plain = in_words(split_scores(made(**NONE_WIDENED, points=np.full(4, 60))))

@@ -9,7 +9,7 @@ from madpipe.base import metrics
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Keywords, Picture, name_panels, new_figure, styled
 from madpipe.mad.figures.picture import FIT_LOOK, MODULUS_UNIT, NETWORK_LOOK
 from madpipe.mad.figures.quality import shell_centre
-from madpipe.mad.limits import SET_ASIDE
+from madpipe.mad.limits import SET_ASIDE, SPLIT_FROM
 from madpipe.mad.records import JUDGED, Fit, Stack
 from madpipe.mad.scores.coverage import shell_in_words
 from madpipe.mad.scores.records import SplitScore, SplitScores
@@ -30,7 +30,7 @@ def split(stack: Stack, network: Fit) -> Picture:
     answer, stated by a fit of the half alone, and, of a simulation, the true error of the answer to all counts. An
     arrow goes down from the upper end where the squared error is within its standard error of zero. The last panel has
     the factor by which predictions were widened [1]; a cross on top marks shells where they were set aside. Values that
-    are no counts cannot be split: the figure says so.
+    are no counts cannot be split: the figure says so. Grey: few photons, where too large an error is found.
     """
     if network.split is None:
         return _without(stack, network)
@@ -71,6 +71,9 @@ def _draw_errors(axes: Axes, rows: Sequence[SplitScore]) -> None:
     )
     drawn = [*found[known], *most, *(row.stated_rms for row in rows), *(row.true_rms_error or np.inf for row in rows)]
     axes.set(xscale="log", yscale="log")
+    if rows[0].shell_low < SPLIT_FROM:
+        axes.set_xlim(left=photons[0] / 2)
+        axes.axvspan(photons[0] / 2, SPLIT_FROM, color="0.93", zorder=0)
     axes.set_ylim(bottom=_LEAST_SHARE * min(one for one in drawn if one > 0))
     axes.grid(visible=True)
 
@@ -110,6 +113,8 @@ def _caption(stack: Stack, scores: SplitScores) -> str:
     ]
     if any(row.true_rms_error is not None for row in scores.rows):
         words.append("Dotted: true error of the answer to all counts, at the same points, hence smaller.")
+    if any(row.shell_low < SPLIT_FROM for row in scores.rows):
+        words.append(f"Grey: below {SPLIT_FROM:g} photons too large an error is found.")
     words.append(
         f"Last panel: factor of the predictions' standard deviations (cross: set aside). {_capital(in_words(scores))}."
     )

@@ -111,12 +111,17 @@ def factor_of(row: SplitScore) -> float:
 
 
 def worst_row(scores: SplitScores) -> SplitScore | None:
-    """Quantity and shell in which stated and found errors are farthest apart, of the shells of enough points."""
-    return max((row for row in scores.rows if row.points >= limits.CELL), key=factor_of, default=None)
+    """Quantity and shell in which stated and found errors are farthest apart, of those of enough points and photons."""
+    return max(filter(is_judged, scores.rows), key=factor_of, default=None)
+
+
+def is_judged(row: SplitScore) -> bool:
+    """Whether a shell has points and photons enough: where photons are few, the errors found are too large."""
+    return row.points >= limits.CELL and row.shell_low >= limits.SPLIT_FROM
 
 
 def split_verdict(scores: SplitScores) -> Verdict | None:
-    """Whether the answer states the errors that split counts find; None where no shell has points enough."""
+    """Whether the answer states the errors that split counts find; None where no shell can be judged."""
     row = worst_row(scores)
     if row is None:
         return None
