@@ -144,9 +144,9 @@ def test_verify_knows_a_folder_that_is_not_ours(others, capsys):
 @pytest.mark.parametrize(
     ("about", "says"),
     [
-        (None, "layout 2; it has None"),
-        ("[1]", "layout 2"),
-        ("3", "layout 2"),
+        (None, "layout 3; it has None"),
+        ("[1]", "layout 3"),
+        ("3", "layout 3"),
         ("{", "complete"),
         ("[" * 100_000, "complete"),
     ],

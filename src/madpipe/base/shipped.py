@@ -4,6 +4,6 @@ from importlib.resources import files
 from pathlib import Path
 
 
-def shipped_weights(study: str) -> Path:
+def shipped_weights(study: str, name: str = "weights.safetensors") -> Path:
     """Give the path of a study's: mad or rocking."""
-    return Path(str(files(f"madpipe.{study}").joinpath("weights.safetensors")))
+    return Path(str(files(f"madpipe.{study}").joinpath(name)))

@@ -55,7 +55,7 @@ _SMOKE = {
 }
 _WEIGHTS = {  # one CPU thread: an hour and a half; on a GPU take more of all of it
     "train": {
-        "start": "config/mad_start.safetensors",
+        "begin": "first",
         "width": 64,
         "particles": 5000,
         "volumes": 160,

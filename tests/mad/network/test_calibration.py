@@ -153,9 +153,7 @@ def test_what_split_counts_found_is_a_circumstance(rng):
     )
     found = known(columns_of(number=3), split=split)
     assert_close(found[:, 3], torch.full((5, 3), math.log(2.0), dtype=torch.float32))
-    expected = (
-        torch.tensor([2.0, 3.0, 3.0, 4.0, 4.0]).log().float()
-    )
+    expected = torch.tensor([2.0, 3.0, 3.0, 4.0, 4.0]).log().float()
     by_name = dict(zip(QUANTITIES, found[:, 4, 0].tolist(), strict=True))
     names = ("f_total", "f_resonant", "delta_phi", "f_normal", "delta_phi_na")
     # on a grid of logarithms 0.025 apart

@@ -10,12 +10,13 @@ from torch.testing import assert_close
 from madpipe.base.errors import InputError
 from madpipe.base.provenance import closure
 from madpipe.base.runtime import generator_for
+from madpipe.base.shipped import shipped_weights
 from madpipe.mad.config import PriorConfig, TrainConfig
 from madpipe.mad.fit.cone import unknowns
 from madpipe.mad.network import calibration
 from madpipe.mad.network.design import build
 from madpipe.mad.network.design.sums import brightness
-from madpipe.mad.network.train import Source, least_photons, run, statistics, train
+from madpipe.mad.network.train import Source, begin_with, least_photons, run, statistics, train
 from madpipe.mad.network.train import exposures as exposures_module
 from madpipe.mad.network.train.calibrate import Answered, measured_particle, scores_of
 from madpipe.mad.network.train.exposures import (
@@ -29,7 +30,7 @@ from madpipe.mad.network.train.exposures import (
 )
 from madpipe.mad.network.train.scenes import SLAB, draw_frames, draw_slabs, draw_volumes
 from madpipe.mad.network.variants import VARIANTS
-from madpipe.mad.network.weights import save_network
+from madpipe.mad.network.weights import load_network, save_network
 from madpipe.physics.atoms import dispersion_correction, edge_energy
 
 PRIOR = PriorConfig(grid=16, volume_grid=16, oversampling=(2.0, 3.0), energies=(4, 6), photons=(1e3, 1e7))
@@ -48,7 +49,9 @@ TINY = TrainConfig(
     threads=1,
 )
 
-LAYERS = {f"calibration.{kind}.{number}" for kind in ("predicted", "refined") for number in range(4)}
+LAYERS = {"calibration.widening"} | {
+    f"calibration.{kind}.{number}" for kind in ("predicted", "refined") for number in range(4)
+}
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -445,3 +448,17 @@ def test_an_edit_of_the_loss_reruns_the_training_but_not_the_inference():
     assert "madpipe.mad.network.loss" in closure("madpipe.mad.network.train")
     assert exposures_module.__name__ in closure("madpipe.mad.network.train")
     assert not {"madpipe.mad.network.loss", "madpipe.mad.network.train"} & set(closure("madpipe.mad.network.infer"))
+
+
+def test_a_training_begins_with_the_weights_asked_for():
+    config = TrainConfig(width=64, begin="first")
+    network = build(config, generator_for(1, "begin"))
+    begin_with(network, config)
+    kept = load_network(shipped_weights("mad", "weights_first.safetensors")).state
+    assert all(torch.equal(value, kept[name]) for name, value in network.state_dict().items())
+
+
+def test_weights_of_another_design_are_refused():
+    config = TrainConfig(width=8, begin="first")
+    with pytest.raises(InputError, match=r"begin: first needs the design of these weights \(width: 64\)"):
+        begin_with(build(config, generator_for(1, "begin")), config)

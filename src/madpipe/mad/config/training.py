@@ -4,7 +4,7 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
-from madpipe.base.config import InputFile, Model
+from madpipe.base.config import Model
 from madpipe.base.training_config import Batch, LearningRate, Precision, Steps, Threads, TrainingConfig, ValidateEvery
 from madpipe.mad.config.samples import REFERENCE_ENERGIES, Composition, Fraction, Shape
 
@@ -79,8 +79,10 @@ class TrainConfig(TrainingConfig):
     network: Literal["frames", "unet_patches"] = Field(
         "frames", description="frames: any energies, errors, whole frames; unet_patches: the reference design"
     )
-    start: InputFile | None = Field(
-        None, description="weights of this design to go on from, instead of random ones; their scaling is kept"
+    begin: Literal["fresh", "shipped", "first"] = Field(
+        "fresh",
+        description="weights to begin with: drawn; madpipe's own; or those that madpipe's own began with. These keep "
+        "their scaling, and need their design",
     )
     energies_ev: tuple[float, ...] = Field(
         REFERENCE_ENERGIES,

@@ -4,10 +4,12 @@ Every photon goes to half A or half B by chance: two independent Poisson measure
 the counts of A give an answer; B, which it has not seen, gives the unbiased estimate :math:`\theta_B = \theta_A +
 \mathcal I_B^{-1} g_B(\theta_A)`, one step of Fisher scoring. Hence
 
-.. math:: \langle |\theta_A - \theta_B|^2 \rangle - \langle \mathrm{tr}\, \mathcal I_B^{-1} \rangle
+.. math:: \langle |\theta_A - \theta_B|^2 \rangle - \langle \mathrm{tr}\, \mathcal I_B^{-1} J' W N W J \mathcal I_B^{-1}
+    \rangle,\qquad N = \mathrm{diag}(n_B)
 
-estimates the answer's squared error. The prediction is widened by the factor for which that is least; where the network
-knows nothing of a particle the factor is without limit, and the answer is the fit. The same with A and B exchanged.
+estimates the answer's squared error: the variance of B's estimate is that of its own counts, which needs no model. The
+prediction is widened by the factor for which that is least; where the network knows nothing of a particle the factor is
+without limit, and the answer is the fit. The same with A and B exchanged.
 """
 
 import math
@@ -20,7 +22,7 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from madpipe.base.runtime import generator_for
-from madpipe.mad.fit.belief import Belief
+from madpipe.mad.fit.belief import Belief, product
 from madpipe.mad.fit.exact import covariance
 from madpipe.mad.fit.likelihood import curvature, gradient_of, problem_of, slope_at
 from madpipe.mad.measurement import Measurement
@@ -32,11 +34,11 @@ from madpipe.physics.sums import added, times
 
 NEVER = 1e6  # factor of a prediction that counts for nothing
 FACTORS = (1.0, 1.5, 2.3, 3.5, 5.5, 9.0, NEVER)
-_SHELLS = (0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, math.inf)  # photons per energy
+_SHELLS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 100.0, 300.0, 1e3, 3e3, 1e4, 3e4, 1e5, 3e5, math.inf)  # photons per energy
 _FEWEST = 50  # points of a shell
 LARGEST = {2: 360, 3: 40}  # points along each axis of the block that is looked at
 _SEARCH = (15, 0.03)  # steps at most, tolerance [standard error]: squared errors are told to no better
-_MOST = 1000  # points of a shell and half: more tell little more
+_MOST = 2000  # points of a shell and half: more tell little more
 _SEED = 0  # of who gets which photon, never the configuration's: one stack has one answer
 
 
@@ -49,7 +51,7 @@ class _Half:
 
     shell: Int[Tensor, "point"]
     found: Float[Tensor, "factor 3 point"]  # unbiased, hence at times negative
-    noise: Float[Tensor, "3 point"]  # variance of the other half's estimate
+    noise: Float[Tensor, "3 point"]  # expected variance of the other half's estimate
 
 
 def learn(ask: Ask, measurement: Measurement, shape: tuple[int, ...]) -> Split | None:
@@ -153,23 +155,36 @@ def _judged(
 ) -> _Half:
     """Answer a half with a prediction widened by several factors, and judge each by the other half."""
     answers = [at_maximum(half, widened(prediction, torch.ones_like(photons) * one), *_SEARCH) for one in factors]
-    estimate, bound = _estimate(other, answers[0])
+    estimate, scatter, bound = _estimate(other, answers[0])
     noise = _squares_of(bound, half.f0)
-    found = torch.stack([_squares(one - estimate, half.f0) - noise for one in answers])
+    found = torch.stack([_squares(one - estimate, half.f0) - _squares_of(scatter, half.f0) for one in answers])
     known = torch.isfinite(found).all(0).all(0) & torch.isfinite(noise).all(0)
     shell = _shell_of(photons / len(half.exposure)).where(known, -1)
     return _Half(shell.cpu(), found.cpu(), noise.cpu())
 
 
-def _estimate(other: Measurement, theta: Float[Tensor, "3 point"]) -> tuple[Tensor, Tensor]:
-    """Unknowns that a half's counts tell, linear in them, and their covariance."""
+def _estimate(
+    other: Measurement, theta: Float[Tensor, "3 point"]
+) -> tuple[Float[Tensor, "3 point"], Float[Tensor, "6 point"], Float[Tensor, "6 point"]]:
+    """Unknowns that a half's counts tell, linear in them; their covariance by these counts, and as it is expected.
+
+    Only the former is right where photons are few and expected wrongly; only the latter may weigh a point, since that
+    by the counts is large where they happen to be.
+    """
     problem = problem_of(other, 0.0)
     slope = slope_at(problem, theta)
     bound = covariance(torch.stack(curvature(times(problem.products, slope.weight), theta)))
-    by_x, by_p, by_q = gradient_of(slope.linear, theta)
-    xx, xp, xq, pp, pq, qq = bound
-    step = [xx * by_x + xp * by_p + xq * by_q, xp * by_x + pp * by_p + pq * by_q, xq * by_x + pq * by_p + qq * by_q]
-    return theta + torch.stack(step), bound
+    counted = torch.stack(curvature(times(problem.products, slope.weight.square() * other.intensity), theta))
+    step = product(bound, gradient_of(slope.linear, theta))
+    # C K C, column by column
+    columns = [product(bound, product(counted, product(bound, unit))) for unit in _units(theta)]
+    scatter = torch.stack([columns[row][column] for row in range(3) for column in range(row, 3)])
+    return theta + step, scatter, bound
+
+
+def _units(theta: Float[Tensor, "3 point"]) -> list[Float[Tensor, "3 point"]]:
+    """The three unit vectors, at every point."""
+    return [torch.eye(3).to(theta)[:, [row]].expand_as(theta) for row in range(3)]
 
 
 def _squares(off: Float[Tensor, "3 point"], f0: Float[Tensor, "point"]) -> Float[Tensor, "3 point"]:

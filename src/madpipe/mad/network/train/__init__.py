@@ -3,7 +3,7 @@
 import math
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 from jaxtyping import Float
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from madpipe.base import training
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import device, generator_for, log, reproducible, require_threads
+from madpipe.base.shipped import shipped_weights
 from madpipe.base.training import History, Schedule
 from madpipe.mad.config import TrainConfig
 from madpipe.mad.fit.cone import unknowns
@@ -30,6 +31,7 @@ _STATISTICS_BATCHES = 40
 _LARGEST = (25.0, 5.0)  # of z / r^2 and theta / r in the statistics: extinctions have a long tail
 _PRECISIONS = {"full": torch.float32, "mixed": torch.bfloat16}
 _CALIBRATED = 32  # points along each axis of the volumes that errors are calibrated on, at most: they cost most
+_BEGINNINGS = {"shipped": "weights.safetensors", "first": "weights_first.safetensors"}
 _DESIGN = ("network", "width", "dilations", "passes", "attention", "polar")  # what weights are shaped by
 _Batch = tuple[Seen, Target]
 
@@ -101,8 +103,8 @@ def train(
     )
     network = build(config, generator)
     network.describe(statistics(source, generator))
-    if config.start is not None:
-        started(network, config)
+    if config.begin != "fresh":
+        begin_with(network, config)
     network.to(device())
     log.info("%s: %d parameters", config.network, sum(p.numel() for p in network.parameters()))
     batches = [held_out.draw(config.steps, generator) for _ in range(_VALIDATION_BATCHES)]
@@ -125,20 +127,20 @@ def train(
     return calibrate(trained, config, frames, volumes, generator), history
 
 
-def started(network: nn.Module, config: TrainConfig) -> None:
+def begin_with(network: nn.Module, config: TrainConfig) -> None:
     """Give a network the weights, and what it was told of its particles, that a training is to go on from.
 
     Raises
     ------
     InputError
-        No weights, or of another design.
+        They are of another design.
     """
-    kept = load_network(cast("str", config.start))
+    kept = load_network(shipped_weights("mad", _BEGINNINGS[config.begin]))
     differing = [name for name in _DESIGN if getattr(kept.config, name) != getattr(config, name)]
     if differing:
+        wanted = ", ".join(f"{name}: {getattr(kept.config, name)}" for name in differing)
         raise InputError(
-            f"mad.train.start must hold weights of the design that is trained; {config.start} differs in "
-            f"{', '.join(differing)}; set them to {', '.join(str(getattr(kept.config, name)) for name in differing)}"
+            f"mad.train.begin: {config.begin} needs the design of these weights ({wanted}); set it, or begin: fresh"
         )
     network.load_state_dict(kept.state)
 
