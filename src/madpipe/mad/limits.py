@@ -21,9 +21,9 @@ COVERED = 0.9  # share of the points within their stated 95 % intervals, at leas
 CELL = 300  # points from which on a shell's share is judged: by chance 0.95 comes out within 0.013, 0.683 within 0.027
 # Stated rms error over the one that split counts find, or the inverse, at most; beside as many standard errors of it.
 STATED_BY_SPLIT, STATED_SIGMAS = 1.3, 2.0
-# Photons per energy in a half from which on split counts find the true error: 2.1 to 4.3 times it at 0.3-1 photons,
-# 1.3 to 1.9 at 1-3, 1.2 to 1.4 at 3-10, 0.87 to 1.09 beyond, each known to .15 (12 frames of 96 x 96, 8 energies).
-SPLIT_FROM = 10.0
+# Photons per energy in a half from which on split counts find the true error: squares of .7 to 1.35 times it at 0.3-10
+# photons, each known to .2 to .9, 1 within the errors beyond (12 frames of 96 x 96, 8 energies).
+SPLIT_FROM = 0.3
 SET_ASIDE = 1e3  # widening from which on a prediction counts for nothing, and the answer is that of the counts
 
 # -- an object, by its retrieval ------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ def made(**changes):
         "widened": np.array([3.3, 1.5, 1e6, 1.0]),
         "squared_error": found,
         "squared_error_errors": stated * np.array([0.1, 0.7, 0.1, 0.3])[:, None],
+        "uncalibrated": stated,
         "stated": stated,
         "of_fit": 5 * stated,
         "r_unseen": 0.21,

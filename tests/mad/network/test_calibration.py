@@ -145,6 +145,7 @@ def test_what_split_counts_found_is_a_circumstance(rng):
         widened=torch.tensor([2.0]).numpy(),
         squared_error=torch.tensor([[4.0, 9.0, 16.0]]).numpy(),
         squared_error_errors=0.01 * full,
+        uncalibrated=full,
         stated=full,
         of_fit=full,
         r_unseen=0.1,

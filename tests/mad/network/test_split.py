@@ -12,7 +12,17 @@ from madpipe.mad.measurement import without_counts
 from madpipe.mad.network import split as module
 from madpipe.mad.network.answer import at_maximum
 from madpipe.mad.network.split import NEVER, are_counts, halves, learn
-from madpipe.mad.network.trust import log_ratio, shrunken, strength, usual, widened, widening, with_neighbours
+from madpipe.mad.network.trust import (
+    calibrated,
+    log_ratio,
+    shrunken,
+    squares_by_shell,
+    strength,
+    usual,
+    widened,
+    widening,
+    with_neighbours,
+)
 from madpipe.mad.records import Split
 
 F_PRIME = (-5.794, -6.103, -6.552, -7.317, -9.047, -7.265, -6.549, -6.042)  # Ni K, 8313 to 8348 eV [electron]
@@ -133,6 +143,7 @@ def split_of(found, error, stated=1.0, points=1000, widest=(1.0, 1.0)):
         widened=np.array(widest),
         squared_error=found * full,
         squared_error_errors=error * full,
+        uncalibrated=stated * full,
         stated=stated * full,
         of_fit=full,
         r_unseen=0.1,
@@ -172,3 +183,13 @@ def test_how_usual_a_widening_is():
     assert usual(split_of(1, 1, widest=(9.0, 2.0)), kept) == 0.0
     assert math.isnan(usual(split_of(1, 1), {}))
     assert strength(None) == 0.0
+
+
+def test_calibrated_errors_stand_beside_the_found_ones():
+    split = split_of(1.0, 0.1, stated=4.0)
+    photons = torch.tensor([5.0, 20.0, 20.0, 50.0])
+    before = {f"{name}_errors": torch.tensor([9.0, 1.0, 2.0, 1.0]) for name in ("f_total", "f_resonant", "f_normal")}
+    after = {f"{name}_95": 1.96 * torch.tensor([9.0, 2.0, 4.0, 3.0]) for name in before}
+    found = calibrated(split, squares_by_shell(split, photons, before, after))
+    assert np.allclose(found.stated, [[16.0] * 3, [36.0] * 3])
+    assert np.array_equal(found.uncalibrated, split.uncalibrated)

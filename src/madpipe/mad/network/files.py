@@ -40,7 +40,7 @@ from madpipe.mad.network.design import Network
 from madpipe.mad.network.infer import as_fit, infer_and_tell, layers_of, learn_and_tell, rising
 from madpipe.mad.network.predict import contrast_of, gathered, margin, predict_rows
 from madpipe.mad.network.split import LARGEST
-from madpipe.mad.network.trust import widened, widening
+from madpipe.mad.network.trust import calibrated, squares_by_shell, widened, widening
 from madpipe.mad.network.weights import TrainedNetwork
 from madpipe.mad.records import NORMAL_95, Fit, Passes, Split, Stack
 from madpipe.physics.sums import added
@@ -158,11 +158,13 @@ def _infer_by_bands(
             rows.append(explained_rows)
         aside.seek(0)
         contrast = contrast_of(asked.network, rising(stack, device()), asked.f0)
-        for band in bands:
-            _calibrate(grown, aside, band, asked, (added(sums), contrast, shape[0]))
+        squares = [_calibrate(grown, aside, band, asked, (added(sums), contrast, shape[0])) for band in bands]
+        split = asked.split
+        if split is not None and layers_of(trained, config) is not None:
+            split = calibrated(split, torch.stack([one for one in squares if one is not None]).sum(0))
         explained = explained_by(np.concatenate(rows), math.prod(shape))
         tell(explained, None, fit.method, lambda: sample_rows(path), FitConfig())
-        finish(grown, explained=explained, split=asked.split, warnings=warned.kept(said))
+        finish(grown, explained=explained, split=split, warnings=warned.kept(said))
 
 
 def _split(
@@ -226,11 +228,14 @@ def _answered(stack: Stack, band: _Band, asked: _Asked) -> tuple[Fit, _Kept, np.
 
 def _calibrate(
     grown: Path, aside: IO[bytes], band: _Band, asked: _Asked, frame: tuple[Float[Tensor, "sum"], float, int]
-) -> None:
-    """Calibrate the errors of a band in the file; of the frame are given sums, contrast and number of energies."""
+) -> Tensor | None:
+    """Calibrate the errors of a band in the file; of the frame are given sums, contrast and number of energies.
+
+    Gives the sums of squared errors before and after, where split counts ask for them.
+    """
     layers = layers_of(asked.trained, asked.config)
     if layers is None:
-        return
+        return None
     paths = {field.name: field.metadata["path"] for field in fields(Fit) if field.name in ARRAYS}
     with h5py.File(grown, "r") as file:
         values = {name: file[path][band.kept] for name, path in paths.items()}
@@ -241,5 +246,10 @@ def _calibrate(
     known = circumstances(
         columns, shares, Setting(kept.photons, contrast, energies, volume=False, split=asked.split), sums
     )
-    fit = as_fit(apply(columns, known, layers), asked.config, kept.photons.shape, _LIST)
-    write_points(grown, fit, band.kept.start * values["chi2"].shape[1])
+    found = apply(columns, known, layers)
+    write_points(
+        grown, as_fit(found, asked.config, kept.photons.shape, _LIST), band.kept.start * values["chi2"].shape[1]
+    )
+    if asked.split is None:
+        return None
+    return squares_by_shell(asked.split, kept.photons / energies, columns, found)

@@ -22,7 +22,7 @@ from madpipe.mad.network.calibration import Columns, Layers, Setting, apply, cir
 from madpipe.mad.network.design import Network
 from madpipe.mad.network.predict import Pass, contrast_of, gathered, passes, predict
 from madpipe.mad.network.split import NEVER, learn
-from madpipe.mad.network.trust import usual, widened, widening
+from madpipe.mad.network.trust import calibrated, squares_by_shell, usual, widened, widening
 from madpipe.mad.network.weights import TrainedNetwork
 from madpipe.mad.records import Fit, Passes, Split, Stack, axis_fields
 
@@ -76,7 +76,10 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig, parts: Seq
     prediction = widened(prediction, widening(split, photons / energies))
     columns, shares, sums = answer(measurement, prediction, refine=config.refine)
     setting = Setting(photons, contrast_of(network, measurement), energies, len(stack.shape) == 3, split)
-    columns = apply(columns, circumstances(columns, shares, setting), layers_of(trained, config))
+    raw, layers = columns, layers_of(trained, config)
+    columns = apply(raw, circumstances(raw, shares, setting), layers)
+    if split is not None and layers is not None:
+        split = calibrated(split, squares_by_shell(split, photons / energies, raw, columns))
     explained = explained_by(sums.cpu().numpy(), stack.data.size)
     return as_fit(columns, config, stack.shape, {**axis_fields(stack), "explained": explained, "split": split})
 

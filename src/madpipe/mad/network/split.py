@@ -269,7 +269,8 @@ def _record(
         widened=learnt.factor.double().numpy(),
         squared_error=found,
         squared_error_errors=error,
-        stated=stated_means,
+        uncalibrated=stated_means,
+        stated=stated_means,  # until a calibration says otherwise
         of_fit=of_fit,
         r_unseen=missed / max(counts, 1.0),
         r_unseen_noise=noise / max(counts, 1.0),

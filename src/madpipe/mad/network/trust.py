@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -9,9 +10,10 @@ from jaxtyping import Float, Num
 from torch import Tensor
 
 from madpipe.mad.fit.belief import Belief
-from madpipe.mad.records import Split
+from madpipe.mad.records import NORMAL_95, Split
 
 STRENGTHS = "calibration.widening"  # of the particles that the errors were calibrated on, in the weights' file
+_MODULI = ("f_total", "f_resonant", "f_normal")  # in the order of a split's columns
 _SAME = 1e-6  # difference of two logarithms of one factor, at most
 _NEIGHBOUR = 0.25  # weight of a shell's neighbours beside its own
 _DOUBT = 0.4  # of the logarithm of found over stated error, before anything is found
@@ -55,12 +57,35 @@ def shrunken(split: Split) -> Float[np.ndarray, "shell 3"]:
     """Mean of the logarithm of found over stated error, from its likelihood and a normal prior about 0."""
     found, error, stated = (
         with_neighbours(torch.as_tensor(each), torch.as_tensor(split.points), power)
-        for each, power in ((split.squared_error, 1), (split.squared_error_errors, 2), (split.stated, 1))
+        for each, power in ((split.squared_error, 1), (split.squared_error_errors, 2), (split.uncalibrated, 1))
     )
     ratio = (2 * _LOGARITHMS).exp()[:, None, None]
     miss = (found - stated * ratio) / error
     weight = (-0.5 * miss.square() - 0.5 * (_LOGARITHMS / _DOUBT).square()[:, None, None]).softmax(0)
     return (weight * _LOGARITHMS[:, None, None]).sum(0).numpy()
+
+
+def squares_by_shell(
+    split: Split, photons: Float[Tensor, "point"], before: Mapping[str, Tensor], after: Mapping[str, Tensor]
+) -> Float[Tensor, "two shell 3"]:
+    """Sums over the points of each shell of squared errors of F_T, F_A, F_N, before and after calibration.
+
+    Of the latter the 95 % interval counts, as if it were a normal one: the tails are what an rms error is of.
+    """
+    edges = torch.as_tensor(split.photons[:, 0].copy()).to(photons)
+    shell = torch.bucketize(photons, edges, right=True) - 1
+    sums = torch.zeros(2, len(edges), len(_MODULI), dtype=torch.float64, device=photons.device)
+    known = shell >= 0
+    for column, name in enumerate(_MODULI):
+        for row, error in enumerate((before[f"{name}_errors"], after[f"{name}_errors_95"] / NORMAL_95)):
+            sums[row, :, column].index_add_(0, shell[known], error[known].double().square())
+    return sums
+
+
+def calibrated(split: Split, sums: Float[Tensor, "two shell 3"]) -> Split:
+    """Put what calibration makes of the stated errors into a split, from :func:`squares_by_shell` of all points."""
+    before, after = sums.cpu().numpy()
+    return replace(split, stated=split.uncalibrated * np.where(before > 0, after / np.maximum(before, 1e-300), 1.0))
 
 
 def _interpolated(

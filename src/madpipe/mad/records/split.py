@@ -24,7 +24,8 @@ class Split:
     widened: _Array = entry("widened")  # (shell,): the prediction's standard deviations were multiplied by this [1]
     squared_error: _Array = entry("squared_error", "photon")  # (shell, 3), of the answer that the widening gives
     squared_error_errors: _Array = entry("squared_error_errors", "photon")  # (shell, 3), standard errors
-    stated: _Array = entry("stated", "photon")  # (shell, 3): what the answer states, before it is calibrated
+    uncalibrated: _Array = entry("uncalibrated", "photon")  # (shell, 3): what the answer states before calibration
+    stated: _Array = entry("stated", "photon")  # (shell, 3): what it states in the end
     of_fit: _Array = entry("of_fit", "photon")  # (shell, 3): variance of a fit of the half's counts alone
     r_unseen: float = entry("r_unseen")  # sum |n - calculated| over sum n, of the half that the answer has not seen
     r_unseen_noise: float = entry("r_unseen_noise")  # what noise alone makes it
