@@ -4,13 +4,15 @@ from madpipe.mad.records.explained import Explained
 from madpipe.mad.records.fit import PHASES, QUANTITIES, Fit, Passes
 from madpipe.mad.records.nuisance import Nuisance
 from madpipe.mad.records.points import axis_fields, joined, listed, sorted_by_energy
-from madpipe.mad.records.realspace import RealSpace
+from madpipe.mad.records.realspace import LOWER_BOUNDS, STANDARD, RealSpace, factor_in_words
 from madpipe.mad.records.stack import PointAxes, Stack, check_photons, check_stack
 from madpipe.mad.records.truth import Truth
 
 __all__ = [
+    "LOWER_BOUNDS",
     "PHASES",
     "QUANTITIES",
+    "STANDARD",
     "Explained",
     "Fit",
     "Nuisance",
@@ -22,6 +24,7 @@ __all__ = [
     "axis_fields",
     "check_photons",
     "check_stack",
+    "factor_in_words",
     "joined",
     "listed",
     "sorted_by_energy",
