@@ -59,6 +59,7 @@ class _Image:
     composition_errors: Float[Tensor, "*space"]
     checks: dict[str, Verdict]  # that only the route itself can make
     nuisance: Nuisance | None = None
+    spread: float | None = None  # of the composition about its mean, as it was believed
 
 
 @keeping
@@ -152,7 +153,7 @@ def _joint(
             found.hand,
             limits.LIKELIER_HAND,
             False,
-            "ln of how much likelier this hand makes the counts than its twin",
+            "ln of how much likelier this hand makes the counts than its twin, beliefs included",
         ),
         "r_factor": _r_factor(found.residual),
         "chi2": verdict(
@@ -179,6 +180,7 @@ def _joint(
         errors,
         checks,
         record,
+        found.spread,
     )
 
 
@@ -339,4 +341,5 @@ def _record(found: _Image, stack: Stack, voxel_size: np.ndarray, route: Route, f
         # what the weights of points and the network smooth away is in no error that a point states
         composition_errors_are=STANDARD if route == "joint" else LOWER_BOUNDS,
         nuisance=found.nuisance,
+        believed_spread=found.spread,
     )

@@ -33,7 +33,8 @@ class RealSpace:
 
     Errors of the composition are at given f', f''. What a factor common to all resonant atoms does to it is known to
     ``resonant_factor_errors``; None where nothing tells it. ``composition_errors_are`` is one of :data:`STANDARD` and
-    :data:`LOWER_BOUNDS`; files of before do not tell.
+    :data:`LOWER_BOUNDS`; files of before do not tell. ``believed_spread`` is the composition's standard deviation about
+    its mean that the joint route measured and believed in; None without a belief.
     """
 
     rho_resonant: _Array = entry("entry_1/object_1/rho_A", MODULUS)
@@ -54,6 +55,7 @@ class RealSpace:
     partner: str | None = entry("entry_1/object_1/partner", optional=True)
     composition_of: str | None = entry("entry_1/object_1/composition_of", optional=True)  # atoms or electrons
     composition_errors_are: str | None = entry("entry_1/object_1/composition_errors_are", optional=True)
+    believed_spread: float | None = entry("entry_1/object_1/believed_spread", optional=True)
     resonant_factor_errors: float | None = entry("entry_1/object_1/resonant_factor_errors", optional=True)
     nuisance: Nuisance | None = part("entry_1/object_1/nuisance", Nuisance)
 
