@@ -145,6 +145,9 @@ def _believed(
     nuisances = None if nuisances is None else nuisances.at(found.theta)
     finely = config.model_copy(update={"tolerance": _FINER * config.tolerance})
     found, guess = _searched(experiment, guess, finely, _LAST_STEPS, nuisances, support, spread)
+    if found.last_step > config.tolerance:
+        nuisances = None if nuisances is None else nuisances.at(found.theta)
+        found, guess = _searched(experiment, guess, config, config.steps, nuisances, support, spread)
     return _Ended(found, guess, support, hand, spread)
 
 
