@@ -318,7 +318,8 @@ SHARED_SECTIONS = {
     "refine": {"fit"},
     "fit_part": {"fit"},
     "infer_part": {"infer"},
-    "retrieve_apart": {"retrieve"},
+    "retrieve_apart": {"retrieve", "fit"},  # of fit the priors alone, of these two
+    "retrieve": {"fit"},
     "simulate_suite": {"evaluate"},
     "evaluate": {"infer", "fit", "validate"},
     "evaluate_fit": {"fit", "validate", "infer"},  # of infer the threads alone

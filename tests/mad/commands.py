@@ -18,7 +18,11 @@ COMMANDS = {
     "fit": (["fit", "{}/stack.h5", "--config", "{}/mine.yaml"], "h5", {"mad.fit"}),
     "mad fit": (["mad", "fit", "{}/stack.h5", "--refine", "scale"], "h5", {"mad.fit"}),
     "predict": (["predict", "{}/stack.h5", "--weights", "{}/weights.safetensors"], "h5", {"mad.infer"}),
-    "retrieve": (["retrieve", "{}/fit.h5", "{}/stack.h5", "--route", "linked", "--accept"], "h5", {"mad.retrieve"}),
+    "retrieve": (
+        ["retrieve", "{}/fit.h5", "{}/stack.h5", "--route", "linked", "--accept"],
+        "h5",
+        {"mad.retrieve", "mad.fit"},
+    ),
     "validate": (["validate", "{}/fit.h5", "--truth", "{}/stack.h5"], "json", {"mad.validate"}),
     "plan": (["plan", "--element", "Ni", "--energies", "8313,8333,8353", "--spectrum", "{}/foil.xdi"], "json", set()),
 }

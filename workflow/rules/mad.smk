@@ -225,6 +225,7 @@ rule mad_retrieve:
     params:
         **from_config(
             config="mad.retrieve",
+            nuisance="mad.fit.nuisance",
             refine="mad.samples.{sample}.refine",
             partner="mad.samples.{sample}.partner",
             seed="seed",
@@ -259,6 +260,7 @@ rule mad_retrieve_apart:
     params:
         **from_config(
             config="mad.retrieve",
+            nuisance="mad.fit.nuisance",
             partner="mad.samples.{sample}.partner",
             seed="seed",
         ),

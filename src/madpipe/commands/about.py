@@ -13,7 +13,7 @@ from madpipe.base import overview, store, warned
 from madpipe.base.errors import InputError
 from madpipe.base.store import entry, part
 from madpipe.base.verdict import in_words, verdicts_in
-from madpipe.mad.records import Explained, Split
+from madpipe.mad.records import LOWER_BOUNDS, Explained, Split, factor_in_words
 from madpipe.mad.scores import split as split_counts
 
 _KINDS = {  # a dataset that only one kind of file has
@@ -40,6 +40,8 @@ class _About:
     chi2: Any = entry("entry_1/fit_1/chi2", optional=True)
     route: str | None = entry("entry_1/object_1/route", optional=True)
     verdicts: str | None = entry("entry_1/object_1/verdicts", optional=True)
+    errors_are: str | None = entry("entry_1/object_1/composition_errors_are", optional=True)
+    factor_errors: float | None = entry("entry_1/object_1/resonant_factor_errors", optional=True)
     refined: str | None = entry("entry_1/fit_1/nuisance/verdicts", optional=True)
     warnings: str | None = entry(warned.PATH, optional=True)
     explained: Explained | None = part("entry_1/fit_1/explained", Explained)
@@ -98,6 +100,10 @@ def _answer(found: _About) -> Iterator[str]:
         yield f"split counts: {split_counts.in_words(split_counts.split_scores(found.split))}"
     for line in warned.lines_of(found.refined):
         yield f"refined {line}"
+    if found.errors_are == LOWER_BOUNDS:
+        yield f"errors of the composition: {found.errors_are}"
+    if found.factor_errors is not None:
+        yield factor_in_words(float(found.factor_errors))
     yield from in_words(verdicts_in(found.verdicts)) if found.verdicts else ()
 
 

@@ -220,8 +220,9 @@ def _retrieve(arguments: argparse.Namespace) -> int:
     stack = store.read(arguments.files[-1], Stack)
     fit = store.read(arguments.files[0], Fit) if len(arguments.files) == 2 else None
     config = section(arguments, "mad", "retrieve", RetrieveConfig)
+    known = section(arguments, "mad", "fit", FitConfig).nuisance
     generator = runtime.generator_for(arguments.seed, "retrieve", arguments.route)
-    found = retrieve(fit, stack, config, generator, arguments.route, arguments.partner, arguments.refine)
+    found = retrieve(fit, stack, config, generator, arguments.route, arguments.partner, arguments.refine, known)
     store.write(arguments.output, found, process=origin_of(arguments, "mad.realspace.retrieve"))
     print("\n".join(told(found, stack)))
     wrong = failed(verdicts_in(found.verdicts))

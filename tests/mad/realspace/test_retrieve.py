@@ -212,12 +212,13 @@ def test_without_a_partner_shares_are_of_electrons_everywhere(measured):
 
 def test_an_object_in_words_gives_its_error_only_where_all_checks_pass(linked, measured):
     stack, _ = measured
-    line, *rest = told(linked, stack)
+    line, factor, *rest = told(linked, stack)
+    assert factor.startswith("common factor of the resonant atoms")
     assert not rest
     assert "on average, +- 0.0" in line
     checks = verdicts_in(linked.verdicts)
     poor = {**checks, "free_error": verdict(0.5, 0.3, True, "of points held out")}
-    line, count, failure = told(replace(linked, verdicts=text_of(poor)), stack)
+    line, _, count, failure = told(replace(linked, verdicts=text_of(poor)), stack)
     assert "+-" not in line
     assert "its stated error does not hold" in line
     assert count.startswith(f"1 of {len(checks)} checks failed")

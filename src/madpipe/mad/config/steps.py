@@ -100,6 +100,11 @@ class JointConfig(Model):
     patience: int = Field(3, ge=1, description="such rounds in a row that end the cold start where noise explains less")
     steps: int = Field(30, ge=1, description="Newton steps of the last search at most")
     tolerance: float = Field(0.05, gt=0, description="rms step at which a search ends [standard error]")
+    belief: Literal["measured", "none"] = Field(
+        "measured",
+        description="prior on the composition: spectrum as of sharp interfaces, its size measured on the object"
+        "; or none",
+    )
     smoothness: float = Field(
         0.0, ge=0, description="believed usual difference of neighbouring voxels' composition; 0: no such belief [1]"
     )

@@ -34,7 +34,7 @@ from madpipe.mad.realspace.depth_profiles import (
     strain_along,
     strain_difference,
 )
-from madpipe.mad.records import RealSpace, Stack
+from madpipe.mad.records import LOWER_BOUNDS, RealSpace, Stack
 
 _MOST = 0.98  # quantile of the values that the colours span
 _STRAIN_UNIT = 1e-3
@@ -207,7 +207,8 @@ def _caption(stack: Stack, real_space: RealSpace, found: Depths, true: Depths | 
     if len(errors) and wrong:
         words.append(f"{wrong} checks of the object failed: its stated errors do not hold.")
     elif len(errors):
-        words.append(f"Standard error of a voxel's composition: {np.median(errors):.3f} (median).")
+        what = "Standard error" if real_space.composition_errors_are != LOWER_BOUNDS else "Lower bound of the error"
+        words.append(f"{what} of a voxel's composition: {np.median(errors):.3f} (median).")
     if inside.ndim == 2:
         words.append("A 2-D object is a projection: composition and strain are averages along the beam.")
     return " ".join(words)

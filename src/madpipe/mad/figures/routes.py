@@ -93,7 +93,6 @@ def _caption(panels: Mapping[int, Mapping[str, Sequence[_Point]]]) -> str:
             parts.append(f"{_PANELS[ndim]}, {_ROUTES[route][0]}: {numbers}")
     return (
         "Error of the composition against photons of the brightest energy. Points: rms over the voxels of an object, "
-        "with standard error; curves: means over the objects of a budget; thin: stated errors. "
-        + "; ".join(parts)
-        + "."
+        "with standard error; curves: means over the objects of a budget; thin: stated errors, "
+        "of the linked and separate routes lower bounds. " + "; ".join(parts) + "."
     )

@@ -16,7 +16,7 @@ from madpipe.base.runtime import device, log
 from madpipe.base.verdict import Verdict, text_of, verdict
 from madpipe.base.warned import keeping, warn
 from madpipe.mad import limits
-from madpipe.mad.config import FitConfig, Refinable, RetrieveConfig
+from madpipe.mad.config import FitConfig, NuisanceConfig, Refinable, RetrieveConfig
 from madpipe.mad.fit.fit import own_errors
 from madpipe.mad.fit.refine import refine_nuisances
 from madpipe.mad.measured.axes import require_even_axes
@@ -35,8 +35,9 @@ from madpipe.mad.realspace.separation import (
     momentum_transfer_of,
     scattering_factors,
 )
+from madpipe.mad.realspace.table_doubt import factor_error
 from madpipe.mad.realspace.verdicts import check_object
-from madpipe.mad.records import Fit, Nuisance, RealSpace, Stack
+from madpipe.mad.records import LOWER_BOUNDS, STANDARD, Fit, Nuisance, RealSpace, Stack
 from madpipe.physics import phasing
 from madpipe.physics.alignment import align, twin
 from madpipe.physics.fourier import diffract, image
@@ -58,6 +59,7 @@ class _Image:
     composition_errors: Float[Tensor, "*space"]
     checks: dict[str, Verdict]  # that only the route itself can make
     nuisance: Nuisance | None = None
+    spread: float | None = None  # of the composition about its mean, as it was believed
 
 
 @keeping
@@ -69,6 +71,7 @@ def retrieve(
     route: Route = "joint",
     partner: str | None = None,
     refine: Sequence[Refinable] = (),
+    known: NuisanceConfig | None = None,
 ) -> RealSpace:
     r"""Image the resonant and the other atoms.
 
@@ -90,6 +93,8 @@ def retrieve(
         shares are of electrons, not of atoms.
     refine:
         Nuisances that the joint route refines with the densities; the other routes take the fit's.
+    known:
+        Priors of nuisances, f', f'' among them; the defaults where none come.
 
     Raises
     ------
@@ -100,28 +105,40 @@ def retrieve(
     voxel_size = _voxel_size(stack)
     factors = scattering_factors(stack, partner)  # before anything takes time
     stack = screened(without_isolated(stack))
+    known = known or NuisanceConfig()
     if route == "joint":
-        found = _joint(stack, config, generator, factors, refine)
+        found = _joint(stack, config, generator, factors, refine, known)
+        refined = found.nuisance
     elif fit is None:
         raise InputError(f"the {route} route needs a fit; none came; give fit.h5, or take the joint route.")
     else:
         fit = own_errors(stack, fit)  # points are redrawn and averaged as if independent
         routed = {"linked": _linked, "separate": _separate}[route](fit, stack, config, generator, factors)
         found = _from_separation(*routed, config, generator)
+        refined = fit.nuisance
     record = _record(found, stack, voxel_size, route, factors)
-    return replace(record, verdicts=text_of(check_object(record, stack)))
+    atoms = torch.stack([found.resonant / factors.resonant, found.normal / factors.normal]).to(torch.complex64)
+    return replace(
+        record,
+        verdicts=text_of(check_object(record, stack)),
+        resonant_factor_errors=factor_error(stack, experiment_of(stack, factors), atoms, known, refined),
+    )
 
 
 def _joint(
-    stack: Stack, config: RetrieveConfig, generator: torch.Generator, factors: Factors, refine: Sequence[Refinable]
+    stack: Stack,
+    config: RetrieveConfig,
+    generator: torch.Generator,
+    factors: Factors,
+    refine: Sequence[Refinable],
+    known: NuisanceConfig,
 ) -> _Image:
     """A first image of the mean intensity, a cold start from it, the joint search; again where chi-square is bad."""
     experiment = experiment_of(stack, factors, device())
     nuisances, seen, common = None, experiment, 0.0
     if refine:
-        settings = FitConfig()
-        start = refine_nuisances(stack, refine, settings)
-        nuisances = nuisances_of(stack, refine, settings.nuisance, start)
+        start = refine_nuisances(stack, refine, FitConfig(nuisance=known))
+        nuisances = nuisances_of(stack, refine, known, start)
         seen = nuisances.applied(experiment, nuisances.theta)
         common = start.f_resonant_relative_error or 0.0
     signal, tried = mean_signal(stack).to(device()), list[Joint]()
@@ -136,7 +153,7 @@ def _joint(
             found.hand,
             limits.LIKELIER_HAND,
             False,
-            "ln of how much likelier this hand makes the counts than its twin",
+            "ln of how much likelier this hand makes the counts than its twin, beliefs included",
         ),
         "r_factor": _r_factor(found.residual),
         "chi2": verdict(
@@ -149,9 +166,10 @@ def _joint(
     }
     record = None if found.nuisances is None else found.nuisances.record(stack, found.sums)
     composition, errors = found.composition.cpu().double(), found.composition_errors.cpu().double()
-    if record is not None:
+    if record is not None and "dispersion" not in refine:
         # what scales all resonant atoms alike, in a total that intensities fix; the per-point refinement's where that
-        # is larger: single precision finds information where there is none
+        # is larger: single precision finds information where there is none. With f', f'' refined it is mostly their
+        # prior's, which no intensity sees, and stands apart (factor_error)
         errors = torch.hypot(errors, composition * max(common, record.f_resonant_relative_error))
     resonant, normal = (part.cpu().to(torch.complex128) for part in found.atoms)
     return _Image(
@@ -162,6 +180,7 @@ def _joint(
         errors,
         checks,
         record,
+        found.spread,
     )
 
 
@@ -319,5 +338,8 @@ def _record(found: _Image, stack: Stack, voxel_size: np.ndarray, route: Route, f
         q_bragg=stack.q_bragg,
         partner=factors.partner,
         composition_of="atoms" if factors.partner else "electrons",
+        # what the weights of points and the network smooth away is in no error that a point states
+        composition_errors_are=STANDARD if route == "joint" else LOWER_BOUNDS,
         nuisance=found.nuisance,
+        believed_spread=found.spread,
     )

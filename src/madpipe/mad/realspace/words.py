@@ -3,7 +3,7 @@
 import numpy as np
 
 from madpipe.base.verdict import Verdict, failed, in_words, verdicts_in
-from madpipe.mad.records import RealSpace, Stack
+from madpipe.mad.records import LOWER_BOUNDS, RealSpace, Stack, factor_in_words
 
 _ON_ALL = ("r_factor", "fourier_error")  # how well an object explains its data: of the joint route, of the others
 
@@ -11,7 +11,8 @@ _ON_ALL = ("r_factor", "fourier_error")  # how well an object explains its data:
 def told(found: RealSpace, stack: Stack) -> list[str]:
     """Say what came out, how well it explains the data, and which checks it failed.
 
-    Where one failed, the stated errors are not given: they hold for the right image only.
+    Where one failed, the stated errors are not given: they hold for the right image only. The factor that all resonant
+    atoms have in common has a line of its own.
     """
     checks = verdicts_in(found.verdicts)
     parts = [
@@ -23,7 +24,8 @@ def told(found: RealSpace, stack: Stack) -> list[str]:
         f"{np.count_nonzero(found.support)} voxels",
         composition_in_words(found, stack.resonant),
     ]
-    return ["; ".join(parts), *failures(checks)]
+    factor = found.resonant_factor_errors
+    return ["; ".join(parts), *([] if factor is None else [factor_in_words(factor)]), *failures(checks)]
 
 
 def composition_in_words(found: RealSpace, element: str) -> str:
@@ -35,7 +37,8 @@ def composition_in_words(found: RealSpace, element: str) -> str:
     if failed(verdicts_in(found.verdicts)):
         return f"{words}, its stated error does not hold"
     error = np.sqrt(np.mean(np.square(found.composition_errors[inside])))
-    return f"{words}, +- {error:.2g} in a voxel"
+    least = ", a lower bound" if found.composition_errors_are == LOWER_BOUNDS else ""
+    return f"{words}, +- {error:.2g} in a voxel{least}"
 
 
 def failures(checks: dict[str, Verdict]) -> list[str]:

@@ -52,7 +52,7 @@ def even_density(inside: Bool[Tensor, "*box"], level: float, width: float) -> Pr
             return _alike(weight * (direction.conj() * change.sum(0)).real * direction, atoms)
 
         def noise(generator: torch.Generator) -> Atoms:
-            return _alike(weight.sqrt() * _normal(weight, generator) * direction, atoms)
+            return _alike(weight.sqrt() * normal(weight, generator) * direction, atoms)
 
         return Linear(
             0.5 * float((weight * off * off).sum()), _alike(-weight * off * direction, atoms), curvature, noise
@@ -106,20 +106,20 @@ def composition_prior(inside: Bool[Tensor, "*box"], smoothness: float, common_ph
         bonds = [inverse * pair / root for pair, root in zip(pairs, roots, strict=True)]
 
         def weighted(change: Tensor) -> Tensor:
-            real = diagonal.real * change.real + _laplacian(change.real, bonds)
+            real = diagonal.real * change.real + laplacian(change.real, bonds)
             return torch.complex(real, diagonal.imag * change.imag)
 
         def curvature(change: Atoms) -> Atoms:
             return by.conj() * weighted((by * change).sum(0))
 
         def noise(generator: torch.Generator) -> Atoms:
-            real = diagonal.real.sqrt() * _normal(diagonal.real, generator)
+            real = diagonal.real.sqrt() * normal(diagonal.real, generator)
             for axis, bond in enumerate(bonds):
-                drawn = bond.sqrt() * _normal(bond, generator)
+                drawn = bond.sqrt() * normal(bond, generator)
                 real = real + drawn - drawn.roll(1, axis)
-            return by.conj() * torch.complex(real, diagonal.imag.sqrt() * _normal(real, generator))
+            return by.conj() * torch.complex(real, diagonal.imag.sqrt() * normal(real, generator))
 
-        pull = torch.complex(diagonal.real * off.real + _laplacian(share.real, bonds), diagonal.imag * off.imag)
+        pull = torch.complex(diagonal.real * off.real + laplacian(share.real, bonds), diagonal.imag * off.imag)
         value = (diagonal.real * off.real**2 + diagonal.imag * off.imag**2).sum()
         value = value + 2 * sum((pair * (root - 1)).sum() for pair, root in zip(pairs, roots, strict=True))
         return Linear(0.5 * float(value), -by.conj() * pull, curvature, noise)
@@ -149,7 +149,7 @@ def _alike(change: Tensor, atoms: Atoms) -> Atoms:
     return change[None].expand_as(atoms)
 
 
-def _laplacian(values: Float[Tensor, "*box"], bonds: Sequence[Float[Tensor, "*box"]]) -> Float[Tensor, "*box"]:
+def laplacian(values: Float[Tensor, "*box"], bonds: Sequence[Float[Tensor, "*box"]]) -> Float[Tensor, "*box"]:
     """Sum over a voxel's neighbours of its value less theirs, by the weight of their bond."""
     found = torch.zeros_like(values)
     for axis, bond in enumerate(bonds):
@@ -163,6 +163,6 @@ def _inverse_square(width: float) -> float:
     return 1 / width**2 if width > 0 else 0.0
 
 
-def _normal(like: Tensor, generator: torch.Generator) -> Tensor:
+def normal(like: Tensor, generator: torch.Generator) -> Tensor:
     """Standard normal numbers, drawn on the generator's device."""
     return torch.randn(like.shape, generator=generator, dtype=like.dtype, device=generator.device).to(like.device)
