@@ -16,6 +16,7 @@ from madpipe.mad.network.trust import (
     calibrated,
     log_ratio,
     shrunken,
+    spread,
     squares_by_shell,
     strength,
     usual,
@@ -186,10 +187,21 @@ def test_how_usual_a_widening_is():
 
 
 def test_calibrated_errors_stand_beside_the_found_ones():
-    split = split_of(1.0, 0.1, stated=4.0)
+    split = split_of(1.0, 1e6, stated=4.0)  # nothing is found: no spread
     photons = torch.tensor([5.0, 20.0, 20.0, 50.0])
     before = {f"{name}_errors": torch.tensor([9.0, 1.0, 2.0, 1.0]) for name in ("f_total", "f_resonant", "f_normal")}
     after = {f"{name}_95": 1.96 * torch.tensor([9.0, 2.0, 4.0, 3.0]) for name in before}
     found = calibrated(split, squares_by_shell(split, photons, before, after))
-    assert np.allclose(found.stated, [[16.0] * 3, [36.0] * 3])
+    assert np.allclose(found.stated, [[16.0] * 3, [36.0] * 3], rtol=1e-6)
     assert np.array_equal(found.uncalibrated, split.uncalibrated)
+    sure = split_of(16.0, 0.01, stated=4.0)  # twice as wrong as stated, before any calibration
+    assert np.allclose(calibrated(sure, torch.ones(2, 2, 3)).stated, 16.0, rtol=0.05)
+
+
+def test_errors_are_spread_by_what_was_found():
+    split = replace(split_of(4.0, 0.001), squared_error=np.array([[1.0, 4.0, 1.0]] * 2))
+    covariance = torch.tensor([1.0, 0.5, 0.2, 1.0, 0.1, 1.0])[:, None]
+    found = spread(covariance, split, torch.tensor([30.0]))[:, 0]
+    # x as stated, a and b twice as wrong; on a grid of logarithms 0.025 apart
+    assert found.tolist() == pytest.approx([1.0, 1.0, 0.4, 4.0, 0.4, 4.0], rel=0.05)
+    assert torch.equal(spread(covariance, None, torch.tensor([30.0])), covariance)

@@ -1,6 +1,6 @@
 """From a network's prediction to an answer: the counts of each point correct it, and every quantity gets its error."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -22,9 +22,22 @@ _TOLERANCE = 1e-4  # of a standard error
 _PRIOR_BREADTH = 10.0  # of the fit's weak prior on |F_A|, which tells its two optima apart where photons are few
 _TILE, _TILE_ON_DEVICE = 1 << 16, 1 << 20  # points at once: what fits a cache, what keeps a device busy
 Columns = dict[str, Float[Tensor, "point"]]
+Spread = Callable[[Float[Tensor, "6 point"], slice], Float[Tensor, "6 point"]]
 
 
-def answer(measurement: Measurement, prediction: Belief, *, refine: bool) -> tuple[Columns, Columns, Tensor]:
+def _as_it_is(covariance: Float[Tensor, "6 point"], _: slice) -> Float[Tensor, "6 point"]:
+    """Leave a covariance as it is."""
+    return covariance
+
+
+def _on(spread: Spread, tile: slice) -> Callable[[Tensor], Tensor]:
+    """What to make of the covariances of one tile."""
+    return lambda covariance: spread(covariance, tile)
+
+
+def answer(
+    measurement: Measurement, prediction: Belief, *, refine: bool, spread: Spread = _as_it_is
+) -> tuple[Columns, Columns, Tensor]:
     """Structure factors with errors, chi-square and degrees of freedom, from a prediction and the counts.
 
     Parameters
@@ -35,6 +48,8 @@ def answer(measurement: Measurement, prediction: Belief, *, refine: bool) -> tup
         Of x, p, q = |F_T|, |F_A/f0| cos, |F_A/f0| sin of Delta_phi at unit exposure [sqrt(photon)].
     refine:
         Climb to the most likely unknowns under counts and prediction; else take the prediction as it is.
+    spread:
+        What to make of the covariances of x, a, b of some points, which come as a range.
 
     Returns
     -------
@@ -44,7 +59,7 @@ def answer(measurement: Measurement, prediction: Belief, *, refine: bool) -> tup
     """
     size = _TILE if measurement.f0.device.type == "cpu" else _TILE_ON_DEVICE
     tiles = [slice(start, start + size) for start in range(0, len(measurement.f0), size)]
-    parts = [_tile(measurement.part(tile), prediction.part(tile), refine) for tile in tiles]
+    parts = [_tile(measurement.part(tile), prediction.part(tile), refine, _on(spread, tile)) for tile in tiles]
     first, second, sums = zip(*parts, strict=True)
     return _joined(first), _joined(second), torch.stack(sums)
 
@@ -85,7 +100,9 @@ def _problem(measurement: Measurement, prediction: Belief) -> Problem:
     return replace(problem_of(measurement, _PRIOR_BREADTH), prediction=prediction)
 
 
-def _tile(measurement: Measurement, prediction: Belief, refine: bool) -> tuple[Columns, Columns, Tensor]:
+def _tile(
+    measurement: Measurement, prediction: Belief, refine: bool, spread: Callable[[Tensor], Tensor]
+) -> tuple[Columns, Columns, Tensor]:
     """Answer some points."""
     problem = _problem(measurement, prediction)
     theta = climb(problem, _start(problem), _STEPS, _TOLERANCE)[0] if refine else prediction.mean
@@ -96,11 +113,11 @@ def _tile(measurement: Measurement, prediction: Belief, refine: bool) -> tuple[C
     slope = slope_at(problem, theta)
     reduction = measurement.reduction()
     known = information(problem, theta, slope.weight, refine)
-    columns = moments(theta * reduction, covariance(known))
+    columns = moments(theta * reduction, spread(covariance(known)))
     before = columns
     if refine:
         alone = information(problem, prediction.mean, slope.weight, refine=False)
-        before = moments(prediction.mean * reduction, covariance(alone))
+        before = moments(prediction.mean * reduction, spread(covariance(alone)))
     shares = share_of_counts(columns, before)
     chi2 = added(slope.pull * (problem.net - slope.photons))
     dof = (measurement.channels() - 3).clamp(min=0)

@@ -1,18 +1,15 @@
 """The network's answer to a stack's file, as a file: what a rule, a command and a script of one's own call.
 
 A large frame goes through in bands of rows, so that memory does not grow with it. Each band is read with the rows about
-it that its prediction depends on. What calibrates the errors is known of the whole frame only: so answers are written
-as they come, and their errors are calibrated in a second round over the file.
+it that its prediction depends on. What split counts say is learnt first, from the rows about the brightest point.
 """
 
 import math
-import tempfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
-import h5py
 import numpy as np
 import torch
 from jaxtyping import Float
@@ -23,8 +20,6 @@ from madpipe.base.runtime import device, progress
 from madpipe.mad.config import FitConfig, InferConfig
 from madpipe.mad.fit.explained import explained_by
 from madpipe.mad.fit.slabs import (
-    ARRAYS,
-    INTERVALS,
     axes_of,
     finish,
     require_photons,
@@ -34,16 +29,13 @@ from madpipe.mad.fit.slabs import (
 )
 from madpipe.mad.fit.telling import tell
 from madpipe.mad.measured.oversampling import photons_of
-from madpipe.mad.network.answer import answer
-from madpipe.mad.network.calibration import QUANTITIES, Setting, apply, circumstances, sums_over
 from madpipe.mad.network.design import Network
-from madpipe.mad.network.infer import as_fit, infer_and_tell, layers_of, learn_and_tell, rising
-from madpipe.mad.network.predict import contrast_of, gathered, margin, predict_rows
+from madpipe.mad.network.infer import answered, as_fit, infer_and_tell, learn_and_tell, rising
+from madpipe.mad.network.predict import gathered, margin, predict_rows
 from madpipe.mad.network.split import LARGEST
-from madpipe.mad.network.trust import calibrated, squares_by_shell, widened, widening
+from madpipe.mad.network.trust import calibrated
 from madpipe.mad.network.weights import TrainedNetwork
-from madpipe.mad.records import NORMAL_95, Fit, Passes, Split, Stack
-from madpipe.physics.sums import added
+from madpipe.mad.records import Fit, Passes, Split, Stack
 
 _WHOLE = 2**20  # points of a frame that goes through in one piece, in little more than 1 GB
 _BAND_VALUES = 2**23  # intensities of a band, as it is read: its answer fits into 1 GB too
@@ -139,29 +131,23 @@ def _infer_by_bands(
     process: Mapping[str, str] | None,
     said: Sequence[str],
 ) -> None:
-    """Answer a frame band by band, then calibrate its errors likewise; the answer keeps what is ``said``."""
+    """Answer a frame band by band; the answer keeps what is ``said``."""
     layout = store.layout(path, Stack)
     network, (f0, brightest) = trained.network().to(device()), _look(path, layout, trained)
     asked = _Asked(trained, network, config, f0, _split(path, brightest, trained, network, config))
     shape, bands = layout.shapes["data"], _bands(layout.shapes["data"], margin(asked.network))
     axes: dict[str, Any] = {**axes_of(path), "axis_names": "qy,qx"}
-    sums, rows = list[Tensor](), list[np.ndarray]()
-    with store.whole_file(output) as grown, tempfile.TemporaryFile(dir=output.parent) as aside:
+    rows, squares = list[np.ndarray](), list[Tensor]()
+    with store.whole_file(output) as grown:
         stacks = store.read_slabs(path, Stack, [band.read for band in bands])
         for band, stack in progress(zip(bands, stacks, strict=True), "network", len(bands)):
-            fit, kept, explained_rows = _answered(stack, band, asked)
-            if not sums:
+            fit, explained_rows, both = _answered(stack, band, asked)
+            if not rows:
                 write_outline(grown, replace(fit, **axes), shape[1:], process)
             write_points(grown, fit, band.kept.start * shape[2])
-            kept.put(aside)
-            sums.append(kept.sums)
-            rows.append(explained_rows)
-        aside.seek(0)
-        contrast = contrast_of(asked.network, rising(stack, device()), asked.f0)
-        squares = [_calibrate(grown, aside, band, asked, (added(sums), contrast, shape[0])) for band in bands]
-        split = asked.split
-        if split is not None and layers_of(trained, config) is not None:
-            split = calibrated(split, torch.stack([one for one in squares if one is not None]).sum(0))
+            rows.append(explained_rows.cpu().numpy())
+            squares += [] if both is None else [both]
+        split = calibrated(asked.split, torch.stack(squares).sum(0)) if asked.split and squares else asked.split
         explained = explained_by(np.concatenate(rows), math.prod(shape))
         tell(explained, None, fit.method, lambda: sample_rows(path), FitConfig())
         finish(grown, explained=explained, split=split, warnings=warned.kept(said))
@@ -189,67 +175,14 @@ def _look(path: str | Path, layout: store.Layout, trained: TrainedNetwork) -> tu
     return median, int(photons.amax(1).argmax())
 
 
-class _Kept(NamedTuple):
-    """What the calibration needs of a band beside its answer."""
-
-    sums: Float[Tensor, "sum"]
-    shares: Float[Tensor, "quantity point"]  # of the counts in the information
-    photons: Float[Tensor, "point"]
-
-    def put(self, aside: IO[bytes]) -> None:
-        """Write the arrays behind those of the bands before."""
-        for array in (self.shares, self.photons):
-            aside.write(array.cpu().numpy().tobytes())
-
-    @classmethod
-    def take(cls, aside: IO[bytes], points: int, sums: Float[Tensor, "sum"]) -> "_Kept":
-        """Read them again, in the same order."""
-        shares, photons = (
-            torch.frombuffer(bytearray(aside.read(count * 8)), dtype=torch.float64).to(device())
-            for count in (len(QUANTITIES) * points, points)
-        )
-        return cls(sums, shares.reshape(-1, points), photons)
-
-
-def _answered(stack: Stack, band: _Band, asked: _Asked) -> tuple[Fit, _Kept, np.ndarray]:
-    """Answer a band as a list of points, errors not calibrated yet; last, sums of how well its counts are explained."""
+def _answered(stack: Stack, band: _Band, asked: _Asked) -> tuple[Fit, Tensor, Tensor | None]:
+    """Answer a band as a list of points; with it the sums that :func:`madpipe.mad.network.infer.answered` gives."""
     around, width = rising(stack, device()), stack.shape[1]
     found = predict_rows(asked.network, around, stack.shape, band.inner, asked.config.points, asked.f0)
     measurement = around.part(slice(band.inner.start * width, band.inner.stop * width))
     shape = (band.inner.stop - band.inner.start, width)
     prediction, photons = gathered([found], measurement, shape, asked.f0)
-    prediction = widened(prediction, widening(asked.split, photons / len(measurement.exposure)))
-    columns, shares, rows = answer(measurement, prediction, refine=asked.config.refine)
-    kept = _Kept(sums_over(columns, photons), torch.stack([shares[name] for name in QUANTITIES]), photons)
-    if layers_of(asked.trained, asked.config) is not None:  # room for what the calibration fills in
-        columns |= {name: NORMAL_95 * columns[name.removesuffix("_95")] for name in INTERVALS}
-    return as_fit(columns, asked.config, photons.shape, _LIST), kept, rows.cpu().numpy()
-
-
-def _calibrate(
-    grown: Path, aside: IO[bytes], band: _Band, asked: _Asked, frame: tuple[Float[Tensor, "sum"], float, int]
-) -> Tensor | None:
-    """Calibrate the errors of a band in the file; of the frame are given sums, contrast and number of energies.
-
-    Gives the sums of squared errors before and after, where split counts ask for them.
-    """
-    layers = layers_of(asked.trained, asked.config)
-    if layers is None:
-        return None
-    paths = {field.name: field.metadata["path"] for field in fields(Fit) if field.name in ARRAYS}
-    with h5py.File(grown, "r") as file:
-        values = {name: file[path][band.kept] for name, path in paths.items()}
-    columns = {name: torch.from_numpy(value.ravel()).to(device()) for name, value in values.items()}
-    sums, contrast, energies = frame
-    kept = _Kept.take(aside, len(columns["chi2"]), sums)
-    shares = dict(zip(QUANTITIES, kept.shares, strict=True))
-    known = circumstances(
-        columns, shares, Setting(kept.photons, contrast, energies, volume=False, split=asked.split), sums
+    columns, rows, squares = answered(
+        measurement, prediction, photons, asked.split, asked.trained, asked.config, volume=False
     )
-    found = apply(columns, known, layers)
-    write_points(
-        grown, as_fit(found, asked.config, kept.photons.shape, _LIST), band.kept.start * values["chi2"].shape[1]
-    )
-    if asked.split is None:
-        return None
-    return squares_by_shell(asked.split, kept.photons / energies, columns, found)
+    return as_fit(columns, asked.config, photons.shape, _LIST), rows, squares

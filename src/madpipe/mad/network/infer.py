@@ -7,12 +7,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from jaxtyping import Float
+from torch import Tensor
 
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import device
 from madpipe.base.warned import keeping, warn
 from madpipe.mad import limits
 from madpipe.mad.config import FitConfig, InferConfig
+from madpipe.mad.fit.belief import Belief
 from madpipe.mad.fit.explained import explained_by
 from madpipe.mad.fit.telling import told
 from madpipe.mad.measured.checks import screened
@@ -20,9 +23,9 @@ from madpipe.mad.measurement import Measurement, measurement_from_stack
 from madpipe.mad.network.answer import answer
 from madpipe.mad.network.calibration import Columns, Layers, Setting, apply, circumstances, unpacked
 from madpipe.mad.network.design import Network
-from madpipe.mad.network.predict import Pass, contrast_of, gathered, passes, predict
+from madpipe.mad.network.predict import Pass, gathered, passes, predict
 from madpipe.mad.network.split import NEVER, learn
-from madpipe.mad.network.trust import calibrated, squares_by_shell, usual, widened, widening
+from madpipe.mad.network.trust import calibrated, spread, squares_by_shell, usual, widened, widening
 from madpipe.mad.network.weights import TrainedNetwork
 from madpipe.mad.records import Fit, Passes, Split, Stack, axis_fields
 
@@ -72,16 +75,68 @@ def infer(stack: Stack, trained: TrainedNetwork, config: InferConfig, parts: Seq
     else:
         prediction, photons = predict(network, measurement, stack.shape, config.points)
     split = learn_and_tell(network, measurement, stack.shape, trained, config)
-    energies = len(measurement.exposure)
-    prediction = widened(prediction, widening(split, photons / energies))
-    columns, shares, sums = answer(measurement, prediction, refine=config.refine)
-    setting = Setting(photons, contrast_of(network, measurement), energies, len(stack.shape) == 3, split)
-    raw, layers = columns, layers_of(trained, config)
-    columns = apply(raw, circumstances(raw, shares, setting), layers)
-    if split is not None and layers is not None:
-        split = calibrated(split, squares_by_shell(split, photons / energies, raw, columns))
+    columns, sums, squares = answered(measurement, prediction, photons, split, trained, config, len(stack.shape) == 3)
+    if split is not None and squares is not None:
+        split = calibrated(split, squares)
     explained = explained_by(sums.cpu().numpy(), stack.data.size)
     return as_fit(columns, config, stack.shape, {**axis_fields(stack), "explained": explained, "split": split})
+
+
+def answered(
+    measurement: Measurement,
+    prediction: Belief,
+    photons: Float[Tensor, "point"],
+    split: Split | None,
+    trained: TrainedNetwork,
+    config: InferConfig,
+    volume: bool,
+) -> tuple[Columns, Float[Tensor, "batch column"], Float[Tensor, "two shell 3"] | None]:
+    """Answer some points from the network's prediction, and calibrate the errors.
+
+    Parameters
+    ----------
+    measurement, prediction, photons:
+        Of these points; the latter two from :func:`madpipe.mad.network.predict.gathered`.
+    split:
+        What split counts say of the whole stack.
+    trained, config:
+        As in :func:`infer`.
+    volume:
+        Whether they are of a volume.
+
+    Returns
+    -------
+    :
+        The answer; sums of how well counts are explained (:func:`madpipe.mad.fit.explained.sums_of`); squared errors
+        before and after calibration (:func:`madpipe.mad.network.trust.squares_by_shell`), where there are both.
+    """
+    energies = len(measurement.exposure)
+    raw, shares, sums = trusted(measurement, prediction, photons / energies, split, refine=config.refine)
+    layers = layers_of(trained, config)
+    columns = apply(raw, circumstances(raw, shares, Setting(photons, energies, volume, split)), layers)
+    if split is None or layers is None:
+        return columns, sums, None
+    return columns, sums, squares_by_shell(split, photons / energies, raw, columns)
+
+
+def trusted(
+    measurement: Measurement,
+    prediction: Belief,
+    photons: Float[Tensor, "point"],
+    split: Split | None,
+    *,
+    refine: bool,
+) -> tuple[Columns, Columns, Float[Tensor, "batch column"]]:
+    """Answer as far as split counts trust the prediction: widened, errors times what they found over what was stated.
+
+    Photons are per energy; the answer is as of :func:`madpipe.mad.network.answer.answer`.
+    """
+    return answer(
+        measurement,
+        widened(prediction, widening(split, photons)),
+        refine=refine,
+        spread=lambda covariance, tile: spread(covariance, split, photons[tile]),
+    )
 
 
 def learn_and_tell(

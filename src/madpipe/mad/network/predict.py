@@ -170,20 +170,6 @@ def gathered(
     return _in_photons(mean, known, intensity.flatten().double(), measurement, typical)
 
 
-def contrast_of(network: Network, measurement: Measurement, f0: Float[Tensor, ""] | None = None) -> float:
-    r"""How well energies tell what the brightness does not: a photon's information on it, 0 for the reference design.
-
-    Geometric mean of the three lesser eigenvalues of R'GR, G the mean of a a' over the exposures, R a root of the
-    covariance of z / r^2. ``f0`` is the median over the whole frame, where the measurement is of some rows.
-    """
-    root: Tensor | None = getattr(network, "z_root", None)
-    if root is None:
-        return 0.0
-    normal = _linear_form(measurement, f0)[1][0]
-    values = torch.linalg.eigvalsh(root.T @ normal @ root)[:3]
-    return float(values.clamp(min=1e-12).log().mean().exp())
-
-
 @torch.no_grad()
 def _run(network: Network, seen: Seen) -> tuple[Belief, Float[Tensor, "batch y x"]]:
     """One pass: the last prediction, in units of r, and r^2."""

@@ -16,6 +16,7 @@ STRENGTHS = "calibration.widening"  # of the particles that the errors were cali
 _MODULI = ("f_total", "f_resonant", "f_normal")  # in the order of a split's columns
 _SAME = 1e-6  # difference of two logarithms of one factor, at most
 _NEIGHBOUR = 0.25  # weight of a shell's neighbours beside its own
+_NEAR = 0.5  # weight of the next shell's likelihood of found over stated error beside a shell's own
 _DOUBT = 0.4  # of the logarithm of found over stated error, before anything is found
 _LOGARITHMS = torch.linspace(-1.5, 2.5, 161, dtype=torch.float64)
 
@@ -36,8 +37,16 @@ def log_ratio(split: Split | None, photons: Float[Tensor, "point"]) -> Float[Ten
     """Logarithm of found over stated error of F_T, F_A, F_N, drawn towards 0 where the halves tell little."""
     if split is None:
         return photons.new_zeros(3, len(photons))
-    shrunk = shrunken(split)
-    return torch.stack([_interpolated(split, column, photons) for column in shrunk.T])
+    return torch.stack([_interpolated(split, column, photons) for column in shrunken(split).T])
+
+
+def spread(
+    covariance: Float[Tensor, "6 point"], split: Split | None, photons: Float[Tensor, "point"]
+) -> Float[Tensor, "6 point"]:
+    """Multiply the standard deviations of x by what split counts found for F_T, of a and b by that for F_A."""
+    total, resonant, _ = log_ratio(split, photons).exp()
+    scale = [total * total, total * resonant, total * resonant, *[resonant * resonant] * 3]
+    return covariance * torch.stack(scale)
 
 
 def strength(split: Split | None) -> float:
@@ -54,14 +63,20 @@ def usual(split: Split, kept: Mapping[str, Tensor]) -> float:
 
 
 def shrunken(split: Split) -> Float[np.ndarray, "shell 3"]:
-    """Mean of the logarithm of found over stated error, from its likelihood and a normal prior about 0."""
+    """Mean of the logarithm of found over stated error, from its likelihood and a normal prior about 0.
+
+    Other shells' likelihoods count as well, the less the farther away in brightness (local likelihood: Tibshirani and
+    Hastie, J. Am. Stat. Assoc. 82, 559 (1987)).
+    """
     found, error, stated = (
-        with_neighbours(torch.as_tensor(each), torch.as_tensor(split.points), power)
-        for each, power in ((split.squared_error, 1), (split.squared_error_errors, 2), (split.uncalibrated, 1))
+        torch.as_tensor(each).double() for each in (split.squared_error, split.squared_error_errors, split.uncalibrated)
     )
-    ratio = (2 * _LOGARITHMS).exp()[:, None, None]
-    miss = (found - stated * ratio) / error
-    weight = (-0.5 * miss.square() - 0.5 * (_LOGARITHMS / _DOUBT).square()[:, None, None]).softmax(0)
+    miss = (found - stated * (2 * _LOGARITHMS).exp()[:, None, None]) / error.clamp(min=1e-300)
+    place = torch.arange(len(found), dtype=torch.float64)
+    near = _NEAR ** (place[:, None] - place).abs()
+    likelihood = -0.5 * torch.einsum("st,ltq->lsq", near, miss.square())
+    prior = -0.5 * (_LOGARITHMS / _DOUBT).square()[:, None, None]
+    weight = (likelihood + prior).softmax(0)
     return (weight * _LOGARITHMS[:, None, None]).sum(0).numpy()
 
 
@@ -83,9 +98,10 @@ def squares_by_shell(
 
 
 def calibrated(split: Split, sums: Float[Tensor, "two shell 3"]) -> Split:
-    """Put what calibration makes of the stated errors into a split, from :func:`squares_by_shell` of all points."""
+    """Put what spread and calibration make of the stated errors into a split, from :func:`squares_by_shell`."""
     before, after = sums.cpu().numpy()
-    return replace(split, stated=split.uncalibrated * np.where(before > 0, after / np.maximum(before, 1e-300), 1.0))
+    factor = np.where(before > 0, after / np.maximum(before, 1e-300), 1.0)
+    return replace(split, stated=split.uncalibrated * np.exp(2 * shrunken(split)) * factor)
 
 
 def _interpolated(

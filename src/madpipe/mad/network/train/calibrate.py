@@ -14,14 +14,14 @@ from madpipe.mad.config import TrainConfig
 from madpipe.mad.fit.fit import structure_factors
 from madpipe.mad.forward import real_parameters
 from madpipe.mad.measurement import Measurement, without_counts
-from madpipe.mad.network.answer import answer
 from madpipe.mad.network.calibration import QUANTITIES, Setting, circumstances, learnt, needed, packed
 from madpipe.mad.network.design import Network
-from madpipe.mad.network.predict import contrast_of, predict
+from madpipe.mad.network.infer import trusted
+from madpipe.mad.network.predict import predict
 from madpipe.mad.network.split import learn
 from madpipe.mad.network.train.exposures import Conditions, Draw, draw_conditions, scattered
 from madpipe.mad.network.train.scenes import Scenes
-from madpipe.mad.network.trust import STRENGTHS, strength, widened, widening
+from madpipe.mad.network.trust import STRENGTHS, strength
 from madpipe.mad.network.weights import TrainedNetwork
 from madpipe.mad.records import PHASES
 from madpipe.physics.noise import poisson
@@ -122,15 +122,12 @@ def measured_particle(
     shape = tuple(intensity.shape[2:])
     prediction, photons = predict(network, measurement, shape, _POINTS)
     split = learn(lambda half, block: predict(network, half, block, _POINTS), measurement, shape)
-    contrast = contrast_of(network, measurement)
     truth = _truth(f_total[0], f_resonant[0])
     some = torch.randperm(len(photons), generator=generator)[:kept]
     found = []
     for refine, judged in ((False, None), (True, split)):
-        columns, shares, _ = answer(
-            measurement, widened(prediction, widening(judged, photons / energies)), refine=refine
-        )
-        setting = Setting(photons.cpu(), contrast, energies, volume, judged)
+        columns, shares, _ = trusted(measurement, prediction, photons / energies, judged, refine=refine)
+        setting = Setting(photons.cpu(), energies, volume, judged)
         found.append(_answered(_on_cpu(columns), _on_cpu(shares), setting, truth, some))
     return Measured((found[0], found[1]), intensity[0].double().mean(0).flatten(), strength(split))
 
