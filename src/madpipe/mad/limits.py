@@ -114,4 +114,4 @@ NOISE_SCALE = 2.0  # measured over stated errors, at most
 PRIORS_DOUBTED, PRIORS = 4.0, 8.0
 
 # Share of the training's kind of particles that need as much widening, below which a stack is told to be unlike them.
-UNUSUAL = 0.05
+UNUSUAL = 0.02
