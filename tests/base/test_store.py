@@ -14,7 +14,7 @@ from madpipe.base import store
 from madpipe.base.errors import InputError
 from madpipe.base.store import rows as cut
 from madpipe.base.store import writing
-from madpipe.mad.records import Explained, Fit, Nuisance, RealSpace, Stack, Truth
+from madpipe.mad.records import Explained, Fit, Nuisance, RealSpace, Split, Stack, Truth
 
 SHAPE = (3, 4, 5)
 ENERGIES = np.array([8313.0, 8328.0, 8333.0, 8348.0])
@@ -68,9 +68,16 @@ def an_explained():
     return Explained(**whole, **{one.name: 0.5 for one in dataclasses.fields(Explained) if one.name not in whole})
 
 
+def a_split():
+    arrays = [one.name for one in dataclasses.fields(Split) if one.type is np.ndarray or "Array" in str(one.type)]
+    return Split(**{one.name: numbers((3,)) if one.name in arrays else 0.5 for one in dataclasses.fields(Split)})
+
+
 def a_fit():
     texts = {"method": "exact", "axis_names": "qz,qy,qx", "n_iterations": 3, "reflection": None, "warnings": "one\ntwo"}
-    return filled(Fit, certified=numbers() > 50, nuisance=a_nuisance(), explained=an_explained(), **texts, **AXES)
+    return filled(
+        Fit, certified=numbers() > 50, nuisance=a_nuisance(), explained=an_explained(), split=a_split(), **texts, **AXES
+    )
 
 
 def an_object():
@@ -80,9 +87,13 @@ def an_object():
         "warnings": "one",
         "partner": "Fe",
         "composition_of": "atoms",
+        "composition_errors_are": "lower bounds",
     }
+    numbers_alone = {"believed_spread": 0.1, "resonant_factor_errors": 0.6}
     densities = {name: numbers() * np.exp(2j) for name in ("rho_resonant", "rho_normal")}
-    return filled(RealSpace, **densities, **texts, voxel_size=np.array([30.0, 30.0, 40.0]), nuisance=a_nuisance())
+    return filled(
+        RealSpace, **densities, **texts, **numbers_alone, voxel_size=np.array([30.0, 30.0, 40.0]), nuisance=a_nuisance()
+    )
 
 
 RECORDS = {"stack": a_stack, "fit": a_fit, "object": an_object}

