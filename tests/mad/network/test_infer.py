@@ -198,6 +198,12 @@ def test_values_that_are_no_counts_are_answered_and_the_lack_is_told():
     assert "no photon counts" in fit.warnings
 
 
+def test_counts_too_few_to_be_judged_are_not_called_no_counts():
+    fit = infer(stack_of(grid=16, photons=5), untrained(), REFINED)  # a warning would be an error
+    assert fit.split is None
+    assert fit.warnings is None
+
+
 def test_an_answer_says_what_split_counts_found():
     fit = infer(stack_of(grid=64), load_network(str(MAD.weights)), REFINED)
     split = fit.split

@@ -82,17 +82,12 @@ def whole_information(
     measurement: Measurement, prediction: Belief, theta: Float[Tensor, "3 point"]
 ) -> Float[Tensor, "6 point"]:
     """Information on x, p, q at unknowns, from counts and prediction."""
-    prediction = prediction._replace(mean=_turned_to(prediction, theta))
+    # the prediction's mean, of the sign that is nearer to them
+    prediction = prediction._replace(mean=prediction._replace(mean=theta).nearer(prediction.mean))
     problem = _problem(measurement, prediction)
     known = information(problem, theta, slope_at(problem, theta).weight, refine=True)
     f0 = measurement.f0
     return known * torch.stack([torch.ones_like(f0), f0, f0, f0 * f0, f0 * f0, f0 * f0])
-
-
-def _turned_to(prediction: Belief, theta: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
-    """The prediction's mean, of the sign that is nearer to unknowns."""
-    plus, minus = (quadratic(prediction.precision, sign * prediction.mean - theta) for sign in (1, -1))
-    return torch.where(minus < plus, -prediction.mean, prediction.mean)
 
 
 def _problem(measurement: Measurement, prediction: Belief) -> Problem:

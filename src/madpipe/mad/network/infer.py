@@ -24,7 +24,7 @@ from madpipe.mad.network.answer import answer
 from madpipe.mad.network.calibration import Columns, Layers, Setting, apply, circumstances, unpacked
 from madpipe.mad.network.design import Network
 from madpipe.mad.network.predict import Pass, gathered, passes, predict
-from madpipe.mad.network.split import NEVER, learn
+from madpipe.mad.network.split import NEVER, are_counts, learn
 from madpipe.mad.network.trust import calibrated, spread, squares_by_shell, usual, widened, widening
 from madpipe.mad.network.weights import TrainedNetwork
 from madpipe.mad.records import Fit, Passes, Split, Stack, axis_fields
@@ -146,16 +146,17 @@ def learn_and_tell(
     if not config.refine:
         return None  # a prediction alone is given as the network states it
     split = learn(lambda half, block: predict(network, half, block, config.points), measurement, shape)
-    if split is None:
+    if not are_counts(measurement):
         warn(
             "the values are no photon counts (whole numbers, Poisson noise): they cannot be split to tell how wrong "
             "the network is here; give counts, or compare with `madpipe fit`"
         )
+    if split is None:  # no counts, or too few points have photons enough
         return None
     split = replace(split, usual=usual(split, trained.calibration))
     widest = float(split.widened.max())
     if split.usual < limits.UNUSUAL:
-        never = " where photons are many the answer is the fit's." if widest >= NEVER else ""
+        never = " where photons are many the answer is the fit's;" if widest >= NEVER else ""
         words = "without limit" if widest >= NEVER else f"up to {widest:.2g} times"
         warn(
             f"a particle unlike those that the network was trained on: predictions were widened {words}, which "

@@ -13,7 +13,7 @@ without limit, and the answer is the fit. The same with A and B exchanged.
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,7 @@ from madpipe.mad.fit.exact import covariance
 from madpipe.mad.fit.likelihood import curvature, gradient_of, problem_of, slope_at
 from madpipe.mad.measurement import Measurement
 from madpipe.mad.network.answer import at_maximum, whole_information
-from madpipe.mad.network.trust import between, widened, with_neighbours
+from madpipe.mad.network.trust import interpolated, widened, with_neighbours
 from madpipe.mad.records import Split
 from madpipe.physics.noise import mean_deviation, thinned
 from madpipe.physics.sums import added, times
@@ -68,7 +68,7 @@ def learn(ask: Ask, measurement: Measurement, shape: tuple[int, ...]) -> Split |
     Returns
     -------
     :
-        None where the values are no photon counts, which cannot be split.
+        None where the values are no photon counts, which cannot be split, or no shell has points enough.
     """
     if not are_counts(measurement):
         return None
@@ -77,11 +77,8 @@ def learn(ask: Ask, measurement: Measurement, shape: tuple[int, ...]) -> Split |
     first, second = halves(measurement, generator)
     asked = [_asked(ask, shape, *pair) for pair in ((first, second), (second, first))]
     judged = [_judged(one, other, prediction, photons, FACTORS) for one, other, prediction, photons in asked]
-    shells, factor = _least(judged)
-    if not shells:
-        return None
-    learnt = _Factors(torch.tensor([_middle(shell) for shell in shells]), torch.tensor([factor[s] for s in shells]))
-    return _record(asked, shells, learnt)
+    least = _least(judged)
+    return _record(asked, least) if least else None
 
 
 def are_counts(measurement: Measurement) -> bool:
@@ -100,18 +97,6 @@ def halves(measurement: Measurement, generator: torch.Generator) -> tuple[Measur
         for one in counts
     )
     return first, second
-
-
-@dataclass(frozen=True)
-class _Factors:
-    """Factors of a few shells, between which the logarithms are interpolated."""
-
-    middle: Float[Tensor, "shell"]  # logarithm of photons per energy
-    factor: Float[Tensor, "shell"]
-
-    def at(self, photons: Float[Tensor, "point"]) -> Float[Tensor, "point"]:
-        """Factor of every point."""
-        return between(self.middle, self.factor.log(), photons).exp()
 
 
 def _block(measurement: Measurement, shape: tuple[int, ...]) -> tuple[Measurement, tuple[int, ...]]:
@@ -151,10 +136,17 @@ def _judged(
     other: Measurement,
     prediction: Belief,
     photons: Float[Tensor, "point"],
-    factors: Sequence[float | Tensor],
+    factors: Sequence[float],
 ) -> _Half:
     """Answer a half with a prediction widened by several factors, and judge each by the other half."""
     answers = [at_maximum(half, widened(prediction, torch.ones_like(photons) * one), *_SEARCH) for one in factors]
+    return _judge(half, other, answers, photons)
+
+
+def _judge(
+    half: Measurement, other: Measurement, answers: Sequence[Float[Tensor, "3 point"]], photons: Float[Tensor, "point"]
+) -> _Half:
+    """Judge answers to a half by the other half."""
     estimate, scatter, bound = _estimate(other, answers[0])
     noise = _squares_of(bound, half.f0)
     found = torch.stack([_squares(one - estimate, half.f0) - _squares_of(scatter, half.f0) for one in answers])
@@ -205,19 +197,13 @@ def _shell_of(photons: Float[Tensor, "point"]) -> Int[Tensor, "point"]:
     return torch.bucketize(photons, torch.tensor(_SHELLS, dtype=photons.dtype, device=photons.device), right=True) - 1
 
 
-def _middle(shell: int) -> float:
-    """Logarithm of the photons in the middle of a shell."""
-    low, high = _SHELLS[shell], _SHELLS[shell + 1]
-    return math.log(low * 3 if math.isinf(high) else math.sqrt(low * high))
-
-
 def _weights(noise: Float[Tensor, "3 point"]) -> Float[Tensor, "3 point"]:
     """Weights that keep the few points of which the other half tells least from deciding."""
     return 1 / (noise / noise.median(1, keepdim=True).values).clamp(min=1.0)
 
 
-def _least(judged: Sequence[_Half]) -> tuple[list[int], dict[int, float]]:
-    """Shells that have points enough, and in each the factor of least squared error, the prediction's own if in doubt.
+def _least(judged: Sequence[_Half]) -> dict[int, float]:
+    """Factor of least squared error of every shell that has points enough, the prediction's own if in doubt.
 
     Squared errors are compared point by point with those of the prediction as it is: what the other half adds in noise
     is common to both. A wider prediction must win by its standard error.
@@ -237,20 +223,20 @@ def _least(judged: Sequence[_Half]) -> tuple[list[int], dict[int, float]]:
         gain[number], error[number] = more.mean(1), more.std(1) / math.sqrt(points[number])
     shells = points.nonzero()[:, 0].tolist()
     gain, error = with_neighbours(gain, points, 1), with_neighbours(error, points, 2)
-    return shells, {number: FACTORS[int((gain[number] + error[number]).argmin())] for number in shells}
+    return {number: FACTORS[int((gain[number] + error[number]).argmin())] for number in shells}
 
 
-def _record(
-    asked: Sequence[tuple[Measurement, Measurement, Belief, Tensor]], shells: Sequence[int], learnt: _Factors
-) -> Split:
-    """Answer both halves once more with the factors learnt: how wrong these answers are, and how wrong they state."""
+def _record(asked: Sequence[tuple[Measurement, Measurement, Belief, Tensor]], factors: Mapping[int, float]) -> Split:
+    """Answer both halves once more with each shell's factor: how wrong these answers are, and how wrong they state."""
+    shells = list(factors)
+    edges = np.array([(_SHELLS[number], _SHELLS[number + 1]) for number in shells])
+    factor_of_shell = np.array(list(factors.values()))
     rows: dict[int, list[Tensor]] = {number: [] for number in shells}
     missed, noise, counts = 0.0, 0.0, 0.0
     for half, other, prediction, photons in asked:
-        factor = learnt.at(photons / len(half.exposure))
-        judged = _judged(half, other, prediction, photons, [factor])
-        own = widened(prediction, factor)
+        own = widened(prediction, interpolated(edges, np.log(factor_of_shell), photons / len(half.exposure)).exp())
         theta = at_maximum(half, own, *_SEARCH)
+        judged = _judge(half, other, [theta], photons)
         stated = _squares_of(covariance(whole_information(half, own, theta)), half.f0).cpu()
         for number in shells:
             inside = judged.shell == number
@@ -262,11 +248,10 @@ def _record(
         counts += float(other.intensity.sum())
     means = [_means(torch.cat(rows[number], 2)) for number in shells]
     found, error, stated_means, of_fit = (torch.stack(each).double().numpy() for each in zip(*means, strict=True))
-    edges = np.array([(_SHELLS[number], _SHELLS[number + 1]) for number in shells])
     return Split(
         photons=edges,
         points=np.array([sum(part.shape[2] for part in rows[number]) for number in shells]),
-        widened=learnt.factor.double().numpy(),
+        widened=factor_of_shell,
         squared_error=found,
         squared_error_errors=error,
         uncalibrated=stated_means,

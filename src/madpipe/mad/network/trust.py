@@ -25,7 +25,7 @@ def widening(split: Split | None, photons: Float[Tensor, "point"]) -> Float[Tens
     """Factor by which a prediction's standard deviations are multiplied, from photons per energy of every point."""
     if split is None:
         return torch.ones_like(photons)
-    return _interpolated(split, np.log(split.widened), photons).exp()
+    return interpolated(split.photons, np.log(split.widened), photons).exp()
 
 
 def widened(prediction: Belief, factor: Float[Tensor, "point"]) -> Belief:
@@ -37,7 +37,7 @@ def log_ratio(split: Split | None, photons: Float[Tensor, "point"]) -> Float[Ten
     """Logarithm of found over stated error of F_T, F_A, F_N, drawn towards 0 where the halves tell little."""
     if split is None:
         return photons.new_zeros(3, len(photons))
-    return torch.stack([_interpolated(split, column, photons) for column in shrunken(split).T])
+    return torch.stack([interpolated(split.photons, column, photons) for column in shrunken(split).T])
 
 
 def spread(
@@ -104,21 +104,17 @@ def calibrated(split: Split, sums: Float[Tensor, "two shell 3"]) -> Split:
     return replace(split, stated=split.uncalibrated * np.exp(2 * shrunken(split)) * factor)
 
 
-def _interpolated(
-    split: Split, values: Float[np.ndarray, "shell"], photons: Float[Tensor, "point"]
+def interpolated(
+    edges: Float[np.ndarray, "shell 2"], values: Float[np.ndarray, "shell"], photons: Float[Tensor, "point"]
 ) -> Float[Tensor, "point"]:
-    """Values of the shells at the photons per energy of every point."""
-    low, high = split.photons.T
+    """Values of shells at the photons per energy of every point, straight in their logarithm from middle to middle.
+
+    Beyond the outer middles the nearest one's value holds. A shell without end has its middle at three times its start.
+    """
+    low, high = edges.T
     middle = np.log(np.where(np.isfinite(high), np.sqrt(low * np.where(np.isfinite(high), high, 1.0)), 3 * low))
-    return between(torch.as_tensor(middle), torch.as_tensor(values), photons)
-
-
-def between(
-    middle: Float[Tensor, "shell"], values: Float[Tensor, "shell"], photons: Float[Tensor, "point"]
-) -> Float[Tensor, "point"]:
-    """Interpolate in the logarithm of the photons; beyond the shells' middles the nearest one's value holds."""
     at = photons.clamp(min=1e-3).log().cpu().numpy()
-    return torch.as_tensor(np.interp(at, middle.numpy(), values.numpy())).to(photons)
+    return torch.as_tensor(np.interp(at, middle, values)).to(photons)
 
 
 def with_neighbours(

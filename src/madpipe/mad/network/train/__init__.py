@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from madpipe.base import training
 from madpipe.base.errors import InputError
+from madpipe.base.provenance import file_digest
 from madpipe.base.runtime import device, generator_for, log, reproducible, require_threads
 from madpipe.base.shipped import shipped_weights
 from madpipe.base.training import History, Schedule
@@ -96,7 +97,8 @@ def train(
         another number of threads than the configuration's.
     """
     require_threads(config.threads)
-    name = training.name_of(config, generator, code)
+    began = "" if config.begin == "fresh" else file_digest(shipped_weights("mad", _BEGINNINGS[config.begin]))
+    name = training.name_of(config, generator, code + began)
     source = _source(config, 0, config.particles, config.volumes, generator, "training")
     held_out = _source(
         config, config.particles, config.validation_particles, config.validation_volumes, generator, "validation"
