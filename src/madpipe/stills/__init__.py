@@ -1,0 +1,1 @@
+"""Still images of crystals: from pixels to merged intensities."""
