@@ -73,7 +73,7 @@ def cells_of(scene: Scene) -> Cells:
 def _turned_axes(scene: Scene) -> tuple[Float[np.ndarray, "domain 3 3"], Float[Tensor, "domain"]]:
     """Axes of each domain at each spindle step, and their weights."""
     steps = rotation(scene.phi.axis * scene.phi.angles[:, None])
-    turns = np.einsum("mij,kjl->kmil", scene.domains.rotations(scene.spread), steps).reshape(-1, 3, 3)
+    turns = np.einsum("mij,kjl->mkil", scene.domains.rotations(scene.spread), steps).reshape(-1, 3, 3)
     weights = np.repeat(scene.domains.weights, len(steps)) / len(steps)
     return np.einsum("ai,mji->maj", scene.crystal.axes, turns), torch.from_numpy(weights)
 
