@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from madpipe.base.runtime import count
+from madpipe.physics import marquardt
 from madpipe.rocking.model import LEAST_COUNTS, Model, variance
 from madpipe.rocking.records import Curve
 
@@ -15,7 +16,6 @@ _Points = Float[np.ndarray, "point"]
 _SOFTER = (1.0, 0.2)  # relative errors of the first searches
 _TOLERANCE = 1e-5
 _GRAIN = 2.0**-20
-_DAMPING, _LEAST_DAMPING, _HOPELESS = 1.0, 1e-5, 1e10  # at first, at least; beyond which no step helps
 _FARTHEST = 2.0  # change of a free number in a step
 
 
@@ -75,41 +75,14 @@ def minimise(
     tolerance:
         Gain relative to the deviance at which the search ends.
     grain:
-        Numbers that are tried are multiples of it, far below their errors: what processors and threads round
-        differently would else grow from step to step, and one search end in one valley here, in another there.
-
-    References
-    ----------
-    Nielsen, Damping parameter in Marquardt's method, IMM-REP-1999-05 (the damping).
+        Numbers that are tried are multiples of it, see :func:`madpipe.physics.marquardt.minimise`.
     """
-    here = _evaluated(model, curve, _in_grains(start, grain))
-    damping, growth = _DAMPING, 2.0
-    scale = np.zeros(len(start))
-    for _ in range(evaluations - 1):
-        normal, slope = here.slopes.T @ here.slopes, here.slopes.T @ here.roots
-        scale = np.maximum(scale, np.diag(normal)) + 1e-12
-        root = np.sqrt(scale)
-        unit = normal / np.outer(root, root) + damping * np.eye(len(start))
-        step = np.clip(-np.linalg.solve(unit, slope / root) / root, -_FARTHEST, _FARTHEST)
-        promised = -step @ (2 * slope + normal @ step)
-        trial = _evaluated(model, curve, _in_grains(here.numbers + step, grain))
-        gain = here.deviance - trial.deviance
-        small = max(gain, promised) < tolerance * here.deviance
-        if gain > 0:
-            here, growth = trial, 2.0
-            damping = max(damping * max(1 / 5, 1 - (2 * gain / max(promised, gain / 2) - 1) ** 3), _LEAST_DAMPING)
-        else:
-            damping, growth = damping * growth, growth * 2
-        if small or damping > _HOPELESS:
-            break
+    here = marquardt.minimise(
+        lambda numbers: _evaluated(model, curve, numbers), start, evaluations, tolerance, _FARTHEST, grain
+    )
     spread = variance(here.expected, curve.relative_error)
     chi2 = pearson(curve, here.expected)
     return Solution(model, here.numbers, here.expected, here.jacobian, spread, chi2, 1, here.deviance)
-
-
-def _in_grains(numbers: _Numbers, grain: float) -> _Numbers:
-    """Round to multiples of a grain; 0 for none."""
-    return np.round(numbers / grain) * grain if grain else numbers
 
 
 @dataclass(frozen=True)
@@ -126,6 +99,16 @@ class _Evaluated:
     def deviance(self) -> float:
         """What is made least."""
         return float(self.roots @ self.roots)
+
+    @property
+    def slope(self) -> _Numbers:
+        """Half its gradient."""
+        return self.slopes.T @ self.roots
+
+    @property
+    def normal(self) -> Float[np.ndarray, "number number"]:
+        """Gauss and Newton's matrix."""
+        return self.slopes.T @ self.slopes
 
 
 def _evaluated(model: Model, curve: Curve, numbers: _Numbers) -> _Evaluated:

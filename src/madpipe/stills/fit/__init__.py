@@ -1,0 +1,1 @@
+"""Fits: of pixels, of spots, of reflections."""

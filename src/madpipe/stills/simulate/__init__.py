@@ -1,0 +1,1 @@
+"""Images made from a scene, with Poisson noise."""
