@@ -5,16 +5,19 @@ counts and model alike: it keeps pixels of almost no expected photons from rulin
 A search starts with the pixels of low q, where a wrong orientation moves spots by less than their width, and grows.
 """
 
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Float, Int
 
 from madpipe.physics import marquardt
+from madpipe.stills.fit.twins import twin
 from madpipe.stills.fit.unknowns import Layout
-from madpipe.stills.geometry import Panel
+from madpipe.stills.geometry import Crystal, Panel
 from madpipe.stills.jacobian import values_with_jacobian
+from madpipe.stills.mosaic import rotation_vector
 from madpipe.stills.scene import Scene
 
 _Numbers = Float[np.ndarray, "number"]
@@ -27,6 +30,10 @@ _GRAIN = 2.0**-20
 _TOLERANCE, _ROUGH = 1e-5, 1e-2  # gain relative to the deviance at which a search ends: the last, those before
 _SHARE_OF_PHOTON = 1e-9  # deviance per pixel that nothing real can tell from 0
 _FIRST_DAMPING = 1e-2
+_TWIN = np.radians(30.0)  # farthest orientation that low angles may have taken for this one
+_LIKE = np.radians(0.3)  # orientations nearer than that are one candidate
+_CANDIDATES = 4  # that go on with all pixels
+_EXACT = 1e-6  # deviance per photon of data without noise that are explained
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,11 @@ class Tried:
         logarithm = np.log(np.where(counted > 0, counted, 1) / np.maximum(model, 1e-300))
         terms = model - counted + counted * logarithm
         return 2 * float(terms.sum()) + _SHARE_OF_PHOTON * len(terms)
+
+    @property
+    def exact(self) -> bool:
+        """Whether these are data without noise, explained."""
+        return self.deviance < _EXACT * float(self.photons.sum())
 
     @property
     def variance(self) -> _Values:
@@ -110,14 +122,22 @@ def evaluated(
 
 
 def search(
-    scene: Scene, observed: Observed, layout: Layout, evaluations: int, radii: tuple[float, ...] = RADII
+    starts: Sequence[Scene],
+    observed: Observed,
+    layout: Layout,
+    evaluations: int = 25,
+    radii: tuple[float, ...] = RADII,
 ) -> Search:
-    """Search from one start: pixels within each radius of q = 0 in turn, then all.
+    """Search from one start or several: pixels within each radius of q = 0 in turn, then all.
+
+    All starts go through the low angles, where an evaluation costs little. What they found, and its twins
+    (:mod:`madpipe.stills.fit.twins`), are put in order by how well they explain the low angles; the first few different ones
+    go on with all pixels, and the one of least deviance stays.
 
     Parameters
     ----------
-    scene:
-        Start, its panel being that of ``observed``.
+    starts:
+        Scenes to begin from, all seen by the panel of ``observed``.
     observed:
         What is fitted.
     layout:
@@ -125,24 +145,77 @@ def search(
     evaluations:
         At most so many in the last stage, a third of it in each of those before.
     radii:
-        In widths 1 / (N a) of a spot; none: all pixels at once.
+        In widths 1 / (N a) of a spot; none: all pixels at once, no twins.
     """
-    numbers, used = np.zeros(layout.count), 0
-    stages = [*_stages(scene, observed, radii), observed.measured]
-    for stage, pixels in enumerate(stages):
-        last = stage == len(stages) - 1
-        calls: list[None] = []
+    begun = [_grown(start, observed, layout, evaluations, radii) for start in starts]
+    begun.sort(key=lambda one: one.tried.deviance if one.tried else 0.0)
+    used, ended = sum(one.evaluations for one in begun), list[Search]()
+    for one in _different(begun, twins=bool(radii)):
+        found, calls = _minimised(one.scene, one.observed, layout, observed.measured, evaluations, _TOLERANCE)
+        used += calls
+        ended.append(Search(*layout.moved(one.scene, one.observed.panel, found.numbers), found, 0))
+        if found.exact:
+            break
+    best = min(ended, key=lambda one: one.tried.deviance)
+    return replace(best, evaluations=used, starts=len(starts))
 
-        def counted(at: _Numbers, pixels: Int[np.ndarray, "pixel"] = pixels, calls: list[None] = calls) -> Tried:
-            calls.append(None)
-            return evaluated(scene, observed, layout, at, pixels)
 
-        most = evaluations if last else max(2, evaluations // 3)
-        tolerance = _TOLERANCE if last else _ROUGH
-        found = marquardt.minimise(counted, numbers, most, tolerance, layout.farthest, _GRAIN, _FIRST_DAMPING)
-        numbers, used = found.numbers, used + len(calls)
-    there, panel = layout.moved(scene, observed.panel, numbers)
-    return Search(there, panel, found, used)
+@dataclass(frozen=True)
+class _Begun:
+    """A start after the low angles."""
+
+    scene: Scene
+    observed: Observed
+    tried: Tried | None
+    evaluations: int
+
+
+def _grown(
+    scene: Scene, observed: Observed, layout: Layout, evaluations: int, radii: tuple[float, ...]
+) -> _Begun:
+    """Search with the pixels of each radius in turn."""
+    found, used = None, 0
+    for pixels in _stages(scene, observed, radii):
+        found, calls = _minimised(scene, observed, layout, pixels, max(2, evaluations // 3), _ROUGH)
+        scene, panel = layout.moved(scene, observed.panel, found.numbers)
+        observed, used = replace(observed, panel=panel), used + calls
+    return _Begun(scene, observed, found, used)
+
+
+def _different(begun: Sequence[_Begun], twins: bool) -> Iterator[_Begun]:
+    """Candidates in order, each with its twin behind it, at most so many, none like one before."""
+    kept: list[Crystal] = []
+    for one in begun:
+        other = twin(one.scene.crystal, one.scene.beam.direction, _TWIN) if twins else None
+        for crystal in [one.scene.crystal] + ([other] if other else []):
+            if len(kept) < _CANDIDATES and all(_angle(crystal, before) > _LIKE for before in kept):
+                kept.append(crystal)
+                yield replace(one, scene=replace(one.scene, crystal=crystal))
+
+
+def _angle(one: Crystal, other: Crystal) -> float:
+    """Rotation angle between two orientations [radian]."""
+    return float(np.linalg.norm(rotation_vector((one.reciprocal @ other.axes).T)))
+
+
+def _minimised(
+    scene: Scene,
+    observed: Observed,
+    layout: Layout,
+    pixels: Int[np.ndarray, "pixel"],
+    evaluations: int,
+    tolerance: float,
+) -> tuple[Tried, int]:
+    """Search with some pixels; how many evaluations it took."""
+    calls: list[None] = []
+
+    def counted(numbers: _Numbers) -> Tried:
+        calls.append(None)
+        return evaluated(scene, observed, layout, numbers, pixels)
+
+    zero = np.zeros(layout.count)
+    found = marquardt.minimise(counted, zero, evaluations, tolerance, layout.farthest, _GRAIN, _FIRST_DAMPING)
+    return found, len(calls)
 
 
 def _stages(scene: Scene, observed: Observed, radii: tuple[float, ...]) -> list[Int[np.ndarray, "pixel"]]:
