@@ -11,7 +11,7 @@ from madpipe.stills.scene import Scene, StructureFactors
 
 MISSET = np.radians([5.0, 3.0, -2.0])  # true
 SPREAD = float(np.radians(0.8))  # true
-_CELL = np.array([100.0, 100.0, 100.0, 90.0, 90.0, 90.0])
+CELL = np.array([100.0, 100.0, 100.0, 90.0, 90.0, 90.0])  # [angstrom, degree]
 _HALF, _DISTANCE, _SIDE = 33, 100.0, 64  # the beam's pixel; [mm]; pixels of a side
 
 
@@ -45,7 +45,7 @@ def demo(
     return Scene(
         beam=Beam(np.array([1.0, 0.0, 0.0]), 1.0),
         panels=(Panel(corner, fast, slow, (pixel, pixel), (_SIDE, _SIDE)),),
-        crystal=standing(_CELL, misset),
+        crystal=standing(CELL, misset),
         cells=np.full(3, 5.0),
         factors=StructureFactors.flat(100.0),
         scale=photons_per_electron2(1e28),
