@@ -104,8 +104,8 @@ def asymmetric_unit(case):
 
 
 def drawn_intensities(case, hkl, rng):
-    """Wilson's law, centric where an index vanishes; 100 photons on average at infinite d, B of 15 square angstrom."""
-    mean = 100 * case.strength * np.exp(-15 * np.sum((hkl / CELL) ** 2, 1) / 2)
+    """Wilson's law, centric where an index vanishes; 1000 photons on average at infinite d, B of 15 square angstrom."""
+    mean = 1000 * case.strength * np.exp(-15 * np.sum((hkl / CELL) ** 2, 1) / 2)
     acentric, centric = rng.exponential(size=len(hkl)), rng.normal(size=len(hkl)) ** 2
     truth = mean * np.where((hkl == 0).any(1), centric, acentric)
     noise = np.exp(rng.normal(size=len(hkl)) * np.sqrt(np.log1p(case.reference_error**2)))

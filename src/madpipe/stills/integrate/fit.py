@@ -13,7 +13,6 @@ from madpipe.stills.integrate.intensities import (
     Unique,
     Word,
     centric_of,
-    likely_doubt,
     posterior,
     reference_belief,
     unique_of,
@@ -25,13 +24,15 @@ from madpipe.stills.integrate.methods import METHODS, Method
 from madpipe.stills.integrate.passes import Glance, Task, active_part, all_terms, glance, task_of
 from madpipe.stills.integrate.prepare import Still
 from madpipe.stills.integrate.priors import Beliefs, beliefs_of
+from madpipe.stills.integrate.reference import Calibration, calibration, common_change
 from madpipe.stills.integrate.settings import IntegrateConfig
 from madpipe.stills.integrate.start import first_log_width, first_scale, matched_reference, shell_means
 from madpipe.stills.reflections.profile import Widths, shells_of, updated
 
-_SETTLED = 0.03  # standard deviations of the largest step, at which the passes end
+_SETTLED = 0.1  # standard deviations of the largest step, at which the passes end
 _EVALUATIONS = 6  # of the spots' equations between two passes
 _LEAST_GAIN = 1e-3  # of minus ln L
+_FARTHEST = np.array([0.3, 10.0])  # change of all ln G, of all B [angstrom^2]
 _OUT = 1e6  # error of I in units of itself, which takes a spot's photons out
 
 
@@ -65,7 +66,7 @@ class Fitted:
     glances: list[Glance]
     belief: Belief
     word: Word
-    doubt: float
+    calibration: Calibration
     outliers: Bool[np.ndarray, "spot"]
     passes: int
     settled: bool
@@ -111,7 +112,8 @@ class _Search:
 
     def __init__(self, data: Data, config: IntegrateConfig) -> None:
         self.data, self.config, self.method = data, config, METHODS[config.method]
-        self.belief, self.doubt = self._first_belief(), config.doubt
+        self.calibration = Calibration(np.zeros(1), np.ones(1), np.full(1, config.doubt))
+        self.belief = self._first_belief()
         self.own, self.shared = self._start()
         self.own_active, self.shared_active = _active(config, self.method, self.own.shape[1], len(self.shared))
         self.beliefs = self._beliefs()
@@ -131,14 +133,16 @@ class _Search:
     def _first_belief(self) -> Belief:
         data = self.data
         if np.isfinite(data.reference).any():
-            return self._reference_belief(self.config.doubt)
+            return self._reference_belief(self.calibration)
         return wilson_belief(data.expected, data.centric)
 
-    def _reference_belief(self, doubt: float) -> Belief:
+    def _reference_belief(self, known: Calibration) -> Belief:
         """Gaussian about the reference; of a reflection that it lacks Wilson's mean and variance."""
         data = self.data
         lacking = ~np.isfinite(data.reference)
-        believed = reference_belief(data.reference, doubt, data.centric)
+        reference = np.where(lacking, data.expected, data.reference)
+        ratio, doubt = known.at(np.log(reference / data.expected))
+        believed = reference_belief(reference * ratio, doubt, data.centric)
         other = wilson_belief(data.expected, data.centric)
         mean = np.where(lacking, other.mean, believed.mean)
         return Belief(mean, np.where(lacking, other.variance, believed.variance), False, data.centric)
@@ -176,7 +180,9 @@ class _Search:
         factor = np.concatenate([one.factor for one in self.glances]) * ~self.outliers
         photons, sigma = (np.concatenate([getattr(one, name) for one in self.glances]) for name in ("photons", "sigma"))
         self.word = word_of(of_spot, factor, photons, sigma, len(data.reference))
-        self._doubt_and_belief()
+        self._calibrate()
+        if search:
+            factor = self._common(factor, photons, sigma)
         mean, variance = self._others(factor, photons, sigma)
         self._tasks(mean, variance, factor, photons, sigma)
         if self.method.free_width:
@@ -185,12 +191,27 @@ class _Search:
             self.intensity = mean
             self._step()
 
-    def _doubt_and_belief(self) -> None:
-        if self.belief.wilson or not np.isfinite(self.data.reference).any():
+    def _calibrate(self) -> None:
+        """Find what the reference is worth, once the scales are roughly known."""
+        data, config = self.data, self.config
+        if self.belief.wilson or not self.method.doubts:
             return
-        if self.config.fit_doubt and self.method.doubts:
-            self.doubt = likely_doubt(self.data.reference, self.word, self.doubt)
-        self.belief = self._reference_belief(self.doubt)
+        start = float(np.median(self.calibration.doubt))
+        several = config.calibrate_reference and self.made > 1
+        self.calibration = calibration(data.reference, data.expected, self.word, start, config.fit_doubt, several)
+        self.belief = self._reference_belief(self.calibration)
+
+    def _common(self, factor: np.ndarray, photons: np.ndarray, sigma: np.ndarray) -> np.ndarray:
+        """Change all scales together; the factors after it."""
+        if not (self.method.doubts and self.config.share_intensities):
+            return factor
+        data, of_spot = self.data, self.data.unique.of_spot
+        change = common_change(self.belief.mean, self.belief.variance, data.inverse_d2, self.word)
+        offset, falling = np.clip(change, -_FARTHEST, _FARTHEST)
+        self.own = self.own + np.array([offset, falling, *[0.0] * (self.own.shape[1] - 2)])
+        changed: np.ndarray = factor * np.exp(offset - falling * data.inverse_d2[of_spot] / 4)
+        self.word = word_of(of_spot, changed, photons, sigma, len(data.reference))
+        return changed
 
     def _others(self, factor: np.ndarray, photons: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of each spot's intensity by all other images and the belief."""
@@ -256,7 +277,7 @@ class _Search:
             widths = Widths(self.shared[len(SHARED) :], np.diag(errors.shared)[place])
         return Fitted(
             self.data, self.method, self.own, self.shared, self.own_active, self.shared_active, errors, widths,
-            self.glances, self.belief, self.word, self.doubt, self.outliers, self.made, self.settled,
+            self.glances, self.belief, self.word, self.calibration, self.outliers, self.made, self.settled,
         )  # fmt: skip
 
 

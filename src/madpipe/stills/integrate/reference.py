@@ -1,0 +1,107 @@
+r"""What a reference intensity is worth: the mean and the scatter of the intensities that go with it.
+
+A reference that is the truth times noise does not scatter evenly: those that came out strong are on average too strong.
+The mean of I is then no multiple of I_ref, and as strong reflections count more in weak data, far out, a fit that takes it
+for one finds a falling off with resolution that is none. So mean and scatter are found from the images, in bins of
+z = I_ref / its mean in the shell; both are taken not to depend on resolution otherwise.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Float
+
+from madpipe.stills.integrate.intensities import Word, likely_doubt
+
+_Unique = Float[np.ndarray, "unique"]
+_BINS = 8
+_FEWEST = 150  # reflections of a bin
+_LOOSE = 0.3  # sd of a bin's ratio about 1, before the images
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Mean of I over I_ref, and relative scatter about it, at values of ln z."""
+
+    ln_z: Float[np.ndarray, "bin"]
+    ratio: Float[np.ndarray, "bin"]  # 1 on average over the reference's intensity
+    doubt: Float[np.ndarray, "bin"]  # tau
+
+    def at(self, ln_z: _Unique) -> tuple[_Unique, _Unique]:
+        """Ratio and tau between the bins, constant beyond the last."""
+        return np.interp(ln_z, self.ln_z, self.ratio), np.interp(ln_z, self.ln_z, self.doubt)
+
+
+def calibration(
+    reference: _Unique, expected: _Unique, word: Word, start: float, fit_doubt: bool, several: bool
+) -> Calibration:
+    r"""Find ratio and tau of each bin.
+
+    .. math:: c = \frac{\sum w\, I_{ref}\, x + 1 / s^2}{\sum w\, I_{ref}^2 + 1 / s^2},\qquad w = 1 / (v + \tau^2 I_{ref}^2)
+
+    with the images' x and v, drawn towards 1 with s = 0.3, then tau by marginal likelihood.
+
+    Parameters
+    ----------
+    reference, expected:
+        I_ref, NaN where there is none, and its mean in the shell.
+    word:
+        Of the images.
+    start:
+        tau so far.
+    fit_doubt, several:
+        Whether tau is found; whether in bins, each with a ratio, or as one number.
+    """
+    use = np.flatnonzero(np.isfinite(reference) & (word.precision > 0))
+    ln_z = np.log(reference[use] / expected[use])
+    count = min(_BINS, len(use) // _FEWEST) if several else 1
+    parts = np.array_split(np.argsort(ln_z), max(count, 1))
+    found = [_bin(reference[use[part]], _those(word, use[part]), start, fit_doubt, count > 1) for part in parts]
+    ratio, doubt = np.array(found).T
+    total = [float(np.sum(reference[use[part]] / expected[use[part]])) for part in parts]
+    middles = np.array([ln_z[part].mean() if len(part) else 0.0 for part in parts])
+    return Calibration(middles, ratio * np.sum(total) / np.sum(ratio * total) if count > 1 else ratio, doubt)
+
+
+def _bin(reference: _Unique, word: Word, start: float, fit_doubt: bool, scaled: bool) -> tuple[float, float]:
+    """Ratio and tau of a bin."""
+    ratio = 1.0
+    if scaled:
+        weight = 1 / (1 / word.precision + (start * reference) ** 2)
+        x = word.weighted / word.precision
+        ratio = float(np.sum(weight * reference * x) + 1 / _LOOSE**2) / float(
+            np.sum(weight * reference**2) + 1 / _LOOSE**2
+        )
+        ratio = max(ratio, 0.1)
+    doubt = likely_doubt(ratio * reference, word, start) if fit_doubt else start
+    return ratio, doubt
+
+
+def _those(word: Word, chosen: np.ndarray) -> Word:
+    return Word(word.precision[chosen], word.weighted[chosen])
+
+
+def common_change(
+    mean: _Unique, variance: _Unique, inverse_d2: _Unique, word: Word
+) -> tuple[float, float]:
+    r"""Change of ln G and B, the same for all images, that brings the images' intensities to what was believed of them.
+
+    One weighted step of :math:`x \approx m\, (1 + a - b / 4 d^2)`, of variance v + V, over unique reflections. Image by
+    image this change would creep: each follows what the others say of I.
+
+    Parameters
+    ----------
+    mean, variance:
+        m and V, before the images.
+    inverse_d2:
+        1/d^2 [1/angstrom^2].
+    word:
+        Of the images.
+    """
+    use = (word.precision > 0) & (mean > 0)
+    weight = 1 / (1 / word.precision[use] + variance[use])
+    design = mean[use, None] * np.stack([np.ones(int(use.sum())), -inverse_d2[use] / 4], axis=1)
+    apart = word.weighted[use] / word.precision[use] - mean[use]
+    normal = design.T @ (weight[:, None] * design)
+    step = np.linalg.solve(normal + 1e-9 * np.diag(np.diag(normal)), design.T @ (weight * apart))
+    return float(step[0]), float(step[1])
