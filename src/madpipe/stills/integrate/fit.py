@@ -56,7 +56,7 @@ class Fitted:
     """Where the fit ended."""
 
     data: Data
-    method: Method
+    name: str  # of the method
     own: Float[np.ndarray, "image own"]
     shared: Float[np.ndarray, "shared"]
     own_active: Bool[np.ndarray, "own"]
@@ -276,7 +276,7 @@ class _Search:
             place = np.flatnonzero(np.flatnonzero(self.shared_active) >= len(SHARED))
             widths = Widths(self.shared[len(SHARED) :], np.diag(errors.shared)[place])
         return Fitted(
-            self.data, self.method, self.own, self.shared, self.own_active, self.shared_active, errors, widths,
+            self.data, self.config.method, self.own, self.shared, self.own_active, self.shared_active, errors, widths,
             self.glances, self.belief, self.word, self.calibration, self.outliers, self.made, self.settled,
         )  # fmt: skip
 

@@ -113,7 +113,7 @@ def _factored(seen: Seen, pixels: Equations) -> Equations:
     residual[:, 0] = pixels.slope[:, 0] / np.sqrt(known)
     use = _bright(seen)
     row[use, 1, 3] = (moment.slope / moment.sigma)[use]
-    residual[use, 1] = ((moment.value - moment.expected) / moment.sigma)[use]
+    residual[use, 1] = (moment.share * (moment.value - moment.expected) / moment.sigma)[use]
     return Equations(np.einsum("sri,sr->si", row, residual), np.einsum("sri,srj->sij", row, row))
 
 
@@ -123,10 +123,11 @@ def _factored_geometry(seen: Seen, pixels: Equations) -> Equations:
     found = centre(seen.boxes, seen.profile, seen.amount, seen.xy)
     precision = np.zeros((len(use), 2, 2))
     precision[use] = np.linalg.inv(found.covariance[use])
-    distance = np.sqrt(np.einsum("si,sij,sj->s", found.shift, precision, found.shift))
+    shift = found.share[:, None] * found.shift  # linear in the counts
+    distance = np.sqrt(np.einsum("si,sij,sj->s", shift, precision, shift))
     precision *= np.minimum(1.0, _HUBER / np.maximum(distance, 1e-12))[:, None, None]
     slope, information = both.slope.copy(), both.information.copy()
-    slope[:, 1:3] += np.einsum("sij,sj->si", precision, found.shift)
+    slope[:, 1:3] += np.einsum("sij,sj->si", precision, shift)
     information[:, 1:3, 1:3] += precision
     return Equations(slope, information)
 

@@ -14,8 +14,8 @@ from jaxtyping import Float
 from madpipe.stills.integrate.intensities import Word, likely_doubt
 
 _Unique = Float[np.ndarray, "unique"]
-_BINS = 8
-_FEWEST = 150  # reflections of a bin
+_EDGES = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98, 1.0)  # of the bins, as shares of the reflections
+_FEWEST = 2000  # reflections, below which there is one bin
 _LOOSE = 0.3  # sd of a bin's ratio about 1, before the images
 
 
@@ -28,8 +28,13 @@ class Calibration:
     doubt: Float[np.ndarray, "bin"]  # tau
 
     def at(self, ln_z: _Unique) -> tuple[_Unique, _Unique]:
-        """Ratio and tau between the bins, constant beyond the last."""
-        return np.interp(ln_z, self.ln_z, self.ratio), np.interp(ln_z, self.ln_z, self.doubt)
+        """Ratio and tau between the bins; beyond the last the ratio goes on as a line, tau stays."""
+        ratio = np.interp(ln_z, self.ln_z, self.ratio)
+        if len(self.ln_z) > 1:
+            beyond = np.maximum(ln_z - self.ln_z[-1], 0.0)
+            last = (self.ratio[-1] - self.ratio[-2]) / (self.ln_z[-1] - self.ln_z[-2])
+            ratio = np.maximum(ratio + last * beyond, self.ratio[-1] / 3)
+        return ratio, np.interp(ln_z, self.ln_z, self.doubt)
 
 
 def calibration(
@@ -54,13 +59,14 @@ def calibration(
     """
     use = np.flatnonzero(np.isfinite(reference) & (word.precision > 0))
     ln_z = np.log(reference[use] / expected[use])
-    count = min(_BINS, len(use) // _FEWEST) if several else 1
-    parts = np.array_split(np.argsort(ln_z), max(count, 1))
-    found = [_bin(reference[use[part]], _those(word, use[part]), start, fit_doubt, count > 1) for part in parts]
+    several = several and len(use) >= _FEWEST
+    inner = np.array(_EDGES[1:-1] if several else ()) * len(use)
+    parts = np.split(np.argsort(ln_z), inner.astype(int))
+    found = [_bin(reference[use[part]], _those(word, use[part]), start, fit_doubt, several) for part in parts]
     ratio, doubt = np.array(found).T
     total = [float(np.sum(reference[use[part]] / expected[use[part]])) for part in parts]
     middles = np.array([ln_z[part].mean() if len(part) else 0.0 for part in parts])
-    return Calibration(middles, ratio * np.sum(total) / np.sum(ratio * total) if count > 1 else ratio, doubt)
+    return Calibration(middles, ratio * np.sum(total) / np.sum(ratio * total) if several else ratio, doubt)
 
 
 def _bin(reference: _Unique, word: Word, start: float, fit_doubt: bool, scaled: bool) -> tuple[float, float]:
@@ -81,9 +87,7 @@ def _those(word: Word, chosen: np.ndarray) -> Word:
     return Word(word.precision[chosen], word.weighted[chosen])
 
 
-def common_change(
-    mean: _Unique, variance: _Unique, inverse_d2: _Unique, word: Word
-) -> tuple[float, float]:
+def common_change(mean: _Unique, variance: _Unique, inverse_d2: _Unique, word: Word) -> tuple[float, float]:
     r"""Change of ln G and B, the same for all images, that brings the images' intensities to what was believed of them.
 
     One weighted step of :math:`x \approx m\, (1 + a - b / 4 d^2)`, of variance v + V, over unique reflections. Image by

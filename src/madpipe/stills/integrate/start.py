@@ -96,5 +96,3 @@ def first_log_width(stills: list[Still]) -> float:
     typical = float(np.median(np.concatenate(squares)))
     floor = float(np.median(stills[0].scene.reflections.metric[:, 0, 0])) * 0.25  # half a pixel
     return 0.5 * float(np.log(max(typical, floor)))
-
-

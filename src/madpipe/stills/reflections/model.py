@@ -149,9 +149,7 @@ def pixel_metric(beam: Beam, panel: Panel, xy: Float[np.ndarray, "spot 2"]) -> F
     return metric
 
 
-def hits(
-    panels: list[Panel], rays: _Vectors
-) -> tuple[Int[np.ndarray, "spot"], Float[np.ndarray, "spot 2"]]:
+def hits(panels: list[Panel], rays: _Vectors) -> tuple[Int[np.ndarray, "spot"], Float[np.ndarray, "spot 2"]]:
     """Give the number of the panel that each ray meets, -1 for none, and where [pixel]."""
     number, xy = np.full(len(rays), -1), np.full((len(rays), 2), np.nan)
     for index, panel in enumerate(panels):

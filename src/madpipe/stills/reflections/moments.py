@@ -32,6 +32,7 @@ class Width:
     sigma: _Spots
     expected: _Spots  # the template's own, in the same pixels
     slope: _Spots  # of the expected by ln R1
+    share: _Spots  # sum (I - Bg) over what the model expects of it
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,7 @@ class Centre:
     shift: Float[np.ndarray, "spot 2"]  # less that of the template in the same pixels [pixel]
     covariance: Float[np.ndarray, "spot 2 2"]  # [pixel^2]
     photons: _Spots  # sum (I - Bg), of which the centroid is
+    share: _Spots  # this over what the model expects of it
 
 
 def expected_variance(boxes: Boxes, profile: Template, amount: _Spots) -> Float[np.ndarray, "spot row column"]:
@@ -81,6 +83,7 @@ def width(
 
     In two dimensions M_2 of the profile is R1^2, wider by the pixels' own moment, less what the box cuts off: the
     template's own moment in the same pixels counts. The model's M_2 and sum stand in the error, not the measured ones.
+    A residual times ``share``, the measured sum over the model's, is linear in the counts and without the bias of a ratio.
 
     Parameters
     ----------
@@ -101,7 +104,8 @@ def width(
     measured = _sum(net * square) / np.where(np.abs(photons) > 1e-12, photons, 1e-12)
     variance = boxes.good * expected_variance(boxes, profile, amount)
     spread = np.sqrt(_sum(variance * (square - expected[:, None, None]) ** 2))
-    return Width(measured, spread / np.maximum(np.maximum(amount, 0) * _sum(own), 1e-12), expected, slope)
+    stated = np.maximum(np.maximum(amount, 0) * _sum(own), 1e-12)
+    return Width(measured, spread / stated, expected, slope, photons / stated)
 
 
 def centre(boxes: Boxes, profile: Template, amount: _Spots, xy: Float[np.ndarray, "spot 2"]) -> Centre:
@@ -120,7 +124,7 @@ def centre(boxes: Boxes, profile: Template, amount: _Spots, xy: Float[np.ndarray
     variance = boxes.good * expected_variance(boxes, profile, amount)
     second = np.einsum("sij,sijk,sijl->skl", variance, apart, apart)
     stated = np.maximum(np.maximum(amount, 0) * _sum(own), 1e-12)
-    return Centre(found - middle, second / stated[:, None, None] ** 2, photons)
+    return Centre(found - middle, second / stated[:, None, None] ** 2, photons, photons / stated)
 
 
 def squared_offset(
