@@ -1,7 +1,7 @@
 """Least squares of many blocks of parameters that only a few shared ones join: an arrowhead of normal equations.
 
-Images are the blocks, the instrument is what they share. Each block is eliminated against the shared parameters (Schur's
-complement), so that time and memory grow in proportion to the number of blocks.
+Images are the blocks, the instrument is what they share. Each block is eliminated against the shared parameters
+(Schur's complement), so that time and memory grow in proportion to the number of blocks.
 """
 
 from collections.abc import Callable
@@ -121,12 +121,13 @@ def minimise(
     """
     value, normal = evaluate(own, shared)
     growth, made = 2.0, 1
-    for made in range(2, evaluations + 1):
+    while made < evaluations:
         own_step, shared_step = solve(normal, damping)
         promised = -0.5 * float(np.sum(normal.own_slope * own_step) + normal.shared_slope @ shared_step)
         if not promised > least_gain:
             break
         trial, equations = evaluate(own + own_step, shared + shared_step)
+        made += 1
         gain = value - trial
         if gain > 0:
             own, shared, value, normal = own + own_step, shared + shared_step, trial, equations
@@ -142,4 +143,5 @@ def minimise(
 def _damped(matrix: Float[np.ndarray, "*block n n"], damping: float) -> Float[np.ndarray, "*block n n"]:
     """Grow the diagonal."""
     diagonal = np.einsum("...ii->...i", matrix)
-    return matrix + (damping * diagonal + _TINY)[..., None] * np.eye(matrix.shape[-1])
+    damped: np.ndarray = matrix + (damping * diagonal + _TINY)[..., None] * np.eye(matrix.shape[-1])
+    return damped

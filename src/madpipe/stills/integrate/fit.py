@@ -21,7 +21,7 @@ from madpipe.stills.integrate.intensities import (
     word_of,
 )
 from madpipe.stills.integrate.methods import METHODS, Method
-from madpipe.stills.integrate.passes import Glance, Task, active_part, all_terms, glance, task_of
+from madpipe.stills.integrate.passes import Glance, active_part, all_terms, glance, task_of
 from madpipe.stills.integrate.prepare import Still
 from madpipe.stills.integrate.priors import Beliefs, beliefs_of
 from madpipe.stills.integrate.reference import Calibration, calibration, common_change
@@ -184,7 +184,7 @@ class _Search:
         if search:
             factor = self._common(factor, photons, sigma)
         mean, variance = self._others(factor, photons, sigma)
-        self._tasks(mean, variance, factor, photons, sigma)
+        self._tasks(mean, variance, photons, sigma)
         if self.method.free_width:
             self._widths()
         if search:
@@ -223,8 +223,7 @@ class _Search:
             return here.mean, here.variance * self.method.doubts
         return posterior(here, without(self.word, number, factor, photons, sigma))
 
-    def _tasks(self, mean: np.ndarray, variance: np.ndarray, *seen: np.ndarray) -> None:
-        factor, photons, sigma = seen
+    def _tasks(self, mean: np.ndarray, variance: np.ndarray, photons: np.ndarray, sigma: np.ndarray) -> None:
         total = np.concatenate([one.factor for one in self.glances])
         apart = np.abs(photons - total * mean) / np.sqrt(sigma**2 + total**2 * variance)
         if self.made > 2:

@@ -1,8 +1,8 @@
 r"""Intensities that the images share: what is believed before, and what remains to be believed after.
 
-Each spot of image k gives J = S I + noise, so that the images' word on I has precision :math:`\sum S^2 / \sigma_J^2` and
-mean :math:`\sum S J / \sigma_J^2` over it. An image's own parameters are fitted to what the *others* say of I (mean and
-variance without that image): the likelihood of all images, as a function of one image's parameters, is
+Each spot of image k gives J = S I + noise, so that the images' word on I has precision :math:`\sum S^2 / \sigma_J^2`
+and mean :math:`\sum S J / \sigma_J^2` over it. An image's own parameters are fitted to what the *others* say of I
+(mean and variance without that image): the likelihood of all images, as a function of one image's parameters, is
 p(J_k | J of the others), so that going round the images climbs the likelihood with every I integrated out.
 """
 

@@ -1,10 +1,10 @@
 r"""Six ways to compare the pixels of a box with the model, each as equations of the spot's own four numbers.
 
-A spot is known by A, column, row and ln R1. Whatever the method, its pixels give a slope g and an information F of these
-four, so that near the model minus ln L = -g . x + x . F x / 2; images and instrument never see a pixel.
+A spot is known by A, column, row and ln R1. Whatever the method, its pixels give a slope g and an information F of
+these four, so that near the model minus ln L = -g . x + x . F x / 2; images and instrument never see a pixel.
 
-With a reference that is in doubt, I ~ N(m, V), A varies by u = S sqrt(V) beside the counts, S = A / m: the covariance of
-the pixels is v + u^2 P P^T, and by Sherman and Morrison F - u^2 F_A F_A^T / (1 + u^2 F_AA), the same for g.
+With a reference that is in doubt, I ~ N(m, V), A varies by u = S sqrt(V) beside the counts, S = A / m: the covariance
+of the pixels is v + u^2 P P^T, and by Sherman and Morrison F - u^2 F_A F_A^T / (1 + u^2 F_AA), the same for g.
 """
 
 from collections.abc import Callable
@@ -53,7 +53,7 @@ class Method:
 
 
 def pixel_equations(seen: Seen, weight: Float[np.ndarray, "spot row column"]) -> Equations:
-    r"""Normal equations of the pixels, :math:`g = D^T W (y - \mu)`, :math:`F = D^T W D`, with D = dmu/d(A, x, y, ln R1).
+    r"""Normal equations of the pixels, :math:`g = D^T W (y - \mu)`, :math:`F = D^T W D`, D = dmu/d(A, x, y, ln R1).
 
     Parameters
     ----------

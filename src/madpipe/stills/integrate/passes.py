@@ -66,7 +66,7 @@ def glance(
 
 @dataclass(frozen=True)
 class Task:
-    """A glance at an image as the fit sees it: spots by four numbers each, and what is believed of their intensities."""
+    """A glance at an image as the fit sees it: four numbers a spot, and what is believed of its intensity."""
 
     still: Still
     glance: Glance

@@ -1,9 +1,9 @@
 r"""What a reference intensity is worth: the mean and the scatter of the intensities that go with it.
 
 A reference that is the truth times noise does not scatter evenly: those that came out strong are on average too strong.
-The mean of I is then no multiple of I_ref, and as strong reflections count more in weak data, far out, a fit that takes it
-for one finds a falling off with resolution that is none. So mean and scatter are found from the images, in bins of
-z = I_ref / its mean in the shell; both are taken not to depend on resolution otherwise.
+The mean of I is then no multiple of I_ref, and as strong reflections count more in weak data, far out, a fit that
+takes it for one finds a falling off with resolution that is none. So mean and scatter are found from the images, in
+bins of z = I_ref / its mean in the shell; both are taken not to depend on resolution otherwise.
 """
 
 from dataclasses import dataclass
@@ -42,7 +42,9 @@ def calibration(
 ) -> Calibration:
     r"""Find ratio and tau of each bin.
 
-    .. math:: c = \frac{\sum w\, I_{ref}\, x + 1 / s^2}{\sum w\, I_{ref}^2 + 1 / s^2},\qquad w = 1 / (v + \tau^2 I_{ref}^2)
+    .. math::
+        c = \frac{\sum w\, I_{ref}\, x + 1 / s^2}{\sum w\, I_{ref}^2 + 1 / s^2},\qquad
+        w = 1 / (v + \tau^2 I_{ref}^2)
 
     with the images' x and v, drawn towards 1 with s = 0.3, then tau by marginal likelihood.
 

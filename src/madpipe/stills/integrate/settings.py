@@ -31,9 +31,7 @@ class Priors(Model):
     distance: Prior = Field(Prior(sd=1e-3), description="of the detector from the told one, relative to it [1]")
     centre: Prior = Field(Prior(sd=2.0), description="of the beam from the told one, along each axis [pixel]")
     tilt: Prior = Field(Prior(sd=0.5), description="of the detector about each axis [degree]")
-    ln_width: Prior = Field(
-        Prior(on=False, sd=0.3), description="ln R1 of a shell, about its start, where fitted jointly"
-    )
+    ln_width: Prior = Field(Prior(sd=0.3), description="ln R1 of a shell, about its start, where fitted jointly")
 
 
 class IntegrateConfig(Model):

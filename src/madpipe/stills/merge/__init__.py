@@ -1,1 +1,1 @@
-"""One intensity for each reflection of many stills, how far it can be trusted, and the files that other programs read."""
+"""One intensity for each reflection of many stills, how far it can be trusted, and files for other programs."""

@@ -13,7 +13,8 @@ from madpipe.stills.records import Integrated
 
 _MERGED = (
     ("IMEAN", "J"), ("SIGIMEAN", "Q"), ("I(+)", "K"), ("SIGI(+)", "M"), ("I(-)", "K"), ("SIGI(-)", "M"),
-    ("IHALF1", "J"), ("SIGIHALF1", "Q"), ("IHALF2", "J"), ("SIGIHALF2", "Q"), ("N", "I"), ("IPOST", "J"), ("SIGIPOST", "Q"),
+    ("IHALF1", "J"), ("SIGIHALF1", "Q"), ("IHALF2", "J"), ("SIGIHALF2", "Q"), ("N", "I"),
+    ("IPOST", "J"), ("SIGIPOST", "Q"),
 )  # fmt: skip
 _UNMERGED = (
     ("M/ISYM", "Y"), ("BATCH", "B"), ("I", "J"), ("SIGI", "Q"), ("FRACTIONCALC", "R"), ("XDET", "R"), ("YDET", "R"),
@@ -26,8 +27,8 @@ def write_merged(
 ) -> None:
     """Write a merged MTZ: IMEAN, Friedel mates, halves, number of measurements, posterior intensities.
 
-    Reflections that were predicted but not measured have a posterior alone. A measurement of a centric reflection counts
-    as I(+). With one image the halves are empty.
+    Reflections that were predicted but not measured have a posterior alone. A measurement of a centric reflection
+    counts as I(+). With one image the halves are empty.
 
     Parameters
     ----------
@@ -57,21 +58,19 @@ def write_merged(
     _written(mtz, path)
 
 
-def write_unmerged(path: str | Path, integrated: Integrated, observations: Observations | None = None) -> None:
+def write_unmerged(path: str | Path, integrated: Integrated) -> None:
     """Write an unmerged MTZ with a batch for each image, for pointless and aimless.
 
     I is on the common scale and made full by its partiality, so that each counts as a full one: M of M/ISYM is 0 and
-    FRACTIONCALC is 1, else scaling programs filter partials out and nothing is left of a still. PARTIALITY says what was
-    seen. Indices are in the asymmetric unit, M/ISYM tells which operation took them there.
+    FRACTIONCALC is 1, else scaling programs filter partials out and nothing is left of a still. PARTIALITY says what
+    was seen. Indices are in the asymmetric unit, M/ISYM tells which operation took them there.
 
     Parameters
     ----------
     path:
         Written whole or not at all.
     integrated:
-        Spots and images.
-    observations:
-        None for all spots that are no outliers.
+        Spots, of which all that are no outliers are written, and images.
     """
     spots, images = integrated.spots, integrated.images
     if spots is None or images is None:

@@ -50,7 +50,8 @@ def observations_of(integrated: Integrated, least_partiality: float = 0.1) -> Ob
     integrated:
         With its tables.
     least_partiality:
-        Below it a measurement is left out: its error is that of the partiality, which the error model takes for constant.
+        Below it a measurement is left out: its error is that of the partiality, which the error model takes for
+        constant.
 
     Raises
     ------
@@ -123,7 +124,7 @@ def error_model(observations: Observations) -> ErrorModel:
         total = np.bincount(number, 1 / wide, observations.count)[number] - 1 / wide
         mean = (np.bincount(number, value / wide, observations.count)[number] - value / wide) / total
         spread = wide + 1 / total
-        return float(np.sum((np.log(spread) + (value - mean) ** 2 / spread)))
+        return float(np.sum(np.log(spread) + (value - mean) ** 2 / spread))
 
     found = minimize(deviance, np.log([1.0, 0.1]), method="Nelder-Mead", options={"maxiter": 200, "xatol": 1e-3}).x
     return ErrorModel(float(np.exp(found[0])), float(np.exp(found[1])))

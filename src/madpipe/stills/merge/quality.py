@@ -51,7 +51,7 @@ def cc_star(cc_half: float) -> float:
 
 
 def r_split(one: _Unique, other: _Unique) -> float:
-    r"""Disagreement of halves, :math:`2^{-1/2} \sum |I_1 - I_2| / (\frac12 \sum (I_1 + I_2))`; NaN where sums are not above 0.
+    r"""Disagreement of halves, :math:`2^{-1/2} \sum |I_1 - I_2| / (\frac12 \sum (I_1 + I_2))`; NaN for sums below 0.
 
     References
     ----------
@@ -86,7 +86,7 @@ def relative_to_shells(values: _Unique, mean_of: _Unique, inverse_d2: _Unique, c
 def shuffled_in_shells(
     reference: _Unique, inverse_d2: _Unique, generator: np.random.Generator, size: int = 50
 ) -> _Unique:
-    """A reference whose intensities have changed places within narrow shells of resolution: the null of any bias to it."""
+    """A reference whose intensities have changed places within narrow shells: the null of any bias to it."""
     result = np.array(reference, dtype=float)
     known = np.flatnonzero(np.isfinite(reference))
     order = known[np.argsort(inverse_d2[known])]

@@ -5,8 +5,8 @@ r"""Reflections of a still image: the model of their photons.
     p = e^{-\epsilon_r^2 / R^2},\quad \epsilon_r = |s_0 + q| - 1/\lambda
 
 Directions s0 and q carry no 2 pi. **B is twice Wilson's**: intensities fall with exp(-B_W / 2 d^2), so B_W = B / 2
-(:func:`wilson_b`), and only B_W leaves the program. A monochromatic still with this p has no Lorentz factor: the crystal
-does not sweep through the sphere, and p is the whole share of a reflection that is seen.
+(:func:`wilson_b`), and only B_W leaves the program. A monochromatic still with this p has no Lorentz factor: the
+crystal does not sweep through the sphere, and p is the whole share of a reflection that is seen.
 """
 
 from dataclasses import dataclass
@@ -41,7 +41,8 @@ class Reflections:
     @property
     def inverse_d2(self) -> _Spots:
         """1/d^2 [1/angstrom^2]."""
-        return np.sum(self.q**2, axis=1)
+        square: np.ndarray = np.sum(self.q**2, axis=1)
+        return square
 
     def those(self, chosen: Bool[np.ndarray, "spot"] | Int[np.ndarray, "chosen"]) -> "Reflections":
         """Some of them."""
@@ -111,7 +112,8 @@ def partiality(
     excitation: Float[np.ndarray, "*spot"], radius2: Float[np.ndarray, "*spot"]
 ) -> Float[np.ndarray, "*spot"]:
     """Share of a reflection that a still shows, exp(-eps_r^2 / R^2): 1 on the sphere [1]."""
-    return np.exp(-(excitation**2) / radius2)
+    share: np.ndarray = np.exp(-(excitation**2) / radius2)
+    return share
 
 
 def polarisation(direction: _Vectors, beam: Beam) -> _Spots:

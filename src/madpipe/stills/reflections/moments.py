@@ -1,7 +1,7 @@
 r"""What the pixels of a box say of a spot: its photons, its centre, its width, with errors.
 
-Variances are the expected ones, v = Bg + A P with the model's A. Counts as variances favour pixels that came out low: with
-them B of weak data is wrong by tens.
+Variances are the expected ones, v = Bg + A P with the model's A. Counts as variances favour pixels that came out low:
+with them B of weak data is wrong by tens.
 """
 
 from dataclasses import dataclass
@@ -48,7 +48,8 @@ class Centre:
 def expected_variance(boxes: Boxes, profile: Template, amount: _Spots) -> Float[np.ndarray, "spot row column"]:
     """Poisson variance of each pixel, Bg + A P with A not below 0 [photon^2]."""
     level = boxes.background[:, None, None] + np.maximum(amount, 0.0)[:, None, None] * profile.value
-    return np.maximum(level, LEAST_VARIANCE)
+    variance: np.ndarray = np.maximum(level, LEAST_VARIANCE)
+    return variance
 
 
 def fitted_intensity(boxes: Boxes, profile: Template, amount: _Spots) -> Intensity:
@@ -83,7 +84,8 @@ def width(
 
     In two dimensions M_2 of the profile is R1^2, wider by the pixels' own moment, less what the box cuts off: the
     template's own moment in the same pixels counts. The model's M_2 and sum stand in the error, not the measured ones.
-    A residual times ``share``, the measured sum over the model's, is linear in the counts and without the bias of a ratio.
+    A residual times ``share``, the measured sum over the model's, is linear in the counts and without the bias of a
+    ratio.
 
     Parameters
     ----------

@@ -50,7 +50,8 @@ def strains_of(crystal: Crystal) -> Float[np.ndarray, "strain 3 3"]:
     """Independent strains of reciprocal space that the symmetry allows, as symmetric matrices in the laboratory frame.
 
     The average of a symmetric matrix over the point group is one; those of an orthonormal basis span them: 1 for a
-    cubic lattice, 2 for a tetragonal or hexagonal one, 3 for an orthorhombic, 4 for a monoclinic, 6 for a triclinic one.
+    cubic lattice, 2 for a tetragonal or hexagonal one, 3 for an orthorhombic, 4 for a monoclinic, 6 for a triclinic
+    one.
     """
     basis = [np.zeros((3, 3)) for _ in range(6)]
     for matrix, (i, j) in zip(basis, ((0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)), strict=True):
@@ -109,7 +110,8 @@ class Places:
 def places(detector: Detector, number: Int[np.ndarray, "spot"], rays: Float[np.ndarray, "spot 3"]) -> Places:
     """Meeting points of rays with the planes of given panels.
 
-    A ray s meets a panel of columns K = (fast pixel, slow pixel, origin) at f = K^-1 s, column f_1 / f_3, row f_2 / f_3.
+    A ray s meets a panel of columns K = (fast pixel, slow pixel, origin) at f = K^-1 s, column f_1 / f_3, row f_2 /
+    f_3.
 
     Parameters
     ----------

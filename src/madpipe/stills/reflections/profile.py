@@ -43,9 +43,9 @@ def updated(
     .. math::
         s = g_R - F_{RA} g_A / F_{AA},\qquad i = F_{RR} - F_{RA}^2 / F_{AA}
 
-    sum over a shell to its step. Both are linear in the counts once the expected variances are given, so that weak spots
-    give no bias. A shell is drawn towards the mean of all with a standard deviation of 0.2, and held to three times their
-    median.
+    sum over a shell to its step. Both are linear in the counts once the expected variances are given, so that weak
+    spots give no bias. A shell is drawn towards the mean of all with a standard deviation of 0.2, and held to three
+    times their median.
 
     Parameters
     ----------
