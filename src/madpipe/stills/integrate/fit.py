@@ -1,54 +1,36 @@
 """The fit of all images: passes over the pixels, and between them the parameters, the widths and the intensities."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from madpipe.base.errors import InputError
-from madpipe.physics.arrowhead import Arrowhead, Covariance, covariance, minimise, solve
+from madpipe.physics.arrowhead import Arrowhead, Covariance, covariance, minimise
+from madpipe.stills.integrate.data import Data, data_of
 from madpipe.stills.integrate.image_model import OWN, SHARED
 from madpipe.stills.integrate.intensities import (
     Belief,
-    Unique,
     Word,
-    centric_of,
     posterior,
     reference_belief,
-    unique_of,
     wilson_belief,
     without,
     word_of,
 )
 from madpipe.stills.integrate.methods import METHODS, Method
-from madpipe.stills.integrate.passes import Glance, active_part, all_terms, glance, task_of
+from madpipe.stills.integrate.passes import Glance, active_part, all_terms, glance, task_of, with_widths
 from madpipe.stills.integrate.prepare import Still
 from madpipe.stills.integrate.priors import Beliefs, beliefs_of
 from madpipe.stills.integrate.reference import Calibration, calibration, common_change
 from madpipe.stills.integrate.settings import IntegrateConfig
-from madpipe.stills.integrate.start import first_log_width, first_scale, matched_reference, shell_means
-from madpipe.stills.reflections.profile import Widths, shells_of, updated
+from madpipe.stills.integrate.start import first_log_width, first_scale
+from madpipe.stills.reflections.profile import Widths, updated
 
 _SETTLED = 0.1  # standard deviations of the largest step, at which the passes end
 _EVALUATIONS = 6  # of the spots' equations between two passes
 _LEAST_GAIN = 1e-3  # of minus ln L
 _FARTHEST = np.array([0.3, 10.0])  # change of all ln G, of all B [angstrom^2]
 _OUT = 1e6  # error of I in units of itself, which takes a spot's photons out
-
-
-@dataclass(frozen=True)
-class Data:
-    """Images and reflections of a fit, which stay."""
-
-    stills: list[Still]
-    unique: Unique
-    pieces: list[slice]  # each image's spots in the list of all
-    shells: list[Int[np.ndarray, "spot"]]
-    edges: Float[np.ndarray, "edge"]  # of the shells in 1/d^2 [1/angstrom^2]
-    inverse_d2: Float[np.ndarray, "unique"]
-    reference: Float[np.ndarray, "unique"]  # NaN where there is none
-    expected: Float[np.ndarray, "unique"]  # its mean in the shell, or 1
-    centric: Bool[np.ndarray, "unique"]
 
 
 @dataclass(frozen=True)
@@ -103,7 +85,7 @@ def fit_stills(
     InputError
         No image; no reflection in common with the reference.
     """
-    data = _data_of(stills, space_group, config, reference_hkl, reference)
+    data = data_of(stills, space_group, config, reference_hkl, reference)
     return _Search(data, config).result()
 
 
@@ -262,7 +244,7 @@ class _Search:
             change = np.abs(self.widths.log_width - self.shared[len(SHARED) :]) / np.sqrt(self.widths.variance)
             largest = max(largest, float(change.max()))
             self.shared[len(SHARED) :] = self.widths.log_width
-        self.settled = largest < _SETTLED
+        self.settled = bool(largest < _SETTLED)
 
     def _fitted(self) -> Fitted:
         _, normal = all_terms(self.tasks, self.beliefs, self.own, self.shared)
@@ -270,7 +252,7 @@ class _Search:
         errors = covariance(active)
         widths = self.widths
         if self.method.free_width:
-            errors = _with_widths(errors, normal, active, self.own_active, self.shared_active, widths.variance)
+            errors = with_widths(errors, normal, active, self.own_active, self.shared_active, widths.variance)
         else:
             place = np.flatnonzero(np.flatnonzero(self.shared_active) >= len(SHARED))
             widths = Widths(self.shared[len(SHARED) :], np.diag(errors.shared)[place])
@@ -278,28 +260,6 @@ class _Search:
             self.data, self.config.method, self.own, self.shared, self.own_active, self.shared_active, errors, widths,
             self.glances, self.belief, self.word, self.calibration, self.outliers, self.made, self.settled,
         )  # fmt: skip
-
-
-def _with_widths(
-    errors: Covariance,
-    normal: Arrowhead,
-    active: Arrowhead,
-    own: np.ndarray,
-    shared: np.ndarray,
-    variance: Float[np.ndarray, "shell"],
-) -> Covariance:
-    """Add what the widths' errors make of the parameters: steps that answer a change of each shell's ln R1."""
-    total = replace(errors)
-    for shell, spread in enumerate(variance):
-        at = len(SHARED) + shell
-        pushed = replace(active, own_slope=normal.mixed[:, own, at], shared_slope=normal.shared[shared, at])
-        step, shared_step = solve(pushed)
-        total = Covariance(
-            total.own + spread * step[:, :, None] * step[:, None, :],
-            total.mixed + spread * step[:, :, None] * shared_step,
-            total.shared + spread * np.outer(shared_step, shared_step),
-        )
-    return total
 
 
 def _active(
@@ -313,27 +273,3 @@ def _active(
         of_all[SHARED.index(name)] = True
     of_all[len(SHARED) :] = not method.free_width
     return of_image, of_all
-
-
-def _data_of(
-    stills: list[Still],
-    space_group: str,
-    config: IntegrateConfig,
-    reference_hkl: np.ndarray | None,
-    reference: np.ndarray | None,
-) -> Data:
-    if not stills:
-        raise InputError("integration needs at least one image; none came; check the list of images.")
-    hkl = np.concatenate([still.scene.reflections.hkl for still in stills])
-    inverse_d2 = np.concatenate([still.scene.reflections.inverse_d2 for still in stills])
-    unique = unique_of(hkl, space_group)
-    shell, edges = shells_of(inverse_d2, config.shells)
-    ends = np.cumsum([len(still.boxes) for still in stills])
-    pieces = [slice(int(end) - len(still.boxes), int(end)) for still, end in zip(stills, ends, strict=True)]
-    of_unique = np.zeros(len(unique.hkl))
-    of_unique[unique.of_spot] = inverse_d2
-    known = matched_reference(unique.hkl, space_group, reference_hkl, reference)
-    return Data(
-        stills, unique, pieces, [shell[piece] for piece in pieces], edges, of_unique, known,
-        shell_means(of_unique, known, unique.hkl, space_group), centric_of(unique.hkl, space_group),
-    )  # fmt: skip

@@ -157,7 +157,7 @@ def _centric(x: _Unique, v: _Unique, sigma: _Unique) -> tuple[_Unique, _Unique]:
     return mean, np.sum(density * (f**2 - mean[:, None]) ** 2, axis=1)
 
 
-def likely_doubt(reference: _Unique, word: Word, start: float) -> float:
+def likely_doubt(reference: Float[np.ndarray, "known"], word: Word, start: float, spread: float | None = None) -> float:
     r"""tau that makes the marginal likelihood largest: the images' mean of I varies by v + (tau I_ref)^2.
 
     .. math:: -2 \ln L = \sum \ln(v + \tau^2 I_{ref}^2) + (x - I_{ref})^2 / (v + \tau^2 I_{ref}^2)
@@ -168,6 +168,9 @@ def likely_doubt(reference: _Unique, word: Word, start: float) -> float:
         Of each unique reflection; those without reference or images are left out.
     start:
         Answer where none is left.
+    spread:
+        Standard deviation of ln tau about that of the start, a belief that few or weak reflections do not move; None for
+        none.
     """
     use = np.isfinite(reference) & (word.precision > 0)
     if not use.any():
@@ -177,6 +180,7 @@ def likely_doubt(reference: _Unique, word: Word, start: float) -> float:
 
     def deviance(log_doubt: float) -> float:
         total = v + np.exp(2 * log_doubt) * square
-        return float(np.sum(np.log(total) + apart2 / total))
+        belief = 0.0 if spread is None else ((log_doubt - np.log(start)) / spread) ** 2
+        return float(np.sum(np.log(total) + apart2 / total)) + belief
 
     return float(np.exp(minimize_scalar(deviance, bounds=(np.log(1e-3), np.log(5.0)), method="bounded").x))

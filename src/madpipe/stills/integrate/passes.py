@@ -1,11 +1,11 @@
 """One pass over the pixels of an image, and the fit of all images to what the passes found."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
-from madpipe.physics.arrowhead import Arrowhead
+from madpipe.physics.arrowhead import Arrowhead, Covariance, solve
 from madpipe.stills.integrate.image_model import SHARED, Spots, spots_at
 from madpipe.stills.integrate.methods import Equations, Method, Seen, doubted, poisson_equations
 from madpipe.stills.integrate.prepare import Still
@@ -137,3 +137,37 @@ def active_part(normal: Arrowhead, own: Bool[np.ndarray, "own"], shared: Bool[np
         normal.own_slope[:, own],
         normal.shared_slope[shared],
     )
+
+
+def with_widths(
+    errors: Covariance,
+    normal: Arrowhead,
+    active: Arrowhead,
+    own: np.ndarray,
+    shared: np.ndarray,
+    variance: Float[np.ndarray, "shell"],
+) -> Covariance:
+    """Add what the widths' errors make of the parameters: steps that answer a change of each shell's ln R1.
+
+    Parameters
+    ----------
+    errors, active:
+        Covariance and arrowhead of the active parameters.
+    normal:
+        Of all parameters, the widths among them.
+    own, shared:
+        Which are active.
+    variance:
+        Of ln R1 in each shell.
+    """
+    total = replace(errors)
+    for shell, spread in enumerate(variance):
+        at = len(SHARED) + shell
+        pushed = replace(active, own_slope=normal.mixed[:, own, at], shared_slope=normal.shared[shared, at])
+        step, shared_step = solve(pushed)
+        total = Covariance(
+            total.own + spread * step[:, :, None] * step[:, None, :],
+            total.mixed + spread * step[:, :, None] * shared_step,
+            total.shared + spread * np.outer(shared_step, shared_step),
+        )
+    return total

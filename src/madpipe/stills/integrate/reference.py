@@ -16,7 +16,7 @@ from madpipe.stills.integrate.intensities import Word, likely_doubt
 _Unique = Float[np.ndarray, "unique"]
 _EDGES = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98, 1.0)  # of the bins, as shares of the reflections
 _FEWEST = 2000  # reflections, below which there is one bin
-_LOOSE = 0.3  # sd of a bin's ratio about 1, before the images
+_LOOSE = 0.3  # sd of a bin's ratio about 1, and of its ln tau about that of all, before the images
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,8 @@ def calibration(
         c = \frac{\sum w\, I_{ref}\, x + 1 / s^2}{\sum w\, I_{ref}^2 + 1 / s^2},\qquad
         w = 1 / (v + \tau^2 I_{ref}^2)
 
-    with the images' x and v, drawn towards 1 with s = 0.3, then tau by marginal likelihood.
+    with the images' x and v, drawn towards 1 with s = 0.3, then tau by marginal likelihood, drawn towards that of all:
+    in a bin of weak reflections the likelihood alone may be largest at 0.
 
     Parameters
     ----------
@@ -62,27 +63,29 @@ def calibration(
     use = np.flatnonzero(np.isfinite(reference) & (word.precision > 0))
     ln_z = np.log(reference[use] / expected[use])
     several = several and len(use) >= _FEWEST
-    inner = np.array(_EDGES[1:-1] if several else ()) * len(use)
+    if fit_doubt:
+        start = likely_doubt(reference[use], _those(word, use), start)
+    if not several:
+        return Calibration(np.zeros(1), np.ones(1), np.full(1, start))
+    inner = np.array(_EDGES[1:-1]) * len(use)
     parts = np.split(np.argsort(ln_z), inner.astype(int))
-    found = [_bin(reference[use[part]], _those(word, use[part]), start, fit_doubt, several) for part in parts]
+    found = [_bin(reference[use[part]], _those(word, use[part]), start, fit_doubt) for part in parts]
     ratio, doubt = np.array(found).T
     total = [float(np.sum(reference[use[part]] / expected[use[part]])) for part in parts]
-    middles = np.array([ln_z[part].mean() if len(part) else 0.0 for part in parts])
-    return Calibration(middles, ratio * np.sum(total) / np.sum(ratio * total) if several else ratio, doubt)
+    middles = np.array([ln_z[part].mean() for part in parts])
+    return Calibration(middles, ratio * np.sum(total) / np.sum(ratio * total), doubt)
 
 
-def _bin(reference: _Unique, word: Word, start: float, fit_doubt: bool, scaled: bool) -> tuple[float, float]:
+def _bin(reference: np.ndarray, word: Word, start: float, fit_doubt: bool) -> tuple[float, float]:
     """Ratio and tau of a bin."""
-    ratio = 1.0
-    if scaled:
-        weight = 1 / (1 / word.precision + (start * reference) ** 2)
-        x = word.weighted / word.precision
-        ratio = float(np.sum(weight * reference * x) + 1 / _LOOSE**2) / float(
-            np.sum(weight * reference**2) + 1 / _LOOSE**2
-        )
-        ratio = max(ratio, 0.1)
-    doubt = likely_doubt(ratio * reference, word, start) if fit_doubt else start
-    return ratio, doubt
+    weight, x, belief = (
+        1 / (1 / word.precision + (start * reference) ** 2),
+        word.weighted / word.precision,
+        1 / _LOOSE**2,
+    )
+    ratio = float((np.sum(weight * reference * x) + belief) / (np.sum(weight * reference**2) + belief))
+    ratio = max(ratio, 0.1)
+    return ratio, likely_doubt(ratio * reference, word, start, _LOOSE) if fit_doubt else start
 
 
 def _those(word: Word, chosen: np.ndarray) -> Word:

@@ -50,7 +50,7 @@ def joined(parts: list[Boxes]) -> Boxes:
 
 def cut(
     counts: _Image,
-    good: _Good,
+    good: Bool[np.ndarray, "_ _"],
     xy: Float[np.ndarray, "spot 2"],
     half: int,
     core: float,
