@@ -15,6 +15,7 @@ from madpipe.stills.geometry import Beam, Crystal
 from madpipe.stills.integrate import intensities, passes, reference
 from madpipe.stills.integrate.answer import integrated_of
 from madpipe.stills.integrate.data import data_of
+from madpipe.stills.integrate.degeneracy import cell_against_distance
 from madpipe.stills.integrate.fit import fit_stills
 from madpipe.stills.integrate.image_model import OWN, SHARED, Scene, spots_at
 from madpipe.stills.integrate.methods import METHODS, Equations, Seen, doubted, poisson_equations
@@ -26,8 +27,8 @@ from madpipe.stills.reflections.model import indices_within, predicted
 from madpipe.stills.reflections.movement import strains_of
 from madpipe.stills.reflections.template import template
 
-SMALL = bench.Case(images=5, size=560, distance=84.0, width=3.0e-3, resolution=1.9, misorient=0.03)
-CONFIG = IntegrateConfig(resolution=1.9, half_box=5, core=3.5)
+SMALL = bench.Case(images=4, size=460, distance=84.0, width=3.0e-3, resolution=2.3, misorient=0.03)
+CONFIG = IntegrateConfig(resolution=2.3, half_box=4, core=3.5)
 SHELLS = 5
 
 
@@ -104,8 +105,9 @@ def test_derivatives_of_the_scale_equal_autograd(small):
 
     told = torch.tensor(own), torch.tensor(shared[0]), torch.tensor(shared[1])
     here = spots_at(scene, own, shared)
-    np.testing.assert_allclose(here.ln_factor, ln_factor(*told), atol=1e-9)
-    by_own, by_radius, by_bandwidth = torch.autograd.functional.jacobian(ln_factor, told)
+    np.testing.assert_allclose(here.ln_factor, ln_factor(*told).numpy(), atol=1e-9)
+    found = torch.autograd.functional.jacobian(ln_factor, told)
+    by_own, by_radius, by_bandwidth = (one.numpy() for one in found)
     scale = np.abs(here.by_own[:, 0]).max(axis=0)
     np.testing.assert_allclose(here.by_own[:, 0] / scale, by_own / scale, atol=1e-10)
     np.testing.assert_allclose(here.by_shared[:, 0, 0], by_radius, atol=1e-10)
@@ -145,13 +147,13 @@ def test_the_joint_slope_is_the_gradient_of_the_pixels_poisson_likelihood(one_im
     for which, analytic in ((0, slope.own_slope[0]), (1, slope.shared_slope)):
         indices = range(len(analytic)) if which == 0 else [0, 2, 3, 4, 5, 6, 7, 9, 11]
         for index in indices:
-            step = 1e-5
+            step = 1e-6 if which == 0 and index > 1 else 1e-5  # radian; a hundredth of it moves a spot's partiality
             pair = []
             for sign in (1, -1):
                 moved = [own.copy(), shared.copy()]
                 moved[which][index] += sign * step
                 pair.append(value(*moved))
-            assert analytic[index] == pytest.approx((pair[0] - pair[1]) / 2 / step, rel=2e-5, abs=0.05)
+            assert analytic[index] == pytest.approx((pair[0] - pair[1]) / 2 / step, rel=1e-5, abs=0.05)
 
 
 def test_the_reference_s_error_is_that_of_the_pixels_whole_covariance(one_image):
@@ -291,15 +293,17 @@ def test_the_calibration_finds_the_mean_that_goes_with_a_reference():
         some = (known > low) & (known < high)
         ratio, doubt = found.at(np.log(known[some]))
         assert np.mean(ratio * known[some]) == pytest.approx(truth[some].mean(), rel=0.03)
-        assert np.mean(doubt * known[some]) == pytest.approx(truth[some].std(), rel=0.15)
+        scatter = np.sqrt(np.mean((truth[some] - ratio * known[some]) ** 2))
+        assert np.mean(doubt * ratio * known[some]) == pytest.approx(scatter, rel=0.1)
 
 
 def test_a_common_change_of_all_scales_is_found_at_once():
     generator = np.random.default_rng(5)
     mean, d2 = generator.exponential(10, 3000), generator.uniform(0, 0.3, 3000)
-    seen = mean * (1 + 0.02 - 0.3 * d2 / 4)
-    word = intensities.Word(np.ones(3000), seen)
-    np.testing.assert_allclose(reference.common_change(mean, 0.1 * mean**2, d2, word), [0.02, 0.3], atol=1e-6)
+    factor, one = generator.uniform(0.5, 2, 3000), np.ones(3000)
+    seen = factor * mean * (1 + 0.02 - 0.3 * d2 / 4)
+    told = (0.1 * mean**2, one, d2, factor, seen, one)
+    np.testing.assert_allclose(reference.common_change(mean, *told), [0.02, 0.3], atol=1e-6)
 
 
 # --- priors
@@ -420,9 +424,9 @@ def test_an_image_without_a_reference_has_wilson_s_prior(small):
     assert found.belief.wilson
     apart = found.own[:, 0] - small.ln_scale
     assert (apart - apart.mean()).std() < 0.15
-    truth = truth_of(small, found)
+    flat = truth_of(small, found) * np.exp(15 / 2 * found.data.inverse_d2)  # the images' B takes the fall
     mean, _ = found.intensities
-    assert np.corrcoef(mean / found.data.expected, truth)[0, 1] > 0.9
+    assert np.corrcoef(mean, flat)[0, 1] > 0.9
 
 
 def test_the_geometry_that_all_images_share_is_found(small):
@@ -436,6 +440,7 @@ def test_the_geometry_that_all_images_share_is_found(small):
     assert (np.abs(found.shared[2:4] - [-1.0, 0.7]) / spread < 4).all()
 
 
+@pytest.mark.filterwarnings("default::madpipe.base.warned.DataWarning")
 def test_distance_and_cell_are_one_scale_and_the_cell_s_prior_parts_them(small):
     far = bench.detector(replace(SMALL, distance_error=0.005), False)
     moved = replace(small, panel=far)
@@ -445,20 +450,34 @@ def test_distance_and_cell_are_one_scale_and_the_cell_s_prior_parts_them(small):
         priors = Priors(strain=prior, distance=Prior(sd=0.05))
         config = CONFIG.model_copy(update={"movements": ("distance",), "fit_strain": True, "priors": priors})
         found = fit_stills(stills_of(moved, config), "P 21 21 21", config, small.hkl, small.reference)
-        inverse = found.covariance
-        mean_strain = inverse.own[:, 5:, 5:].mean(axis=(1, 2))
-        mixed = inverse.mixed[:, 5:, -1].mean(axis=1)
-        answers[name] = found.shared[4], mixed / np.sqrt(mean_strain * inverse.shared[-1, -1])
+        answers[name] = found.shared[4], cell_against_distance(found)
     assert answers["held"][0] == pytest.approx(-0.005 * SMALL.distance, abs=5e-4 * SMALL.distance)
-    assert np.abs(answers["free"][1]).min() > 0.99
-    assert np.abs(answers["held"][1]).max() < 0.9
+    assert abs(answers["free"][1]) > 0.95  # partialities know the cell too
+    assert abs(answers["held"][1]) < 0.9
+
+
+def test_the_correlation_of_cell_and_distance_is_that_of_the_dense_covariance(small):
+    priors = Priors(strain=Prior(sd=0.01), distance=Prior(sd=0.05))
+    config = CONFIG.model_copy(update={"movements": ("distance",), "fit_strain": True, "priors": priors, "passes": 1})
+    found = fit_stills(stills_of(small, config), "P 21 21 21", config, small.hkl, small.reference)
+    known, images, count = found.covariance, *found.covariance.own.shape[:2]
+    weight = np.zeros(images * count)
+    for k, still in enumerate(found.data.stills):
+        weight[k * count + 5 : (k + 1) * count] = np.trace(still.scene.strains, axis1=1, axis2=2) / 3 / images
+    mixed, shared = known.mixed.reshape(-1, known.shared.shape[0]), known.shared
+    whole = mixed @ np.linalg.inv(shared) @ mixed.T
+    for k in range(images):
+        place = slice(k * count, (k + 1) * count)
+        whole[place, place] = known.own[k]
+    expected = weight @ mixed[:, -1] / np.sqrt(weight @ whole @ weight * shared[-1, -1])
+    assert cell_against_distance(found) == pytest.approx(expected, rel=1e-9)
 
 
 # --- what is refused, and what is kept
 
 
 def test_bad_input_is_refused_in_a_line(small):
-    hkl = indices_within(small.crystals[0], 1.9)
+    hkl = indices_within(small.crystals[0], 2.3)
     image, mask = small.counts[0], np.ones(small.counts[0].shape, dtype=bool)
     told = (small.beam, [small.panel], small.crystals[0], hkl, CONFIG)
     with pytest.raises(InputError, match="20 spots that can be measured; 0 of"):

@@ -188,10 +188,12 @@ class _Search:
         if not (self.method.doubts and self.config.share_intensities):
             return factor
         data, of_spot = self.data, self.data.unique.of_spot
-        change = common_change(self.belief.mean, self.belief.variance, data.inverse_d2, self.word)
+        mean, variance = self._others(factor, photons, sigma)
+        share, inverse_d2 = variance / self.belief.variance[of_spot], data.inverse_d2[of_spot]
+        change = common_change(mean, variance, share, inverse_d2, factor, photons, sigma)
         offset, falling = np.clip(change, -_FARTHEST, _FARTHEST)
         self.own = self.own + np.array([offset, falling, *[0.0] * (self.own.shape[1] - 2)])
-        changed: np.ndarray = factor * np.exp(offset - falling * data.inverse_d2[of_spot] / 4)
+        changed: np.ndarray = factor * np.exp(offset - falling * inverse_d2 / 4)
         self.word = word_of(of_spot, changed, photons, sigma, len(data.reference))
         return changed
 

@@ -169,8 +169,7 @@ def likely_doubt(reference: Float[np.ndarray, "known"], word: Word, start: float
     start:
         Answer where none is left.
     spread:
-        Standard deviation of ln tau about that of the start, a belief that few or weak reflections do not move; None for
-        none.
+        Standard deviation of ln tau about that of the start, a belief that few or weak reflections do not move.
     """
     use = np.isfinite(reference) & (word.precision > 0)
     if not use.any():

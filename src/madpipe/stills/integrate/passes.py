@@ -56,7 +56,7 @@ def glance(
     amount = factor * intensity
     columns, rows = still.boxes.offsets(spots.xy)
     metric = still.scene.reflections.metric
-    profile = template(columns, rows, metric, np.exp(shared[len(SHARED) + shell]))
+    profile = template(columns, rows, metric, np.exp(shared[len(SHARED) + shell]), precise=False)
     seen = Seen(still.boxes, profile, amount, spots.xy, metric)
     pixels = poisson_equations(seen)
     known = np.maximum(pixels.information[:, 0, 0], 1e-300)

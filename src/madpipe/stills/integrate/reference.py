@@ -14,6 +14,7 @@ from jaxtyping import Float
 from madpipe.stills.integrate.intensities import Word, likely_doubt
 
 _Unique = Float[np.ndarray, "unique"]
+_Spots = Float[np.ndarray, "spot"]
 _EDGES = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98, 1.0)  # of the bins, as shares of the reflections
 _FEWEST = 2000  # reflections, below which there is one bin
 _LOOSE = 0.3  # sd of a bin's ratio about 1, and of its ln tau about that of all, before the images
@@ -92,25 +93,33 @@ def _those(word: Word, chosen: np.ndarray) -> Word:
     return Word(word.precision[chosen], word.weighted[chosen])
 
 
-def common_change(mean: _Unique, variance: _Unique, inverse_d2: _Unique, word: Word) -> tuple[float, float]:
-    r"""Change of ln G and B, the same for all images, that brings the images' intensities to what was believed of them.
+def common_change(
+    mean: _Spots, variance: _Spots, share: _Spots, inverse_d2: _Spots, factor: _Spots, photons: _Spots, sigma: _Spots
+) -> tuple[float, float]:
+    r"""Change of ln G and B, the same for all images, after which no image asks for more of it.
 
-    One weighted step of :math:`x \approx m\, (1 + a - b / 4 d^2)`, of variance v + V, over unique reflections. Image by
-    image this change would creep: each follows what the others say of I.
+    Image by image such a change creeps: each follows what the others say of I, which moves with them. With all changing
+    by a - b / 4 d^2 the others' mean falls by as much, but for the share of it that is prior belief:
+
+    .. math::
+        \sum w\, S m\, \phi\, (J - S m) = \Big(\sum w\, S^2 m^2\, \frac{V}{V_0}\, \phi \phi^T\Big)
+        \begin{pmatrix} a \\ b \end{pmatrix},\qquad w = \frac{1}{\sigma_J^2 + S^2 V},\quad \phi = (1, -1 / 4 d^2)
 
     Parameters
     ----------
     mean, variance:
-        m and V, before the images.
+        m and V of each spot's I by the others and the belief.
+    share:
+        V over that of the belief alone.
     inverse_d2:
         1/d^2 [1/angstrom^2].
-    word:
-        Of the images.
+    factor, photons, sigma:
+        S, 0 where the spot is left out, J and its error.
     """
-    use = (word.precision > 0) & (mean > 0)
-    weight = 1 / (1 / word.precision[use] + variance[use])
-    design = mean[use, None] * np.stack([np.ones(int(use.sum())), -inverse_d2[use] / 4], axis=1)
-    apart = word.weighted[use] / word.precision[use] - mean[use]
-    normal = design.T @ (weight[:, None] * design)
-    step = np.linalg.solve(normal + 1e-9 * np.diag(np.diag(normal)), design.T @ (weight * apart))
+    expected = factor * mean
+    weight = 1 / (sigma**2 + factor**2 * variance)
+    design = np.stack([np.ones(len(mean)), -inverse_d2 / 4], axis=1)
+    normal = design.T @ ((weight * expected**2 * share)[:, None] * design)
+    slope = design.T @ (weight * expected * (photons - expected))
+    step = np.linalg.solve(normal + 1e-9 * np.diag(np.diag(normal)) + 1e-12 * np.eye(2), slope)
     return float(step[0]), float(step[1])

@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float, Int, UInt8
 from madpipe.base.errors import InputError
 
 GAP, NEIGHBOUR, SATURATED, ALL_MASKED = 1, 2, 4, 8  # bits of a flag
-_TILE = 32  # pixels, over which a first background is taken
+_BLOCK = 8  # pixels a side, whose sums are kept
+_TILE = 4  # blocks a side, over which a first background is taken
 _OUTLIER = 6.0  # standard deviations above it, beyond which a pixel is no background
 _FEWEST = 40  # pixels of background about a spot; with fewer the window grows to the whole panel
 
@@ -134,7 +135,7 @@ def background(
 ) -> Float[np.ndarray, "spot"]:
     """Mean of the pixels about each spot that are neither spot nor outlier [photon/pixel].
 
-    Sums over windows come from a table of sums, so that their size costs nothing.
+    The window is rounded to blocks of 8 pixels, whose sums are taken once, so that its size costs nothing.
     """
     free = good & (counts <= _ceiling(counts, good))
     reach = int(np.ceil(core)) + 1
@@ -143,30 +144,44 @@ def background(
     rows = np.clip(place[:, 1, None, None] + steps[:, None], 0, counts.shape[0] - 1)
     columns = np.clip(place[:, 0, None, None] + steps, 0, counts.shape[1] - 1)
     free[rows, columns] = False
-    total, number = _windows(np.where(free, counts, 0.0), place, window), _windows(free, place, window)
+    total = _windows(_blocks(np.where(free, counts, 0.0)), xy, window)
+    number = _windows(_blocks(free), xy, window)
     whole = float(counts[free].mean()) if free.any() else 0.0
     level: np.ndarray = np.where(number >= _FEWEST, total / np.maximum(number, 1), whole)
     return level
 
 
+def _blocks(values: np.ndarray) -> Float[np.ndarray, "row column"]:
+    """Sums over blocks of pixels, the last ones filled up with zeros."""
+    rows, columns = (-(-size // _BLOCK) for size in values.shape)
+    full = np.zeros((rows * _BLOCK, columns * _BLOCK))
+    full[: values.shape[0], : values.shape[1]] = values
+    by_row = full.reshape(rows, _BLOCK, columns * _BLOCK).sum(axis=1)  # first along rows, which lie together
+    total: np.ndarray = by_row.reshape(rows, columns, _BLOCK).sum(axis=2)
+    return total
+
+
 def _ceiling(counts: _Image, good: _Good) -> _Image:
-    """Six standard deviations above the mean of each tile's lower part."""
-    rows, columns = (-(-size // _TILE) for size in counts.shape)
+    """Six standard deviations above the mean of each tile of blocks."""
+    sums = [_blocks(np.where(good, counts, 0.0)), _blocks(good)]
+    rows, columns = (-(-size // _TILE) for size in sums[0].shape)
     tiles = np.zeros((2, rows * _TILE, columns * _TILE))
-    tiles[0, : counts.shape[0], : counts.shape[1]] = np.where(good, counts, 0.0)
-    tiles[1, : counts.shape[0], : counts.shape[1]] = good
-    sums = tiles.reshape(2, rows, _TILE, columns, _TILE).sum(axis=(2, 4))
-    mean = sums[0] / np.maximum(sums[1], 1)
+    tiles[:, : sums[0].shape[0], : sums[0].shape[1]] = sums
+    total, number = tiles.reshape(2, rows, _TILE, columns, _TILE).sum(axis=(2, 4))
+    mean = total / np.maximum(number, 1)
     top = mean + _OUTLIER * np.sqrt(mean + 1.0)
-    return np.repeat(np.repeat(top, _TILE, axis=0), _TILE, axis=1)[: counts.shape[0], : counts.shape[1]]
+    size = _TILE * _BLOCK
+    return np.repeat(np.repeat(top, size, axis=0), size, axis=1)[: counts.shape[0], : counts.shape[1]]
 
 
-def _windows(values: np.ndarray, place: Int[np.ndarray, "spot 2"], window: int) -> Float[np.ndarray, "spot"]:
-    """Sum within a window about each place."""
-    table = np.zeros((values.shape[0] + 1, values.shape[1] + 1))
-    np.cumsum(values, axis=0, out=table[1:, 1:])
-    np.cumsum(table[1:, 1:], axis=1, out=table[1:, 1:])
-    left, right = (np.clip(place[:, 0] + end, 0, values.shape[1]) for end in (-window, window + 1))
-    top, bottom = (np.clip(place[:, 1] + end, 0, values.shape[0]) for end in (-window, window + 1))
+def _windows(
+    blocks: Float[np.ndarray, "row column"], xy: Float[np.ndarray, "spot 2"], window: int
+) -> Float[np.ndarray, "spot"]:
+    """Sum over the blocks about each place."""
+    table = np.zeros((blocks.shape[0] + 1, blocks.shape[1] + 1))
+    table[1:, 1:] = blocks.cumsum(axis=0).cumsum(axis=1)
+    first, last = ((np.round((xy + end) / _BLOCK)).astype(int) for end in (-window, window))
+    left, right = (np.clip(one[:, 0], 0, blocks.shape[1]) for one in (first, last))
+    top, bottom = (np.clip(one[:, 1], 0, blocks.shape[0]) for one in (first, last))
     total: np.ndarray = table[bottom, right] - table[top, right] - table[bottom, left] + table[top, left]
     return total

@@ -176,6 +176,9 @@ def predicted(
         Largest absolute excitation error [1/angstrom].
     """
     q = hkl @ crystal.reciprocal.T
+    beyond = np.einsum("si,si->s", q, q) + 2 * q @ beam.s0  # |s0 + q|^2 - |s0|^2
+    maybe = np.abs(beyond) < farthest * (2 / beam.wavelength + farthest)
+    hkl, q = hkl[maybe], q[maybe]
     excitation = excitation_error(q, beam.s0)
     near = np.abs(excitation) < farthest
     hkl, q, excitation = hkl[near], q[near], excitation[near]

@@ -27,6 +27,7 @@ def template(
     offset_y: Float[np.ndarray, "spot row"],
     metric: Float[np.ndarray, "spot 2 2"],
     width: _PerSpot,
+    precise: bool = True,
 ) -> Template:
     """Profile of each spot on the pixels of its box.
 
@@ -38,17 +39,21 @@ def template(
         From :func:`madpipe.stills.reflections.model.pixel_metric`.
     width:
         R1 [1/angstrom].
+    precise:
+        Compute in float64; else in float32, twice as fast and right to 1e-6 of the peak.
 
     Notes
     -----
     3 x 3 points of Gauss and Legendre's rule: where R1 is 1 pixel or more the error is below 3e-4 of the peak.
     """
+    kind = np.float64 if precise else np.float32
     shape = (len(width), offset_y.shape[1], offset_x.shape[1])
     parts = [np.empty(shape) for _ in range(4)]
     for start in range(0, len(width), _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
-        form = metric[some] / (width[some] ** 2)[:, None, None]
-        for whole, part in zip(parts, _some(offset_x[some], offset_y[some], form), strict=True):
+        form = (metric[some] / (width[some] ** 2)[:, None, None]).astype(kind)
+        found = _some(offset_x[some].astype(kind), offset_y[some].astype(kind), form)
+        for whole, part in zip(parts, found, strict=True):
             whole[some] = part
     return Template(*parts)
 
@@ -58,24 +63,36 @@ def _some(
     offset_y: Float[np.ndarray, "spot row"],
     form: Float[np.ndarray, "spot 2 2"],
 ) -> tuple[_Pixels, _Pixels, _Pixels, _Pixels]:
-    """Profiles of a few spots: moments of the Gaussian over each pixel."""
-    a, b, c = (form[:, i, j, None, None] for i, j in ((0, 0), (0, 1), (1, 1)))
-    shape = (len(offset_x), offset_y.shape[1], offset_x.shape[1])
-    value, first_x, first_y, second = (np.zeros(shape) for _ in range(4))
+    """Profiles of a few spots: moments of the Gaussian over each pixel.
+
+    Spots run along the last axis inside: the others have eleven elements, over which a processor's loop hardly starts.
+    """
+    a, b, c = (np.ascontiguousarray(form[:, i, j]) for i, j in ((0, 0), (0, 1), (1, 1)))
+    columns, rows = np.ascontiguousarray(offset_x.T)[None], np.ascontiguousarray(offset_y.T)[:, None]
+    shape = (rows.shape[0], columns.shape[1], len(a))
+    value, first_x, first_y, second = (np.zeros(shape, dtype=form.dtype) for _ in range(4))
+    square, row = np.empty(shape, dtype=form.dtype), np.empty(shape, dtype=form.dtype)
+    density = np.empty(shape, dtype=form.dtype)
     for at_y, weight_y in zip(_AT, _WEIGHT, strict=True):
-        y = (offset_y + at_y)[:, :, None]
+        y = rows + at_y
         c_y2, b_y = c * y * y, 2 * b * y
+        row[:] = 0
         for at_x, weight_x in zip(_AT, _WEIGHT, strict=True):
-            x = (offset_x + at_x)[:, None, :]
-            square = (a * x + b_y) * x
+            x = columns + at_x
+            np.add(a * x, b_y, out=square)
+            square *= x
             square += c_y2
-            density = np.exp(-square)
+            np.exp(np.negative(square, out=density), out=density)
             density *= weight_x * weight_y
-            value += density
-            first_x += density * x
-            first_y += density * y
+            row += density
             square *= density
             second += square
+            density *= x
+            first_x += density
+        value += row
+        row *= y
+        first_y += row
     norm = np.sqrt(a * c - b * b) / np.pi
-    by_column, by_row = 2 * norm * (a * first_x + b * first_y), 2 * norm * (b * first_x + c * first_y)
-    return norm * value, by_column, by_row, 2 * norm * (second - value)
+    second -= value
+    found = (norm * value, 2 * norm * (a * first_x + b * first_y), 2 * norm * (b * first_x + c * first_y))
+    return *(np.moveaxis(one, 2, 0) for one in found), np.moveaxis(2 * norm * second, 2, 0)
