@@ -80,10 +80,19 @@ def write_unmerged(path: str | Path, integrated: Integrated) -> None:
     for number, axes in enumerate(images.axes):
         mtz.batches.append(_batch(number + 1, axes, integrated.wavelength, images.names.split("\n")[number]))
     factor, none, one = spots.factor[use], np.zeros(int(use.sum())), np.ones(int(use.sum()))
-    columns = [none, spots.image[use] + 1, spots.photons[use] / factor, spots.photon_errors[use] / factor, one]
+    group = gemmi.SpaceGroup(integrated.space_group)
+    unit, operations = gemmi.ReciprocalAsu(group), group.operations()
+    inside = [unit.to_asu(hkl, operations) for hkl in spots.hkl[use].tolist()]
+    columns = [
+        np.array([one[1] for one in inside]),
+        spots.image[use] + 1,
+        spots.photons[use] / factor,
+        spots.photon_errors[use] / factor,
+        one,
+    ]
     columns += [spots.xy[use, 0], spots.xy[use, 1], none, one, none, spots.partiality[use], factor]
-    mtz.set_data(np.ascontiguousarray(np.column_stack([spots.hkl[use], *columns]), dtype=np.float32))
-    mtz.switch_to_asu_hkl()
+    rows = np.column_stack([np.array([one[0] for one in inside]), *columns])
+    mtz.set_data(np.ascontiguousarray(rows, dtype=np.float32))
     mtz.sort(5)
     mtz.history = ["unmerged still images, madpipe stills", "I is scaled and divided by PARTIALITY"]
     _written(mtz, path)
