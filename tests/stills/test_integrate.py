@@ -482,6 +482,9 @@ def test_bad_input_is_refused_in_a_line(small):
     told = (small.beam, [small.panel], small.crystals[0], hkl, CONFIG)
     with pytest.raises(InputError, match="20 spots that can be measured; 0 of"):
         prepared("dark", [image], [~mask], *told)
+    flat = CONFIG.model_copy(update={"priors": Priors(mosaic_radius=Prior(value=0.0, sd=1e-4))})
+    with pytest.raises(InputError, match="R0 needs to be above 0"):
+        prepared("flat", [image], [mask], *told[:-1], flat)
     with pytest.raises(InputError, match="need images of that size"):
         prepared("short", [image[:-1]], [mask[:-1]], *told)
     with pytest.raises(InputError, match="at least one image"):

@@ -58,10 +58,15 @@ def prepared(
     Raises
     ------
     InputError
-        Too few spots, or images and panels that do not go together.
+        R0 or bandwidth that are none, too few spots, or images and panels that do not go together.
     """
     _check_shapes(name, images, panels)
     mosaic, bandwidth = config.priors.mosaic_radius.value, beam.bandwidth
+    if not mosaic > 0 or bandwidth < 0:
+        raise InputError(
+            f"R0 needs to be above 0 and a bandwidth not below it; {mosaic:g} 1/angstrom and {bandwidth:g} came; state "
+            "the crystals' mosaicity."
+        )
     if config.fit_bandwidth and not bandwidth:
         bandwidth = config.priors.bandwidth.value
     widest = squared_radius(mosaic, bandwidth, beam.wavelength, np.array([1 / config.resolution**2]))[0]
