@@ -1,0 +1,156 @@
+"""Files that other programs read: merged and unmerged MTZ, and a table of images."""
+
+from pathlib import Path
+
+import gemmi
+import numpy as np
+from jaxtyping import Float
+
+from madpipe.base.errors import InputError
+from madpipe.base.store import whole_file
+from madpipe.stills.merge.merged import Observations, half_sets, merge
+from madpipe.stills.records import Integrated
+
+_MERGED = (
+    ("IMEAN", "J"), ("SIGIMEAN", "Q"), ("I(+)", "K"), ("SIGI(+)", "M"), ("I(-)", "K"), ("SIGI(-)", "M"),
+    ("IHALF1", "J"), ("SIGIHALF1", "Q"), ("IHALF2", "J"), ("SIGIHALF2", "Q"), ("N", "I"),
+    ("IPOST", "J"), ("SIGIPOST", "Q"),
+)  # fmt: skip
+_UNMERGED = (
+    ("M/ISYM", "Y"), ("BATCH", "B"), ("I", "J"), ("SIGI", "Q"), ("FRACTIONCALC", "R"), ("XDET", "R"), ("YDET", "R"),
+    ("ROT", "R"), ("LP", "R"), ("FLAG", "I"), ("PARTIALITY", "R"), ("SCALE", "R"),
+)  # fmt: skip
+
+
+def write_merged(
+    path: str | Path, integrated: Integrated, observations: Observations, generator: np.random.Generator
+) -> None:
+    """Write a merged MTZ: IMEAN, Friedel mates, halves, number of measurements, posterior intensities.
+
+    Reflections that were predicted but not measured have a posterior alone. A measurement of a centric reflection
+    counts as I(+). With one image the halves are empty.
+
+    Parameters
+    ----------
+    path:
+        Written whole or not at all.
+    integrated:
+        Cell, space group, posterior.
+    observations:
+        Measurements with the errors to be used.
+    generator:
+        Draws the halves.
+    """
+    intensities = integrated.intensities
+    if intensities is None:
+        raise InputError("a merged file needs intensities; the record has none; integrate again.")
+    plus = observations.plus | intensities.centric.astype(bool)[observations.unique]
+    parts = [merge(observations), merge(observations, plus), merge(observations, ~plus)]
+    if len(np.unique(observations.image)) > 1:
+        parts += half_sets(observations, generator)
+    else:
+        parts += [merge(observations, np.zeros(len(plus), dtype=bool))] * 2
+    columns = [column for one in parts for column in (one.mean, one.sigma)]
+    rows = np.column_stack([intensities.hkl, *columns, parts[0].number, intensities.mean, intensities.sd])
+    mtz = _new(integrated, _MERGED)
+    mtz.set_data(np.ascontiguousarray(rows, dtype=np.float32))
+    mtz.history = ["merged still images, madpipe stills", "IPOST: posterior intensity given reference and images"]
+    _written(mtz, path)
+
+
+def write_unmerged(path: str | Path, integrated: Integrated) -> None:
+    """Write an unmerged MTZ with a batch for each image, for pointless and aimless.
+
+    I is on the common scale and made full by its partiality, so that each counts as a full one: M of M/ISYM is 0 and
+    FRACTIONCALC is 1, else scaling programs filter partials out and nothing is left of a still. PARTIALITY says what
+    was seen. Indices are in the asymmetric unit, M/ISYM tells which operation took them there.
+
+    Parameters
+    ----------
+    path:
+        Written whole or not at all.
+    integrated:
+        Spots, of which all that are no outliers are written, and images.
+    """
+    spots, images = integrated.spots, integrated.images
+    if spots is None or images is None:
+        raise InputError("an unmerged file needs spots; the record has none; integrate again.")
+    use = (spots.outlier == 0) & (spots.factor > 0)
+    mtz = _new(integrated, _UNMERGED)
+    for number, axes in enumerate(images.axes):
+        mtz.batches.append(_batch(number + 1, axes, integrated.wavelength, images.names.split("\n")[number]))
+    factor, none, one = spots.factor[use], np.zeros(int(use.sum())), np.ones(int(use.sum()))
+    group = gemmi.SpaceGroup(integrated.space_group)
+    unit, operations = gemmi.ReciprocalAsu(group), group.operations()
+    inside = [unit.to_asu(hkl, operations) for hkl in spots.hkl[use].tolist()]
+    columns = [
+        np.array([one[1] for one in inside]),
+        spots.image[use] + 1,
+        spots.photons[use] / factor,
+        spots.photon_errors[use] / factor,
+        one,
+    ]
+    columns += [spots.xy[use, 0], spots.xy[use, 1], none, one, none, spots.partiality[use], factor]
+    rows = np.column_stack([np.array([one[0] for one in inside]), *columns])
+    mtz.set_data(np.ascontiguousarray(rows, dtype=np.float32))
+    mtz.sort(5)
+    mtz.history = ["unmerged still images, madpipe stills", "I is scaled and divided by PARTIALITY"]
+    _written(mtz, path)
+
+
+def write_images(path: str | Path, integrated: Integrated) -> None:
+    """Write a table of images as CSV: image, ln_G, B (Wilson's), R1, with errors, orientation, verdict.
+
+    R1 is the mean of the shells, the same for all images [1/angstrom].
+    """
+    images, instrument = integrated.images, integrated.instrument
+    if images is None or instrument is None:
+        raise InputError("a table of images needs images; the record has none; integrate again.")
+    lines = ["image,ln_G,ln_G_error,B,B_error,R1,turn_x,turn_y,turn_z,spots,correlation,chi2,verdict"]
+    width = float(instrument.widths.mean())
+    for n, (name, verdict) in enumerate(zip(images.names.split("\n"), images.verdicts.split("\n"), strict=True)):
+        numbers = [images.ln_scale[n], images.ln_scale_errors[n], images.wilson_b[n], images.wilson_b_errors[n], width]
+        numbers += [*images.turn[n], images.spots[n], images.correlation[n], images.chi2[n]]
+        lines.append(",".join([_quoted(name), *(f"{value:.6g}" for value in numbers), _quoted(verdict)]))
+    with whole_file(path) as temporary:
+        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _quoted(text: str) -> str:
+    """A cell of CSV."""
+    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n') else text
+
+
+def _new(integrated: Integrated, columns: tuple[tuple[str, str], ...]) -> gemmi.Mtz:
+    """An empty MTZ of the crystal."""
+    mtz = gemmi.Mtz(with_base=True)
+    mtz.spacegroup = gemmi.SpaceGroup(integrated.space_group)
+    mtz.set_cell_for_all(gemmi.UnitCell(*integrated.cell))
+    mtz.title = "still images"
+    dataset = mtz.add_dataset("stills")
+    dataset.wavelength = integrated.wavelength
+    mtz.set_cell_for_all(gemmi.UnitCell(*integrated.cell))
+    for label, kind in columns:
+        mtz.add_column(label, kind)
+    return mtz
+
+
+def _batch(number: int, axes: Float[np.ndarray, "3 3"], wavelength: float, title: str) -> gemmi.Mtz.Batch:
+    """Header of an image: cell, orientation, wavelength, no rotation."""
+    batch = gemmi.Mtz.Batch()
+    lengths = np.linalg.norm(axes, axis=1)
+    cosines = [axes[i] @ axes[j] / lengths[i] / lengths[j] for i, j in ((1, 2), (0, 2), (0, 1))]
+    cell = gemmi.UnitCell(*lengths, *np.degrees(np.arccos(cosines)))
+    batch.number, batch.title, batch.wavelength, batch.dataset_id = number, title[:70], wavelength, 1
+    batch.cell = cell
+    orthogonal = np.array(cell.orth.mat.tolist())  # columns a, b, c in the PDB's axes
+    rotation = axes.T @ np.linalg.inv(orthogonal)
+    for index, value in enumerate(rotation.T.ravel()):  # column by column
+        batch.floats[6 + index] = float(value)
+    return batch
+
+
+def _written(mtz: gemmi.Mtz, path: str | Path) -> None:
+    """Write whole or not at all."""
+    with whole_file(path) as temporary:
+        mtz.write_to_file(str(temporary))
