@@ -7,14 +7,20 @@ import numpy as np
 from jaxtyping import Bool, Float, Int
 
 from madpipe.stills.geometry import Beam, Crystal, Panel
-from madpipe.stills.index.detector import MOVES, Mounting, landed, mounting_of, moved, moves_at, rotation
+from madpipe.stills.index.detector import MOVES, Mounting, mounting_of, moved, moves_at, rotation
 from madpipe.stills.index.lattice import primitive_basis, strain_basis, symmetrised
-from madpipe.stills.index.matching import Match, Widths, match
+from madpipe.stills.index.matching import Match, Predicted, Widths, match, predicted
 from madpipe.stills.index.spots import Spots
 
 TURNS = ("turn about x", "turn about y", "turn about z")
 _FREEDOM = 4.0  # of Student's t, by which spots off their place lose weight
 _DEGENERATE = 0.99  # correlation from which on the spots cannot tell two things apart
+_REACH = 4.0  # widths, and a pixel, within which a spot takes part
+_FEWEST = 10  # spots that tell widths
+_NORMAL = 1.4826  # standard deviation over the median of the size, of a normal law
+_MEDIAN = 0.455  # of a squared normal deviate
+_PLACES = (0.05, 1.5)  # widths that positions may have [pixel]
+_EXCITATIONS = (1e-4, 3e-3)  # [1/angstrom]
 _STILL = 1e-3  # steps, in standard deviations, at which the fit ends
 _Matrix = Float[np.ndarray, "3 3"]
 
@@ -60,7 +66,7 @@ class Refined:
 
 
 @dataclass(frozen=True)
-class _Pose:
+class Pose:
     """A crystal: turned and strained from its start."""
 
     start: Crystal
@@ -164,21 +170,21 @@ class _Step:
     sd: np.ndarray
 
 
-def _pose(crystal: Crystal, cell_is_free: bool) -> _Pose:
+def _pose(crystal: Crystal, cell_is_free: bool) -> Pose:
     """Start of a crystal."""
     exact = symmetrised(crystal)
     strains = strain_basis(exact) if cell_is_free else np.zeros((0, 3, 3))
-    return _Pose(exact, strains, np.eye(3), np.zeros(len(strains)))
+    return Pose(exact, strains, np.eye(3), np.zeros(len(strains)))
 
 
-def _stepped(pose: _Pose, step: np.ndarray) -> _Pose:
+def _stepped(pose: Pose, step: np.ndarray) -> Pose:
     """A crystal after a step."""
     return replace(pose, turn=rotation(step[:3]) @ pose.turn, strain=pose.strain + step[3:])
 
 
 def _normal(
     still: Still,
-    pose: _Pose,
+    pose: Pose,
     basis: _Matrix,
     panels: tuple[Panel, ...],
     mounting: Mounting,
@@ -189,25 +195,25 @@ def _normal(
     """Linearise one still where it is."""
     axes = basis @ pose.crystal().axes
     found = match(still.spots, axes, panels, still.beam, widths)
-    near = found.within(4 * widths.place + 1.0) & ~still.spots.saturated
-    spots, indices = still.spots.only(near), found.indices[near]
-    places, excitations = derivatives(indices, spots.panel, axes, panels, still.beam, mounting, move, pose)
-    rows = [places.reshape(-1, places.shape[-1]) / widths.place]
-    gaps = [found.off[near].ravel() / widths.place]
-    heavy = np.repeat(_weights(np.square(found.off[near] / widths.place).sum(axis=1), 2), 2)
-    weights = [heavy]
+    near = found.likely(widths, _REACH) & ~still.spots.saturated
+    here = predicted(found.indices[near], still.spots.panel[near], axes, panels, still.beam, widths.mosaic)
+    places, excitations = derivatives(here, still.spots.panel[near], panels, mounting, move, pose)
+    around = np.stack([-here.outward[:, 1], here.outward[:, 0]], axis=-1)
+    frame = np.stack([here.outward / widths.place, around / widths.about(here.arm)[:, None]], axis=1)
+    gap = np.einsum("sij,sj->si", frame, found.off[near])
+    rows, gaps = [np.einsum("sij,sjp->sip", frame, places).reshape(-1, places.shape[-1])], [gap.ravel()]
+    weights = [np.repeat(_weights(np.square(gap).sum(axis=1), 2), 2)]
     if free.excitation:
-        gap = found.excitation[near] / widths.excitation
-        rows, gaps = [*rows, excitations / widths.excitation], [*gaps, gap]
-        weights = [*weights, _weights(gap**2, 1)]
-    design, gap, weight = np.concatenate(rows), np.concatenate(gaps), np.concatenate(weights)
+        missed = here.excitation / widths.excitation
+        rows, gaps = [*rows, excitations / widths.excitation], [*gaps, missed]
+        weights = [*weights, _weights(missed**2, 1)]
     own = 3 + len(pose.strains)
     held = np.concatenate([np.full(3, free.orientation), np.full(own - 3, True), _loose(free)])
-    design = design * held
+    design, missed = np.concatenate(rows) * held, np.concatenate(gaps)
     precision = np.concatenate([np.where(held[:3], 1e-6, 1.0), np.full(own - 3, 1 / free.strain_sd**2)])
     pull = np.concatenate([np.zeros(3), precision[3:] * pose.strain])
-    weighted = design * weight[:, None]
-    return _Normal(weighted.T @ design, weighted.T @ gap, precision, pull, found)
+    weighted = design * np.concatenate(weights)[:, None]
+    return _Normal(weighted.T @ design, weighted.T @ missed, precision, pull, found)
 
 
 def _weights(square: np.ndarray, dimensions: int) -> np.ndarray:
@@ -217,14 +223,12 @@ def _weights(square: np.ndarray, dimensions: int) -> np.ndarray:
 
 
 def derivatives(
-    indices: Int[np.ndarray, "spot 3"],
+    here: Predicted,
     panel: Int[np.ndarray, "spot"],
-    axes: _Matrix,
     panels: tuple[Panel, ...],
-    beam: Beam,
     mounting: Mounting,
     move: Float[np.ndarray, "5"],
-    pose: _Pose,
+    pose: Pose,
 ) -> tuple[Float[np.ndarray, "spot 2 parameter"], Float[np.ndarray, "spot parameter"]]:
     r"""Derivatives of predicted places [pixel] and errors of excitation [1/angstrom].
 
@@ -233,32 +237,28 @@ def derivatives(
 
     Parameters
     ----------
-    indices:
-        In the basis of axes.
+    here:
+        The reflections.
     panel:
         Of each spot.
-    axes:
-        Rows, turned and strained as the pose says [angstrom].
-    panels, beam, mounting, move:
+    panels, mounting, move:
         The moved detector, and how it was moved.
     pose:
-        Gives the strains.
+        Gives turn and strains.
 
     Returns
     -------
     :
-        By three turns [radian], the strains, five moves of the detector [radian, mm].
+        By three turns [radian], the strains, five moves of the detector [radian, mm]. Exact without mosaicity; with it,
+        but for terms of the error of excitation times an angle.
     """
-    q = indices @ np.linalg.inv(axes).T
-    s = q + beam.s0
-    at, slope = landed(s, panel, panels)
     inside = pose.turn @ np.linalg.inv(pose.strained())
-    strains = [-(q @ (inside @ one @ pose.turn.T).T) for one in pose.strains]
-    shift = np.stack([*np.cross(np.eye(3)[:, None], q), *strains], axis=-1)
-    own = slope @ shift
-    excitation = np.einsum("si,sip->sp", s / np.linalg.norm(s, axis=1, keepdims=True), shift)
-    detector = moves_at(at, panel, slope, s, panels, mounting, move)
-    return np.concatenate([own, detector], axis=-1), np.pad(excitation, ((0, 0), (0, len(MOVES))))
+    strains = [-(here.q @ (inside @ one @ pose.turn.T).T) for one in pose.strains]
+    shift = np.stack([*np.cross(np.eye(3)[:, None], here.q), *strains], axis=-1)
+    excitation = np.einsum("si,sip->sp", here.ray, shift)
+    detector = moves_at(here.at, panel, here.bent, here.s, panels, mounting, move)
+    places = np.concatenate([here.slope @ shift, detector], axis=-1)
+    return places, np.pad(excitation, ((0, 0), (0, len(MOVES))))
 
 
 def _loose(free: Free) -> Bool[np.ndarray, "5"]:
@@ -298,15 +298,25 @@ def _eliminated(
 
 
 def _widths(matches: Sequence[Match], before: Widths) -> Widths:
-    """Widths of spots about their reflections, from the medians of those that are near."""
-    near = [one.within(4 * before.place + 1.0) for one in matches]
-    off = np.concatenate([one.off[here] for one, here in zip(matches, near, strict=True)])
-    excitation = np.concatenate([one.excitation[here] for one, here in zip(matches, near, strict=True)])
-    if len(off) < 10:
+    """Widths of spots about their reflections, from medians, and the share of mosaicity, by regression."""
+    near = [one.likely(before, _REACH) for one in matches]
+
+    def of(name: str) -> np.ndarray:
+        return np.concatenate([getattr(one, name)[here] for one, here in zip(matches, near, strict=True)])
+
+    radial, leaning, excitation = of("radial"), of("leaning"), of("excitation")
+    if len(radial) < _FEWEST:
         return before
-    place = float(np.sqrt(np.median(np.square(off).sum(axis=1)) / (2 * np.log(2))))  # of a normal law in the plane
-    along = 1.4826 * float(np.median(np.abs(excitation)))
-    return Widths(float(np.clip(place, 0.05, 1.5)), float(np.clip(along, 1e-4, 3e-3)))
+    weight = _weights(np.square(radial / before.place), 1)
+    more = -float((weight * radial * leaning).sum() / max((weight * leaning**2).sum(), 1e-12))
+    place = float(np.clip(_NORMAL * np.median(np.abs(radial)), *_PLACES))
+    turned = np.square(of("azimuthal")) - _MEDIAN * place**2
+    return Widths(
+        place=place,
+        azimuthal=_NORMAL * float(np.sqrt(max(np.median(turned / np.square(of("arm"))), 0.0))),
+        excitation=float(np.clip(_NORMAL * np.median(np.abs(excitation)), *_EXCITATIONS)),
+        mosaic=float(np.clip(before.mosaic + more, 0, 1)),
+    )
 
 
 def _degenerate(part: _Normal, free: Free) -> list[str]:
