@@ -21,6 +21,7 @@ _NORMAL = 1.4826  # standard deviation over the median of the size, of a normal 
 _MEDIAN = 0.455  # of a squared normal deviate
 _PLACES = (0.05, 1.5)  # widths that positions may have [pixel]
 _EXCITATIONS = (1e-4, 3e-3)  # [1/angstrom]
+_ROUNDING = 1e-9  # of a scaled normal matrix
 _STILL = 1e-3  # steps, in standard deviations, at which the fit ends
 _Matrix = Float[np.ndarray, "3 3"]
 
@@ -141,7 +142,7 @@ def refine(
         for still, crystal, basis in zip(stills, crystals, bases, strict=True)
     )
     turns = np.array([one.sd[:3] for one in owns])
-    told = tuple(dict.fromkeys(line for part in parts for line in _degenerate(part, chosen)))
+    told = _in_words([_degenerate(part, chosen) for part in parts])
     return Refined(crystals, here, matches, widths, move, shared.sd, turns, told, steps)
 
 
@@ -319,8 +320,8 @@ def _widths(matches: Sequence[Match], before: Widths) -> Widths:
     )
 
 
-def _degenerate(part: _Normal, free: Free) -> list[str]:
-    """Pairs of things that the spots of a still cannot tell apart, without the priors."""
+def _degenerate(part: _Normal, free: Free) -> dict[tuple[str, str], float]:
+    """Correlations of pairs of things that the spots of a still cannot tell apart, without the priors."""
     own = len(part.prior)
     groups = {
         "orientation": list(range(3)) * free.orientation,
@@ -333,15 +334,24 @@ def _degenerate(part: _Normal, free: Free) -> list[str]:
     size = np.sqrt(np.maximum(np.diag(part.matrix)[every], 1e-30))
     covariance = np.zeros_like(part.matrix)
     scaled = part.matrix[np.ix_(every, every)] / np.outer(size, size)
-    covariance[np.ix_(every, every)] = np.linalg.pinv(scaled + 1e-9 * np.eye(len(every)), hermitian=True)
+    covariance[np.ix_(every, every)] = np.linalg.pinv(scaled + _ROUNDING * np.eye(len(every)), hermitian=True)
     names = [name for name, places in groups.items() if places]
-    told = []
-    for first, name in enumerate(names):
-        for other in names[first + 1 :]:
-            value = _canonical(covariance, groups[name], groups[other])
-            if value > _DEGENERATE:
-                told.append(f"{name} and {other} are one to these spots (correlation {value:.4f}): priors tell them apart")
-    return told
+    found = {
+        (one, other): _canonical(covariance, groups[one], groups[other])
+        for first, one in enumerate(names)
+        for other in names[first + 1 :]
+    }
+    return {pair: value for pair, value in found.items() if value > _DEGENERATE}
+
+
+def _in_words(found: Sequence[dict[tuple[str, str], float]]) -> tuple[str, ...]:
+    """A line for each pair that no still tells apart, with its smallest correlation."""
+    pairs = [pair for pair in found[0] if all(pair in one for one in found)]
+    return tuple(
+        f"{one} and {other} are one to these spots (correlation {min(each[one, other] for each in found):.4f}): what was "
+        "said of them tells them apart, not the data"
+        for one, other in pairs
+    )
 
 
 def _canonical(covariance: np.ndarray, one: list[int], other: list[int]) -> float:
