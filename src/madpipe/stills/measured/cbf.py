@@ -13,7 +13,7 @@ from madpipe.base.errors import InputError, one_line
 from madpipe.base.files import require_file
 from madpipe.base.warned import warn
 from madpipe.stills.geometry import Beam, Panel
-from madpipe.stills.measured.images import Images, Source, joined
+from madpipe.stills.measured.images import Images, Source, joined, panel_of
 
 SUFFIXES = (".cbf", ".cbf.bz2", ".cbf.gz")
 _HEADER = 1 << 15  # bytes that hold the header
@@ -108,12 +108,13 @@ def _panel(header: str, path: Path) -> Panel:
     distance = 1e3 * _length(header, "Detector_distance", path)
     origin = np.array([float(centre[1]) * pixel[0], float(centre[2]) * pixel[1], distance])
     sensor = re.search(rf"(\w+) sensor, thickness{_NUMBER}", header)
-    return Panel(
+    return panel_of(
         origin=origin,
         fast=np.array([-1.0, 0.0, 0.0]),
         slow=np.array([0.0, -1.0, 0.0]),
         pixel=pixel,
         shape=(int(rows[1]), int(columns[1])),
+        name=str(path),
         thickness=1e3 * float(sensor[2]) if sensor else 0.0,
         material={"silicon": "Si", "cdte": "CdTe", "gaas": "GaAs"}.get(sensor[1].lower(), sensor[1]) if sensor else "Si",
     )

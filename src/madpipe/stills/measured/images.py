@@ -6,13 +6,14 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, Float
 
 from madpipe.base.errors import InputError
 from madpipe.base.warned import warn
 from madpipe.stills.geometry import Beam, Panel
 
 _SAME_PLACE = 1e-3  # of two descriptions of one detector [mm]
+_RIGHT_ANGLE = 1e-3  # cosine between axes that rounding may leave
 _FEWEST_PAIRS = 1000  # of neighbours, to know the noise
 _FANO = (0.8, 1.25)  # variance over mean that photons may have: charge shared between pixels lowers it a little
 
@@ -104,13 +105,61 @@ def image_of(
     shapes, needed = [one.shape for one in counts], [one.shape for one in panels]
     if shapes != needed:
         raise InputError(f"{name}: needs panels of {needed} pixels; the image has {shapes}; give its own geometry.")
-    good = tuple(np.isfinite(one) & (one >= 0) for one in counts)
+    good = tuple(_measures(one) for one in counts)
     if mask is not None:
         good = tuple(one & other for one, other in zip(good, mask, strict=True))
     if not any(one.any() for one in good):
         raise InputError(f"{name}: needs pixels that measure; all are masked, negative or NaN; leave the image out.")
     full = tuple(np.greater_equal(one, saturation) & ok for one, ok in zip(counts, good, strict=True))
     return Image(tuple(counts), good, full)
+
+
+def _measures(counts: np.ndarray) -> _Good:
+    """Neither negative nor NaN, nor the largest unsigned number, by which DECTRIS marks what does not measure."""
+    if counts.dtype.kind == "u":
+        found: np.ndarray = counts != np.iinfo(counts.dtype).max
+        return found
+    return np.isfinite(counts) & (counts >= 0)
+
+
+def panel_of(
+    origin: Float[np.ndarray, "3"],
+    fast: Float[np.ndarray, "3"],
+    slow: Float[np.ndarray, "3"],
+    pixel: tuple[float, float],
+    shape: tuple[int, int],
+    name: str,
+    thickness: float = 0.0,
+    material: str = "Si",
+) -> Panel:
+    """A panel as a file states it, checked: axes of unit length at right angles, pixels of a size.
+
+    Parameters
+    ----------
+    origin, fast, slow, pixel, shape, name, thickness, material:
+        Of :class:`madpipe.stills.geometry.Panel`; axes of any length.
+
+    Raises
+    ------
+    InputError
+        The axes are not at right angles or have no length, or numbers are not finite and positive.
+    """
+    lengths = [float(np.linalg.norm(one)) for one in (fast, slow)]
+    numbers = np.concatenate([origin, fast, slow, pixel, shape])
+    if not np.isfinite(numbers).all() or min(*lengths, *pixel, *shape) <= 0:
+        raise InputError(
+            f"{name}: needs axes, pixel size and shape that are finite and positive; pixels of {pixel} mm, {shape} of them, "
+            f"axes of length {lengths} came; mend the geometry."
+        )
+    across = float(fast @ slow) / lengths[0] / lengths[1]
+    if abs(across) > _RIGHT_ANGLE:
+        raise InputError(
+            f"{name}: needs fast and slow axes at right angles; they enclose {np.degrees(np.arccos(across)):.4g} degrees; "
+            "mend the geometry."
+        )
+    fast, slow = fast / lengths[0], slow / lengths[1]
+    slow = slow - (slow @ fast) * fast
+    return Panel(origin, fast, slow / np.linalg.norm(slow), pixel, shape, name, thickness, material)
 
 
 def joined(sets: Sequence[Images]) -> Images:
