@@ -8,7 +8,7 @@ from jaxtyping import Int
 
 from madpipe.stills.geometry import Crystal
 from madpipe.stills.index.detector import angle_of
-from madpipe.stills.index.lattice import ambiguities, proper_rotations, triplet
+from madpipe.stills.lattice import ambiguities, proper_rotations, triplet
 
 _ONE_CRYSTAL = np.radians(5.0)  # turned less, two images are taken for one crystal
 

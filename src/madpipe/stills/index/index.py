@@ -10,7 +10,7 @@ from madpipe.base.errors import InputError
 from madpipe.stills.geometry import Beam, Crystal, Panel
 from madpipe.stills.index.choice import all_alike, misorientation, resettled, said_of_ambiguity
 from madpipe.stills.index.detector import mounting_of, vector_of
-from madpipe.stills.index.lattice import ambiguities, primitive_basis, symmetrised
+from madpipe.stills.lattice import ambiguities, primitive_basis, symmetrised
 from madpipe.stills.index.matching import Match, chance
 from madpipe.stills.index.refine import Free, Refined, Still, conventional, refine
 from madpipe.stills.index.search import search

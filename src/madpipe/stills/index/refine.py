@@ -8,7 +8,7 @@ from jaxtyping import Bool, Float, Int
 
 from madpipe.stills.geometry import Beam, Crystal, Panel
 from madpipe.stills.index.detector import MOVES, Mounting, mounting_of, moved, moves_at, rotation
-from madpipe.stills.index.lattice import primitive_basis, strain_basis, symmetrised
+from madpipe.stills.lattice import primitive_basis, strain_basis, symmetrised
 from madpipe.stills.index.matching import Match, Predicted, Widths, match, predicted
 from madpipe.stills.index.spots import Spots
 

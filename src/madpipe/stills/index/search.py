@@ -12,7 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from madpipe.stills.geometry import Crystal
-from madpipe.stills.index.lattice import primitive_basis
+from madpipe.stills.lattice import primitive_basis
 
 _SCALE = 0.025  # relative error that cell and distance may have together
 _PHASE = 0.2  # error of q.t that the steps of the scans leave at most
