@@ -1,0 +1,1 @@
+"""Spots, orientation from a known cell, geometry refined on spot positions."""
