@@ -120,3 +120,55 @@ class Integrated:
             "entry_1/instrument_1": {"NX_class": "NXinstrument"},
             "entry_1/fit_1": {"NX_class": "NXcollection"},
         }
+
+
+@dataclass(frozen=True)
+class StillsTruth:
+    """What a simulated set of images was drawn with."""
+
+    axes: _Array = entry("axes", "angstrom")  # rows a, b, c in the laboratory frame, (image, 3, 3)
+    ln_scale: _Array = entry("ln_scale")  # ln G, (image,)
+    wilson_b: _Array = entry("wilson_b", "angstrom^2")  # of each image beside that of the intensities
+    spread: float = entry("spread", "degree")  # rms rotation of the domains about their mean
+    cells: _Array = entry("cells")  # of a domain along a, b, c
+    hkl: _Array = entry("miller_indices")  # unique, (reflection, 3)
+    intensity: _Array = entry("intensity", "electron^2")
+    reference: _Array = entry("reference", "electron^2")  # with the errors that a user's reference has
+    photons_per_intensity: _Array = entry("scale")  # photons per electron^2 and steradian of each image
+
+    def nexus_groups(self) -> Groups:
+        """Attributes of the groups."""
+        return {"": {"NX_class": "NXcollection"}}
+
+
+@dataclass(frozen=True)
+class PixelFits:
+    """Misset, mosaic spread and what else was found from the pixels of each image."""
+
+    names: str = entry("entry_1/images/names")  # one a line
+    method: str = entry("entry_1/fit_1/method")
+    space_group: str = entry("entry_1/sample_1/space_group")
+    axes: _Array = entry("entry_1/images/axes", "angstrom")  # rows a, b, c in the laboratory frame, (image, 3, 3)
+    turn: _Array = entry("entry_1/images/turn", "degree")  # rotation vector from the told orientation, (image, 3)
+    spread: _Array = entry("entry_1/images/spread", "degree")  # rms rotation of the domains about their mean
+    scale: _Array = entry("entry_1/images/scale")  # photons per electron^2 and steradian
+    background: _Array = entry("entry_1/images/background", "photon")  # per pixel
+    cells: _Array = entry("entry_1/images/cells")  # of a domain along a, b, c, (image, 3)
+    labels: str = entry("entry_1/fit_1/labels")  # of the numbers that were free, separated by commas
+    units: str = entry("entry_1/fit_1/units")  # of each
+    errors: _Array = entry("entry_1/images/errors")  # standard errors in these units, (image, number)
+    pixels: _Array = entry("entry_1/images/pixels")  # that were fitted
+    pearson: _Array = entry("entry_1/images/pearson")  # chi-square per pixel
+    evaluations: _Array = entry("entry_1/images/evaluations")
+    seconds: _Array = entry("entry_1/images/seconds", "s")  # of the search
+    verdicts: str = entry("entry_1/images/verdicts")  # in words, one a line
+    warnings: str | None = entry(warned.PATH, optional=True)
+
+    def nexus_groups(self) -> Groups:
+        """Attributes of the groups."""
+        return {
+            "entry_1": {"NX_class": "NXentry"},
+            "entry_1/sample_1": {"NX_class": "NXsample"},
+            "entry_1/fit_1": {"NX_class": "NXcollection"},
+            "entry_1/images": {"NX_class": "NXcollection"},
+        }
