@@ -2,6 +2,7 @@
 
 from madpipe.mad.study import MAD
 from madpipe.rocking.study import ROCKING
+from madpipe.stills.study import STILLS
 
-STUDIES = (MAD, ROCKING)
+STUDIES = (MAD, ROCKING, STILLS)
 BY_NAME = {study.name: study for study in STUDIES}

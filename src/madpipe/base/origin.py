@@ -1,6 +1,7 @@
 """Read from any of our files who made it and how: HDF5, weights, JSON, PDF and PNG carry it themselves.
 
-A table (.csv) is made together with the JSON of the same name, a caption (.txt) with the PDF: theirs is read.
+A table (.csv) and reflections (.mtz) are made together with the JSON of the same name, a caption (.txt) with the PDF:
+theirs is read.
 """
 
 import json
@@ -18,9 +19,9 @@ from madpipe.base.errors import InputError, one_line
 from madpipe.base.files import require_file, require_memory
 
 Origin = dict[str, Any]
-BESIDE = {".csv": ".json", ".txt": ".pdf"}
+BESIDE = {".csv": ".json", ".mtz": ".json", ".txt": ".pdf"}
 _KEYWORDS = re.compile(rb"/Keywords \(((?:[^\\()]|\\.)*)\)", re.DOTALL)
-_READ_WHOLE = (".json", ".pdf")
+_READ_WHOLE = (".json", ".expt", ".pdf")
 _PROGRAM = "madpipe"
 _NOTED = ("parameters", "modules", "inputs", "versions", "config_keys", "wildcards")  # mappings, in note_1
 _WEIGHTS_KEY = "madpipe"  # as in base.weights, which does not import this: whoever edits here retrains nothing
@@ -125,8 +126,10 @@ def _parsed(text: str) -> Origin:
 
 READERS: dict[str, Callable[[Path], Origin]] = {
     ".h5": store.read_process,
+    ".nxs": store.read_process,
     ".safetensors": _of_weights,
     ".json": _of_json,
+    ".expt": _of_json,
     ".pdf": _of_pdf,
     ".png": _of_png,
 }

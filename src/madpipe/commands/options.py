@@ -12,7 +12,12 @@ from madpipe.base.config import AnyModel, dropped_nulls, plain, read_yaml, valid
 from madpipe.base.errors import InputError
 from madpipe.base.files import require_file, require_outputs
 
-_WITH_A_FIGURE = (".png", ".txt")  # what is written beside a .pdf
+_BESIDE = {  # endings of what is written beside a file, by its suffix
+    ".pdf": (".png", ".txt"),
+    ".expt": (".json",),
+    ".mtz": (".json", "_images.mtz", "_images.csv", "_images.json"),
+    ".nxs": (".expt", "_reference.mtz", "_reference.json", "_truth.h5"),
+}
 MOST_THREADS = 1024  # more than any machine has for one job; without a limit the system fails to start them
 _LARGEST_SEED = 2**63 - 1  # of torch
 
@@ -34,10 +39,9 @@ class OutputPath(PathWord):
 
     @property
     def written(self) -> tuple[str, ...]:
-        """All files that are written under this name: a figure's picture and caption too."""
+        """All files that are written under this name: a figure's picture and caption too, a table beside a list."""
         path = Path(self)
-        beside = _WITH_A_FIGURE if path.suffix == ".pdf" else ()
-        return (str(self), *(str(path.with_suffix(suffix)) for suffix in beside))
+        return (str(self), *(str(path.with_name(path.stem + ending)) for ending in _BESIDE.get(path.suffix, ())))
 
 
 class Parser(argparse.ArgumentParser):

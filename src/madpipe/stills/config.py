@@ -102,7 +102,6 @@ class StillsMergeConfig(Model):
     """How integrated spots are merged."""
 
     least_partiality: float = Field(0.1, ge=0, lt=1, description="of a spot that is merged [1]")
-    least_cc_half: float = Field(0.3, ge=0, lt=1, description="correlation of the halves to which the resolution goes [1]")
 
 
 class StillsEvaluateConfig(Model):

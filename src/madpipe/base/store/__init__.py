@@ -12,7 +12,7 @@ from madpipe.base.store.reading import Record, holds, opened, read, read_process
 from madpipe.base.store.rows import Layout, layout, read_slabs
 from madpipe.base.store.text import write_json
 from madpipe.base.store.whole import room_for, whole_file
-from madpipe.base.store.writing import add, hdf5_image, reserve, write
+from madpipe.base.store.writing import add, hdf5_image, reserve, write, write_process
 
 __all__ = [
     "Groups",
@@ -40,4 +40,5 @@ __all__ = [
     "whole_file",
     "write",
     "write_json",
+    "write_process",
 ]

@@ -81,7 +81,7 @@ def _fill(place: io.IOBase, record: Any, process: Mapping[str, str] | None, leav
         _write_root(file)
         _write_record(file, record, "", leave_out)
         if process is not None:
-            _write_process(file, process)
+            write_process(file, process)
 
 
 def reserve(file: h5py.File, record: Any, shapes: Mapping[str, tuple[int, ...]]) -> None:
@@ -117,8 +117,8 @@ def _write_root(file: h5py.File) -> None:
     file["number_of_entries"] = 1
 
 
-def _write_process(file: h5py.File, process: Mapping[str, str]) -> None:
-    """NXprocess of the first entry."""
+def write_process(file: h5py.File, process: Mapping[str, str]) -> None:
+    """Write NXprocess of the first entry (see :func:`madpipe.base.provenance.process`)."""
     group = file.require_group(PROCESS)
     group.attrs["NX_class"] = "NXprocess"
     for name, text in process.items():

@@ -15,10 +15,12 @@ from madpipe.stills.fit.recovery import Recovery, recover
 from madpipe.stills.forward import image as expected_image
 from madpipe.stills.geometry import Beam, Crystal, Panel
 from madpipe.stills.measured.images import Image, Images
+from madpipe.stills.measured.reference import read_reference, require_same_crystal
 from madpipe.stills.mosaic import SpotKernel, quadrature, rotation_vector
 from madpipe.stills.records import PixelFits
 from madpipe.stills.reflections.model import indices_within, predicted
 from madpipe.stills.scene import Background, Scene, StructureFactors
+from madpipe.stills.symmetry import group_named
 
 _REACH = 4.0  # widths 1 / (N a) from the Ewald sphere within which a reflection's pixels are fitted
 _LEAST_BACKGROUND = 1e-3  # at the start: a factor cannot move 0 [photon/pixel]
@@ -66,6 +68,25 @@ def fit_images(
     if all(isinstance(one, str) for one in found):
         raise InputError("a fit of pixels needs at least one image with a crystal; none has one; index the images first.")
     return _record(images, crystals, found, config)
+
+
+def factors_of(reference: str | None, crystals: Sequence[Crystal | None]) -> StructureFactors | None:
+    """Structure factors from a file of reference intensities or a model, of the crystals' own kind; None for no file.
+
+    Raises
+    ------
+    InputError
+        What the reader refuses, or a reference of another crystal.
+    """
+    first = next((one for one in crystals if one is not None), None)
+    if not reference or first is None:
+        return None
+    found = read_reference(reference)
+    require_same_crystal(found, first)
+    amplitudes = np.sqrt(np.maximum(found.intensity, 0.0))
+    turns = [np.array(op.rot) // op.DEN for op in group_named(found.space_group).operations().sym_ops]
+    mates = np.concatenate([sign * found.indices @ turn for turn in turns for sign in (1, -1)]).astype(int)
+    return StructureFactors.listed(mates, np.tile(amplitudes, 2 * len(turns)))
 
 
 def _start(

@@ -268,7 +268,9 @@ def _with_detector(images: Images, experiments: Sequence[Experiment]) -> Images:
     )
 
 
-def write_expt(path: str | Path, experiments: Sequence[Experiment]) -> None:
+def write_expt(
+    path: str | Path, experiments: Sequence[Experiment], process: Mapping[str, str] | None = None
+) -> None:
     """Write an experiment list that DIALS reads; an image without a crystal stays one.
 
     Parameters
@@ -277,6 +279,8 @@ def write_expt(path: str | Path, experiments: Sequence[Experiment]) -> None:
         To be written.
     experiments:
         In any order; each brings its beam, detectors that are one are written once.
+    process:
+        Who made it and how: a key more, which other programs pass over.
 
     Raises
     ------
@@ -308,6 +312,8 @@ def write_expt(path: str | Path, experiments: Sequence[Experiment]) -> None:
         "profile": [],
         "scaling_model": [],
     }
+    if process is not None:
+        content["process"] = {**process, "note_1": json.loads(process["note_1"])}
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
 

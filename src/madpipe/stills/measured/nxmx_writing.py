@@ -1,6 +1,6 @@
 """Images written in NXmx, whole or not at all."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import h5py
@@ -8,6 +8,7 @@ import hdf5plugin
 import numpy as np
 from jaxtyping import Bool
 
+from madpipe.base import store
 from madpipe.base.errors import InputError
 from madpipe.base.store import whole_file
 from madpipe.stills.geometry import Beam, Panel
@@ -15,6 +16,7 @@ from madpipe.stills.geometry import Beam, Panel
 _FWHM = 2 * np.sqrt(2 * np.log(2))  # over the standard deviation, of a normal law
 _AXIS = np.array([0.0, 0.0, 1.0])  # of the beam, in NeXus' frame
 _SAME = 1e-9
+_ENTRY = "entry_1"
 
 
 def write_nxmx(
@@ -26,6 +28,7 @@ def write_nxmx(
     saturation: float = np.inf,
     exposures: Sequence[float] | None = None,
     title: str = "still images",
+    process: Mapping[str, str] | None = None,
 ) -> None:
     """Write stills: panels one below the other in one image, each a module with its own place.
 
@@ -47,6 +50,8 @@ def write_nxmx(
         Of each image [s].
     title:
         Of the entry.
+    process:
+        Who made it and how.
 
     Raises
     ------
@@ -58,8 +63,8 @@ def write_nxmx(
     if any(np.linalg.norm(one.direction - _AXIS) > _SAME for one in beams):
         raise InputError(f"{path}: needs beams along z, NeXus' frame; {beams[0].direction.tolist()} came; turn all.")
     with whole_file(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs["default"] = "entry"
-        entry = _group(file, "entry", "NXentry", default="data")
+        file.attrs.update({"default": _ENTRY, "creator": "madpipe"})
+        entry = _group(file, _ENTRY, "NXentry", default="data")
         entry["definition"], entry["title"] = "NXmx", title
         entry["definition"].attrs["version"] = "1.0"
         data = _group(entry, "data", "NXdata", signal="data")
@@ -68,11 +73,13 @@ def write_nxmx(
         _write_beam(_group(instrument, "beam", "NXbeam"), beams)
         detector = _group(instrument, "detector", "NXdetector")
         _write_detector(detector, panels, mask, saturation, exposures)
-        detector["data"] = h5py.SoftLink("/entry/data/data")
+        detector["data"] = h5py.SoftLink(f"/{_ENTRY}/data/data")
         sample = _group(entry, "sample", "NXsample")
         sample["depends_on"], sample["name"] = ".", "crystal"
         source = _group(entry, "source", "NXsource")
         source["name"] = "unknown"
+        if process is not None:
+            store.write_process(file, process)
 
 
 def _group(parent: h5py.Group, name: str, kind: str, **attributes: str) -> h5py.Group:
@@ -158,7 +165,7 @@ def _write_detector(
     chain = _group(group, "transformations", "NXtransformations")
     distance = float(panels[0].origin @ _AXIS)
     _transformation(chain, "distance", distance, _AXIS, ".")
-    group["depends_on"] = "/entry/instrument/detector/transformations/distance"
+    group["depends_on"] = f"/{_ENTRY}/instrument/detector/transformations/distance"
     group["distance"] = distance
     group["distance"].attrs["units"] = "mm"
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from madpipe.base.errors import InputError
 from madpipe.stills.measured.cbf import SUFFIXES as CBF
 from madpipe.stills.measured.cbf import is_cbf, read_cbf
-from madpipe.stills.measured.expt import Experiment, read_expt
+from madpipe.stills.geometry import Crystal
+from madpipe.stills.measured.expt import Experiment, matched, read_expt
 from madpipe.stills.measured.images import Images, joined
 from madpipe.stills.measured.nxmx import SUFFIXES as NXMX
 from madpipe.stills.measured.nxmx import is_nxmx, read_nxmx
@@ -64,3 +65,21 @@ def read_crystals(path: str | Path, space_group: str = "P 1", as_stills: bool = 
     if name.endswith((".expt", ".json")):
         return read_expt(path, as_stills)
     raise InputError(f"{path}: needs crystals of DIALS (.expt) or CrystFEL (.stream); export one of these.")
+
+
+def read_set(
+    images: Sequence[str | Path], crystals: str | Path, space_group: str = "P 1", as_stills: bool | None = False
+) -> tuple[Images, tuple[Crystal | None, ...]]:
+    """Read images, each with its crystal, on the detector that the list of crystals has.
+
+    Parameters
+    ----------
+    images, crystals:
+        As :func:`read_images` and :func:`read_crystals` take them.
+    space_group:
+        Of the crystals of a stream, which names none.
+    as_stills:
+        As in :func:`read_images`.
+    """
+    found = read_images(images, bool(as_stills))
+    return matched(found, read_crystals(crystals, space_group, bool(as_stills)))

@@ -1,16 +1,23 @@
 """Files that other programs read: merged and unmerged MTZ, and a table of images."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import gemmi
 import numpy as np
 from jaxtyping import Float
 
+from madpipe.base import store, tables
 from madpipe.base.errors import InputError
+from madpipe.base.plain import to_plain
 from madpipe.base.store import whole_file
 from madpipe.stills.merge.merged import Observations, half_sets, merge
+from madpipe.stills.merge.summary import image_rows, merged_quality
+from madpipe.stills.names import IMAGES, beside
 from madpipe.stills.records import Integrated
+from madpipe.stills.scores.records import ImageRow, MergedQuality
 
+IMAGE_TABLE = tables.Schema("images", tables.columns_of(ImageRow))
 _MERGED = (
     ("IMEAN", "J"), ("SIGIMEAN", "Q"), ("I(+)", "K"), ("SIGI(+)", "M"), ("I(-)", "K"), ("SIGI(-)", "M"),
     ("IHALF1", "J"), ("SIGIHALF1", "Q"), ("IHALF2", "J"), ("SIGIHALF2", "Q"), ("N", "I"),
@@ -20,6 +27,35 @@ _UNMERGED = (
     ("M/ISYM", "Y"), ("BATCH", "B"), ("I", "J"), ("SIGI", "Q"), ("FRACTIONCALC", "R"), ("XDET", "R"), ("YDET", "R"),
     ("ROT", "R"), ("LP", "R"), ("FLAG", "I"), ("PARTIALITY", "R"), ("SCALE", "R"),
 )  # fmt: skip
+
+
+def write_set(
+    path: str | Path, integrated: Integrated, least_partiality: float, seed: int, process: Mapping[str, str]
+) -> MergedQuality:
+    """Merge, and write NAME.mtz with .json, and NAME_images.mtz (unmerged) with its table as .csv and .json.
+
+    Parameters
+    ----------
+    path:
+        NAME.mtz.
+    integrated:
+        From :func:`madpipe.stills.integrate.files.integrate_images`.
+    least_partiality:
+        Of a spot that is merged.
+    seed:
+        Of the halves and of shuffled references.
+    process:
+        Who made it and how.
+    """
+    generator = np.random.default_rng(seed)
+    found, observations = merged_quality(integrated, least_partiality, generator)
+    write_merged(path, integrated, observations, np.random.default_rng(seed))
+    store.write_json(Path(path).with_suffix(".json"), found, process=process)
+    write_unmerged(beside(path, f"{IMAGES}.mtz"), integrated)
+    rows = [to_plain(one) for one in image_rows(integrated)]
+    tables.write_csv(beside(path, f"{IMAGES}.csv"), tables.frame(IMAGE_TABLE, rows), IMAGE_TABLE)
+    store.write_json(beside(path, f"{IMAGES}.json"), {"rows": rows}, process=process)
+    return found
 
 
 def write_merged(
@@ -96,29 +132,6 @@ def write_unmerged(path: str | Path, integrated: Integrated) -> None:
     mtz.sort(5)
     mtz.history = ["unmerged still images, madpipe stills", "I is scaled and divided by PARTIALITY"]
     _written(mtz, path)
-
-
-def write_images(path: str | Path, integrated: Integrated) -> None:
-    """Write a table of images as CSV: image, ln_G, B (Wilson's), R1, with errors, orientation, verdict.
-
-    R1 is the mean of the shells, the same for all images [1/angstrom].
-    """
-    images, instrument = integrated.images, integrated.instrument
-    if images is None or instrument is None:
-        raise InputError("a table of images needs images; the record has none; integrate again.")
-    lines = ["image,ln_G,ln_G_error,B,B_error,R1,turn_x,turn_y,turn_z,spots,correlation,chi2,verdict"]
-    width = float(instrument.widths.mean())
-    for n, (name, verdict) in enumerate(zip(images.names.split("\n"), images.verdicts.split("\n"), strict=True)):
-        numbers = [images.ln_scale[n], images.ln_scale_errors[n], images.wilson_b[n], images.wilson_b_errors[n], width]
-        numbers += [*images.turn[n], images.spots[n], images.correlation[n], images.chi2[n]]
-        lines.append(",".join([_quoted(name), *(f"{value:.6g}" for value in numbers), _quoted(verdict)]))
-    with whole_file(path) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-
-
-def _quoted(text: str) -> str:
-    """A cell of CSV."""
-    return '"' + text.replace('"', '""') + '"' if any(mark in text for mark in ',"\n') else text
 
 
 def _new(integrated: Integrated, columns: tuple[tuple[str, str], ...]) -> gemmi.Mtz:

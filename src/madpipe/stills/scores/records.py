@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from madpipe.base.plain import told
 from madpipe.base.verdict import Verdict
+from madpipe.stills.scores.recovery import MethodScore, PullScore, RadiusScore, TrialScore
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,3 +89,15 @@ class StillsScores:
     failed: Mapping[str, str] = field(default_factory=dict)  # images that failed, and why
     warnings: tuple[str, ...] = ()
     verdicts: Mapping[str, Verdict]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluation:
+    """Methods of recovery side by side: evaluation.json."""
+
+    methods: tuple[MethodScore, ...]  # from the demo's own start, the quadrature makes the data
+    same_domains: tuple[MethodScore, ...]  # the same, one set of random domains makes and explains the data
+    radii: tuple[RadiusScore, ...]
+    trials: tuple[TrialScore, ...]  # free domains, without noise
+    noisy: tuple[TrialScore, ...]  # the same with counts
+    pulls: PullScore

@@ -1,13 +1,15 @@
 """Scores of a set of still images: what was indexed, fitted, integrated and merged, beside the truth where there is one."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
 
+from madpipe.base import store
 from madpipe.base.metrics import correlation, finite
+from madpipe.base.plain import read_json
 from madpipe.base.verdict import Verdict, verdict
 from madpipe.base.warned import kept, lines_of
 from madpipe.stills import limits
@@ -27,6 +29,18 @@ class Answers:
     fitted: PixelFits | None = None
     integrated: Integrated | None = None
     merged: MergedQuality | None = None
+
+
+def answers_of(files: Mapping[str, str]) -> Answers:
+    """Read the answers of the steps whose files are there, by the steps' names."""
+    readers: dict[str, tuple[str, Callable[[str], object]]] = {
+        "index": ("indexed", lambda path: read_json(path, CrystalList)),
+        "fit": ("fitted", lambda path: store.read(path, PixelFits)),
+        "integrate": ("integrated", lambda path: store.read(path, Integrated)),
+        "merge": ("merged", lambda path: read_json(path, MergedQuality)),
+    }
+    read = {field: reader(files[step]) for step, (field, reader) in readers.items() if step in files}
+    return Answers(**read)  # type: ignore[arg-type]
 
 
 def score(title: str, images: int, answers: Answers, truth: StillsTruth | None) -> StillsScores:

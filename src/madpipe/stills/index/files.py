@@ -1,0 +1,102 @@
+"""Crystals of the images of a file: the experiment list, and the table beside it."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from madpipe.base.errors import InputError
+from madpipe.base.metrics import finite
+from madpipe.base.warned import keeping
+from madpipe.physics.crystal import is_cell
+from madpipe.stills.config import StillsIndexConfig
+from madpipe.stills.geometry import Crystal
+from madpipe.stills.index.index import IndexConfig, Indexed, Result, index_images
+from madpipe.stills.index.records import CrystalList, CrystalRow
+from madpipe.stills.index.refine import Free
+from madpipe.stills.measured.expt import Experiment
+from madpipe.stills.measured.images import Images
+from madpipe.stills.misset import standing
+from madpipe.stills.symmetry import group_named
+
+
+def crystal_of(cell: Sequence[float], space_group: str) -> Crystal:
+    """Give a crystal of this cell [angstrom, degree], in some orientation.
+
+    Raises
+    ------
+    InputError
+        Numbers that are no cell, or no space group.
+    """
+    if not is_cell(np.array(cell)):
+        raise InputError(
+            f"a cell needs three lengths [angstrom] and three angles [degree] with a volume; got {tuple(cell)}; give "
+            "them as 58,58,150.4,90,90,90."
+        )
+    return Crystal(standing(np.array(cell), np.zeros(3)).axes, group_named(space_group).xhm())
+
+
+def index_files(images: Images, crystal: Crystal, config: StillsIndexConfig) -> tuple[CrystalList, list[Experiment]]:
+    """Find the crystal of each image from its cell; an image without one is an experiment without a crystal.
+
+    Parameters
+    ----------
+    images:
+        Of one detector.
+    crystal:
+        Cell and space group.
+    config:
+        Limits, and what is refined.
+    """
+    free = Free(**{name: name in config.free for name in Free.__dataclass_fields__ if not name.endswith("_sd")})
+    settings = IndexConfig(
+        free=free,
+        fewest_spots=config.fewest_spots,
+        fewest_indexed=config.fewest_indexed,
+        smallest_share=config.smallest_share,
+        tolerance=config.tolerance,
+    )
+    kept: list[Result] = []
+
+    @keeping
+    def table() -> CrystalList:
+        kept.append(index_images(images, crystal, settings))
+        return _table(images, crystal, kept[0])
+
+    listed = table()
+    experiments = [
+        Experiment(beam, kept[0].panels, one.crystal, source, images.saturation)
+        for beam, one, source in zip(images.beams, kept[0].images, images.sources, strict=True)
+    ]
+    return listed, experiments
+
+
+def _table(images: Images, crystal: Crystal, found: Result) -> CrystalList:
+    """All that is known of the images, as plain values."""
+    return CrystalList(
+        space_group=crystal.space_group,
+        images=tuple(_row(str(source), one) for source, one in zip(images.sources, found.images, strict=True)),
+        tilt=found.tilt,
+        tilt_errors=tuple(finite(one) for one in found.tilt_sd),
+        distance=finite(found.distance),
+        beam_centre=tuple(finite(one) for one in found.beam_centre),
+        said=found.said,
+    )
+
+
+def _row(image: str, one: Indexed) -> CrystalRow:
+    """One image."""
+    record = one.record
+    return CrystalRow(
+        image=image,
+        spots=record.spots,
+        saturated=record.saturated,
+        failed=record.failed,
+        within=record.indexed,
+        chance=record.chance,
+        rms=tuple(value if math.isfinite(value) else 0.0 for value in record.rms),
+        cell=record.cell,
+        misorientation=finite(record.misorientation),
+        excitation=finite(record.excitation),
+        mosaic=finite(record.mosaic),
+    )

@@ -1,0 +1,63 @@
+"""The study of still images as the house sees it."""
+
+from madpipe.base.study import Study
+from madpipe.stills.config import StillsConfig
+
+_THAUMATIN = [f"../shared/data/stills/thaumatin/thau_3_2_00{number}.cbf.bz2" for number in ("05", "06", "07", "13")]
+_SAMPLES: dict[str, dict[str, object]] = {  # the refinement demo, crystals turned at random, and measured stills
+    "demo": {
+        "cell": (100.0, 100.0, 100.0, 90.0, 90.0, 90.0),
+        "images": 1,
+        "size": 64,
+        "pixel": 0.1,
+        "distance": 100.0,
+        "cells": (5.0, 5.0, 5.0),
+        "shape": "square",
+        "spread": 0.8,
+        "misset": (5.0, 3.0, -2.0),
+        "told_off": 3.0,
+        "amplitude": 100.0,
+        "photons": 1e4,
+        "background": 1.0,
+        "reference_error": 0.0,
+        "steps": ["fit"],
+    },
+    "crystals": {
+        "cell": (79.6, 77.2, 38.7, 90.0, 90.0, 90.0),
+        "space_group": "P 21 21 21",
+        "steps": ["index", "integrate"],
+    },
+    "thaumatin": {
+        "path": _THAUMATIN,
+        "cell": (58.0, 58.0, 150.4, 90.0, 90.0, 90.0),
+        "space_group": "P 41 21 2",
+        "steps": ["index", "integrate"],
+        "optional": True,
+    },
+}
+_SMOKE = {
+    "samples": {
+        "thaumatin": None,
+        "crystals": {"images": 3, "size": 512},
+    },
+    "evaluate": {"methods": ["adam", "low-angles"], "offsets": [2.0], "trials": 1, "pulls": 1},
+}
+
+
+def sizes(config: StillsConfig) -> dict[str, int]:
+    """Give the size of what rules have to do, by sample: pixels of all images of a simulated set."""
+    return {
+        name: sample.images * sample.size**2 for name, sample in config.samples.items() if not hasattr(sample, "path")
+    }
+
+
+STILLS = Study(
+    name="stills",
+    title="Still images",
+    about="still images of crystals, from pixels to merged intensities",
+    config=StillsConfig,
+    samples=_SAMPLES,
+    overlays={"smoke": _SMOKE},
+    records=("Integrated", "SpotTable", "ImageTable", "IntensityTable", "InstrumentTable", "PixelFits", "StillsTruth"),
+    sizes=sizes,
+)

@@ -1,0 +1,21 @@
+"""stills_figures: what was made of a set of images -> its figures as PDF and PNG, with their captions."""
+
+from pathlib import Path
+
+from madpipe.base import plotting, provenance, runtime, store
+from madpipe.stills.config import StillsFitConfig
+from madpipe.stills.figures.sample import FIGURES, Drawn
+from madpipe.stills.measured.reading import read_set
+from madpipe.stills.records import StillsTruth
+from madpipe.stills.scores.validate import answers_of
+
+given, came = snakemake.params, snakemake.input
+with runtime.job(snakemake.log[0]):
+    images, crystals = read_set(came.images, came.crystals, given.get("space_group") or "P 1", given.get("as_stills"))
+    [truth] = [store.read(file, StillsTruth) for file in came.get("truth", [])] or [None]
+    answers = answers_of(dict(came.items()))
+    drawn = Drawn(snakemake.wildcards.sample, images, crystals, answers, truth, StillsFitConfig(**given.fit))
+    folder, process = Path(snakemake.output[0]).parent, provenance.process_of(snakemake)
+    for name in given.figures:
+        picture = FIGURES[name](drawn)
+        plotting.save(picture.figure, folder / f"{name}.pdf", process, caption=picture.caption)
