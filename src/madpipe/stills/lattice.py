@@ -88,7 +88,9 @@ def square_slopes(offsets: _Offsets, cells: Cells) -> Slopes:
 def _twice_others(ratio: _Offsets) -> _Offsets:
     """2 r_i prod_{j != i} r_j^2: the derivative of prod r^2 by each r."""
     squared = ratio.square()
-    others = torch.stack([squared[:, 1] * squared[:, 2], squared[:, 0] * squared[:, 2], squared[:, 0] * squared[:, 1]], 1)
+    others = torch.stack(
+        [squared[:, 1] * squared[:, 2], squared[:, 0] * squared[:, 2], squared[:, 0] * squared[:, 1]], 1
+    )
     return others.mul_(ratio).mul_(2)
 
 
@@ -186,9 +188,7 @@ def _second_bessel_ratio(radius: _Values) -> _Values:
     safe = radius.clamp(min=0.3)
     square_ = radius**2
     series = (1 - square_ / 14 * (1 - square_ / 36 * (1 - square_ / 66 * (1 - square_ / 104)))) / 15
-    return torch.where(
-        radius < 0.3, series, ((3 - safe**2) * safe.sin() - 3 * safe * safe.cos()) / safe**5
-    )
+    return torch.where(radius < 0.3, series, ((3 - safe**2) * safe.sin() - 3 * safe * safe.cos()) / safe**5)
 
 
 SHAPES = {

@@ -48,8 +48,6 @@ def attenuation(material: str, wavelength: float) -> float:
             "set the thickness to 0 to leave absorption out"
         )
     energy = torch.tensor([HC / wavelength], dtype=torch.float64)
-    f_double_prime = {
-        element: float(absorptive_part(element, energy)[0]) for element in _ATOMS_PER_ANGSTROM3[material]
-    }
+    f_double_prime = {element: float(absorptive_part(element, energy)[0]) for element in _ATOMS_PER_ANGSTROM3[material]}
     absorbing = math.fsum(density * f_double_prime[one] for one, density in _ATOMS_PER_ANGSTROM3[material].items())
     return 2 * CLASSICAL_ELECTRON_RADIUS * wavelength * absorbing * 1e7

@@ -53,7 +53,9 @@ class _Spots:
         exponent = (self.apart * pulled).sum(0) * -0.5
         return self._at_points(self.height) * exponent.exp_(), pulled
 
-    def slopes(self, scene: Scene, kernel: SpotKernel, tangents: Float[np.ndarray, "tangent 3 3"]) -> tuple[Tensor, ...]:
+    def slopes(
+        self, scene: Scene, kernel: SpotKernel, tangents: Float[np.ndarray, "tangent 3 3"]
+    ) -> tuple[Tensor, ...]:
         r"""Value and derivatives, in the order of `Derivatives`.
 
         With y = S^-1 dq and Y = y y^T - S^-1, the logarithm changes by Y : dS / 2 - y . d(dq), and by the change of

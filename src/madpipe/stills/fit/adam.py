@@ -10,9 +10,7 @@ RATE, ITERATIONS = 0.05, 100  # the original's, of numbers in degree
 _MEMORY, _MEMORY_OF_SQUARES, _TINY = 0.9, 0.999, 1e-8
 
 
-def adam(
-    scene: Scene, observed: Observed, layout: Layout, iterations: int = ITERATIONS, rate: float = RATE
-) -> Search:
+def adam(scene: Scene, observed: Observed, layout: Layout, iterations: int = ITERATIONS, rate: float = RATE) -> Search:
     """Refine with a fixed number of steps of Adam, all pixels alike.
 
     Here for comparison: it knows no photon statistics, no errors and no end. The rotation vector from the start stands

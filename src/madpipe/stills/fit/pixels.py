@@ -170,9 +170,7 @@ class _Begun:
     evaluations: int
 
 
-def _grown(
-    scene: Scene, observed: Observed, layout: Layout, evaluations: int, radii: tuple[float, ...]
-) -> _Begun:
+def _grown(scene: Scene, observed: Observed, layout: Layout, evaluations: int, radii: tuple[float, ...]) -> _Begun:
     """Search with the pixels of each radius in turn."""
     found, used = None, 0
     for pixels in _stages(scene, observed, radii):
