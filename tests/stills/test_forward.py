@@ -143,7 +143,7 @@ def test_structure_factors_of_a_list():
 
 
 def test_structure_factors_of_a_model_are_sums_over_its_atoms():
-    """Two atoms in P 21 written out: each, and its mate, with gemmi's form factor; blur and grid cost 1e-3 of F(000)."""
+    """Two atoms in P 21 written out, each and its mate, by gemmi's form factors; the grid costs 1e-3 of F(000)."""
     structure = gemmi.Structure()
     structure.cell, structure.spacegroup_hm = gemmi.UnitCell(20, 25, 30, 90, 100, 90), "P 1 21 1"
     places = {"C": (0.1, 0.2, 0.3), "S": (0.35, 0.6, 0.8)}

@@ -74,7 +74,7 @@ def step_of(scene, name, number):
 @pytest.mark.parametrize("law", LAWS)
 @pytest.mark.parametrize("name", ["c02_triclinic", "c03_hkl_xds_tilt_phi"])
 def test_derivatives_are_central_differences(shared, name, law):
-    """To 1e-6 of the largest: the step's square times the third derivative, and rounding over the step, are below that."""
+    """To 1e-6 of the largest: the step's square times the third derivative, and rounding over it, are less."""
     scene, panel, pixels = a_scene(shared, name, law)
     pixels = pixels[:150]
     values, jacobian = values_with_jacobian(scene, panel, ALL, pixels)

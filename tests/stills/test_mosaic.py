@@ -40,7 +40,7 @@ def sampled(scene, domains):
 
 
 def test_moments_of_the_quadrature_are_those_of_the_law():
-    """Axis uniform, angle normal: <v> = 0, <v v> = 1/3, <v v v v> = 3 (1 1 + 1 1 + 1 1) / 15, kurtosis 27/5 of a component."""
+    """Axis uniform, angle normal: <v> = 0, <v v> = 1/3, <v v v v> = 3 (1 1 + 1 1 + 1 1) / 15, kurtosis 5.4."""
     law = quadrature()
     assert len(law.weights) == 78
     assert math.fsum(law.weights) == pytest.approx(1, rel=1e-14)
@@ -50,9 +50,9 @@ def test_moments_of_the_quadrature_are_those_of_the_law():
     )
     fourth = np.einsum("m,mi,mj,mk,ml->ijkl", law.weights, *[law.vectors] * 4)
     delta = np.eye(3)
-    for i, j, k, l in itertools.product(range(3), repeat=4):
-        pairs = delta[i, j] * delta[k, l] + delta[i, k] * delta[j, l] + delta[i, l] * delta[j, k]
-        assert fourth[i, j, k, l] == pytest.approx(3 * pairs / 15, abs=1e-13)
+    for i, j, k, m in itertools.product(range(3), repeat=4):
+        pairs = delta[i, j] * delta[k, m] + delta[i, k] * delta[j, m] + delta[i, m] * delta[j, k]
+        assert fourth[i, j, k, m] == pytest.approx(3 * pairs / 15, abs=1e-13)
     assert fourth[0, 0, 0, 0] * 9 == pytest.approx(5.4)
 
 
@@ -71,7 +71,7 @@ def test_drawn_domains_have_the_law_s_moments_and_another_seed_draws_others(rng)
 
 @pytest.mark.parametrize("shape", ["square", "gauss"])
 def test_quadrature_is_the_mean_of_5000_domains(shape, rng):
-    """Within 5 standard errors of those, and 3e-4 of the peak where rare domains make all the light; 10 % more is seen."""
+    """Within 5 standard errors, and 3e-4 of the peak where rare domains make all the light; 10 % more is seen."""
     scene = demo(shape=shape)
     mean, error = sampled(scene, drawn(GROUPS * OF_A_GROUP, rng))
     error = np.hypot(error, 3e-4 * mean.max())
@@ -82,7 +82,7 @@ def test_quadrature_is_the_mean_of_5000_domains(shape, rng):
 
 @pytest.mark.parametrize("tensor", [np.eye(3) / 3, np.diag([0.1, 0.7, 0.2])], ids=["isotropic", "anisotropic"])
 def test_kernel_is_the_mean_of_5000_gaussian_domains(tensor, rng):
-    """First order in the rotation: in the demo, |q| s = 7e-4, second order is q s^2 = 1e-5 1/angstrom of a spot's 8e-4."""
+    """First order in the rotation: in the demo |q| s = 7e-4, the second is q s^2 = 1e-5 1/angstrom of a spot's 8e-4."""
     scene = demo(shape="gauss")
     domains = drawn_gaussian(GROUPS * OF_A_GROUP, rng)
     vectors = domains.vectors @ np.sqrt(3 * tensor)  # tensor is diagonal

@@ -3,9 +3,10 @@ r"""THE equation of a pixel, in expected photons.
 .. math:: \mu = \frac{G}{n^2} \sum_{sub} \sum_{src} w_{src}\, \Omega(X)\, P(X)\, A(X)\, L(q) + b(X),
     \qquad q = (X / |X| - s) / \lambda
 
-X: middle of a sub-pixel; Omega, P, A: solid angle, polarisation, absorption (:mod:`madpipe.stills.pixel_factors`); L: mean
-of F^2 F_latt^2 over domains and spindle steps (:mod:`madpipe.stills.diffraction`); G = r_e^2 times the photons per area; b:
-constant and water's background. All factors are taken at each sub-pixel and for each source (nanoBragg: at a pixel's
+X: middle of a sub-pixel; Omega, P, A: solid angle, polarisation, absorption (:mod:`madpipe.stills.pixel_factors`); L:
+mean of F^2 F_latt^2 over domains and spindle steps (:mod:`madpipe.stills.diffraction`); G = r_e^2 times the photons per
+area; b: constant and water's background.
+All factors are taken at each sub-pixel and for each source (nanoBragg: at a pixel's
 first sub-pixel, for the first source, which the option ``first_subpixel`` reproduces). Not included: air, absorption in
 the crystal, parallax, the detector's point spread.
 """
@@ -21,7 +22,7 @@ from madpipe.physics.susceptibility import CLASSICAL_ELECTRON_RADIUS
 from madpipe.stills.diffraction import mean_derivatives, mean_values
 from madpipe.stills.geometry import Panel
 from madpipe.stills.pixel_factors import Factors, absorption, polarisation, seen, seen_slopes
-from madpipe.stills.scene import Background, Scene
+from madpipe.stills.scene import Scene
 from madpipe.stills.sensor import attenuation
 
 _WATER_RING, _WATER_WIDTH = 1 / 3.1, 0.06  # 1/d of liquid water's first maximum, its rms width [1/angstrom]
@@ -91,7 +92,7 @@ def expected_with_slopes(
             ray = light.directions[source], float(light.wavelengths[source])
             terms = _terms(scene, at, where, ray, factors, tangents)
             share = weight * scene.scale / len(places)
-            sums = [one * share for one in terms] if not sums else [a.add_(b, alpha=share) for a, b in zip(sums, terms)]
+            sums = [a + b * share for a, b in zip(sums, terms, strict=True)] if sums else [b * share for b in terms]
     bragg, *others = (one.numpy() for one in sums)
     return PixelSlopes(bragg, _background(scene, panel, pixels), *others)
 

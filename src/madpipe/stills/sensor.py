@@ -10,7 +10,7 @@ from madpipe.physics.atoms import absorptive_part
 from madpipe.physics.crystal import HC
 from madpipe.physics.susceptibility import CLASSICAL_ELECTRON_RADIUS
 
-_ATOMS_PER_ANGSTROM3 = {  # of each element; lattice constants 5.4310, 5.6575, 5.6533, 6.482 angstrom; 8 atoms in the cell
+_ATOMS_PER_ANGSTROM3 = {  # of each element: 8 atoms in a cell of a = 5.4310, 5.6575, 5.6533, 6.482 angstrom
     "Si": {"Si": 8 / 5.4310**3},
     "Ge": {"Ge": 8 / 5.6575**3},
     "GaAs": {"Ga": 4 / 5.6533**3, "As": 4 / 5.6533**3},

@@ -31,4 +31,4 @@ def adam(scene: Scene, observed: Observed, layout: Layout, iterations: int = ITE
         ahead, size = mean / (1 - _MEMORY**step), np.sqrt(square / (1 - _MEMORY_OF_SQUARES**step))
         numbers = numbers - rate * ahead / (size + _TINY)
     tried = evaluated(scene, observed, layout, numbers, observed.measured)
-    return Search(*layout.moved(scene, observed.panel, numbers), tried, iterations + 1)
+    return Search(*layout.moved(scene, observed.panel, numbers), tried.deviance, iterations + 1)
