@@ -140,6 +140,20 @@ def test_the_quadrature_has_derivatives_too(shared):
     assert np.abs((up - down) / 2e-6 - jacobian[:, 0]).max() < 1e-6 * np.abs(jacobian).max()
 
 
+def test_derivatives_know_the_sensor(shared):
+    """A thin sensor absorbs more along a slanted ray."""
+    scene, panel, pixels = a_scene(shared, "c03_hkl_xds_tilt_phi", "gauss")
+    panel, pixels = replace(panel, thickness=0.1), pixels[:60]
+    names = ("distance", "beam_centre")
+    _, jacobian = values_with_jacobian(scene, panel, names, pixels)
+    for column, (name, step) in enumerate(
+        [("distance", [1e-4]), ("beam_centre", [1e-4, 0]), ("beam_centre", [0, 1e-4])]
+    ):
+        sides = [expected(*PARAMETERS[name].moved(scene, panel, sign * np.array(step)), pixels) for sign in (1, -1)]
+        difference = (sides[0] - sides[1]) / 2e-4
+        assert np.abs(difference - jacobian[:, column]).max() < 1e-6 * np.abs(difference).max()
+
+
 def test_nanobragg_s_own_shapes_have_no_derivative(shared):
     scene, _ = golden(shared, "c10_gauss")
     with pytest.raises(InputError, match=r"got 'nanobragg-gauss'; use 'gauss'"):

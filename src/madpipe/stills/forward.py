@@ -5,10 +5,9 @@ r"""THE equation of a pixel, in expected photons.
 
 X: middle of a sub-pixel; Omega, P, A: solid angle, polarisation, absorption (:mod:`madpipe.stills.pixel_factors`); L:
 mean of F^2 F_latt^2 over domains and spindle steps (:mod:`madpipe.stills.diffraction`); G = r_e^2 times the photons per
-area; b: constant and water's background.
-All factors are taken at each sub-pixel and for each source (nanoBragg: at a pixel's
-first sub-pixel, for the first source, which the option ``first_subpixel`` reproduces). Not included: air, absorption in
-the crystal, parallax, the detector's point spread.
+area; b: constant and water's background. All factors are taken at each sub-pixel and for each source (nanoBragg: at a
+pixel's first sub-pixel, for the first source, which the option ``first_subpixel`` reproduces). Not included: air,
+absorption in the crystal, parallax, the detector's point spread.
 """
 
 from dataclasses import dataclass

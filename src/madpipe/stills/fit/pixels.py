@@ -24,7 +24,7 @@ _Numbers = Float[np.ndarray, "number"]
 _Values = Float[np.ndarray, "pixel"]
 _Matrix = Float[np.ndarray, "number number"]
 
-RADII = (4.0, 7.0, 11.0)  # of the first searches, in widths 1 / (N a) of a spot: 8, 14, 22 pixels of the demo
+RADII = (4.0, 7.0, 11.0, 20.0, 36.0)  # of the first searches, in widths 1 / (N a): 8, 14, 22 pixels of the demo
 _FLOOR = 1e-3  # default floor, of the brightest pixel
 _GRAIN = 2.0**-20
 _TOLERANCE, _ROUGH = 1e-5, 1e-2  # gain relative to the deviance at which a search ends: the last, those before
@@ -33,6 +33,7 @@ _FIRST_DAMPING = 1e-2
 _TWIN = np.radians(30.0)  # farthest orientation that low angles may have taken for this one
 _LIKE = np.radians(0.3)  # orientations nearer than that are one candidate
 _CANDIDATES, _SHORT = 4, 3  # that go on with all pixels, for so many evaluations
+_FEWEST = 30  # pixels of a stage
 _FINALISTS = 2  # of them that go to the end
 _EXACT = 1e-6  # deviance per photon of data without noise that are explained
 
@@ -217,7 +218,7 @@ def _angle(one: Crystal, other: Crystal) -> float:
 
 
 def _stages(scene: Scene, observed: Observed, radii: tuple[float, ...]) -> list[Int[np.ndarray, "pixel"]]:
-    """Measured pixels within each radius, without stages that add nothing."""
+    """Measured pixels within each radius: enough of them to tell, and few enough to be quick."""
     if not radii:
         return []
     number = observed.measured
@@ -228,4 +229,4 @@ def _stages(scene: Scene, observed: Observed, radii: tuple[float, ...]) -> list[
     q = np.linalg.norm(unit - scene.beam.direction, axis=1) / scene.beam.wavelength
     width = 1 / np.exp(np.mean(np.log(scene.cells * np.linalg.norm(scene.crystal.axes, axis=1))))
     found = [number[q < radius * width] for radius in radii]
-    return [one for one in found if 10 * len(radii) < len(one) < len(number)]
+    return [one for one in found if _FEWEST <= len(one) < len(number) / 2]
