@@ -76,7 +76,7 @@ def minimise(
         root = np.sqrt(scale)
         unit = normal / np.outer(root, root) + damping * np.eye(len(start))
         step = np.clip(-np.linalg.solve(unit, slope / root) / root, -farthest, farthest)
-        promised = -step @ (2 * slope + normal @ step)
+        promised = float(-step @ (2 * slope + normal @ step))
         trial = evaluated(in_grains(here.numbers + step, grain))
         gain = here.deviance - trial.deviance
         small = max(gain, promised) < tolerance * here.deviance

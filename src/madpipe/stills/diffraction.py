@@ -139,7 +139,9 @@ def _block_slopes(
     """Sums of a block, in the order of :class:`Derivatives`."""
     shape = SHAPES[scene.shape]
     if shape.slopes is None:
-        raise InputError(f"derivatives: a shape that has them is required; got '{scene.shape}'; use 'gauss' or 'square'")
+        raise InputError(
+            f"derivatives: a shape that has them is required; got '{scene.shape}'; use 'gauss' or 'square'"
+        )
     nearest, offsets = _indices(axes, q)
     found = shape.slopes(offsets, cells_of(scene))
     squared = scene.factors.outside if scene.factors.constant else scene.factors.at(nearest)

@@ -3,14 +3,14 @@ r"""THE equation of a pixel, in expected photons.
 .. math:: \mu = \frac{G}{n^2} \sum_{sub} \sum_{src} w_{src}\, \Omega(X)\, P(X)\, A(X)\, L(q) + b(X),
     \qquad q = (X / |X| - s) / \lambda
 
-X: middle of a sub-pixel; Omega, P, A: solid angle, polarisation, absorption (:mod:`madpipe.stills.pixel_factors`); L: mean
-of F^2 F_latt^2 over domains and spindle steps (:mod:`madpipe.stills.diffraction`); G = r_e^2 times the photons per area; b:
-constant and water's background. All factors are taken at each sub-pixel and for each source (nanoBragg: at a pixel's
-first sub-pixel, for the first source, which the option ``first_subpixel`` reproduces). Not included: air, absorption in
-the crystal, parallax, the detector's point spread.
+X: middle of a sub-pixel; Omega, P, A: solid angle, polarisation, absorption (:mod:`madpipe.stills.pixel_factors`); L:
+mean of F^2 F_latt^2 over domains and spindle steps (:mod:`madpipe.stills.diffraction`); G = r_e^2 times the photons per
+area; b: constant and water's background. All factors are taken at each sub-pixel and for each source (nanoBragg: at a
+pixel's first sub-pixel, for the first source, which the option ``first_subpixel`` reproduces). Not included: air,
+absorption in the crystal, parallax, the detector's point spread.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import numpy as np
 import torch
@@ -21,10 +21,11 @@ from madpipe.physics.susceptibility import CLASSICAL_ELECTRON_RADIUS
 from madpipe.stills.diffraction import mean_derivatives, mean_values
 from madpipe.stills.geometry import Panel
 from madpipe.stills.pixel_factors import Factors, absorption, polarisation, seen, seen_slopes
-from madpipe.stills.scene import Background, Scene
+from madpipe.stills.scene import Scene
 from madpipe.stills.sensor import attenuation
 
 _WATER_RING, _WATER_WIDTH = 1 / 3.1, 0.06  # 1/d of liquid water's first maximum, its rms width [1/angstrom]
+_PART = 2**16  # pixels whose arrays are held at once: half a megabyte each
 _WATER_FLAT = 0.3  # share of the ring's top that is there at all angles
 
 _Pixels = Int[np.ndarray, "pixel"] | None
@@ -61,6 +62,11 @@ def expected(scene: Scene, panel: Panel, pixels: _Pixels = None) -> _Values:
     pixels:
         Numbers of the pixels, counted along fast, then slow; None: all of the panel.
     """
+    return np.concatenate([_expected(scene, panel, part) for part in _parts(panel, pixels)])
+
+
+def _expected(scene: Scene, panel: Panel, pixels: Int[np.ndarray, "pixel"]) -> _Values:
+    """Expected photons of as many pixels as fit into memory."""
     light, places = scene.light, _places(scene, panel, pixels)
     total = torch.zeros_like(places[0][0])
     for at in places:
@@ -82,6 +88,15 @@ def expected_with_slopes(
     scene: Scene, panel: Panel, tangents: Float[np.ndarray, "tangent 3 3"], pixels: _Pixels = None
 ) -> PixelSlopes:
     """Expected photons and all their derivatives; ``tangents`` are changes of the crystal's axes [angstrom]."""
+    parts = [_expected_with_slopes(scene, panel, tangents, part) for part in _parts(panel, pixels)]
+    columns = ([getattr(part, one.name) for part in parts] for one in fields(PixelSlopes))
+    return PixelSlopes(*(np.concatenate(column, axis=-1) for column in columns))
+
+
+def _expected_with_slopes(
+    scene: Scene, panel: Panel, tangents: Float[np.ndarray, "tangent 3 3"], pixels: Int[np.ndarray, "pixel"]
+) -> PixelSlopes:
+    """The same of as many pixels as fit into memory."""
     light, places = scene.light, _places(scene, panel, pixels)
     sums: list[Tensor] = []
     for at in places:
@@ -91,7 +106,7 @@ def expected_with_slopes(
             ray = light.directions[source], float(light.wavelengths[source])
             terms = _terms(scene, at, where, ray, factors, tangents)
             share = weight * scene.scale / len(places)
-            sums = [one * share for one in terms] if not sums else [a.add_(b, alpha=share) for a, b in zip(sums, terms)]
+            sums = [a + b * share for a, b in zip(sums, terms, strict=True)] if sums else [b * share for b in terms]
     bragg, *others = (one.numpy() for one in sums)
     return PixelSlopes(bragg, _background(scene, panel, pixels), *others)
 
@@ -121,11 +136,16 @@ def _terms(
     )
 
 
-def _places(scene: Scene, panel: Panel, pixels: _Pixels) -> list[Float[Tensor, "3 pixel"]]:
+def _parts(panel: Panel, pixels: _Pixels) -> list[Int[np.ndarray, "pixel"]]:
+    """Numbers of the pixels, a part at a time."""
+    numbers = np.arange(panel.shape[0] * panel.shape[1]) if pixels is None else pixels
+    return np.array_split(numbers, max(1, -(-len(numbers) // _PART)))
+
+
+def _places(scene: Scene, panel: Panel, pixels: Int[np.ndarray, "pixel"]) -> list[Float[Tensor, "3 pixel"]]:
     """Positions of each sub-pixel in turn, slow before fast [mm]."""
     count = scene.oversample
-    number = np.arange(panel.shape[0] * panel.shape[1]) if pixels is None else pixels
-    corner = np.stack([number % panel.shape[1], number // panel.shape[1]], axis=-1).astype(float)
+    corner = np.stack([pixels % panel.shape[1], pixels // panel.shape[1]], axis=-1).astype(float)
     steps = (np.arange(count) + 0.5) / count
     shifts = [np.array([fast, slow]) for slow in steps for fast in steps]
     return [torch.from_numpy(np.ascontiguousarray(panel.position(corner + shift).T)) for shift in shifts]
@@ -151,12 +171,14 @@ def outward_normal(panel: Panel) -> Float[np.ndarray, "3"]:
     return side
 
 
-def _background(scene: Scene, panel: Panel, pixels: _Pixels) -> _Values:
+def _background(scene: Scene, panel: Panel, pixels: Int[np.ndarray, "pixel"]) -> _Values:
     """Background at the middle of each pixel [photon]."""
-    whole = Scene(scene.beam, scene.panels, scene.crystal, scene.cells, scene.factors, scene.scale)
-    (at,) = _places(whole, panel, pixels)
-    found = np.full(at.shape[1], scene.background.constant)
-    return found + water(at, _factors(scene, panel, scene.beam.direction), scene) if scene.background.water else found
+    found = np.full(len(pixels), scene.background.constant)
+    if not scene.background.water:
+        return found
+    middle = np.stack([pixels % panel.shape[1] + 0.5, pixels // panel.shape[1] + 0.5], axis=-1)
+    at = torch.from_numpy(np.ascontiguousarray(panel.position(middle).T))
+    return found + water(at, _factors(scene, panel, scene.beam.direction), scene)
 
 
 def water(at: Float[Tensor, "3 point"], factors: Factors, scene: Scene) -> _Values:

@@ -1,6 +1,7 @@
 """Expected photons of pixels with their derivatives by what a fit may vary, each a name of :data:`PARAMETERS`.
 
-The nearest reflection of a pixel is a constant: on the border of two reflections' cells there is no derivative.
+The nearest reflection of a pixel is a constant: on the border of two reflections' cells there is no derivative. The
+derivative by the wavelength leaves the sensor's attenuation as it is.
 """
 
 from collections.abc import Callable, Sequence

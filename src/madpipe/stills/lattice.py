@@ -1,8 +1,8 @@
 """Interference function of a crystal of few cells: F_latt^2 against the distance from the nearest reflection.
 
 Each shape is a :class:`Shape` of functions of dh = (h, k, l) - (h0, k0, l0), h0 = ceil(h - 1/2), on blocks of domains
-and points. Where the nearest reflection changes, dh jumps by one: inside a cell of the reciprocal lattice the derivative
-is exact, on its border there is none (the square shape of whole cells has one even there, as it is periodic).
+and points. Where the nearest reflection changes, dh jumps by one: inside a cell of the reciprocal lattice the
+derivative is exact, on its border there is none (the square shape of whole cells has one even there: it is periodic).
 """
 
 import math
@@ -88,7 +88,9 @@ def square_slopes(offsets: _Offsets, cells: Cells) -> Slopes:
 def _twice_others(ratio: _Offsets) -> _Offsets:
     """2 r_i prod_{j != i} r_j^2: the derivative of prod r^2 by each r."""
     squared = ratio.square()
-    others = torch.stack([squared[:, 1] * squared[:, 2], squared[:, 0] * squared[:, 2], squared[:, 0] * squared[:, 1]], 1)
+    others = torch.stack(
+        [squared[:, 1] * squared[:, 2], squared[:, 0] * squared[:, 2], squared[:, 0] * squared[:, 1]], 1
+    )
     return others.mul_(ratio).mul_(2)
 
 
@@ -106,8 +108,8 @@ def gauss(offsets: _Offsets, cells: Cells) -> _Values:
         \quad S_N = B\, \mathrm{diag}(1 / 2 \pi N_i^2)\, B^T
 
     Height and integral, N_i along each axis, are those of :func:`square`; there are no side maxima. B has the columns
-    a*, b*, c*, so that the width in 1/angstrom is that of N real cells (nanoBragg's own Gaussian, :func:`gauss_of_nanobragg`,
-    has none of the right dimension).
+    a*, b*, c*, so that the width in 1/angstrom is that of N real cells (that of nanoBragg's own Gaussian,
+    :func:`gauss_of_nanobragg`, has not even the dimension).
     """
     return torch.exp(-math.pi * _in_cells(offsets, cells).square().sum(1)) * cells.peak
 
@@ -186,9 +188,7 @@ def _second_bessel_ratio(radius: _Values) -> _Values:
     safe = radius.clamp(min=0.3)
     square_ = radius**2
     series = (1 - square_ / 14 * (1 - square_ / 36 * (1 - square_ / 66 * (1 - square_ / 104)))) / 15
-    return torch.where(
-        radius < 0.3, series, ((3 - safe**2) * safe.sin() - 3 * safe * safe.cos()) / safe**5
-    )
+    return torch.where(radius < 0.3, series, ((3 - safe**2) * safe.sin() - 3 * safe * safe.cos()) / safe**5)
 
 
 SHAPES = {

@@ -1,7 +1,7 @@
 r"""Mosaic blocks: how the domains of a crystal are turned about their mean.
 
-The **spread** s is the rms rotation angle of the domains about their mean [radian]. A law is a set of rotation vectors of
-unit spread with weights: domain m stands at exp(s [v_m]), so that the derivative with respect to s is exact. Laws:
+The **spread** s is the rms rotation angle of the domains about their mean [radian]. A law is a set of rotation vectors
+of unit spread with weights: domain m stands at exp(s [v_m]), so that the derivative with respect to s is exact. Laws:
 
 - :func:`drawn`: domains at random, another set for each seed, as the original draws them (axis uniform on the sphere,
   angle normal: variance s^2 / 3 along each axis, kurtosis 5.4 of a component, not a Gaussian rotation vector);

@@ -91,7 +91,9 @@ class Background:
     """Photons that the lattice does not scatter."""
 
     constant: float = 0.0  # [photon/pixel]
-    water: float = 0.0  # [photon/pixel] at the top of water's ring in the direction of least absorption and polarisation
+    water: float = (
+        0.0  # [photon/pixel] at the top of water's ring in the direction of least absorption and polarisation
+    )
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from madpipe.physics.atoms import absorptive_part
 from madpipe.physics.crystal import HC
 from madpipe.physics.susceptibility import CLASSICAL_ELECTRON_RADIUS
 
-_ATOMS_PER_ANGSTROM3 = {  # of each element; lattice constants 5.4310, 5.6575, 5.6533, 6.482 angstrom; 8 atoms in the cell
+_ATOMS_PER_ANGSTROM3 = {  # of each element: 8 atoms in a cell of a = 5.4310, 5.6575, 5.6533, 6.482 angstrom
     "Si": {"Si": 8 / 5.4310**3},
     "Ge": {"Ge": 8 / 5.6575**3},
     "GaAs": {"Ga": 4 / 5.6533**3, "As": 4 / 5.6533**3},
@@ -48,8 +48,6 @@ def attenuation(material: str, wavelength: float) -> float:
             "set the thickness to 0 to leave absorption out"
         )
     energy = torch.tensor([HC / wavelength], dtype=torch.float64)
-    f_double_prime = {
-        element: float(absorptive_part(element, energy)[0]) for element in _ATOMS_PER_ANGSTROM3[material]
-    }
+    f_double_prime = {element: float(absorptive_part(element, energy)[0]) for element in _ATOMS_PER_ANGSTROM3[material]}
     absorbing = math.fsum(density * f_double_prime[one] for one, density in _ATOMS_PER_ANGSTROM3[material].items())
     return 2 * CLASSICAL_ELECTRON_RADIUS * wavelength * absorbing * 1e7

@@ -5,9 +5,9 @@ A rotation by w moves q by w x q. For a rotation vector of covariance s^2 T a sp
 .. math:: S = S_N + s^2 [q_h]\, T\, [q_h]^T, \qquad
     \langle F_{latt}^2 \rangle = (N_a N_b N_c)^2 \sqrt{|S_N| / |S|}\, \exp(-\tfrac12 \Delta q^T S^{-1} \Delta q)
 
-with :math:`\Delta q = q - q_h`; for T = 1/3 and eta^2 = s^2 / 3 this is S = S_N + eta^2 (|q_h|^2 1 - q_h q_h^T). First order
-in the rotation; photons that reach beyond half way to the next reflection are left out, as it is the nearest one alone
-that counts.
+with :math:`\Delta q = q - q_h`; for T = 1/3 and eta^2 = s^2 / 3 this is S = S_N + eta^2 (|q_h|^2 1 - q_h q_h^T). First
+order in the rotation; photons that reach beyond half way to the next reflection are left out: the nearest one alone
+counts.
 """
 
 import numpy as np
@@ -53,7 +53,9 @@ class _Spots:
         exponent = (self.apart * pulled).sum(0) * -0.5
         return self._at_points(self.height) * exponent.exp_(), pulled
 
-    def slopes(self, scene: Scene, kernel: SpotKernel, tangents: Float[np.ndarray, "tangent 3 3"]) -> tuple[Tensor, ...]:
+    def slopes(
+        self, scene: Scene, kernel: SpotKernel, tangents: Float[np.ndarray, "tangent 3 3"]
+    ) -> tuple[Tensor, ...]:
         r"""Value and derivatives, in the order of `Derivatives`.
 
         With y = S^-1 dq and Y = y y^T - S^-1, the logarithm changes by Y : dS / 2 - y . d(dq), and by the change of

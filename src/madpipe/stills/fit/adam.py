@@ -10,9 +10,7 @@ RATE, ITERATIONS = 0.05, 100  # the original's, of numbers in degree
 _MEMORY, _MEMORY_OF_SQUARES, _TINY = 0.9, 0.999, 1e-8
 
 
-def adam(
-    scene: Scene, observed: Observed, layout: Layout, iterations: int = ITERATIONS, rate: float = RATE
-) -> Search:
+def adam(scene: Scene, observed: Observed, layout: Layout, iterations: int = ITERATIONS, rate: float = RATE) -> Search:
     """Refine with a fixed number of steps of Adam, all pixels alike.
 
     Here for comparison: it knows no photon statistics, no errors and no end. The rotation vector from the start stands
@@ -33,4 +31,4 @@ def adam(
         ahead, size = mean / (1 - _MEMORY**step), np.sqrt(square / (1 - _MEMORY_OF_SQUARES**step))
         numbers = numbers - rate * ahead / (size + _TINY)
     tried = evaluated(scene, observed, layout, numbers, observed.measured)
-    return Search(*layout.moved(scene, observed.panel, numbers), tried, iterations + 1)
+    return Search(*layout.moved(scene, observed.panel, numbers), tried.deviance, iterations + 1)

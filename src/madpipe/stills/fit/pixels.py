@@ -1,7 +1,7 @@
 r"""Fit of an image's pixels: Fisher scoring of the Poisson likelihood, low angles first, from one start or several.
 
-The weights are those expected, 1 / mu, never those observed, 1 / n, which draw weak pixels down. A *floor* b is added to
-counts and model alike: it keeps pixels of almost no expected photons from ruling a search that is still far away.
+The weights are those expected, 1 / mu, never those observed, 1 / n, which draw weak pixels down. A *floor* b is added
+to counts and model alike: it keeps pixels of almost no expected photons from ruling a search that is still far away.
 A search starts with the pixels of low q, where a wrong orientation moves spots by less than their width, and grows.
 """
 
@@ -24,7 +24,7 @@ _Numbers = Float[np.ndarray, "number"]
 _Values = Float[np.ndarray, "pixel"]
 _Matrix = Float[np.ndarray, "number number"]
 
-RADII = (4.0, 7.0, 11.0)  # of the first searches, in widths 1 / (N a) of a spot: 8, 14, 22 pixels of the demo
+RADII = (4.0, 7.0, 11.0, 20.0, 36.0)  # of the first searches, in widths 1 / (N a): 8, 14, 22 pixels of the demo
 _FLOOR = 1e-3  # default floor, of the brightest pixel
 _GRAIN = 2.0**-20
 _TOLERANCE, _ROUGH = 1e-5, 1e-2  # gain relative to the deviance at which a search ends: the last, those before
@@ -32,7 +32,9 @@ _SHARE_OF_PHOTON = 1e-9  # deviance per pixel that nothing real can tell from 0
 _FIRST_DAMPING = 1e-2
 _TWIN = np.radians(30.0)  # farthest orientation that low angles may have taken for this one
 _LIKE = np.radians(0.3)  # orientations nearer than that are one candidate
-_CANDIDATES = 4  # that go on with all pixels
+_CANDIDATES, _SHORT = 4, 3  # that go on with all pixels, for so many evaluations
+_FEWEST = 30  # pixels of a stage
+_FINALISTS = 2  # of them that go to the end
 _EXACT = 1e-6  # deviance per photon of data without noise that are explained
 
 
@@ -103,13 +105,12 @@ class Tried:
 
 @dataclass(frozen=True)
 class Search:
-    """Where one search ended."""
+    """Where a search ended."""
 
     scene: Scene
     panel: Panel
-    tried: Tried
+    deviance: float
     evaluations: int
-    starts: int = 1
 
 
 def evaluated(
@@ -131,8 +132,9 @@ def search(
     """Search from one start or several: pixels within each radius of q = 0 in turn, then all.
 
     All starts go through the low angles, where an evaluation costs little. What they found, and its twins
-    (:mod:`madpipe.stills.fit.twins`), are put in order by how well they explain the low angles; the first few different ones
-    go on with all pixels, and the one of least deviance stays.
+    (:mod:`madpipe.stills.fit.twins`), are put in order by how well they explain the low angles; the first few different
+    ones
+    go a few steps with all pixels, the best two of them to the end, and the one of least deviance stays.
 
     Parameters
     ----------
@@ -148,38 +150,55 @@ def search(
         In widths 1 / (N a) of a spot; none: all pixels at once, no twins.
     """
     begun = [_grown(start, observed, layout, evaluations, radii) for start in starts]
-    begun.sort(key=lambda one: one.tried.deviance if one.tried else 0.0)
-    used, ended = sum(one.evaluations for one in begun), list[Search]()
-    for one in _different(begun, twins=bool(radii)):
-        found, calls = _minimised(one.scene, one.observed, layout, observed.measured, evaluations, _TOLERANCE)
-        used += calls
-        ended.append(Search(*layout.moved(one.scene, one.observed.panel, found.numbers), found, 0))
-        if found.exact:
+    begun.sort(key=lambda one: one.deviance)
+    run = list(_different(begun, twins=bool(radii)))
+    if len(run) > 1:
+        run = [_continued(one, layout, observed.measured, _SHORT, _ROUGH) for one in run]
+    run.sort(key=lambda one: one.deviance)
+    ended: list[_Begun] = []
+    for one in run[:_FINALISTS]:
+        ended.append(_continued(one, layout, observed.measured, evaluations, _TOLERANCE))
+        if ended[-1].exact:
             break
-    best = min(ended, key=lambda one: one.tried.deviance)
-    return replace(best, evaluations=used, starts=len(starts))
+    best = min(ended, key=lambda one: one.deviance)
+    used = sum(one.evaluations for one in (*begun, *run, *ended))
+    return Search(best.scene, best.observed.panel, best.deviance, used)
 
 
 @dataclass(frozen=True)
 class _Begun:
-    """A start after the low angles."""
+    """How far a start has come."""
 
     scene: Scene
-    observed: Observed
-    tried: Tried | None
-    evaluations: int
+    observed: Observed  # its panel as moved
+    deviance: float = 0.0  # of the pixels used last
+    exact: bool = False
+    evaluations: int = 0  # of the last stage, or of all stages of the low angles
 
 
-def _grown(
-    scene: Scene, observed: Observed, layout: Layout, evaluations: int, radii: tuple[float, ...]
+def _continued(
+    begun: _Begun, layout: Layout, pixels: Int[np.ndarray, "pixel"], evaluations: int, tolerance: float
 ) -> _Begun:
+    """Search on with some pixels, from where it stands."""
+    calls: list[None] = []
+
+    def counted(numbers: _Numbers) -> Tried:
+        calls.append(None)
+        return evaluated(begun.scene, begun.observed, layout, numbers, pixels)
+
+    zero = np.zeros(layout.count)
+    found = marquardt.minimise(counted, zero, evaluations, tolerance, layout.farthest, _GRAIN, _FIRST_DAMPING)
+    scene, panel = layout.moved(begun.scene, begun.observed.panel, found.numbers)
+    return _Begun(scene, replace(begun.observed, panel=panel), found.deviance, found.exact, len(calls))
+
+
+def _grown(scene: Scene, observed: Observed, layout: Layout, evaluations: int, radii: tuple[float, ...]) -> _Begun:
     """Search with the pixels of each radius in turn."""
-    found, used = None, 0
+    begun, used = _Begun(scene, observed), 0
     for pixels in _stages(scene, observed, radii):
-        found, calls = _minimised(scene, observed, layout, pixels, max(2, evaluations // 3), _ROUGH)
-        scene, panel = layout.moved(scene, observed.panel, found.numbers)
-        observed, used = replace(observed, panel=panel), used + calls
-    return _Begun(scene, observed, found, used)
+        begun = _continued(begun, layout, pixels, max(2, evaluations // 3), _ROUGH)
+        used += begun.evaluations
+    return replace(begun, evaluations=used)
 
 
 def _different(begun: Sequence[_Begun], twins: bool) -> Iterator[_Begun]:
@@ -190,7 +209,7 @@ def _different(begun: Sequence[_Begun], twins: bool) -> Iterator[_Begun]:
         for crystal in [one.scene.crystal] + ([other] if other else []):
             if len(kept) < _CANDIDATES and all(_angle(crystal, before) > _LIKE for before in kept):
                 kept.append(crystal)
-                yield replace(one, scene=replace(one.scene, crystal=crystal))
+                yield replace(one, scene=replace(one.scene, crystal=crystal), evaluations=0)
 
 
 def _angle(one: Crystal, other: Crystal) -> float:
@@ -198,28 +217,8 @@ def _angle(one: Crystal, other: Crystal) -> float:
     return float(np.linalg.norm(rotation_vector((one.reciprocal @ other.axes).T)))
 
 
-def _minimised(
-    scene: Scene,
-    observed: Observed,
-    layout: Layout,
-    pixels: Int[np.ndarray, "pixel"],
-    evaluations: int,
-    tolerance: float,
-) -> tuple[Tried, int]:
-    """Search with some pixels; how many evaluations it took."""
-    calls: list[None] = []
-
-    def counted(numbers: _Numbers) -> Tried:
-        calls.append(None)
-        return evaluated(scene, observed, layout, numbers, pixels)
-
-    zero = np.zeros(layout.count)
-    found = marquardt.minimise(counted, zero, evaluations, tolerance, layout.farthest, _GRAIN, _FIRST_DAMPING)
-    return found, len(calls)
-
-
 def _stages(scene: Scene, observed: Observed, radii: tuple[float, ...]) -> list[Int[np.ndarray, "pixel"]]:
-    """Measured pixels within each radius, without stages that add nothing."""
+    """Measured pixels within each radius: enough of them to tell, and few enough to be quick."""
     if not radii:
         return []
     number = observed.measured
@@ -230,4 +229,4 @@ def _stages(scene: Scene, observed: Observed, radii: tuple[float, ...]) -> list[
     q = np.linalg.norm(unit - scene.beam.direction, axis=1) / scene.beam.wavelength
     width = 1 / np.exp(np.mean(np.log(scene.cells * np.linalg.norm(scene.crystal.axes, axis=1))))
     found = [number[q < radius * width] for radius in radii]
-    return [one for one in found if 10 * len(radii) < len(one) < len(number)]
+    return [one for one in found if _FEWEST <= len(one) < len(number) / 2]

@@ -31,7 +31,6 @@ class Recovery:
     scene: Scene  # at the end
     labels: tuple[str, ...]  # of the numbers
     units: tuple[str, ...]
-    numbers: Float[np.ndarray, "number"]  # from the start, by label
     covariance: Float[np.ndarray, "number number"]  # about the end: rotations there are small ones from the end
     deviance: float
     pearson: float  # chi-square per pixel
@@ -104,7 +103,6 @@ def recover(
         scene=replace(found.scene, panels=(found.panel, *scene.panels[1:])),
         labels=tuple(layout.labels),
         units=units,
-        numbers=found.tried.numbers,
         covariance=ended.covariance(),
         deviance=ended.deviance,
         pearson=float(np.mean((ended.photons - ended.expected) ** 2 / ended.variance)),

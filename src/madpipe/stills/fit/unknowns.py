@@ -50,9 +50,7 @@ def _background(scene: Scene, numbers: _Numbers) -> float:
 
 
 UNKNOWNS = {
-    "misset": Unknown(
-        "misset", "degree", 3.0, _turned, lambda s, x: turning(x * _DEGREE) * _DEGREE
-    ),
+    "misset": Unknown("misset", "degree", 3.0, _turned, lambda s, x: turning(x * _DEGREE) * _DEGREE),
     "spread": Unknown(
         "spread",
         "degree",
@@ -75,7 +73,11 @@ UNKNOWNS = {
         lambda s, x: np.array([[_background(s, x)]]),
     ),
     "cells": Unknown(
-        "cells", "relative", 0.2, lambda s, p, x: (replace(s, cells=_cells(s, x)), p), lambda s, x: np.diag(_cells(s, x))
+        "cells",
+        "relative",
+        0.2,
+        lambda s, p, x: (replace(s, cells=_cells(s, x)), p),
+        lambda s, x: np.diag(_cells(s, x)),
     ),
     "distance": Unknown("distance", "mm", 1.0, PARAMETERS["distance"].moved, lambda s, x: np.eye(1)),
     "beam_centre": Unknown("beam_centre", "pixel", 2.0, PARAMETERS["beam_centre"].moved, lambda s, x: np.eye(2)),
@@ -107,7 +109,9 @@ class Layout:
     @property
     def farthest(self) -> _Numbers:
         """Largest change of each number in a step."""
-        return np.concatenate([np.full(at.stop - at.start, UNKNOWNS[name].farthest) for name, at in self.slices.items()])
+        return np.concatenate(
+            [np.full(at.stop - at.start, UNKNOWNS[name].farthest) for name, at in self.slices.items()]
+        )
 
     def moved(self, scene: Scene, panel: Panel, numbers: _Numbers) -> tuple[Scene, Panel]:
         """Scene and panel after all numbers."""

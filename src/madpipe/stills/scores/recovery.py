@@ -65,7 +65,9 @@ class TrialScore:
     spread: float = told("rms rotation of the domains about their mean", "degree")
     spread_error: float = told("found less true", "degree")
     orientation_error: float = told("rotation between found and mean of the domains", "degree")
-    pulls: tuple[float, ...] = told("errors of spread and rotation vector over stated standard errors; none without noise")
+    pulls: tuple[float, ...] = told(
+        "errors of spread and rotation vector over stated standard errors; none without noise"
+    )
     pearson: float = told("chi-square per pixel")
     seconds: float = told("one thread", "s")
 
