@@ -1,9 +1,9 @@
 """The orientation of a crystal of known cell, from nothing but the spots of one still.
 
 Three steps. Directions: a lattice vector t has whole q.t for all reflections q, so mean cos(2 pi q.t) over the spots,
-with |t| known, stands out at its direction. Turns: about such a vector the lattice is turned until its other vectors fit
-too. Indices: the best few are refined by whole indices, from low resolution outwards, and told apart by how many spots
-they explain.
+with |t| known, stands out at its direction. Turns: about such a vector the lattice is turned until its other vectors
+fit too. Indices: the best few are refined by whole indices, from low resolution outwards, and told apart by how many
+spots they explain.
 """
 
 from dataclasses import dataclass, replace
