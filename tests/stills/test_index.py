@@ -132,14 +132,14 @@ def test_tilt_and_beam_centre_of_the_detector_are_recovered_from_several_stills(
 def test_pulls_of_the_orientation_are_normal():
     """The spread over noisy repeats is the covariance that the fit reports."""
     pulls = []
-    for seed in range(24):
+    for seed in range(12):
         spots, axes, beam, panel = made.still(TETRAGONAL, seed=seed, false=0.0, width=3e-4)
         start = Crystal(axes, "P 43 21 2").turned(Rotation.from_rotvec([1e-3, -1e-3, 5e-4]).as_matrix())
         fit = refine([Still(spots, beam, start)], [panel], Free(cell=False, tilt=False, distance=False, beam_centre=False))
         left, _, right = np.linalg.svd(np.linalg.solve(axes, fit.crystals[0].axes).T)
         pulls.append(Rotation.from_matrix(left @ right).as_rotvec() / fit.turn_sd[0])
     spread = np.sqrt(np.mean(np.square(pulls)))
-    assert abs(spread - 1) < 4 / np.sqrt(2 * 72) + 0.08  # 72 pulls; the t weights cost up to 8 % of the width
+    assert abs(spread - 1) < 4 / np.sqrt(2 * 36) + 0.08  # 36 pulls; the t weights cost up to 8 % of the width
 
 
 @pytest.mark.parametrize("mosaic", [0.0, 0.7])
@@ -152,7 +152,7 @@ def test_derivatives_of_predictions_are_those_of_differences(mosaic):
     strains = strain_basis(crystal)
     strain = 1e-3 * np.arange(-3, 3)
     generator = np.random.default_rng(0)
-    indices = made.reflections(axes, 1.0, 3.0, 1e-3, generator)[::20]
+    indices = made.reflections(axes, 1.0, 3.0, 1e-3, generator)[::2]
     which = np.zeros(len(indices), dtype=np.int64)
     turned = Rotation.from_rotvec([0.1, -0.2, 0.3]).as_matrix()
     pose = Pose(crystal.turned(turned.T), strains, turned, strain)
@@ -173,8 +173,9 @@ def test_derivatives_of_predictions_are_those_of_differences(mosaic):
         up, down = at(step)[0], at(-step)[0]
         slope = (up.at - down.at) / 2e-6
         largest = np.abs(slope[seen]).max()
-        bound = 1e-6 if mosaic == 0 else 0.02  # with it: excitation over q times an angle's own derivative
-        assert np.abs(places[seen][:, :, number] - slope[seen]).max() < bound * largest, (number, MOVES)
+        # what is left out: the turn of mosaicity's shift, wavelength x distance / pixel x excitation x share x tan(theta)'
+        left_out = 1333 * 2e-3 * mosaic * 1.5 if number < 9 else 0.0
+        assert np.abs(places[seen][:, :, number] - slope[seen]).max() < 1e-6 * largest + left_out, (number, MOVES)
         slope = (up.excitation - down.excitation) / 2e-6
         assert np.abs(excitations[:, number] - slope).max() < 1e-7 * max(np.abs(slope).max(), 1e-2)
 
@@ -283,7 +284,7 @@ def test_masked_and_saturated_pixels():
     counts = gaussian_image(places, 5000.0, 1.0)
     mask = np.ones(counts.shape, dtype=bool)
     mask[20:40, 20:40] = False
-    spots = find_spots(image_with(counts, saturation=counts[75:85, 75:85].max(), mask=mask))
+    spots = find_spots(image_with(counts, saturation=float(counts[75:85, 75:85].max()), mask=mask))
     assert len(spots) == 1
     assert spots.saturated.all()
     assert np.abs(spots.at[0] - 80.3).max() < 0.2
@@ -310,7 +311,7 @@ def test_no_image_is_refused(shared):
         index_images(images.subset([]), crystal_of_cell(THAUMATIN, "P 41 21 2"))
 
 
-def test_thaumatin_is_indexed_from_its_cell_and_lysozyme_s_is_refused(shared):
+def test_thaumatin_is_indexed_from_its_cell_alone(shared):
     """Two of the four images; all four stand in the measured tables."""
     folder = shared / "stills" / "thaumatin"
     if not folder.is_dir():
@@ -327,8 +328,17 @@ def test_thaumatin_is_indexed_from_its_cell_and_lysozyme_s_is_refused(shared):
     assert abs(found.tilt[1] + 0.40) < 0.05
     assert abs(found.tilt[0]) < 0.1
     assert 0.5 < found.images[1].record.misorientation < 0.7  # the independent analysis: 0.59
-    wrong = index_spots([found.images[1].spots], images.beams[1:], images.panels, crystal_of_cell(TETRAGONAL, "P 43 21 2"))
-    assert wrong.images[0].record.failed.startswith("not indexed")
+    assert any("cell and distance are one" in line for line in found.images[0].record.degenerate)
+
+
+def test_thaumatin_s_spots_are_not_lysozyme_s(shared):
+    """One of four images; its spots of low resolution, on which lysozyme's 79 angstrom come near the diagonal of 58."""
+    path = shared / "stills" / "thaumatin" / "thau_3_2_0013.cbf.bz2"
+    if not path.is_file():
+        pytest.skip("thaumatin's images are absent")
+    found = index_images(read_images([path]), crystal_of_cell(TETRAGONAL, "P 43 21 2"))
+    assert found.images[0].crystal is None
+    assert found.images[0].record.failed.startswith("not indexed")
 
 
 def test_a_beam_along_the_panel_is_refused():
