@@ -48,7 +48,8 @@ def crystal_of_cell(cell: Float[np.ndarray, "6"], space_group: str = "P 1") -> C
     """
     if not is_cell(cell):
         raise InputError(
-            f"needs a cell of a volume: three lengths in angstrom, three angles in degrees; {list(cell)} came; check them."
+            f"needs a cell of a volume: three lengths in angstrom, three angles in degrees; {list(cell)} came; check "
+            "them."
         )
     group = group_named(space_group)
     crystal = Crystal(np.array(gemmi.UnitCell(*cell).orth.mat.tolist()).T, group.xhm())
@@ -56,8 +57,8 @@ def crystal_of_cell(cell: Float[np.ndarray, "6"], space_group: str = "P 1") -> C
     off = np.abs(np.linalg.inv(crystal.axes) @ allowed.axes - np.eye(3)).max()
     if off > _NEAR:
         raise InputError(
-            f"needs a cell that {group.xhm()} allows; {', '.join(f'{one:g}' for one in cell)} is {100 * off:.3g} % off; "
-            "give another cell or space group."
+            f"needs a cell that {group.xhm()} allows; {', '.join(f'{one:g}' for one in cell)} is {100 * off:.3g} % "
+            "off; give another cell or space group."
         )
     return allowed
 

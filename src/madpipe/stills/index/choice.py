@@ -64,7 +64,8 @@ def said_of_ambiguity(crystal: Crystal) -> str | None:
         return None
     cell = ", ".join(f"{one:.4g}" for one in crystal.cell)
     return (
-        f"needs intensities to tell {len(laws) + 1} settings apart: the lattice of {crystal.space_group} with the cell {cell} "
-        f"has the same spots when h,k,l become {' or '.join(triplet(one) for one in laws)}; images of other crystals may be in "
-        "either; compare each with the reference before merging."
+        f"needs intensities to tell {len(laws) + 1} settings apart: the lattice of {crystal.space_group} with the cell "
+        f"{cell} "
+        f"has the same spots when h,k,l become {' or '.join(triplet(one) for one in laws)}; images of other crystals "
+        "may be in either; compare each with the reference before merging."
     )

@@ -41,7 +41,9 @@ def mounting_of(panels: Sequence[Panel], beam: Beam) -> Mounting:
     lean = float(beam.direction @ first.normal)
     reach = float(first.origin @ first.normal) / lean if abs(lean) > 1e-3 else 0.0
     if not reach > 0:
-        raise InputError("needs a detector that the beam meets; it runs along the panel or away from it; check the axes.")
+        raise InputError(
+            "needs a detector that the beam meets; it runs along the panel or away from it; check the axes."
+        )
     return Mounting(first.fast, first.slow, beam.direction, reach * beam.direction)
 
 
@@ -53,8 +55,8 @@ def moved(panels: Sequence[Panel], mounting: Mounting, move: Float[np.ndarray, "
     panels, mounting:
         As it is said to stand.
     move:
-        In the order of :data:`MOVES`: components along fast and slow of the tilt's rotation vector [radian], right-handed;
-        shifts along fast, slow and the beam [mm].
+        In the order of :data:`MOVES`: components along fast and slow of the tilt's rotation vector [radian],
+        right-handed; shifts along fast, slow and the beam [mm].
     """
     turn = rotation(move[0] * mounting.fast + move[1] * mounting.slow)
     shift = move[2] * mounting.fast + move[3] * mounting.slow + move[4] * mounting.beam
@@ -141,8 +143,8 @@ def moves_at(
 ) -> Float[np.ndarray, "spot 2 5"]:
     """Derivative of where rays land by the detector's five moves, exact at any of them.
 
-    A point X of the detector that moves by dX moves the spot of a ray by -slope dX |s|/|X|: the ray itself would have to
-    turn so to follow.
+    A point X of the detector that moves by dX moves the spot of a ray by -slope dX |s|/|X|: the ray itself would have
+    to turn so to follow.
 
     Parameters
     ----------
@@ -174,7 +176,5 @@ def _left_jacobian(vector: Float[np.ndarray, "3"]) -> _Matrix:
     k = skew(vector)
     if angle < 1e-4:
         return np.eye(3) + k / 2 + k @ k / 6
-    found: np.ndarray = (
-        np.eye(3) + (1 - np.cos(angle)) / angle**2 * k + (angle - np.sin(angle)) / angle**3 * (k @ k)
-    )
+    found: np.ndarray = np.eye(3) + (1 - np.cos(angle)) / angle**2 * k + (angle - np.sin(angle)) / angle**3 * (k @ k)
     return found

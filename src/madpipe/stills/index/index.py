@@ -8,18 +8,21 @@ from jaxtyping import Float, Int
 
 from madpipe.base.errors import InputError
 from madpipe.stills.geometry import Beam, Crystal, Panel
-from madpipe.stills.index.choice import all_alike, misorientation, resettled, said_of_ambiguity
+from madpipe.stills.index.choice import alike, all_alike, misorientation, resettled, said_of_ambiguity
 from madpipe.stills.index.detector import mounting_of, vector_of
-from madpipe.stills.symmetry import ambiguities, primitive_basis, symmetrised
 from madpipe.stills.index.matching import Match, chance
 from madpipe.stills.index.refine import Free, Refined, Still, conventional, refine
 from madpipe.stills.index.search import search
 from madpipe.stills.index.spots import SpotConfig, Spots, find_spots
+from madpipe.stills.symmetry import ambiguities, primitive_basis, symmetrised
 from madpipe.stills.measured.images import Images
 
 LIMITS = (1.0, 2.0, 3.0)  # distances of spots from reflections that the record tells [pixel]
 _EXACT = 1e-6  # relative difference of metrics
-_JUDGED = 1  # of these, by which a crystal is judged
+_CANDIDATES = 12  # orientations of the search, of which symmetry makes many equal
+_ANOTHER = np.radians(1.0)  # turned more, two orientations are two
+_SHARE_OF_GAP = 0.2  # of the distance of neighbouring reflections, that a spot may be off
+_START = 0.75  # width at the start, over the tolerance
 FRAME = (
     "x = y cross z, y up, z along the beam. Positions cannot tell a mirrored image: it indexes as well, with the "
     "other hand; check fast and slow axis of the detector if signs of anomalous differences matter."
@@ -35,7 +38,8 @@ class IndexConfig:
     fewest_spots: int = 20
     fewest_indexed: int = 12  # more than chance gives
     smallest_share: float = 0.2  # of the spots, above chance
-    tolerance: float = 2.0  # of the search [pixel]
+    tolerance: float = 2.0  # of a spot that a reflection explains [pixel]
+    orientations: int = 3  # that are refined, the best of the search
     together: bool = True  # one detector for all images, refined on all of them
 
 
@@ -87,6 +91,7 @@ class _Found:
 
     still: Still
     scale: float  # of the lengths of the lattice as the search saw it, against the cell
+    near: float  # distance by which it is judged [pixel]
     refined: Refined
 
 
@@ -135,22 +140,21 @@ def index_spots(
     """
     chosen = config or IndexConfig()
     every = list(spots)
-    found = [
-        found_crystal(one, beam, panels, crystal, chosen) for one, beam in zip(every, beams, strict=True)
-    ]
+    found = [found_crystal(one, beam, panels, crystal, chosen) for one, beam in zip(every, beams, strict=True)]
     good = [one for one in found if isinstance(one, _Found)]
     if not good:
         images = tuple(Indexed(one, _failure(one, str(why))) for one, why in zip(every, found, strict=True))
         return _result(images, panels, beams[0], None, crystal)
     refined = _together(good, panels, chosen)
-    images, number = [], 0
+    judged: list[Indexed] = []
+    number = 0
     for one, which in zip(every, found, strict=True):
         if isinstance(which, _Found):
-            images.append(_judged(one, which.still.beam, refined[number], chosen))
+            judged.append(_judged(one, which, refined[number], chosen))
             number += 1
         else:
-            images.append(Indexed(one, _failure(one, which)))
-    return _result(_set_alike(images), refined[0].panels, beams[0], (panels, refined[0]), crystal)
+            judged.append(Indexed(one, _failure(one, which)))
+    return _result(_set_alike(judged), refined[0].panels, beams[0], (panels, refined[0]), crystal)
 
 
 def found_crystal(
@@ -170,22 +174,72 @@ def found_crystal(
     clear = spots.only(~spots.saturated)
     if len(clear) < config.fewest_spots:
         return f"got {len(clear)} spots, {config.fewest_spots} needed"
-    s = clear.wave_vectors(panels, beam)
-    pixel = min(panels[0].pixel) / mounting_of(panels, beam).distance / beam.wavelength
     exact = symmetrised(crystal)
-    candidates = search(s - beam.s0, s, exact, config.tolerance * pixel, most=1)
-    if not candidates:
+    near = tolerance_of(exact, beam, panels, config)
+    found = [
+        _refined(_Start(spots, beam, one, near), panels, exact, config)
+        for one in _starts(clear, beam, panels, exact, near, config)
+    ]
+    if not found:
         return f"no direction stands out among {len(clear)} spots"
-    best = candidates[0].crystal
-    scale = float(np.cbrt(np.linalg.det(best.axes) / np.linalg.det(exact.axes)))
-    start = replace(best, axes=best.axes / scale)
+    best = max(found, key=_quality)
+    wrong = _wrong(spots, beam, best.refined, near, config)
+    return best if wrong is None else wrong
+
+
+def tolerance_of(crystal: Crystal, beam: Beam, panels: Sequence[Panel], config: IndexConfig) -> float:
+    """Distance [pixel] within which a spot counts as a reflection's: less where reflections lie close together.
+
+    Parameters
+    ----------
+    crystal, beam, panels:
+        They tell the distance of neighbouring reflections.
+    config:
+        Its tolerance is the largest.
+    """
+    shortest = np.linalg.norm(np.linalg.inv(primitive_basis(crystal) @ crystal.axes), axis=0).min()
+    apart = float(shortest) * beam.wavelength * mounting_of(panels, beam).distance / max(panels[0].pixel)
+    return min(config.tolerance, _SHARE_OF_GAP * apart)
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What one orientation's refinement begins with."""
+
+    spots: Spots
+    beam: Beam
+    crystal: Crystal
+    near: float  # tolerance [pixel]
+
+
+def _starts(
+    spots: Spots, beam: Beam, panels: Sequence[Panel], exact: Crystal, near: float, config: IndexConfig
+) -> list[Crystal]:
+    """The best orientations of the search, those that symmetry makes equal once."""
+    s = spots.wave_vectors(panels, beam)
+    pixel = min(panels[0].pixel) / mounting_of(panels, beam).distance / beam.wavelength
+    kept: list[Crystal] = []
+    for one in search(s - beam.s0, s, exact, near * pixel, most=_CANDIDATES):
+        if all(misorientation(other, alike(one.crystal, other)) > _ANOTHER for other in kept):
+            kept.append(one.crystal)
+    return kept[: config.orientations]
+
+
+def _refined(start: _Start, panels: Sequence[Panel], exact: Crystal, config: IndexConfig) -> _Found:
+    """Refine one orientation, in each setting that positions may tell apart; the best of them."""
+    scale = float(np.cbrt(np.linalg.det(start.crystal.axes) / np.linalg.det(exact.axes)))
+    unscaled = replace(start.crystal, axes=start.crystal.axes / scale)
     tried = []
     for setting in (np.eye(3, dtype=int), *_uneven(exact)):
-        still = Still(spots, beam, _like(resettled(start, setting), exact))
-        tried.append(_Found(still, scale, refine([still], panels, config.free, scale=1 / scale)))
-    found = max(tried, key=_quality)
-    wrong = _wrong(spots, beam, found.refined, 0, config)
-    return found if wrong is None else wrong
+        still = Still(start.spots, start.beam, _like(resettled(unscaled, setting), exact))
+        fitted = refine([still], panels, config.free, scale=1 / scale, width=_width_of(start.near))
+        tried.append(_Found(still, scale, start.near, fitted))
+    return max(tried, key=_quality)
+
+
+def _width_of(near: float) -> float:
+    """Width with which a refinement starts [pixel]."""
+    return _START * near
 
 
 def _uneven(crystal: Crystal) -> list[np.ndarray]:
@@ -196,8 +250,8 @@ def _uneven(crystal: Crystal) -> list[np.ndarray]:
 
 
 def _quality(found: _Found) -> tuple[float, float]:
-    """What makes one setting better than another: spots within two pixels, then their distance, coarsely."""
-    near = found.refined.matches[0].within(LIMITS[_JUDGED])
+    """What makes one orientation better than another: spots within the tolerance, then their distance, coarsely."""
+    near = found.refined.matches[0].within(found.near)
     distance = found.refined.matches[0].distance[near]
     return round(float(near.mean()), 2), -round(float(np.sqrt(np.mean(distance**2))) if near.any() else np.inf, 2)
 
@@ -208,26 +262,24 @@ def _like(crystal: Crystal, exact: Crystal) -> Crystal:
     return replace(exact, axes=exact.axes @ left @ right)
 
 
-def _wrong(spots: Spots, beam: Beam, refined: Refined, number: int, config: IndexConfig) -> str | None:
+def _wrong(spots: Spots, beam: Beam, refined: Refined, near: float, config: IndexConfig) -> str | None:
     """Why a crystal does not explain an image, None where it does."""
-    near = refined.matches[number].within(LIMITS[_JUDGED]).mean()
-    by_chance = _chance(spots, beam, refined, number)[_JUDGED]
-    count = len(spots) * (near - by_chance)
-    enough = count >= config.fewest_indexed and near - by_chance >= config.smallest_share * (1 - by_chance)
-    if enough:
-        return None
+    share = float(refined.matches[0].within(near).mean())
+    by_chance = float(_chance(spots, beam, refined, (near,))[0])
     needed = by_chance + max(config.smallest_share * (1 - by_chance), config.fewest_indexed / len(spots))
+    if share >= needed:
+        return None
     return (
-        f"not indexed: the best orientation of this cell explains {100 * near:.0f} % of {len(spots)} spots within "
-        f"{LIMITS[_JUDGED]:g} pixels, chance {100 * by_chance:.0f} %, {min(100 * needed, 100):.0f} % needed"
+        f"not indexed: the best orientation of this cell explains {100 * share:.0f} % of {len(spots)} spots within "
+        f"{near:.2g} pixels, chance {100 * by_chance:.0f} %, {min(100 * needed, 100):.0f} % needed"
     )
 
 
-def _chance(spots: Spots, beam: Beam, refined: Refined, number: int) -> Float[np.ndarray, "limit"]:
-    """What chance explains within LIMITS."""
-    crystal = refined.crystals[number]
+def _chance(spots: Spots, beam: Beam, refined: Refined, limits: Sequence[float]) -> Float[np.ndarray, "limit"]:
+    """What chance explains within distances."""
+    crystal = refined.crystals[0]
     axes = primitive_basis(symmetrised(crystal)) @ crystal.axes
-    return chance(spots, axes, refined.panels, beam, refined.widths, LIMITS)
+    return chance(spots, axes, refined.panels, beam, refined.widths, limits)
 
 
 def _together(found: Sequence[_Found], panels: Sequence[Panel], config: IndexConfig) -> list[Refined]:
@@ -238,7 +290,7 @@ def _together(found: Sequence[_Found], panels: Sequence[Panel], config: IndexCon
     stills = [replace(one, crystal=_like(one.crystal, symmetrised(start.still.crystal)))
               for one, start in zip(stills, found, strict=True)]  # fmt: skip
     scale = float(np.median([one.scale for one in found]))
-    every = refine(stills, panels, config.free, scale=1 / scale)
+    every = refine(stills, panels, config.free, scale=1 / scale, width=_width_of(found[0].near))
     return [
         replace(every, crystals=(every.crystals[k],), matches=(every.matches[k],), turn_sd=every.turn_sd[k : k + 1])
         for k in range(len(found))
@@ -250,9 +302,10 @@ def _failure(spots: Spots, why: str) -> Record:
     return Record(len(spots), why, int(spots.saturated.sum()))
 
 
-def _judged(spots: Spots, beam: Beam, refined: Refined, config: IndexConfig) -> Indexed:
+def _judged(spots: Spots, found: _Found, refined: Refined, config: IndexConfig) -> Indexed:
     """The record of an image with a crystal; after the common refinement it may have lost it."""
-    wrong = _wrong(spots, beam, refined, 0, config)
+    beam = found.still.beam
+    wrong = _wrong(spots, beam, refined, found.near, config)
     if wrong is not None:
         return Indexed(spots, _failure(spots, wrong))
     match, crystal = refined.matches[0], refined.crystals[0]
@@ -262,11 +315,11 @@ def _judged(spots: Spots, beam: Beam, refined: Refined, config: IndexConfig) -> 
         failed=None,
         saturated=int(spots.saturated.sum()),
         indexed=tuple(float(one.mean()) for one in near),
-        chance=tuple(float(one) for one in _chance(spots, beam, refined, 0)),
+        chance=tuple(float(one) for one in _chance(spots, beam, refined, LIMITS)),
         rms=tuple(float(np.sqrt(np.mean(match.distance[one] ** 2))) for one in near),
         cell=tuple(float(one) for one in crystal.cell),
         turn_sd=tuple(float(one) for one in np.degrees(refined.turn_sd[0])),
-        excitation=_width(match.excitation[near[_JUDGED]]),
+        excitation=_width(match.excitation[near[1]]),
         mosaic=float(np.degrees(refined.widths.azimuthal)),
         degenerate=refined.degenerate,
     )

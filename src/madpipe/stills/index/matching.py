@@ -89,11 +89,12 @@ def predicted(
 ) -> Predicted:
     r"""Where reflections fall on the planes of given panels.
 
-    A reflection off the Ewald sphere by :math:`\epsilon` scatters with the part of it that is on the sphere. If its width
-    is that of a small crystal, a ball, that part lies along s = s0 + q. If it is that of mosaicity, a cap at constant
-    \|q\|, it lies :math:`\epsilon \tan\theta` further out. In between, for a normal law of covariance
+    A reflection off the Ewald sphere by :math:`\epsilon` scatters with the part of it that is on the sphere. If its
+    width is that of a small crystal, a ball, that part lies along s = s0 + q. If it is that of mosaicity, a cap at
+    constant \|q\|, it lies :math:`\epsilon \tan\theta` further out. In between, for a normal law of covariance
     :math:`\sigma^2 1 + \eta^2 (q^2 1 - q q^T)`, it lies :math:`\kappa \epsilon \tan\theta` out, with the share
-    :math:`\kappa = S_m / (\sigma^2 + S_m)`, :math:`S_m = (\eta q \cos\theta)^2` (conditional mean; taken constant here).
+    :math:`\kappa = S_m / (\sigma^2 + S_m)`, :math:`S_m = (\eta q \cos\theta)^2` (conditional mean; taken constant
+    here).
 
     Parameters
     ----------
@@ -114,7 +115,9 @@ def predicted(
     ray, excitation = s / length, length[:, 0] - 1 / beam.wavelength
     along = np.einsum("si,si->s", q, ray)
     across = q - along[:, None] * ray
-    lean = across * (along / np.maximum(np.square(across).sum(axis=-1), 1e-12))[:, None]  # tan(theta), away from the beam
+    lean = (
+        across * (along / np.maximum(np.square(across).sum(axis=-1), 1e-12))[:, None]
+    )  # tan(theta), away from the beam
     shifted = s + mosaic * excitation[:, None] * lean
     at, bent = landed(shifted, panel, panels)
     outward = np.einsum("sij,sj->si", bent, across)

@@ -8,9 +8,9 @@ from jaxtyping import Bool, Float, Int
 
 from madpipe.stills.geometry import Beam, Crystal, Panel
 from madpipe.stills.index.detector import MOVES, Mounting, mounting_of, moved, moves_at, rotation
-from madpipe.stills.symmetry import primitive_basis, strain_basis, symmetrised
 from madpipe.stills.index.matching import Match, Predicted, Widths, match, predicted
 from madpipe.stills.index.spots import Spots
+from madpipe.stills.symmetry import primitive_basis, strain_basis, symmetrised
 
 TURNS = ("turn about x", "turn about y", "turn about z")
 _FREEDOM = 4.0  # of Student's t, by which spots off their place lose weight
@@ -86,7 +86,12 @@ class Pose:
 
 
 def refine(
-    stills: Sequence[Still], panels: Sequence[Panel], free: Free | None = None, rounds: int = 30, scale: float = 1.0
+    stills: Sequence[Still],
+    panels: Sequence[Panel],
+    free: Free | None = None,
+    rounds: int = 30,
+    scale: float = 1.0,
+    width: float = 1.5,
 ) -> Refined:
     r"""Refine crystals, one for each still, and the one detector of all.
 
@@ -108,6 +113,8 @@ def refine(
     scale:
         Of the crystals' true reciprocal cells against the start's, as the search saw it on this detector: put into the
         detector's distance if that is free.
+    width:
+        Of spots about their reflections at the start [pixel].
 
     Notes
     -----
@@ -120,7 +127,7 @@ def refine(
     move = np.zeros(5)
     if chosen.distance:
         move[4] = mounting.distance * (scale - 1)
-    widths, steps = Widths(place=1.5), 0
+    widths, steps = Widths(place=min(width, _PLACES[1])), 0
     for steps in range(1, rounds + 1):
         here = moved(panels, mounting, move)
         parts = [
@@ -274,9 +281,7 @@ def _detector_prior(free: Free, mounting: Mounting, panel: Panel) -> np.ndarray:
     return 1 / np.square(np.array([tilt, tilt, *shift, free.distance_sd * mounting.distance]))
 
 
-def _eliminated(
-    parts: Sequence[_Normal], prior: np.ndarray, move: np.ndarray
-) -> tuple[list[_Step], _Step, np.ndarray]:
+def _eliminated(parts: Sequence[_Normal], prior: np.ndarray, move: np.ndarray) -> tuple[list[_Step], _Step, np.ndarray]:
     """Solve for all steps: each still's own block is eliminated from the detector's."""
     matrix, right = np.diag(prior), prior * move
     solved = []
@@ -348,8 +353,8 @@ def _in_words(found: Sequence[dict[tuple[str, str], float]]) -> tuple[str, ...]:
     """A line for each pair that no still tells apart, with its smallest correlation."""
     pairs = [pair for pair in found[0] if all(pair in one for one in found)]
     return tuple(
-        f"{one} and {other} are one to these spots (correlation {min(each[one, other] for each in found):.4f}): what was "
-        "said of them tells them apart, not the data"
+        f"{one} and {other} are one to these spots (correlation {min(each[one, other] for each in found):.4f}): what "
+        "was said of them tells them apart, not the data"
         for one, other in pairs
     )
 

@@ -1,9 +1,9 @@
 """The orientation of a crystal of known cell, from nothing but the spots of one still.
 
 Three steps. Directions: a lattice vector t has whole q.t for all reflections q, so mean cos(2 pi q.t) over the spots,
-with |t| known, stands out at its direction. Turns: about such a vector the lattice is turned until its other vectors fit
-too. Indices: the best few are refined by whole indices, from low resolution outwards, and told apart by how many spots
-they explain.
+with |t| known, stands out at its direction. Turns: about such a vector the lattice is turned until its other vectors
+fit too. Indices: the best few are refined by whole indices, from low resolution outwards, and told apart by how many
+spots they explain.
 """
 
 from dataclasses import dataclass, replace
@@ -19,7 +19,8 @@ _PHASE = 0.2  # error of q.t that the steps of the scans leave at most
 _COST = 2e7  # cosines of one scan
 _SPREAD = 0.35  # of q.t, that a direction needs to be told from others: along the beam spots hardly differ
 _VECTORS = 12  # of each length that are turned about
-_SOUND = 40  # orientations that are refined
+_SOUND = 24  # orientations that are refined, of each length
+_ENOUGH = 0.4  # of the spots explained: no other length is looked for
 _LENGTHS = 3  # different lattice vectors that are looked for
 _MOST = (200, 150, 110, 80, 60, 45, 35, 25)  # spots of lowest resolution a scan may take, at its cost
 _EXCITATION = 6e-3  # error of excitation that a spot of the lattice may have [1/angstrom]
@@ -64,18 +65,22 @@ def search(
     basis = combination @ crystal.axes
     order = np.argsort(np.linalg.norm(q, axis=1), kind="stable")
     q, s = q[order], s[order]
-    found = []
+    chance, volume = _chance(q, s, basis, tolerance, seed), float(np.linalg.det(basis))
+    back = np.linalg.inv(combination)
+    scored: list[Candidate] = []
     for vectors in _by_length(basis)[:_LENGTHS]:
+        found = []
         for seen in _vectors_found(q, float(np.linalg.norm(vectors[0]))):
             found += [_turned_about(q, seen, vector, basis) for one in vectors for vector in (one, -one)]
-    found.sort(key=lambda pair: -pair[0])
-    volume = float(np.linalg.det(basis))
-    sound = [refined_by_indices(q, s, axes, tolerance, volume) for _, axes in found[:_SOUND]]
-    chance = _chance(q, s, basis, tolerance, seed)
-    scored = [(float(belongs(q, s, axes, tolerance).mean()) - chance, axes) for axes in sound]
-    scored.sort(key=lambda pair: -pair[0])
-    back = np.linalg.inv(combination)
-    return [Candidate(replace(crystal, axes=back @ axes), score) for score, axes in scored[:most]]
+        found.sort(key=lambda pair: -pair[0])
+        for _, axes in found[:_SOUND]:
+            whole = refined_by_indices(q, s, axes, tolerance, volume)
+            share = float(belongs(q, s, whole, tolerance).mean()) - chance
+            scored.append(Candidate(replace(crystal, axes=back @ whole), share))
+        scored.sort(key=lambda one: -one.explained)
+        if scored and scored[0].explained > _ENOUGH * (1 - chance):
+            break
+    return scored[:most]
 
 
 def _by_length(basis: _Matrix) -> list[list[np.ndarray]]:
@@ -115,7 +120,7 @@ def _reach(q: _Vectors) -> float:
     return float(np.linalg.norm(q, axis=1).max())
 
 
-def _scan_of(q: _Vectors, length: float) -> tuple[_Vectors, np.ndarray]:
+def _scan_of(q: _Vectors, length: float) -> tuple[np.ndarray, np.ndarray]:
     """Spots of low resolution, as many as a scan fine enough for them can take, and its directions."""
     for count in _MOST:
         some = q[:count]
@@ -130,7 +135,7 @@ def _scan_of(q: _Vectors, length: float) -> tuple[_Vectors, np.ndarray]:
     return some, np.stack([flat * np.cos(angle), flat * np.sin(angle), height], -1).astype(np.float32)
 
 
-def _polished(q: _Vectors, length: float, vectors: _Vectors) -> _Vectors:
+def _polished(q: _Vectors, length: float, vectors: np.ndarray) -> np.ndarray:
     """Least squares of q.t on whole numbers for each vector, spots weighed by how near they are; the best first."""
     for _ in range(6):
         phase = vectors @ q.T

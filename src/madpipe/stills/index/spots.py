@@ -59,7 +59,8 @@ def find_spots(image: Image, config: SpotConfig | None = None) -> Spots:
     A pixel belongs to a spot if its counts exceed the background :math:`b` around it by threshold times
     :math:`\\sqrt{b}`; pixels that share an edge or a corner are one spot. The centroid weighs the counts above the
     background of these pixels and of all next to them. Its variance is that of counting, by the delta method
-    :math:`\\sum v (x - \\bar x)^2 / (\\sum (I - b))^2`, and that of a place within a pixel, 1/12 over the number of pixels.
+    :math:`\\sum v (x - \\bar x)^2 / (\\sum (I - b))^2`, and that of a place within a pixel, 1/12 over the square of the number of
+    pixels.
 
     Parameters
     ----------
@@ -159,18 +160,18 @@ def _measured(
     number = len(sizes)
     weight = excess[row, column]
     variance = np.maximum(counts[row, column], level[row, column]).astype(float)
-    photons = np.bincount(label, weight, number)
+    photons = np.bincount(label, weight, number).astype(float)
     at, error = np.zeros((number, 2)), np.zeros((number, 2))
     for axis, places in enumerate((column + 0.5, row + 0.5)):
         at[:, axis] = np.bincount(label, weight * places, number) / photons
         off = places - at[label, axis]
-        error[:, axis] = np.sqrt(np.bincount(label, variance * off**2, number) / photons**2 + _PIXEL / sizes)
+        error[:, axis] = np.sqrt(np.bincount(label, variance * off**2, number) / photons**2 + _PIXEL / sizes**2)
     # spots that a strong neighbour pulls out of their own pixels have no place
     lowest = np.stack([_extreme(np.minimum, one, label, number) for one in (column, row)], -1)
     highest = np.stack([_extreme(np.maximum, one, label, number) for one in (column, row)], -1) + 1
-    sound = ((at >= lowest) & (at <= highest)).all(axis=1)
+    sound = np.all((at >= lowest) & (at <= highest), axis=1)
     spots = Spots(at, error, np.full(number, panel), photons, sizes, full)
-    return spots.only(sound)
+    return spots.only(np.flatnonzero(sound))
 
 
 def _extreme(kind: np.ufunc, values: np.ndarray, label: np.ndarray, number: int) -> np.ndarray:

@@ -2,6 +2,7 @@
 
 import bz2
 import gzip
+import io
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -17,7 +18,7 @@ from madpipe.stills.measured.images import Images, Source, joined, panel_of
 
 SUFFIXES = (".cbf", ".cbf.bz2", ".cbf.gz")
 _HEADER = 1 << 15  # bytes that hold the header
-_OPENERS = {".bz2": bz2.open, ".gz": gzip.open}
+_OPENERS = {".bz2": bz2.BZ2File, ".gz": gzip.GzipFile}
 _NUMBER = r"[\s:=(]*([-+0-9.eE]+)"
 
 
@@ -76,17 +77,17 @@ def _header(path: Path) -> str:
     InputError
         It cannot be read, or has no short header.
     """
-    opener = _OPENERS.get(path.suffix.lower(), open)
+    opener = _OPENERS.get(path.suffix.lower(), io.FileIO)
     try:
-        with opener(path, "rb") as file:
+        with opener(path) as file:
             start = file.read(_HEADER)
     except (OSError, EOFError) as error:
         raise InputError(f"{path}: needs an image in CBF; got: {one_line(error)}; copy the file again.") from error
     text = start.split(b"\x0c\x1a\x04\xd5")[0].decode("latin-1")
     if "###CBF" not in text or "header_contents" not in text:
         raise InputError(
-            f"{path}: needs CBF with the short header of DECTRIS (_array_data.header_contents); it has none; convert the "
-            "image to NXmx."
+            f"{path}: needs CBF with the short header of DECTRIS (_array_data.header_contents); it has none; convert "
+            "the image to NXmx."
         )
     return text
 
@@ -102,7 +103,8 @@ def _panel(header: str, path: Path) -> Panel:
         raise InputError(f"{path}: needs the beam centre (Beam_xy); its header has none; add it.")
     if abs(_number(header, "Detector_2theta") or 0.0) > 1e-3:
         raise InputError(
-            f"{path}: needs a detector across the beam; its header has Detector_2theta, without the axis; convert to NXmx."
+            f"{path}: needs a detector across the beam; its header has Detector_2theta, without the axis; convert to "
+            "NXmx."
         )
     pixel = (1e3 * float(sizes[1]), 1e3 * float(sizes[2]))
     distance = 1e3 * _length(header, "Detector_distance", path)
@@ -116,7 +118,9 @@ def _panel(header: str, path: Path) -> Panel:
         shape=(int(rows[1]), int(columns[1])),
         name=str(path),
         thickness=1e3 * float(sensor[2]) if sensor else 0.0,
-        material={"silicon": "Si", "cdte": "CdTe", "gaas": "GaAs"}.get(sensor[1].lower(), sensor[1]) if sensor else "Si",
+        material={"silicon": "Si", "cdte": "CdTe", "gaas": "GaAs"}.get(sensor[1].lower(), sensor[1])
+        if sensor
+        else "Si",
     )
 
 
@@ -143,11 +147,14 @@ def _refuse_rotation(header: str, path: Path, as_stills: bool) -> None:
     turned = _number(header, "Angle_increment") or 0.0
     if turned and not as_stills:
         raise InputError(
-            f"{path}: needs a still; the crystal turned by {turned:g} degrees (Angle_increment); use a program for rotation "
-            "data, or say --as-stills."
+            f"{path}: needs a still; the crystal turned by {turned:g} degrees (Angle_increment); use a program for "
+            "rotation data, or say --as-stills."
         )
     if turned:
-        warn(f"{path}: the crystal turned by {turned:g} degrees; as a still its spots are wider than mosaicity makes them.")
+        warn(
+            f"{path}: the crystal turned by {turned:g} degrees; as a still its spots are wider than mosaicity makes "
+            "them."
+        )
 
 
 def _counts(path: Path) -> np.ndarray:

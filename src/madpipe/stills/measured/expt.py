@@ -62,7 +62,9 @@ def read_expt(path: str | Path, as_stills: bool = False) -> tuple[Experiment, ..
     except (KeyError, IndexError, TypeError, AttributeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: needs a whole ExperimentList; {error!r} is missing or wrong; export it again.") from error
+        raise InputError(
+            f"{path}: needs a whole ExperimentList; {error!r} is missing or wrong; export it again."
+        ) from error
 
 
 def _experiments(said: Mapping[str, Any], path: Path, as_stills: bool) -> list[Experiment]:
@@ -82,7 +84,9 @@ def _experiments(said: Mapping[str, Any], path: Path, as_stills: bool) -> list[E
             seen[which] = seen.get(which, 0) + 1
         crystal = _crystal(said["crystal"][one["crystal"]], path) if one.get("crystal") is not None else None
         tops = [float(panel.get("trusted_range", [0, np.inf])[1]) for panel in detector["panels"]]
-        found.append(Experiment(_beam(said["beam"][one["beam"]], path), _panels(detector, path), crystal, source, min(tops)))
+        found.append(
+            Experiment(_beam(said["beam"][one["beam"]], path), _panels(detector, path), crystal, source, min(tops))
+        )
     return found
 
 
@@ -94,8 +98,8 @@ def _refuse_rotation(scan: Mapping[str, Any] | None, path: Path, as_stills: bool
     step = float(turned[1] - (turned[0] if "properties" in scan else 0.0)) if len(turned) > 1 else 0.0
     if step:
         raise InputError(
-            f"{path}: needs stills; the crystal turns by {step:g} degrees in each image; use a program for rotation data, or "
-            "say --as-stills."
+            f"{path}: needs stills; the crystal turns by {step:g} degrees in each image; use a program for rotation "
+            "data, or say --as-stills."
         )
 
 
@@ -165,7 +169,9 @@ def _descend(node: Mapping[str, Any], parent: _Frame, frames: dict[int, _Frame])
 
 def _within(node: Mapping[str, Any], parent: _Frame) -> _Frame:
     """A node's own frame in the laboratory."""
-    fast, slow = (_vector(node.get(word, default)) for word, default in (("fast_axis", [1, 0, 0]), ("slow_axis", [0, 1, 0])))
+    fast, slow = (
+        _vector(node.get(word, default)) for word, default in (("fast_axis", [1, 0, 0]), ("slow_axis", [0, 1, 0]))
+    )
     turn, origin = parent
     local = np.stack([fast, slow, np.cross(fast, slow)], axis=1)
     return turn @ local, origin + turn @ _vector(node.get("origin", [0, 0, 0]))
@@ -196,12 +202,15 @@ def _crystal(said: Mapping[str, Any], path: Path) -> Crystal:
         raise InputError(f"{path}: needs a crystal whose axes span a volume; {axes.tolist()} came; index it again.")
     if volume < 0:
         raise InputError(
-            f"{path}: needs right-handed axes a, b, c; these are left-handed: frame or image are mirrored; turn one axis."
+            f"{path}: needs right-handed axes a, b, c; these are left-handed: frame or image are mirrored; turn one "
+            "axis."
         )
     hall = str(said.get("space_group_hall_symbol", "P 1"))
     group = gemmi.find_spacegroup_by_ops(gemmi.symops_from_hall(hall))
     if group is None:
-        raise InputError(f"{path}: needs a space group; Hall symbol {hall!r} is none of the usual settings; reindex it.")
+        raise InputError(
+            f"{path}: needs a space group; Hall symbol {hall!r} is none of the usual settings; reindex it."
+        )
     return Crystal(axes, group.xhm())
 
 
@@ -238,11 +247,14 @@ def matched(images: Images, experiments: Sequence[Experiment]) -> tuple[Images, 
         chosen = [places[key][0] for key in keys]
         several = sum(len(places[key]) > 1 for key in keys)
         if several:
-            warn(f"{several} images have more than one crystal; the first of each is used; spots of others remain in them.")
+            warn(
+                f"{several} images have more than one crystal; the first of each is used; spots of others remain in "
+                "them."
+            )
     elif len(experiments) < len(images):
         raise InputError(
-            f"needs a crystal for each image; {len(experiments)} crystals came for {len(images)} images; leave images out, or "
-            "index them."
+            f"needs a crystal for each image; {len(experiments)} crystals came for {len(images)} images; leave images "
+            "out, or index them."
         )
     else:
         chosen = list(experiments[: len(images)])
@@ -255,7 +267,8 @@ def _with_detector(images: Images, experiments: Sequence[Experiment]) -> Images:
     shapes, needed = [one.shape for one in first.panels], [one.shape for one in images.panels]
     if shapes != needed:
         raise InputError(
-            f"needs crystals of the images' own detector, panels of {needed} pixels; the list has {shapes}; name its own images."
+            f"needs crystals of the images' own detector, panels of {needed} pixels; the list has {shapes}; name its "
+            "own images."
         )
     return Images(
         beams=tuple(one.beam for one in experiments),
@@ -320,7 +333,15 @@ def write_expt(
 
 def _said_of_source(source: Source | None) -> dict[str, object]:
     """An image set of one image."""
-    said: dict[str, object] = {"__id__": "ImageSet", "images": [], "mask": "", "gain": "", "pedestal": "", "dx": "", "dy": ""}
+    said: dict[str, object] = {
+        "__id__": "ImageSet",
+        "images": [],
+        "mask": "",
+        "gain": "",
+        "pedestal": "",
+        "dx": "",
+        "dy": "",
+    }
     if source is not None:
         said |= {"images": [str(source.path.resolve())], "single_file_indices": [source.frame]}
     return {**said, "params": {}}

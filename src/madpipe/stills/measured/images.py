@@ -148,14 +148,14 @@ def panel_of(
     numbers = np.concatenate([origin, fast, slow, pixel, shape])
     if not np.isfinite(numbers).all() or min(*lengths, *pixel, *shape) <= 0:
         raise InputError(
-            f"{name}: needs axes, pixel size and shape that are finite and positive; pixels of {pixel} mm, {shape} of them, "
-            f"axes of length {lengths} came; mend the geometry."
+            f"{name}: needs axes, pixel size and shape that are finite and positive; pixels of {pixel} mm, {shape} of "
+            f"them, axes of length {lengths} came; mend the geometry."
         )
     across = float(fast @ slow) / lengths[0] / lengths[1]
     if abs(across) > _RIGHT_ANGLE:
         raise InputError(
-            f"{name}: needs fast and slow axes at right angles; they enclose {np.degrees(np.arccos(across)):.4g} degrees; "
-            "mend the geometry."
+            f"{name}: needs fast and slow axes at right angles; they enclose {np.degrees(np.arccos(across)):.4g} "
+            "degrees; mend the geometry."
         )
     fast, slow = fast / lengths[0], slow / lengths[1]
     slow = slow - (slow @ fast) * fast
@@ -215,8 +215,8 @@ def _corners(panel: Panel) -> np.ndarray:
 def fano(image: Image) -> float:
     """Variance over mean of the counts, from differences of horizontal neighbours.
 
-    Photons have 1. Slopes of the background cancel; spots count only as far as they differ from pixel to pixel, so pairs
-    above three times the median of the panel are left out.
+    Photons have 1. Slopes of the background cancel; spots count only as far as they differ from pixel to pixel, so
+    pairs above three times the median of the panel are left out.
 
     Returns
     -------

@@ -84,7 +84,9 @@ def _images(file: h5py.File, path: Path, as_stills: bool) -> Images:
     shape = file[stacks[0].path].shape[1:]
     modules = [_module(one, detector, shape, name) for one in _of_class(detector, "NXdetector_module")]
     if not modules:
-        raise InputError(f"{path}: needs an NXdetector_module with fast_pixel_direction; there is none; add the geometry.")
+        raise InputError(
+            f"{path}: needs an NXdetector_module with fast_pixel_direction; there is none; add the geometry."
+        )
     places = [(stack, k) for stack in stacks for k in range(stack.frames)]
 
     def load(number: int) -> tuple[np.ndarray, ...]:
@@ -157,7 +159,9 @@ def _frame(path: Path, stack: _Stack, frame: int, modules: list[_Module]) -> tup
         with h5py.File(path, "r") as file:
             whole = file[stack.path][frame]
     except (OSError, KeyError) as error:
-        raise InputError(f"{path}: needs image {frame} of {stack.path}; got: {one_line(error)}; copy it again.") from error
+        raise InputError(
+            f"{path}: needs image {frame} of {stack.path}; got: {one_line(error)}; copy it again."
+        ) from error
     return tuple(whole[one.place].reshape(one.panel.shape) for one in modules)
 
 
@@ -192,16 +196,19 @@ def _module(group: h5py.Group, detector: h5py.Group, shape: tuple[int, ...], pat
 
 def _place(group: h5py.Group, shape: tuple[int, ...], name: str) -> tuple[tuple[slice, ...], tuple[int, int]]:
     """Part of the image that is this module; rows and columns."""
-    origin = np.atleast_1d(group["data_origin"][()]).astype(int) if "data_origin" in group else np.zeros(len(shape), int)
+    origin = (
+        np.atleast_1d(group["data_origin"][()]).astype(int) if "data_origin" in group else np.zeros(len(shape), int)
+    )
     size = np.atleast_1d(group["data_size"][()]).astype(int) if "data_size" in group else np.array(shape)
     if origin.shape != (len(shape),) or size.shape != origin.shape or (origin < 0).any() or (size < 1).any():
         raise InputError(
-            f"{name}: needs data_origin and data_size of {len(shape)} numbers; {origin.tolist()} and {size.tolist()} came; "
-            "mend the file."
+            f"{name}: needs data_origin and data_size of {len(shape)} numbers; {origin.tolist()} and {size.tolist()} "
+            "came; mend the file."
         )
     if (origin + size > shape).any() or (size[:-2] != 1).any():
         raise InputError(
-            f"{name}: needs a module within the image of {list(shape)}; from {origin.tolist()}, {size.tolist()} came; mend it."
+            f"{name}: needs a module within the image of {list(shape)}; from {origin.tolist()}, {size.tolist()} came; "
+            "mend it."
         )
     place = tuple(slice(int(a), int(a + b)) for a, b in zip(origin, size, strict=True))
     return place, (int(size[-2]), int(size[-1]))
@@ -300,7 +307,9 @@ def _wavelengths(group: h5py.Group, count: int, path: Path) -> tuple[np.ndarray,
         rms = float(np.sqrt(np.average((values - mean) ** 2, weights=weight))) / mean
         return np.full(count, mean), float(np.hypot(rms, bandwidth))
     if len(values) not in (1, count):
-        raise InputError(f"{name}: needs one wavelength, or one for each of {count} images; {len(values)} came; mend it.")
+        raise InputError(
+            f"{name}: needs one wavelength, or one for each of {count} images; {len(values)} came; mend it."
+        )
     return np.broadcast_to(values, count).copy(), bandwidth
 
 
@@ -311,8 +320,8 @@ def _polarised(beam: Beam, group: h5py.Group, path: Path) -> Beam:
     stokes = np.asarray(group["incident_polarization_stokes"][()], dtype=float).reshape(-1, 4)[0]
     if not np.isfinite(stokes).all() or stokes[0] <= 0 or np.linalg.norm(stokes[1:]) > 1.001 * stokes[0]:
         raise InputError(
-            f"{path}: needs Stokes' parameters I, Q, U, V with I at least the length of the rest; {stokes.tolist()} came; "
-            "mend the file."
+            f"{path}: needs Stokes' parameters I, Q, U, V with I at least the length of the rest; {stokes.tolist()} "
+            "came; mend the file."
         )
     angle = 0.5 * np.arctan2(stokes[2], stokes[1])
     electric = np.array([np.cos(angle), np.sin(angle), 0.0])

@@ -106,8 +106,8 @@ def _write_frames(
     for number, frame in enumerate(frames, 1):
         if number > count or [one.shape for one in frame] != [one.shape for one in panels]:
             raise InputError(
-                f"{path}: needs {count} images with panels of {[one.shape for one in panels]} pixels; image {number} has "
-                f"{[one.shape for one in frame]}; give one beam for each image and the detector's own panels."
+                f"{path}: needs {count} images with panels of {[one.shape for one in panels]} pixels; image {number} "
+                f"has {[one.shape for one in frame]}; give one beam for each image and the detector's own panels."
             )
         if dataset is None:
             dataset = group.create_dataset(
@@ -119,7 +119,9 @@ def _write_frames(
             whole[start : start + one.shape[0], : one.shape[1]] = one
         dataset[number - 1] = whole
     if number != count:
-        raise InputError(f"{path}: needs {count} images, as many as beams; {number} came; give one beam for each image.")
+        raise InputError(
+            f"{path}: needs {count} images, as many as beams; {number} came; give one beam for each image."
+        )
 
 
 def _write_beam(group: h5py.Group, beams: Sequence[Beam]) -> None:

@@ -110,7 +110,9 @@ def merged(
     known = np.isfinite(found.sigma) & (found.sigma > 0)
     good = np.isfinite(found.intensity) & (known if known.any() else True) & found.indices.any(axis=1)
     if not good.any():
-        raise InputError(f"{path}: needs reflections with finite intensities; there is none in {found.told}; name a column.")
+        raise InputError(
+            f"{path}: needs reflections with finite intensities; there is none in {found.told}; name a column."
+        )
     sigma = found.sigma[good] if known.any() else np.ones(int(good.sum()))
     table = gemmi.Intensities()
     indices = np.ascontiguousarray(found.indices[good], dtype=np.int32)
@@ -143,8 +145,8 @@ def require_same_crystal(reference: Reference, crystal: Crystal) -> None:
         letters = "" if turned is None else f"; it fits with axes {', '.join('abc'[k] for k in turned)}: reindex"
         worst = 100 * float(np.abs(ours[:3] / theirs[:3] - 1).max())
         raise InputError(
-            f"{reference.told}: needs a reference with the crystals' cell {_in_words(ours)}; its own is {_in_words(theirs)}, "
-            f"up to {worst:.3g} % off{letters}; name another reference."
+            f"{reference.told}: needs a reference with the crystals' cell {_in_words(ours)}; its own is "
+            f"{_in_words(theirs)}, up to {worst:.3g} % off{letters}; name another reference."
         )
     if group_named(reference.space_group).number != group_named(crystal.space_group).number:
         raise InputError(
@@ -171,8 +173,8 @@ def require_overlap(reference: Reference, indices: Int[np.ndarray, "some 3"]) ->
     known = {tuple(one) for one in reference.indices.tolist()}
     if not any(tuple(one) in known for one in indices.tolist()):
         raise InputError(
-            f"{reference.told}: needs reflections in common with the images; of {len(known)} and {len(indices)} none is; check "
-            "resolution and indexing."
+            f"{reference.told}: needs reflections in common with the images; of {len(known)} and {len(indices)} none "
+            "is; check resolution and indexing."
         )
 
 

@@ -73,9 +73,10 @@ def from_mtz(path: Path, column: str | None) -> Found:
     for name in chosen:
         place = labels[name].idx
         follows = mtz.columns[place + 1] if place + 1 < len(mtz.columns) else None
-        has_sigma = follows is not None and follows.type in "QML" and follows.type != labels[name].type
         value = np.array(labels[name].array, dtype=float)
-        sigma = np.array(follows.array, dtype=float) if has_sigma else np.full(len(value), np.nan)
+        sigma = np.full(len(value), np.nan)
+        if follows is not None and follows.type in "QML" and follows.type != labels[name].type:
+            sigma = np.array(follows.array, dtype=float)
         parts.append((value, sigma))
     cell = np.array(mtz.get_cell().parameters, dtype=float)
     group = mtz.spacegroup.xhm() if mtz.spacegroup else None
@@ -89,7 +90,9 @@ def _chosen(labels: dict[str, gemmi.Mtz.Column], column: str | None, path: Path)
             raise InputError(f"{path}: needs a column {column!r}; it has {', '.join(labels)}; name one of these.")
         kind = labels[column].type
         if kind not in "JKFG":
-            raise InputError(f"{path}: needs intensities or amplitudes; {column} is of type {kind}; name another column.")
+            raise InputError(
+                f"{path}: needs intensities or amplitudes; {column} is of type {kind}; name another column."
+            )
         mate = column.replace("(+)", "(-)")
         return ([column, mate] if mate != column and mate in labels else [column]), kind in "FG"
     for known, kinds, squared in ((_INTENSITIES, "JK", False), (_AMPLITUDES, "FG", True)):
@@ -99,7 +102,9 @@ def _chosen(labels: dict[str, gemmi.Mtz.Column], column: str | None, path: Path)
         single = [name for name, one in labels.items() if one.type == kinds[0]]
         if single:
             return single[:1], squared
-    raise InputError(f"{path}: needs a column of intensities or amplitudes; it has {', '.join(labels)}; name another file.")
+    raise InputError(
+        f"{path}: needs a column of intensities or amplitudes; it has {', '.join(labels)}; name another file."
+    )
 
 
 def _stacked(
@@ -136,7 +141,9 @@ def from_mmcif(path: Path, column: str | None) -> Found:
     try:
         blocks = gemmi.as_refln_blocks(gemmi.cif.read(str(path)))
     except (ValueError, RuntimeError, OSError) as error:
-        raise InputError(f"{path}: needs structure factors in mmCIF; got: {one_line(error)}; check the file.") from error
+        raise InputError(
+            f"{path}: needs structure factors in mmCIF; got: {one_line(error)}; check the file."
+        ) from error
     if not blocks or not blocks[0].column_labels():
         raise InputError(f"{path}: needs reflections (_refln); there are none; name the file of structure factors.")
     block = blocks[0]
@@ -146,8 +153,10 @@ def from_mmcif(path: Path, column: str | None) -> Found:
     parts = []
     for value, sigma in pairs:
         values = np.array(block.make_float_array(value), dtype=float)
-        known = sigma is not None and sigma in labels
-        parts.append((values, np.array(block.make_float_array(sigma)) if known else np.full(len(values), np.nan)))
+        known = np.full(len(values), np.nan)
+        if sigma is not None and sigma in labels:
+            known = np.array(block.make_float_array(sigma), dtype=float)
+        parts.append((values, known))
     cell = np.array(block.cell.parameters, dtype=float)
     group = block.spacegroup.xhm() if block.spacegroup else None
     told = " and ".join(value for value, _ in pairs)
@@ -181,7 +190,8 @@ def from_text(path: Path) -> Found:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (UnicodeDecodeError, OSError) as error:
         raise InputError(
-            f"{path}: needs MTZ, mmCIF, PDB or text of h, k, l, I; it is none of these by its name and bytes; convert it."
+            f"{path}: needs MTZ, mmCIF, PDB or text of h, k, l, I; it is none of these by its name and bytes; convert "
+            "it."
         ) from error
     crystfel = bool(lines) and "CrystFEL" in lines[0]
     rows = []

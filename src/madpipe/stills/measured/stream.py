@@ -132,7 +132,9 @@ def _panel(name: str, said: dict[str, str], length: float, path: Path) -> Panel:
         pixel = 1e3 / float(said["res"])
         corner = np.array([float(said["corner_x"]), float(said["corner_y"])]) * pixel
     except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: needs the bounds, res and corner of panel {name}; {error} is missing; mend it.") from error
+        raise InputError(
+            f"{path}: needs the bounds, res and corner of panel {name}; {error} is missing; mend it."
+        ) from error
     distance = 1e3 * (length + (_number(said.get("coffset", "0"), "^") or 0.0))
     return panel_of(
         origin=np.array([*corner, distance]),
@@ -158,11 +160,15 @@ def _crystal(text: str, space_group: str, path: Path) -> Crystal:
     for letter in "abc":
         found = re.search(rf"{letter}star\s*=\s*{_NUMBER}\s+{_NUMBER}\s+{_NUMBER}", text)
         if found is None:
-            raise InputError(f"{path}: needs astar, bstar, cstar of each crystal; {letter}star is missing; check the file.")
+            raise InputError(
+                f"{path}: needs astar, bstar, cstar of each crystal; {letter}star is missing; check the file."
+            )
         rows.append([float(one) / _NM for one in found.groups()])
     reciprocal = np.array(rows)
     if abs(np.linalg.det(reciprocal)) < 1e-6 * np.prod(np.linalg.norm(reciprocal, axis=1)):
-        raise InputError(f"{path}: needs a crystal whose axes span a volume; {reciprocal.tolist()} came; index it again.")
+        raise InputError(
+            f"{path}: needs a crystal whose axes span a volume; {reciprocal.tolist()} came; index it again."
+        )
     return Crystal(np.linalg.inv(reciprocal).T, space_group)
 
 

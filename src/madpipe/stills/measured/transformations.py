@@ -9,7 +9,15 @@ from jaxtyping import Float
 from madpipe.base.errors import InputError
 
 _LENGTHS = {"m": 1e3, "metre": 1e3, "meter": 1e3, "cm": 10.0, "mm": 1.0, "millimetre": 1.0, "millimeter": 1.0}
-_LENGTHS |= {"um": 1e-3, "µm": 1e-3, "micrometre": 1e-3, "micron": 1e-3, "microns": 1e-3, "micrometer": 1e-3, "nm": 1e-6}
+_LENGTHS |= {
+    "um": 1e-3,
+    "µm": 1e-3,
+    "micrometre": 1e-3,
+    "micron": 1e-3,
+    "microns": 1e-3,
+    "micrometer": 1e-3,
+    "nm": 1e-6,
+}
 _LENGTHS |= {"angstrom": 1e-7, "a": 1e-7, "å": 1e-7, "angstroms": 1e-7, "nanometre": 1e-6, "nanometer": 1e-6}
 _ANGLES = {"deg": np.pi / 180, "degree": np.pi / 180, "degrees": np.pi / 180, "rad": 1.0, "radian": 1.0, "radians": 1.0}
 _LONGEST = 50  # links of a chain
@@ -77,7 +85,9 @@ def chain_of(dataset: h5py.Dataset, name: str) -> list[Step]:
     while link is not None:
         steps.append(_step(link, name))
         if len(steps) > _LONGEST:
-            raise InputError(f"{name}: needs depends_on to end with '.'; {dataset.name} goes in a circle; mend the file.")
+            raise InputError(
+                f"{name}: needs depends_on to end with '.'; {dataset.name} goes in a circle; mend the file."
+            )
         link = next_of(link, link.attrs.get("depends_on", "."), name)
     return steps
 
@@ -107,7 +117,9 @@ def next_of(where: h5py.Dataset | h5py.Group, target: object, name: str) -> h5py
     if found is None and not path.startswith("/") and isinstance(where, h5py.Group) and "transformations" in where:
         found = where["transformations"].get(path)
     if not isinstance(found, h5py.Dataset):
-        raise InputError(f"{name}: needs the transformation {path}, on which {where.name} depends; there is none; add it.")
+        raise InputError(
+            f"{name}: needs the transformation {path}, on which {where.name} depends; there is none; add it."
+        )
     return found
 
 
