@@ -171,9 +171,9 @@ def _integrate(arguments: argparse.Namespace) -> None:
     excitation = arguments.table and read_json(arguments.table, CrystalList).excitation
     found = integrate_images(images, crystals, config, reference, excitation)
     store.write(arguments.output, found, process=origin_of(arguments, "stills.integrate.files"))
-    assert found.images is not None  # noqa: S101  a record that was just made
-    good = int(found.images.good.sum())
-    print(f"{good} of {len(images)} images integrated and good, {int(found.images.spots.sum())} spots, {found.method}")
+    table = found.tables()[1]
+    good, spots = int(table.good.sum()), int(table.spots.sum())
+    print(f"{good} of {len(images)} images integrated and good, {spots} spots, {found.method}")
 
 
 def _merge(arguments: argparse.Namespace) -> None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from madpipe.base import warned
+from madpipe.base.errors import InputError
 from madpipe.base.store import Groups, entry, part
 
 _Array = np.ndarray
@@ -112,6 +113,18 @@ class Integrated:
     intensities: IntensityTable | None = part("entry_1/intensities", IntensityTable)
     instrument: InstrumentTable | None = part("entry_1/instrument_1/fitted", InstrumentTable)
 
+    def tables(self) -> "tuple[SpotTable, ImageTable, IntensityTable, InstrumentTable]":
+        """All of its tables.
+
+        Raises
+        ------
+        InputError
+            One is missing: another program's file.
+        """
+        if self.spots is None or self.images is None or self.intensities is None or self.instrument is None:
+            raise InputError("integrated spots, images, intensities and instrument are required; one is missing; integrate.")
+        return self.spots, self.images, self.intensities, self.instrument
+
     def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
         return {
@@ -126,19 +139,19 @@ class Integrated:
 class StillsTruth:
     """What a simulated set of images was drawn with."""
 
-    axes: _Array = entry("axes", "angstrom")  # rows a, b, c in the laboratory frame, (image, 3, 3)
-    ln_scale: _Array = entry("ln_scale")  # ln G, (image,)
-    wilson_b: _Array = entry("wilson_b", "angstrom^2")  # of each image beside that of the intensities
-    spread: float = entry("spread", "degree")  # rms rotation of the domains about their mean
-    cells: _Array = entry("cells")  # of a domain along a, b, c
-    hkl: _Array = entry("miller_indices")  # unique, (reflection, 3)
-    intensity: _Array = entry("intensity", "electron^2")
-    reference: _Array = entry("reference", "electron^2")  # with the errors that a user's reference has
-    photons_per_intensity: _Array = entry("scale")  # photons per electron^2 and steradian of each image
+    axes: _Array = entry("entry_1/truth/axes", "angstrom")  # rows a, b, c in the laboratory frame, (image, 3, 3)
+    ln_scale: _Array = entry("entry_1/truth/ln_scale")  # ln G, (image,)
+    wilson_b: _Array = entry("entry_1/truth/wilson_b", "angstrom^2")  # of each image beside that of the intensities
+    spread: float = entry("entry_1/truth/spread", "degree")  # rms rotation of the domains about their mean
+    cells: _Array = entry("entry_1/truth/cells")  # of a domain along a, b, c
+    hkl: _Array = entry("entry_1/truth/miller_indices")  # unique, (reflection, 3)
+    intensity: _Array = entry("entry_1/truth/intensity", "electron^2")
+    reference: _Array = entry("entry_1/truth/reference", "electron^2")  # with the errors that a user's reference has
+    photons_per_intensity: _Array = entry("entry_1/truth/scale")  # photons per electron^2 and steradian of each image
 
     def nexus_groups(self) -> Groups:
         """Attributes of the groups."""
-        return {"": {"NX_class": "NXcollection"}}
+        return {"entry_1": {"NX_class": "NXentry"}, "entry_1/truth": {"NX_class": "NXcollection"}}
 
 
 @dataclass(frozen=True)

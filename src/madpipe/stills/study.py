@@ -18,6 +18,7 @@ _SAMPLES: dict[str, dict[str, object]] = {  # the refinement demo, crystals turn
         "told_off": 3.0,
         "amplitude": 100.0,
         "photons": 1e4,
+        "b_sd": 0.0,
         "background": 1.0,
         "reference_error": 0.0,
         "steps": ["fit"],

@@ -151,7 +151,7 @@ def _record(
         return np.array([of(one, k) if isinstance(one, Recovery) else value for k, one in enumerate(found)])  # type: ignore[operator]
 
     return PixelFits(
-        names="\n".join(str(source) for source in images.sources),
+        names="\n".join(source.label for source in images.sources),
         method=config.method,
         space_group=group,
         axes=each(np.full((3, 3), np.nan), lambda one, _: one.scene.crystal.axes),
@@ -171,9 +171,8 @@ def _record(
     )
 
 
-def _turn(told: Crystal | None, found: Crystal) -> Float[np.ndarray, "3"]:
+def _turn(told: Crystal, found: Crystal) -> Float[np.ndarray, "3"]:
     """Rotation vector from the told to the found orientation [radian]."""
-    assert told is not None  # noqa: S101  a recovery has a crystal
     return rotation_vector((told.reciprocal @ found.axes).T)
 
 

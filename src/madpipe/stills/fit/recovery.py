@@ -35,6 +35,7 @@ class Recovery:
     deviance: float
     pearson: float  # chi-square per pixel
     evaluations: int
+    pixels: int  # that were fitted
     seconds: float
 
     @property
@@ -107,6 +108,7 @@ def recover(
         deviance=ended.deviance,
         pearson=float(np.mean((ended.photons - ended.expected) ** 2 / ended.variance)),
         evaluations=found.evaluations,
+        pixels=len(observed.measured),
         seconds=seconds,
     )
 

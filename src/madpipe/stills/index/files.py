@@ -75,7 +75,7 @@ def _table(images: Images, crystal: Crystal, found: Result) -> CrystalList:
     """All that is known of the images, as plain values."""
     return CrystalList(
         space_group=crystal.space_group,
-        images=tuple(_row(str(source), one) for source, one in zip(images.sources, found.images, strict=True)),
+        images=tuple(_row(source.label, one) for source, one in zip(images.sources, found.images, strict=True)),
         tilt=found.tilt,
         tilt_errors=tuple(finite(one) for one in found.tilt_sd),
         distance=finite(found.distance),

@@ -14,8 +14,8 @@ from madpipe.stills.index.matching import Match, chance
 from madpipe.stills.index.refine import Free, Refined, Still, conventional, refine
 from madpipe.stills.index.search import search
 from madpipe.stills.index.spots import SpotConfig, Spots, find_spots
-from madpipe.stills.symmetry import ambiguities, primitive_basis, symmetrised
 from madpipe.stills.measured.images import Images
+from madpipe.stills.symmetry import ambiguities, primitive_basis, symmetrised
 
 LIMITS = (1.0, 2.0, 3.0)  # distances of spots from reflections that the record tells [pixel]
 _EXACT = 1e-6  # relative difference of metrics

@@ -86,7 +86,7 @@ def integrate_images(
 
 def _prepared(images: Images, number: int, crystal: Crystal, hkl: np.ndarray, config: IntegrateConfig) -> Still:
     """Boxes of one image; its exposure, where it is known, is its monitor."""
-    image, name = images[number], str(images.sources[number])
+    image, name = images[number], images.sources[number].label
     warn_of_gain(image, name)
     counts = [one.astype(float) for one in image.counts]
     good = [one & ~full for one, full in zip(image.good, image.saturated, strict=True)]

@@ -17,8 +17,8 @@ from madpipe.base.files import require_file
 from madpipe.base.store import whole_file
 from madpipe.base.warned import warn
 from madpipe.stills.geometry import IMGCIF_TO_NEXUS, Beam, Crystal, Panel
-from madpipe.stills.symmetry import group_named
 from madpipe.stills.measured.images import Images, Source, panel_of
+from madpipe.stills.symmetry import group_named
 
 _TOWARDS_SOURCE = -1.0  # the direction that the files give is the way back to the source
 _Frame = tuple[np.ndarray, np.ndarray]  # columns fast, slow, normal; origin [mm]

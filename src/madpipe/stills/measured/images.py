@@ -30,6 +30,11 @@ class Source:
     def __str__(self) -> str:
         return f"{self.path} #{self.frame}" if self.frame else str(self.path)
 
+    @property
+    def label(self) -> str:
+        """Name in a result: of the file, without this machine's folders, and of the frame."""
+        return f"{self.path.name} #{self.frame}" if self.frame else self.path.name
+
 
 @dataclass(frozen=True)
 class Image:

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from madpipe.base.errors import InputError
+from madpipe.stills.geometry import Crystal
 from madpipe.stills.measured.cbf import SUFFIXES as CBF
 from madpipe.stills.measured.cbf import is_cbf, read_cbf
-from madpipe.stills.geometry import Crystal
 from madpipe.stills.measured.expt import Experiment, matched, read_expt
 from madpipe.stills.measured.images import Images, joined
 from madpipe.stills.measured.nxmx import SUFFIXES as NXMX

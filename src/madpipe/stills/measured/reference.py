@@ -13,9 +13,9 @@ from madpipe.base.errors import InputError
 from madpipe.base.files import require_file
 from madpipe.physics.crystal import is_cell
 from madpipe.stills.geometry import Crystal
-from madpipe.stills.symmetry import group_named
 from madpipe.stills.measured.model import intensities_of_model
 from madpipe.stills.measured.reflection_files import Found, from_mmcif, from_mtz, from_text
+from madpipe.stills.symmetry import group_named
 
 _MODELS = (".pdb", ".ent", ".pdb.gz", ".ent.gz")
 _CELL = 0.02  # relative difference of cells that are still one crystal

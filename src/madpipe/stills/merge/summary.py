@@ -27,8 +27,8 @@ def merged_quality(
     observations = observations_of(integrated, least_partiality)
     model = error_model(observations)
     observations = with_errors(observations, model)
-    merged, intensities, images = merge(observations), integrated.intensities, integrated.images
-    assert intensities is not None and images is not None  # noqa: S101, PT018  observations come from them
+    merged = merge(observations)
+    _, images, intensities, _ = integrated.tables()
     halves = half_sets(observations, generator) if len(np.unique(observations.image)) > 1 else None
     reciprocal = np.linalg.inv(images.axes[0])
     inverse_d2 = np.sum((intensities.hkl @ reciprocal.T) ** 2, axis=1)
@@ -71,8 +71,7 @@ def _shell(one: Quality) -> ShellQuality:
 
 def image_rows(integrated: Integrated) -> list[ImageRow]:
     """The table of images, a row for each batch of the unmerged file."""
-    images, instrument = integrated.images, integrated.instrument
-    assert images is not None and instrument is not None  # noqa: S101, PT018  a record of images has them
+    _, images, _, instrument = integrated.tables()
     return [
         ImageRow(
             image=name,

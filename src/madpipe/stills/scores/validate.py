@@ -13,11 +13,13 @@ from madpipe.base.plain import read_json
 from madpipe.base.verdict import Verdict, verdict
 from madpipe.base.warned import kept, lines_of
 from madpipe.stills import limits
+from madpipe.stills.geometry import Crystal
+from madpipe.stills.index.choice import alike
 from madpipe.stills.index.records import CrystalList
 from madpipe.stills.merge.merged import merge, observations_of
 from madpipe.stills.merge.quality import relative_to_shells
 from madpipe.stills.mosaic import rotation_vector
-from madpipe.stills.records import Integrated, PixelFits, StillsTruth
+from madpipe.stills.records import ImageTable, Integrated, PixelFits, StillsTruth
 from madpipe.stills.scores.records import Error, MergedQuality, StillsScores
 
 
@@ -78,10 +80,9 @@ def score(title: str, images: int, answers: Answers, truth: StillsTruth | None) 
     )
 
 
-def _table(integrated: Integrated):  # type: ignore[no-untyped-def]
-    """Table of images of a record that has one."""
-    assert integrated.images is not None  # noqa: S101  a record of images has them
-    return integrated.images
+def _table(integrated: Integrated) -> ImageTable:
+    """Table of the images."""
+    return integrated.tables()[1]
 
 
 def _failed(answers: Answers) -> dict[str, str]:
@@ -112,10 +113,10 @@ def _errors(answers: Answers, truth: StillsTruth) -> dict[str, Error]:
         if "spread" in labels:
             stated = fitted.errors[:, labels.index("spread")]
             found["spread [degree]"] = _error(fitted.spread - truth.spread, stated)
-        if "misset_x" in labels:
-            at = labels.index("misset_x")
+        if "rotation_x" in labels:
+            at = labels.index("rotation_x")
             found["orientation by pixels [degree]"] = _error(
-                _turns(fitted.axes, truth.axes), fitted.errors[:, at : at + 3]
+                _turns(fitted.axes, truth.axes, fitted.space_group), fitted.errors[:, at : at + 3]
             )
     if answers.integrated is not None:
         table = _table(answers.integrated)
@@ -125,7 +126,7 @@ def _errors(answers: Answers, truth: StillsTruth) -> dict[str, Error]:
         off, wrong_b = (table.ln_scale - scale)[good], (table.wilson_b - b)[good]
         found["ln G [1]"] = _error(off - off.mean(), table.ln_scale_errors[good])
         found["B [angstrom^2]"] = _error(wrong_b - wrong_b.mean(), table.wilson_b_errors[good])
-        turns = _turns(table.axes, truth.axes[place])[good]
+        turns = _turns(table.axes, truth.axes[place], answers.integrated.space_group)[good]
         found["orientation by reflections [degree]"] = _error(turns, table.turn_errors[good])
     return found
 
@@ -137,9 +138,14 @@ def matched(names: str, images: int) -> np.ndarray:
     return np.array(numbers) if max(numbers) < images else np.arange(len(numbers))
 
 
-def _turns(found: Float[np.ndarray, "image 3 3"], true: Float[np.ndarray, "image 3 3"]) -> Float[np.ndarray, "image 3"]:
-    """Rotation vectors from found to true orientations [degree]."""
-    turned = [rotation_vector((np.linalg.inv(one) @ other).T) for one, other in zip(found, true, strict=True)]
+def _turns(
+    found: Float[np.ndarray, "image 3 3"], true: Float[np.ndarray, "image 3 3"], space_group: str
+) -> Float[np.ndarray, "image 3"]:
+    """Rotation vectors from found to true orientations, in the setting of the crystal that is nearest [degree]."""
+    turned = []
+    for one, other in zip(found, true, strict=True):
+        crystal = alike(Crystal(one, space_group), Crystal(other, space_group))
+        turned.append(rotation_vector((crystal.reciprocal @ other).T))
     return np.degrees(np.array(turned))
 
 
@@ -154,8 +160,7 @@ def cc_true(integrated: Integrated, truth: StillsTruth) -> float | None:
     """Correlation of merged intensities with the truth, both over their shells' means."""
     observations = observations_of(integrated)
     merged = merge(observations)
-    intensities = integrated.intensities
-    assert intensities is not None  # noqa: S101  observations come from them
+    intensities = integrated.tables()[2]
     known = {tuple(hkl): value for hkl, value in zip(truth.hkl.tolist(), truth.intensity, strict=True)}
     true = np.array([known.get(tuple(hkl), math.nan) for hkl in intensities.hkl.tolist()])
     use = (merged.number > 0) & np.isfinite(true)

@@ -68,7 +68,7 @@ def draw_stills(sample: SimulatedStills, generator: torch.Generator) -> DrawnSti
     ln_scale = sample.scale_sd * _normal((sample.images,), generator)
     b_factor = sample.b_sd * _normal((sample.images,), generator)
     scenes = [
-        _scene(sample, beam, panel, one, _damped(hkl, intensity, one, b))
+        _scene(sample, beam, panel, one, _factors(sample, hkl, intensity, one, b))
         for one, b in zip(crystals, b_factor, strict=True)
     ]
     unit = sample.photons / np.mean([float(image(scene, panel).sum()) for scene in scenes[:_TRIED]])
@@ -141,10 +141,16 @@ def _crystal(sample: SimulatedStills, generator: torch.Generator) -> Crystal:
     return Crystal(axes, sample.space_group).turned(turn)
 
 
-def _damped(
-    hkl: Int[np.ndarray, "unique 3"], intensity: Float[np.ndarray, "unique"], crystal: Crystal, wilson_b: float
+def _factors(
+    sample: SimulatedStills,
+    hkl: Int[np.ndarray, "unique 3"],
+    intensity: Float[np.ndarray, "unique"],
+    crystal: Crystal,
+    wilson_b: float,
 ) -> StructureFactors:
-    """Structure factors of all symmetry mates under an image's own B."""
+    """Structure factors of all symmetry mates under an image's own B; alike ones include the direct beam's."""
+    if sample.amplitude is not None and wilson_b == 0:
+        return StructureFactors.flat(sample.amplitude)
     inverse_d2 = np.sum((hkl @ crystal.reciprocal.T) ** 2, axis=1)
     amplitude = np.sqrt(intensity * np.exp(-wilson_b * inverse_d2 / 2))
     turns = [np.array(op.rot) // op.DEN for op in gemmi.SpaceGroup(crystal.space_group).operations().sym_ops]
