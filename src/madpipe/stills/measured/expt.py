@@ -4,6 +4,7 @@ Their frame is that of imgCIF: x and z are turned round against ours.
 """
 
 import json
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -316,7 +317,7 @@ def write_expt(
     content = {
         "__id__": "ExperimentList",
         "experiment": listed,
-        "imageset": [_said_of_source(one.source) for one in experiments],
+        "imageset": [_said_of_source(one.source, Path(path).resolve().parent) for one in experiments],
         "beam": [_said_of_beam(one.beam) for one in experiments],
         "detector": [_said_of_detector(one) for one in detectors],
         "goniometer": [],
@@ -331,8 +332,8 @@ def write_expt(
         temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
-def _said_of_source(source: Source | None) -> dict[str, object]:
-    """An image set of one image."""
+def _said_of_source(source: Source | None, folder: Path) -> dict[str, object]:
+    """An image set of one image, whose name is told from the list's folder."""
     said: dict[str, object] = {
         "__id__": "ImageSet",
         "images": [],
@@ -343,7 +344,7 @@ def _said_of_source(source: Source | None) -> dict[str, object]:
         "dy": "",
     }
     if source is not None:
-        said |= {"images": [str(source.path.resolve())], "single_file_indices": [source.frame]}
+        said |= {"images": [os.path.relpath(source.path.resolve(), folder)], "single_file_indices": [source.frame]}
     return {**said, "params": {}}
 
 
