@@ -300,10 +300,11 @@ def test_the_calibration_finds_the_mean_that_goes_with_a_reference():
 def test_a_common_change_of_all_scales_is_found_at_once():
     generator = np.random.default_rng(5)
     mean, d2 = generator.exponential(10, 3000), generator.uniform(0, 0.3, 3000)
-    factor, one = generator.uniform(0.5, 2, 3000), np.ones(3000)
-    seen = factor * mean * (1 + 0.02 - 0.3 * d2 / 4)
-    told = (0.1 * mean**2, one, d2, factor, seen, one)
-    np.testing.assert_allclose(reference.common_change(mean, *told), [0.02, 0.3], atol=1e-6)
+    word = intensities.Word(np.ones(3000), mean * (1 + 0.02 - 0.3 * d2 / 4))
+    told = (mean, 0.1 * mean**2, d2, word)
+    np.testing.assert_allclose(reference.common_change(*told, np.zeros(2), np.zeros(2)), [0.02, 0.3], atol=1e-6)
+    firm = np.array([1e12, 1e12])
+    np.testing.assert_allclose(reference.common_change(*told, firm, firm * 0.5), [0.5, 0.5], atol=1e-6)  # priors
 
 
 # --- priors
