@@ -143,9 +143,9 @@ def test_structure_factors_of_a_list():
 
 
 def test_structure_factors_of_a_model_are_sums_over_its_atoms():
-    """Two atoms in P 21 written out, each and its mate, by gemmi's form factors; the grid costs 1e-3 of F(000)."""
+    """Two atoms in P 31 written out, each and its mates, by gemmi's form factors; the grid costs 1e-3 of F(000)."""
     structure = gemmi.Structure()
-    structure.cell, structure.spacegroup_hm = gemmi.UnitCell(20, 25, 30, 90, 100, 90), "P 1 21 1"
+    structure.cell, structure.spacegroup_hm = gemmi.UnitCell(20, 20, 30, 90, 90, 120), "P 31"
     places = {"C": (0.1, 0.2, 0.3), "S": (0.35, 0.6, 0.8)}
     residue = gemmi.Residue()
     residue.name = "UNK"
@@ -161,15 +161,15 @@ def test_structure_factors_of_a_model_are_sums_over_its_atoms():
     structure.add_model(model)
     structure.setup_entities()
     found = factors_of_model(structure, 3.0)
-    for h in [(1, 2, 3), (-1, -2, -3), (-1, 2, -3), (0, 3, 0), (2, -1, 1)]:
+    for h in [(1, 2, 3), (-1, -2, -3), (2, -3, 3), (0, 3, 0), (4, -1, 1)]:
         s2 = structure.cell.calculate_1_d2(h) / 4
         total = 0.0
         for element, (x, y, z) in places.items():
             f = gemmi.Element(element).it92.calculate_sf(s2) * math.exp(-10.0 * s2)
-            for place in ((x, y, z), (-x, y + 0.5, -z)):
+            for place in ((x, y, z), (-y, x - y, z + 1 / 3), (y - x, -x, z + 2 / 3)):
                 total += f * np.exp(2j * np.pi * np.dot(h, place))
         amplitude = math.sqrt(float(found.at(torch.tensor(h, dtype=torch.float64)[:, None])[0]))
-        assert amplitude == pytest.approx(abs(total), abs=1e-3 * 44)
+        assert amplitude == pytest.approx(abs(total), abs=1e-3 * 66)
     assert float(found.at(torch.tensor([[40.0], [0.0], [0.0]]))[0]) == 0.0
 
 

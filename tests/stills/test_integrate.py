@@ -22,7 +22,9 @@ from madpipe.stills.integrate.methods import METHODS, Equations, Seen, doubted, 
 from madpipe.stills.integrate.passes import active_part, all_terms, glance, image_terms, task_of
 from madpipe.stills.integrate.prepare import prepared
 from madpipe.stills.integrate.priors import beliefs_of
+from madpipe.stills.integrate.recentre import recentred
 from madpipe.stills.integrate.settings import METHOD_NAMES, IntegrateConfig, Prior, Priors
+from madpipe.stills.reflections import movement
 from madpipe.stills.reflections.model import indices_within, predicted
 from madpipe.stills.reflections.movement import strains_of
 from madpipe.stills.reflections.template import template
@@ -300,10 +302,54 @@ def test_the_calibration_finds_the_mean_that_goes_with_a_reference():
 def test_a_common_change_of_all_scales_is_found_at_once():
     generator = np.random.default_rng(5)
     mean, d2 = generator.exponential(10, 3000), generator.uniform(0, 0.3, 3000)
-    factor, one = generator.uniform(0.5, 2, 3000), np.ones(3000)
-    seen = factor * mean * (1 + 0.02 - 0.3 * d2 / 4)
-    told = (0.1 * mean**2, one, d2, factor, seen, one)
-    np.testing.assert_allclose(reference.common_change(mean, *told), [0.02, 0.3], atol=1e-6)
+    word = intensities.Word(np.ones(3000), mean * (1 + 0.02 - 0.3 * d2 / 4))
+    told = (mean, 0.1 * mean**2, d2, word)
+    np.testing.assert_allclose(reference.common_change(*told, np.zeros(2), np.zeros(2)), [0.02, 0.3], atol=1e-6)
+    firm = np.array([1e12, 1e12])
+    np.testing.assert_allclose(reference.common_change(*told, firm, firm * 0.5), [0.5, 0.5], atol=1e-6)  # priors
+
+
+@pytest.mark.parametrize("drawn", [0.0, 0.3])
+def test_the_model_s_error_is_the_one_drawn(drawn):
+    generator = np.random.default_rng(6)
+    count = 4000
+    mean, factor, sigma = generator.exponential(100, count), generator.uniform(0.5, 2, count), np.full(count, 5.0)
+    variance = np.full(count, 4.0)
+    spread = np.sqrt(sigma**2 + factor**2 * variance + (drawn * factor * mean) ** 2)
+    photons = factor * mean + spread * generator.normal(size=count)
+    told = (variance, np.full(count, 0.1), factor, photons, sigma)
+    assert reference.likely_model_error(mean, *told) == pytest.approx(drawn, abs=0.03)
+    assert reference.likely_model_error(mean, variance, np.ones(count), factor, photons, sigma) == 0.0
+
+
+# --- centroids alone
+
+
+def test_centroids_alone_bring_back_a_detector_that_is_pixels_off(small):
+    """Tilted by 0.5 degrees, 2 and 1.5 pixels off: beyond what a profile can find."""
+    off = np.array([2.0, -1.5, 0.0, 0.0, np.radians(0.5)])
+    wrong = movement.Detector([small.panel], small.beam, off).moved()[0]
+    priors = Priors(orientation=Prior(sd=0.02), tilt=Prior(sd=1.0))
+    config = CONFIG.model_copy(
+        update={"movements": ("centre_fast", "centre_slow", "tilt_fast", "tilt_slow"), "priors": priors, "half_box": 6}
+    )
+    crystals = [one.turned(bench.rotation(turn)) for one, turn in zip(small.crystals, small.misset, strict=True)]
+    told = replace(small, panel=wrong)
+    for _ in range(2):
+        found = recentred(stills_of(told, config, crystals), config)
+        told = replace(told, panel=found.panels[0])
+        crystals = [found.crystal(k, one) for k, one in enumerate(crystals)]
+    corners = np.array([[0.0, 0.0], [460.0, 0.0], [230.0, 230.0], [0.0, 460.0]])
+    rays = small.true_panel.position(corners)
+    assert np.abs(told.panel.hit(rays) - corners).max() < 0.15
+    assert np.abs(wrong.hit(rays) - corners).max() > 2.0
+    assert found.residual < 0.3
+
+
+def test_an_image_without_bright_spots_has_no_centroids(small):
+    dark = [np.full(image.shape, 5.0) for image in small.counts]
+    with pytest.raises(InputError, match="10 bright spots that stand alone; 0 do"):
+        recentred(stills_of(small, counts=dark), CONFIG)
 
 
 # --- priors

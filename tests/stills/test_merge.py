@@ -15,6 +15,7 @@ from madpipe.stills.integrate.fit import fit_stills
 from madpipe.stills.integrate.prepare import prepared
 from madpipe.stills.integrate.settings import IntegrateConfig
 from madpipe.stills.merge.files import write_images, write_merged, write_unmerged
+from madpipe.stills.merge.left_out import left_out, ratio
 from madpipe.stills.merge.merged import (
     Observations,
     error_model,
@@ -194,6 +195,30 @@ def test_a_shuffled_reference_leaves_cc_half_and_correlates_with_nothing(data, r
     )
     assert figures[0].cc_reference > 0.8
     assert len(place) == len(data.hkl)
+
+
+# --- an image from its neighbours
+
+
+def test_a_neighbour_s_photons_are_those_of_the_others_times_a_scale(record):
+    """Without an error but counting's the model's error is small, and chi-square is 1."""
+    found = left_out(record, 1, (0, 2), 50.0)
+    assert found.reflections > 200
+    assert found.correlation > 0.95
+    assert found.model_error < 0.15
+    assert found.chi2 == pytest.approx(1.0, abs=0.35)
+    worse = left_out(record, 1, (0, 2), 50.0, partial=False)
+    assert worse.model_error > 1.3 * found.model_error
+    with pytest.raises(InputError, match="30 reflections that all its images measure"):
+        left_out(replace(record, spots=replace(record.spots, hkl=np.cumsum(record.spots.hkl, axis=0))), 0, (1, 2))
+
+
+def test_a_ratio_of_photons_is_that_drawn():
+    generator = np.random.default_rng(12)
+    truth = generator.exponential(100, 2000)
+    sigma = np.full(2000, 15.0)
+    one, other = (scale * truth + sigma * generator.normal(size=2000) for scale in (0.7, 1.0))
+    assert ratio(one, sigma, other, sigma) == pytest.approx(0.7, abs=0.02)
 
 
 # --- files

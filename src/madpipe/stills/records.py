@@ -107,6 +107,7 @@ class Integrated:
     method: str = entry("entry_1/fit_1/method")
     passes: int = entry("entry_1/fit_1/passes")  # over the pixels
     settled: bool = entry("entry_1/fit_1/settled")
+    model_error: float = entry("entry_1/fit_1/model_error")  # relative, of a spot's expected photons, beside counting
     warnings: str | None = entry(warned.PATH, optional=True)
     spots: SpotTable | None = part("entry_1/spots", SpotTable)
     images: ImageTable | None = part("entry_1/images", ImageTable)

@@ -37,6 +37,7 @@ def integrated_of(fitted: Fitted, crystals: list[Crystal]) -> Integrated:
         wavelength=scene.beam.wavelength,
         method=fitted.name,
         passes=fitted.passes,
+        model_error=fitted.model_error,
         settled=fitted.settled,
         spots=_spots(fitted),
         images=images,
@@ -99,7 +100,11 @@ def _judged(fitted: Fitted, image: int) -> tuple[float, float]:
     """Correlation of J with A, and chi-square per spot, over spots that are no outliers."""
     piece, found = fitted.data.pieces[image], fitted.glances[image]
     use = ~fitted.outliers[piece]
-    variance = found.sigma**2 + found.factor**2 * fitted.belief.variance[fitted.data.unique.of_spot[piece]]
+    variance = (
+        found.sigma**2
+        + (fitted.model_error * found.amount) ** 2
+        + found.factor**2 * fitted.belief.variance[fitted.data.unique.of_spot[piece]]
+    )
     chi2 = np.mean(((found.photons - found.amount) ** 2 / variance)[use]) if use.any() else np.nan
     return correlation(found.photons[use], found.amount[use]), float(chi2)
 

@@ -21,7 +21,7 @@ from madpipe.stills.integrate.methods import METHODS, Method
 from madpipe.stills.integrate.passes import Glance, active_part, all_terms, glance, task_of, with_widths
 from madpipe.stills.integrate.prepare import Still
 from madpipe.stills.integrate.priors import Beliefs, beliefs_of
-from madpipe.stills.integrate.reference import Calibration, calibration, common_change
+from madpipe.stills.integrate.reference import Calibration, calibration, common_change, likely_model_error
 from madpipe.stills.integrate.settings import IntegrateConfig
 from madpipe.stills.integrate.start import first_log_width, first_scale
 from madpipe.stills.reflections.profile import Widths, updated
@@ -49,6 +49,7 @@ class Fitted:
     belief: Belief
     word: Word
     calibration: Calibration
+    model_error: float  # relative, of a spot's expected photons
     outliers: Bool[np.ndarray, "spot"]
     passes: int
     settled: bool
@@ -103,7 +104,7 @@ class _Search:
         self.outliers = np.zeros(len(data.unique.of_spot), dtype=bool)
         shells = len(self.shared) - len(SHARED)
         self.widths = Widths(self.shared[len(SHARED) :], np.full(shells, config.priors.ln_width.sd**2))
-        self.settled, self.made = False, 0
+        self.settled, self.made, self.model_error, self.common = False, 0, 0.0, np.zeros(2)
 
     def result(self) -> Fitted:
         """Go over the pixels until nothing moves, then once more for the answer."""
@@ -161,11 +162,14 @@ class _Search:
         self.made += 1
         factor = np.concatenate([one.factor for one in self.glances]) * ~self.outliers
         photons, sigma = (np.concatenate([getattr(one, name) for one in self.glances]) for name in ("photons", "sigma"))
+        sigma = np.hypot(sigma, self.model_error * np.concatenate([one.amount for one in self.glances]))
         self.word = word_of(of_spot, factor, photons, sigma, len(data.reference))
         self._calibrate()
         if search:
             factor = self._common(factor, photons, sigma)
         mean, variance = self._others(factor, photons, sigma)
+        if self.config.fit_model_error and self.made > 1:
+            self._judge_model(mean, variance, factor, photons)
         self._tasks(mean, variance, photons, sigma)
         if self.method.free_width:
             self._widths()
@@ -185,17 +189,31 @@ class _Search:
 
     def _common(self, factor: np.ndarray, photons: np.ndarray, sigma: np.ndarray) -> np.ndarray:
         """Change all scales together; the factors after it."""
-        if not (self.method.doubts and self.config.share_intensities):
+        if not self._shares():
             return factor
-        data, of_spot = self.data, self.data.unique.of_spot
-        mean, variance = self._others(factor, photons, sigma)
-        share, inverse_d2 = variance / self.belief.variance[of_spot], data.inverse_d2[of_spot]
-        change = common_change(mean, variance, share, inverse_d2, factor, photons, sigma)
-        offset, falling = np.clip(change, -_FARTHEST, _FARTHEST)
-        self.own = self.own + np.array([offset, falling, *[0.0] * (self.own.shape[1] - 2)])
-        changed: np.ndarray = factor * np.exp(offset - falling * inverse_d2 / 4)
-        self.word = word_of(of_spot, changed, photons, sigma, len(data.reference))
+        data, known = self.data, self.beliefs
+        precision = len(self.own) / known.own_sd[:2] ** 2
+        slope = np.sum(known.own_mean[:, :2] - self.own[:, :2], axis=0) / known.own_sd[:2] ** 2
+        told = self.belief.mean, self.belief.variance, data.inverse_d2, self.word
+        self.common = np.clip(common_change(*told, precision, slope), -_FARTHEST, _FARTHEST)
+        self.own = self.own.copy()
+        self.own[:, :2] += self.common
+        by_d2 = data.inverse_d2[data.unique.of_spot] / 4
+        changed: np.ndarray = factor * np.exp(self.common[0] - self.common[1] * by_d2)
+        self.word = word_of(data.unique.of_spot, changed, photons, sigma, len(data.reference))
         return changed
+
+    def _shares(self) -> bool:
+        """Whether images know what the others say of their reflections."""
+        return self.method.doubts and self.config.share_intensities
+
+    def _judge_model(self, mean: np.ndarray, variance: np.ndarray, factor: np.ndarray, photons: np.ndarray) -> None:
+        """Find the error of expected photons beside counting."""
+        if not self._shares():
+            return
+        counting = np.concatenate([one.sigma for one in self.glances])
+        share = variance / self.belief.variance[self.data.unique.of_spot]
+        self.model_error = likely_model_error(mean, variance, share, factor, photons, counting)
 
     def _others(self, factor: np.ndarray, photons: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of each spot's intensity by all other images and the belief."""
@@ -203,7 +221,7 @@ class _Search:
         here = Belief(
             self.belief.mean[number], self.belief.variance[number], self.belief.wilson, self.belief.centric[number]
         )
-        if not (self.config.share_intensities and self.method.doubts):
+        if not self._shares():
             return here.mean, here.variance * self.method.doubts
         return posterior(here, without(self.word, number, factor, photons, sigma))
 
@@ -212,6 +230,7 @@ class _Search:
         apart = np.abs(photons - total * mean) / np.sqrt(sigma**2 + total**2 * variance)
         if self.made > 2:
             self.outliers = apart > self.config.outlier
+        variance = variance + (self.model_error * mean) ** 2
         variance = np.where(self.outliers, (_OUT * np.maximum(np.abs(mean), 1e-6)) ** 2, variance)
         self.tasks = [
             task_of(still, found, shell, self.shared, mean[piece], variance[piece])
@@ -237,10 +256,14 @@ class _Search:
         start = self.own[:, self.own_active], self.shared[self.shared_active]
         found = minimise(self._terms, *start, evaluations=_EVALUATIONS, least_gain=_LEAST_GAIN)
         errors = covariance(found.normal)
-        moved = np.abs(found.own - start[0]) / np.sqrt(np.einsum("kii->ki", errors.own))
+        own_errors = np.sqrt(np.einsum("kii->ki", errors.own))
+        step = found.own - start[0]
+        if self._shares():  # what they do together is _common's
+            step[:, :2] -= step[:, :2].mean(axis=0)
+        moved = np.maximum(np.abs(step), np.pad(np.abs(self.common), (0, step.shape[1] - 2))) / own_errors
         moved_shared = np.abs(found.shared - start[1]) / np.sqrt(np.diag(errors.shared))
         self.own, self.shared = self.own.copy(), self.shared.copy()
-        self.own[:, self.own_active], self.shared[self.shared_active] = found.own, found.shared
+        self.own[:, self.own_active], self.shared[self.shared_active] = start[0] + step, found.shared
         largest = max(moved.max(initial=0.0), moved_shared.max(initial=0.0))
         if self.method.free_width:
             change = np.abs(self.widths.log_width - self.shared[len(SHARED) :]) / np.sqrt(self.widths.variance)
@@ -260,7 +283,8 @@ class _Search:
             widths = Widths(self.shared[len(SHARED) :], np.diag(errors.shared)[place])
         return Fitted(
             self.data, self.config.method, self.own, self.shared, self.own_active, self.shared_active, errors, widths,
-            self.glances, self.belief, self.word, self.calibration, self.outliers, self.made, self.settled,
+            self.glances, self.belief, self.word, self.calibration, self.model_error, self.outliers, self.made,
+            self.settled,
         )  # fmt: skip
 
 

@@ -136,10 +136,11 @@ def posterior(belief: Belief, word: Word) -> tuple[_Unique, _Unique]:
 def _acentric(x: _Unique, v: _Unique, sigma: _Unique) -> tuple[_Unique, _Unique]:
     """Moments of a Gaussian cut off below 0, by the ratio of density to tail."""
     root = np.sqrt(v)
-    t = (x - v / sigma) / root
+    all_t = (x - v / sigma) / root
+    far = all_t < -30  # an exponential there, to 1 / t^2
+    t = np.maximum(all_t, -30.0)
     hazard = np.exp(-(t**2) / 2 - np.log(2 * np.pi) / 2 - log_ndtr(t))
-    far = t < -30  # an exponential there, to 1 / t^2
-    mean = np.where(far, -root / np.minimum(t, -1), root * (t + hazard))
+    mean = np.where(far, -root / np.minimum(all_t, -1), root * (t + hazard))
     return mean, np.where(far, mean**2, np.maximum(v * (1 - hazard * (t + hazard)), 1e-12 * v))
 
 

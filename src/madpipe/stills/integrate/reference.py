@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
+from scipy.optimize import minimize_scalar
 
 from madpipe.stills.integrate.intensities import Word, likely_doubt
 
 _Unique = Float[np.ndarray, "unique"]
 _Spots = Float[np.ndarray, "spot"]
+_KNOWN, _PAIRS = 0.25, 100  # share of the belief's variance that is left, and spots, for the model's error
 _EDGES = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98, 1.0)  # of the bins, as shares of the reflections
 _FEWEST = 2000  # reflections, below which there is one bin
 _LOOSE = 0.3  # sd of a bin's ratio about 1, and of its ln tau about that of all, before the images
@@ -93,17 +95,13 @@ def _those(word: Word, chosen: np.ndarray) -> Word:
     return Word(word.precision[chosen], word.weighted[chosen])
 
 
-def common_change(
-    mean: _Spots, variance: _Spots, share: _Spots, inverse_d2: _Spots, factor: _Spots, photons: _Spots, sigma: _Spots
-) -> tuple[float, float]:
-    r"""Change of ln G and B, the same for all images, after which no image asks for more of it.
+def likely_model_error(
+    mean: _Spots, variance: _Spots, share: _Spots, factor: _Spots, photons: _Spots, sigma: _Spots
+) -> float:
+    r"""Relative error e of the model's A beside counting: what spots differ from what other images say of them.
 
-    Image by image such a change creeps: each follows what the others say of I, which moves with them. With all changing
-    by a - b / 4 d^2 the others' mean falls by as much, but for the share of it that is prior belief:
-
-    .. math::
-        \sum w\, S m\, \phi\, (J - S m) = \Big(\sum w\, S^2 m^2\, \frac{V}{V_0}\, \phi \phi^T\Big)
-        \begin{pmatrix} a \\ b \end{pmatrix},\qquad w = \frac{1}{\sigma_J^2 + S^2 V},\quad \phi = (1, -1 / 4 d^2)
+    By marginal likelihood of :math:`J - S m`, of variance :math:`\sigma_J^2 + S^2 V + e^2 S^2 m^2`, over spots of which
+    the others say more than the belief does (V below a quarter of that alone); 0 where there are fewer than 100.
 
     Parameters
     ----------
@@ -111,15 +109,53 @@ def common_change(
         m and V of each spot's I by the others and the belief.
     share:
         V over that of the belief alone.
+    factor, photons, sigma:
+        S, 0 where the spot is left out, J and its error from counting.
+    """
+    use = (share < _KNOWN) & (factor > 0)
+    if use.sum() < _PAIRS:
+        return 0.0
+    expected2 = (factor[use] * mean[use]) ** 2
+    known = sigma[use] ** 2 + factor[use] ** 2 * variance[use]
+    apart2 = (photons[use] - factor[use] * mean[use]) ** 2
+
+    def deviance(log_error: float) -> float:
+        total = known + np.exp(2 * log_error) * expected2
+        return float(np.sum(np.log(total) + apart2 / total))
+
+    found = np.exp(minimize_scalar(deviance, bounds=(np.log(1e-3), np.log(2.0)), method="bounded").x)
+    return float(found) if found > 2e-3 else 0.0
+
+
+def common_change(
+    mean: _Unique,
+    variance: _Unique,
+    inverse_d2: _Unique,
+    word: Word,
+    prior_precision: Float[np.ndarray, "2"],
+    prior_slope: Float[np.ndarray, "2"],
+) -> Float[np.ndarray, "2"]:
+    r"""Change of ln G and B, the same for all images, that brings their intensities to what was believed of them.
+
+    One weighted step of :math:`x \approx m\, (1 + a - b / 4 d^2)`, of variance v + V, over unique reflections. Image by
+    image such a change creeps, as each follows what the others say of I, and a small bias of theirs adds up; so images
+    change by what they differ in, and this is what they change by together.
+
+    Parameters
+    ----------
+    mean, variance:
+        m and V, before the images.
     inverse_d2:
         1/d^2 [1/angstrom^2].
-    factor, photons, sigma:
-        S, 0 where the spot is left out, J and its error.
+    word:
+        Of the images: x and v.
+    prior_precision, prior_slope:
+        Of ln G and B, summed over the images: second derivatives, and slopes towards the priors' means.
     """
-    expected = factor * mean
-    weight = 1 / (sigma**2 + factor**2 * variance)
-    design = np.stack([np.ones(len(mean)), -inverse_d2 / 4], axis=1)
-    normal = design.T @ ((weight * expected**2 * share)[:, None] * design)
-    slope = design.T @ (weight * expected * (photons - expected))
-    step = np.linalg.solve(normal + 1e-9 * np.diag(np.diag(normal)) + 1e-12 * np.eye(2), slope)
-    return float(step[0]), float(step[1])
+    use = (word.precision > 0) & (mean > 0)
+    weight = 1 / (1 / word.precision[use] + variance[use])
+    design = mean[use, None] * np.stack([np.ones(int(use.sum())), -inverse_d2[use] / 4], axis=1)
+    apart = word.weighted[use] / word.precision[use] - mean[use]
+    normal = design.T @ (weight[:, None] * design) + np.diag(prior_precision)
+    step: np.ndarray = np.linalg.solve(normal, design.T @ (weight * apart) + prior_slope)
+    return step

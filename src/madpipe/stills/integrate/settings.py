@@ -53,6 +53,9 @@ class IntegrateConfig(Model):
     movements: tuple[MovementName, ...] = Field((), description="of the detector that are fitted, one for all images")
     doubt: float = Field(0.3, ge=0, description="tau: relative error of the reference at the start [1]")
     fit_doubt: bool = Field(True, description="find tau by marginal likelihood")
+    fit_model_error: bool = Field(
+        True, description="find the relative error of a spot's expected photons, from spots that other images know"
+    )
     calibrate_reference: bool = Field(True, description="find the mean intensity that goes with a reference intensity")
     share_intensities: bool = Field(True, description="let each image know what the others say of its reflections")
     outlier: float = Field(6.0, gt=0, description="standard deviations beyond which a spot is left out [1]")

@@ -179,7 +179,9 @@ def _within(found: Recovery, truth: Scene) -> bool:
     return bool(np.degrees(np.abs([*away, found.scene.spread - truth.spread])).max() < RECOVERED)
 
 
-def mosaic_score(trial: int, seed: int = 1, photons: float = 0.0, background: float = 0.0) -> TrialScore:
+def mosaic_score(
+    trial: int, seed: int = 1, photons: float = 0.0, background: float = 0.0, method: str = "starts"
+) -> TrialScore:
     """One trial: random missets within 10 degree, spread 0.3 to 1.2, domains of their own.
 
     Without photons the image is expected, of 1500 random domains, and the truth what those have. With photons it is
@@ -193,6 +195,8 @@ def mosaic_score(trial: int, seed: int = 1, photons: float = 0.0, background: fl
         Of all trials.
     photons, background:
         Bragg photons of the image; of the background in each pixel.
+    method:
+        Of :data:`madpipe.stills.fit.recovery.METHODS`.
     """
     generator = generator_for(seed, "stills", "mosaic", str(trial))
     draw = torch.rand(5, generator=generator, dtype=torch.float64).numpy()
@@ -207,7 +211,7 @@ def mosaic_score(trial: int, seed: int = 1, photons: float = 0.0, background: fl
         scene, names = scaled_to(scene, photons, background), ("misset", "spread", "scale", "background")
     image = counted_images(scene, generator)[0].astype(float) if photons else expected_images(scene)[0]
     start = _begun(scene, (axis / axis.norm() * offset).numpy())
-    found = recover(start, image, names, "starts")
+    found = recover(start, image, names, method)
     away = rotation_vector(rotation(-mean) @ _turn(scene.crystal.reciprocal, found.scene))
     errors = np.array([*np.degrees(away), np.degrees(found.scene.spread - true_spread)])
     return TrialScore(
