@@ -17,9 +17,9 @@ from madpipe.stills.index.index import IndexConfig, index_images, index_spots, t
 from madpipe.stills.index.matching import predicted
 from madpipe.stills.index.refine import Free, Pose, Still, derivatives, refine
 from madpipe.stills.index.spots import SpotConfig, find_spots
-from madpipe.stills.symmetry import crystal_of_cell, primitive_basis, proper_rotations, strain_basis
 from madpipe.stills.measured.images import image_of
 from madpipe.stills.measured.reading import read_images
+from madpipe.stills.symmetry import crystal_of_cell, primitive_basis, proper_rotations, strain_basis
 
 _SPEC = spec_from_file_location("spots_of_crystals", Path(__file__).with_name("spots_of_crystals.py"))
 made = module_from_spec(_SPEC)
@@ -89,7 +89,8 @@ def test_the_stronger_of_two_lattices_is_found_among_the_spots_of_both():
     both = made.spots_at(np.concatenate([first.at, second.at]))
     found = index_one(both, beam, panel, TETRAGONAL, "P 43 21 2").images[0]
     near = [
-        made.turn_between(one, alike(found.crystal, Crystal(one, found.crystal.space_group)).axes) for one in (axes, other)
+        made.turn_between(one, alike(found.crystal, Crystal(one, found.crystal.space_group)).axes)
+        for one in (axes, other)
     ]
     assert min(near) < 0.1
     assert 0.4 < found.record.indexed[1] < 0.75
@@ -135,7 +136,9 @@ def test_pulls_of_the_orientation_are_normal():
     for seed in range(12):
         spots, axes, beam, panel = made.still(TETRAGONAL, seed=seed, false=0.0, width=3e-4)
         start = Crystal(axes, "P 43 21 2").turned(Rotation.from_rotvec([1e-3, -1e-3, 5e-4]).as_matrix())
-        fit = refine([Still(spots, beam, start)], [panel], Free(cell=False, tilt=False, distance=False, beam_centre=False))
+        fit = refine(
+            [Still(spots, beam, start)], [panel], Free(cell=False, tilt=False, distance=False, beam_centre=False)
+        )
         left, _, right = np.linalg.svd(np.linalg.solve(axes, fit.crystals[0].axes).T)
         pulls.append(Rotation.from_matrix(left @ right).as_rotvec() / fit.turn_sd[0])
     spread = np.sqrt(np.mean(np.square(pulls)))
@@ -275,7 +278,9 @@ def test_centroids_scatter_as_their_errors_say():
         photons.append(spots.photons)
     pulls = np.concatenate(pulls)
     assert np.abs(pulls.mean(axis=0)).max() < 4 / np.sqrt(len(pulls))
-    assert 0.7 < pulls.std() < 1.05  # the place within a pixel is counted in, but hardly matters to a spot of this width
+    assert (
+        0.7 < pulls.std() < 1.05
+    )  # the place within a pixel is counted in, but hardly matters to a spot of this width
     assert 540 < np.mean(np.concatenate(photons)) < 610  # the tails beyond the grown pixels are missing
 
 

@@ -245,7 +245,9 @@ def test_no_json_is_refused_and_nothing_is_written_for_no_experiment(tmp_path):
 
 def images_at(path, count, panels):
     counts = tuple(np.zeros(one.shape, dtype=np.int32) for one in panels)
-    return Images((BEAM,) * count, panels, tuple(Source(path, k) for k in range(count)), (0.1,) * count, lambda k: counts)
+    return Images(
+        (BEAM,) * count, panels, tuple(Source(path, k) for k in range(count)), (0.1,) * count, lambda k: counts
+    )
 
 
 def test_crystals_find_their_images_by_file_and_frame(tmp_path):
@@ -254,7 +256,8 @@ def test_crystals_find_their_images_by_file_and_frame(tmp_path):
     other = replace(CRYSTAL, axes=2 * CRYSTAL.axes)
     moved = (replace(upright(), origin=np.array([5.0, 4.0, 199.0])),)
     experiments = [
-        Experiment(BEAM, moved, crystal, Source(tmp_path / "i.nxs", k)) for k, crystal in ((2, other), (0, CRYSTAL), (1, None))
+        Experiment(BEAM, moved, crystal, Source(tmp_path / "i.nxs", k))
+        for k, crystal in ((2, other), (0, CRYSTAL), (1, None))
     ]
     told, crystals = matched(images, experiments)
     assert [None if one is None else one.axes[0, 0] for one in crystals] == [50.0, None, 100.0]

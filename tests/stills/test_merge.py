@@ -8,13 +8,14 @@ import gemmi
 import numpy as np
 import pytest
 
-from madpipe.base import store
+from madpipe.base import store, tables
 from madpipe.base.errors import InputError
+from madpipe.base.plain import read_json
 from madpipe.stills.integrate.answer import integrated_of
 from madpipe.stills.integrate.fit import fit_stills
 from madpipe.stills.integrate.prepare import prepared
 from madpipe.stills.integrate.settings import IntegrateConfig
-from madpipe.stills.merge.files import write_images, write_merged, write_unmerged
+from madpipe.stills.merge.files import IMAGE_TABLE, write_merged, write_set, write_unmerged
 from madpipe.stills.merge.left_out import left_out, ratio
 from madpipe.stills.merge.merged import (
     Observations,
@@ -35,6 +36,7 @@ from madpipe.stills.merge.quality import (
 )
 from madpipe.stills.records import Integrated
 from madpipe.stills.reflections.model import indices_within
+from madpipe.stills.scores.records import MergedQuality
 
 CASE = bench.Case(images=4, size=460, distance=84.0, width=3.0e-3, resolution=2.5, strength=0.3)
 CONFIG = IntegrateConfig(resolution=2.5, half_box=4)
@@ -313,14 +315,15 @@ def test_one_image_exports_too(record, tmp_path):
     assert gemmi.read_mtz_file(str(tmp_path / "one_unmerged.mtz")).nreflections > 50
 
 
-def test_the_table_of_images_can_be_read(record, tmp_path):
-    path = tmp_path / "images.csv"
-    write_images(path, record)
-    lines = path.read_text().splitlines()
-    assert lines[0].startswith("image,ln_G,ln_G_error,B,B_error,R1")
-    assert lines[1].startswith('"image, 0",')
-    assert float(lines[1].split(",")[2]) == pytest.approx(record.images.ln_scale[0], rel=1e-5)
-    assert len(lines) == 5
+def test_a_set_is_written_with_its_figures_and_the_table_of_its_images(record, tmp_path):
+    process = {"program": "madpipe", "version": "0", "date": "now", "note_1": "{}"}
+    found = write_set(tmp_path / "merged.mtz", record, 0.1, 0, process)
+    assert read_json(tmp_path / "merged.json", MergedQuality) == found
+    rows = tables.records(tables.read_csv(tmp_path / "merged_images.csv", IMAGE_TABLE))
+    assert [row["image"] for row in rows] == record.images.names.split("\n")
+    assert [row["ln_G"] for row in rows] == pytest.approx(record.images.ln_scale)
+    batches = gemmi.read_mtz_file(str(tmp_path / "merged_images.mtz")).batches
+    assert len(batches) == len(rows) == found.images == 4
 
 
 def test_nothing_to_merge_is_said(record):

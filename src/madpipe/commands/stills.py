@@ -55,7 +55,9 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     fit.add_argument("--reference", type=InputPath, help=help_reference)
     _add_stills(fit)
     fit.set_defaults(run=_fit)
-    integrate = steps.add_parser("integrate", help="images and crystals -> integrated.h5: scales, geometry, intensities")
+    integrate = steps.add_parser(
+        "integrate", help="images and crystals -> integrated.h5: scales, geometry, intensities"
+    )
     _add_images(integrate)
     help_reference = "intensities or a model: MTZ, mmCIF, PDB or text (default: Wilson's law alone)"
     integrate.add_argument("--reference", type=InputPath, help=help_reference)
@@ -189,4 +191,6 @@ def _merge(arguments: argparse.Namespace) -> None:
     whole = found.whole
     halves = "no halves" if whole.cc_half is None else f"CC1/2 {whole.cc_half:.3f}"
     limit = "no limit" if found.resolution is None else f"{found.resolution:.2f} angstrom"
-    print(f"{whole.unique} reflections of {whole.measurements} measurements, {halves}; resolution {limit}: {found.rule}")
+    print(
+        f"{whole.unique} reflections of {whole.measurements} measurements, {halves}; resolution {limit}: {found.rule}"
+    )

@@ -1,6 +1,8 @@
 """What passes a check of still images, in one place."""
 
-INDEXED = 0.6  # share of an image's spots within 2 pixels of a reflection, at least; four thaumatin stills have .69 to .76
+INDEXED = (
+    0.6  # share of an image's spots within 2 pixels of a reflection, at least; four thaumatin stills have .69 to .76
+)
 SPREAD_PULL = 4.0  # standard errors that the mosaic spread may be from the truth
 PEARSON = 1.3  # chi-square per pixel, at most
 CC_HALF = 0.5  # of all merged reflections, at least

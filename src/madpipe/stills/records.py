@@ -123,7 +123,9 @@ class Integrated:
             One is missing: another program's file.
         """
         if self.spots is None or self.images is None or self.intensities is None or self.instrument is None:
-            raise InputError("integrated spots, images, intensities and instrument are required; one is missing; integrate.")
+            raise InputError(
+                "integrated spots, images, intensities and instrument are required; one is missing; integrate."
+            )
         return self.spots, self.images, self.intensities, self.instrument
 
     def nexus_groups(self) -> Groups:

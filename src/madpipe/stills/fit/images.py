@@ -56,7 +56,9 @@ def fit_images(
     if len(images.panels) != 1:
         raise InputError(f"a fit of pixels needs a detector of one panel; {len(images.panels)} came; give one of them.")
     if len(crystals) != len(images):
-        raise InputError(f"each of {len(images)} images needs its crystal; {len(crystals)} came; give one list of both.")
+        raise InputError(
+            f"each of {len(images)} images needs its crystal; {len(crystals)} came; give one list of both."
+        )
     found: list[Recovery | str] = []
     for number, crystal in enumerate(progress(list(crystals), "fitting images")):
         if crystal is None:
@@ -66,7 +68,9 @@ def fit_images(
         photons = _measured(images[number], start, config)
         found.append(recover(_scaled(start, photons), photons, config.free, config.method))
     if all(isinstance(one, str) for one in found):
-        raise InputError("a fit of pixels needs at least one image with a crystal; none has one; index the images first.")
+        raise InputError(
+            "a fit of pixels needs at least one image with a crystal; none has one; index the images first."
+        )
     return _record(images, crystals, found, config)
 
 

@@ -282,9 +282,7 @@ def _with_detector(images: Images, experiments: Sequence[Experiment]) -> Images:
     )
 
 
-def write_expt(
-    path: str | Path, experiments: Sequence[Experiment], process: Mapping[str, str] | None = None
-) -> None:
+def write_expt(path: str | Path, experiments: Sequence[Experiment], process: Mapping[str, str] | None = None) -> None:
     """Write an experiment list that DIALS reads; an image without a crystal stays one.
 
     Parameters

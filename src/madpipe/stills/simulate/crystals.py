@@ -57,9 +57,7 @@ def draw_stills(sample: SimulatedStills, generator: torch.Generator) -> DrawnSti
     generator:
         Draws, in this order: intensities, the reference's errors, orientations, scales.
     """
-    beam = Beam(
-        np.array([0.0, 0.0, 1.0]), sample.wavelength, polarised=1.0, electric=np.array([1.0, 0.0, 0.0])
-    )
+    beam = Beam(np.array([0.0, 0.0, 1.0]), sample.wavelength, polarised=1.0, electric=np.array([1.0, 0.0, 0.0]))
     panel = _panel(sample)
     hkl, intensity, reference = _intensities(sample, _resolution(sample), generator)
     crystals = [_crystal(sample, generator) for _ in range(sample.images)]
@@ -158,9 +156,7 @@ def _factors(
     return StructureFactors.listed(mates, np.tile(amplitude, 2 * len(turns)))
 
 
-def _scene(
-    sample: SimulatedStills, beam: Beam, panel: Panel, crystal: Crystal, factors: StructureFactors
-) -> Scene:
+def _scene(sample: SimulatedStills, beam: Beam, panel: Panel, crystal: Crystal, factors: StructureFactors) -> Scene:
     """One image at unit scale, without background."""
     return Scene(
         beam=beam,
