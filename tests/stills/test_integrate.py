@@ -403,7 +403,7 @@ def test_without_data_the_answer_is_the_prior(name, small):
 
 @pytest.mark.parametrize("name", ["ln_scale", "tilt"])
 def test_a_prior_that_is_off_says_nothing(name, small):
-    priors = Priors(**{name: Prior(on=False, value=0.02, sd=4e-4)})
+    priors = Priors(**{name: Prior(used=False, value=0.02, sd=4e-4)})
     config = CONFIG.model_copy(update={"priors": priors})
     beliefs = beliefs_of(config, np.zeros(3), 0, 84.0, np.zeros(SHELLS))
     own, shared = np.zeros((3, len(OWN))), somewhere()[1]

@@ -22,6 +22,10 @@ _KINDS = {  # a dataset that only one kind of file has
     "entry_1/anomalous/f_prime": "intensities at several photon energies",
     "entry_1/data_1/strain": "strain and disorder against depth",
     "entry_1/data_1/two_theta": "a rocking curve",
+    "entry_1/images/ln_scale": "integrated spots of still images",
+    "entry_1/images/spread": "misset and mosaic spread of still images",
+    "entry_1/truth/axes": "the truth of simulated still images",
+    "entry_1/instrument/detector/module000": "still images",
 }
 _MANY = 12  # energies that are listed one by one
 

@@ -56,7 +56,7 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     _add_stills(fit)
     fit.set_defaults(run=_fit)
     integrate = steps.add_parser(
-        "integrate", help="images and crystals -> integrated.h5: scales, geometry, intensities"
+        "integrate", help="images and crystals -> integrated.h5: scales, intensities"
     )
     _add_images(integrate)
     help_reference = "intensities or a model: MTZ, mmCIF, PDB or text (default: Wilson's law alone)"

@@ -40,10 +40,10 @@ class SimulatedStills(CrystalSample):
         None, description="missetting angles of all crystals, else turned at random [degree]"
     )
     told_off: float = Field(
-        0.03, ge=0, description="rms about each axis of what the crystal list is told wrong [degree]"
+        0.03, ge=0, description="rms error about each axis of the crystals as told [degree]"
     )
     amplitude: float | None = Field(
-        None, gt=0, description="of every reflection, else drawn by Wilson's law [electron]"
+        None, gt=0, description="of all reflections, else drawn by Wilson's law [electron]"
     )
     wilson_b: float = Field(15.0, ge=0, description="of intensities drawn by Wilson's law [angstrom^2]")
     photons: float = Field(2e6, gt=0, description="Bragg photons of a mean image")
@@ -51,7 +51,7 @@ class SimulatedStills(CrystalSample):
     b_sd: float = Field(4.0, ge=0, description="of an image's own Wilson B, about 0 [angstrom^2]")
     background: float = Field(3.0, ge=0, description="[photon/pixel]")
     reference_error: float = Field(
-        0.3, ge=0, description="rms relative error of the reference intensities; 0: none given"
+        0.3, ge=0, description="rms relative error of the reference; 0: none is given"
     )
     seed: int | None = Field(None, description="of all that is drawn, else the study's")
 
@@ -99,7 +99,7 @@ class StillsFitConfig(Model):
     )
     shape: Shape = Field("square", description="of a domain")
     cells: tuple[float, float, float] = Field(
-        (5.0, 5.0, 5.0), description="unit cells of a domain, or where they begin"
+        (5.0, 5.0, 5.0), description="unit cells of a domain, at the start"
     )
     spread: float = Field(0.2, gt=0, description="where the search for the mosaic spread begins [degree]")
     half_box: int = Field(6, ge=2, description="of the squares about spots that are fitted in a large image [pixel]")

@@ -1,8 +1,8 @@
 """Beam, detector and crystal in one laboratory frame.
 
 The frame is that of NeXus where nothing else is said: z along the beam, y up, x = y cross z (to the left, seen from the
-source). The imgCIF frame of DIALS has x and z turned round: :data:`IMGCIF_TO_NEXUS` takes one into the other, both ways.
-Nothing below depends on the frame: the beam is a vector.
+source). The imgCIF frame of DIALS has x and z turned round: :data:`IMGCIF_TO_NEXUS` takes one into the other, both
+ways. Nothing below depends on the frame: the beam is a vector.
 """
 
 from dataclasses import dataclass

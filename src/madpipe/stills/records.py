@@ -124,7 +124,7 @@ class Integrated:
         """
         if self.spots is None or self.images is None or self.intensities is None or self.instrument is None:
             raise InputError(
-                "integrated spots, images, intensities and instrument are required; one is missing; integrate."
+                "spots, images, intensities and instrument are required; the file lacks some; integrate."
             )
         return self.spots, self.images, self.intensities, self.instrument
 

@@ -111,7 +111,7 @@ def _start(
 
 
 def _measured(image: Image, scene: Scene, config: StillsFitConfig) -> Float[np.ndarray, "row column"]:
-    """Photons of the pixels that are fitted, NaN elsewhere: all of a small image, squares about spots of a large one."""
+    """Photons of the pixels that are fitted, NaN elsewhere: all of a small image, else squares about spots."""
     photons = np.where(image.good[0] & ~image.saturated[0], image.counts[0], np.nan).astype(float)
     if photons.size <= config.whole:
         return photons

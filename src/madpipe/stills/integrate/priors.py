@@ -72,7 +72,7 @@ def _mean(prior: Prior) -> float:
 
 
 def _sd(prior: Prior) -> float:
-    return prior.sd if prior.on else _NONE
+    return prior.sd if prior.used else _NONE
 
 
 def with_priors(

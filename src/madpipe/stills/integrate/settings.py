@@ -14,7 +14,7 @@ MovementName = Literal["centre_fast", "centre_slow", "distance", "tilt_fast", "t
 class Prior(Model):
     """A Gaussian belief about one number."""
 
-    on: bool = Field(True, description="whether it counts")
+    used: bool = Field(True, description="whether it counts")
     value: float = Field(0.0, description="mean, in the number's unit")
     sd: float = Field(gt=0, description="standard deviation, in the same unit")
 

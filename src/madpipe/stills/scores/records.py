@@ -1,4 +1,4 @@
-"""What scores.json of a set of still images holds, and merged.json beside a merged MTZ; meanings and units stand here."""
+"""What scores.json of a set of still images and merged.json hold; meanings and units stand here."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field

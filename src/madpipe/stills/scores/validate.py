@@ -1,4 +1,4 @@
-"""Scores of a set of still images: what was indexed, fitted, integrated and merged, beside the truth where there is one."""
+"""Scores of a set of still images: what was indexed, fitted, integrated, merged, beside a truth."""
 
 import math
 from collections.abc import Callable, Mapping, Sequence
