@@ -21,7 +21,7 @@ from madpipe.stills.integrate.methods import METHODS, Method
 from madpipe.stills.integrate.passes import Glance, active_part, all_terms, glance, task_of, with_widths
 from madpipe.stills.integrate.prepare import Still
 from madpipe.stills.integrate.priors import Beliefs, beliefs_of
-from madpipe.stills.integrate.reference import Calibration, calibration, common_change, likely_model_error
+from madpipe.stills.integrate.reference import Calibration, calibration, common_change, flat_means, likely_model_error
 from madpipe.stills.integrate.settings import IntegrateConfig
 from madpipe.stills.integrate.start import first_log_width, first_scale
 from madpipe.stills.reflections.profile import Widths, updated
@@ -30,6 +30,9 @@ _SETTLED = 0.1  # standard deviations of the largest step, at which the passes e
 _EVALUATIONS = 6  # of the spots' equations between two passes
 _LEAST_GAIN = 1e-3  # of minus ln L
 _FARTHEST = np.array([0.3, 10.0])  # change of all ln G, of all B [angstrom^2]
+_CAREFUL = 0.25  # share of the new in the intensities that the model's error is of, without a reference to hold them
+_BACK = 0.6  # of an outlier's distance, below which it is none any more
+_ALONE = 0.5  # share of the belief's variance, above which others say little
 _OUT = 1e6  # error of I in units of itself, which takes a spot's photons out
 
 
@@ -101,6 +104,7 @@ class _Search:
         self.own_active, self.shared_active = _active(config, self.method, self.own.shape[1], len(self.shared))
         self.beliefs = self._beliefs()
         self.intensity = self.belief.mean[data.unique.of_spot]
+        self.typical = self.belief.mean
         self.outliers = np.zeros(len(data.unique.of_spot), dtype=bool)
         shells = len(self.shared) - len(SHARED)
         self.widths = Widths(self.shared[len(SHARED) :], np.full(shells, config.priors.ln_width.sd**2))
@@ -162,11 +166,14 @@ class _Search:
         self.made += 1
         factor = np.concatenate([one.factor for one in self.glances]) * ~self.outliers
         photons, sigma = (np.concatenate([getattr(one, name) for one in self.glances]) for name in ("photons", "sigma"))
-        sigma = np.hypot(sigma, self.model_error * np.concatenate([one.amount for one in self.glances]))
+        total = np.concatenate([one.factor for one in self.glances])
+        sigma = np.hypot(sigma, self.model_error * total * self.typical[of_spot])
         self.word = word_of(of_spot, factor, photons, sigma, len(data.reference))
         self._calibrate()
         if search:
             factor = self._common(factor, photons, sigma)
+        part = _CAREFUL if self.belief.wilson else 1.0
+        self.typical = (1 - part) * self.typical + part * posterior(self.belief, self.word)[0]
         mean, variance = self._others(factor, photons, sigma)
         if self.config.fit_model_error and self.made > 1:
             self._judge_model(mean, variance, factor, photons)
@@ -180,7 +187,11 @@ class _Search:
     def _calibrate(self) -> None:
         """Find what the reference is worth, once the scales are roughly known."""
         data, config = self.data, self.config
-        if self.belief.wilson or not self.method.doubts:
+        if not self.method.doubts:
+            return
+        if self.belief.wilson:
+            if self.made > 1:
+                self.belief = wilson_belief(flat_means(data.expected, data.inverse_d2, self.word), data.centric)
             return
         start = float(np.median(self.calibration.doubt))
         several = config.calibrate_reference and self.made > 1
@@ -213,7 +224,8 @@ class _Search:
             return
         counting = np.concatenate([one.sigma for one in self.glances])
         share = variance / self.belief.variance[self.data.unique.of_spot]
-        self.model_error = likely_model_error(mean, variance, share, factor, photons, counting)
+        found = likely_model_error(mean, variance, share, factor, photons, counting)
+        self.model_error = (self.model_error + found) / 2 if self.made > 2 else found  # two answers may feed each other
 
     def _others(self, factor: np.ndarray, photons: np.ndarray, sigma: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Mean and variance of each spot's intensity by all other images and the belief."""
@@ -229,8 +241,8 @@ class _Search:
         total = np.concatenate([one.factor for one in self.glances])
         apart = np.abs(photons - total * mean) / np.sqrt(sigma**2 + total**2 * variance)
         if self.made > 2:
-            self.outliers = apart > self.config.outlier
-        variance = variance + (self.model_error * mean) ** 2
+            self.outliers = self._outliers(apart, variance)
+        variance = variance + (self.model_error * self.typical[self.data.unique.of_spot]) ** 2
         variance = np.where(self.outliers, (_OUT * np.maximum(np.abs(mean), 1e-6)) ** 2, variance)
         self.tasks = [
             task_of(still, found, shell, self.shared, mean[piece], variance[piece])
@@ -243,7 +255,10 @@ class _Search:
         slope, information = (
             np.concatenate([getattr(one.pixels, name) for one in self.glances]) for name in ("slope", "information")
         )
-        self.widths = updated(self.shared[len(SHARED) :], np.concatenate(self.data.shells), slope, information)
+        amount = np.concatenate([one.amount for one in self.glances])
+        found = 1 + slope[:, 0] / np.maximum(information[:, 0, 0] * amount, 1e-300) * (amount > 0)
+        shells = np.concatenate(self.data.shells)
+        self.widths = updated(self.shared[len(SHARED) :], shells, slope, information, found)
 
     def _terms(self, own: np.ndarray, shared: np.ndarray) -> tuple[float, Arrowhead]:
         """Minus ln L and its equations, at values of the active parameters."""
@@ -251,6 +266,17 @@ class _Search:
         all_own[:, self.own_active], all_shared[self.shared_active] = own, shared
         value, normal = all_terms(self.tasks, self.beliefs, all_own, all_shared)
         return value, active_part(normal, self.own_active, self.shared_active)
+
+    def _outliers(self, apart: np.ndarray, variance: np.ndarray) -> Bool[np.ndarray, "spot"]:
+        """Mark spots that are too far off; once out, one must come clearly nearer to be in again.
+
+        Else a strong one goes out and in by turns, and all scales with it. Wilson's distribution alone makes no
+        outlier: its tail is not a Gaussian's.
+        """
+        limit = np.where(self.outliers, _BACK * self.config.outlier, self.config.outlier)
+        alone = variance > _ALONE * self.belief.variance[self.data.unique.of_spot]
+        out: np.ndarray = (apart > limit) & ~(self.belief.wilson & alone)
+        return out
 
     def _step(self) -> None:
         start = self.own[:, self.own_active], self.shared[self.shared_active]

@@ -17,6 +17,7 @@ from madpipe.stills.integrate.intensities import Word, likely_doubt
 _Unique = Float[np.ndarray, "unique"]
 _Spots = Float[np.ndarray, "spot"]
 _KNOWN, _PAIRS = 0.25, 100  # share of the belief's variance that is left, and spots, for the model's error
+_PER_SHELL, _LEAST_MEAN = 100, 0.05  # reflections of a shell; its mean over the shells' median, at least
 _EDGES = (0.0, 0.1, 0.25, 0.4, 0.55, 0.7, 0.8, 0.88, 0.94, 0.98, 1.0)  # of the bins, as shares of the reflections
 _FEWEST = 2000  # reflections, below which there is one bin
 _LOOSE = 0.3  # sd of a bin's ratio about 1, and of its ln tau about that of all, before the images
@@ -93,6 +94,34 @@ def _bin(reference: np.ndarray, word: Word, start: float, fit_doubt: bool) -> tu
 
 def _those(word: Word, chosen: np.ndarray) -> Word:
     return Word(word.precision[chosen], word.weighted[chosen])
+
+
+def flat_means(epsilon: _Unique, inverse_d2: _Unique, word: Word) -> _Unique:
+    """Mean intensity by resolution for Wilson's distribution, as far as it is no exponential of 1/d^2.
+
+    Protein and solvent make it a curve. Its level and slope are those of ln G and B, and are taken out; shells have 100
+    reflections, and between them it runs straight.
+
+    Parameters
+    ----------
+    epsilon:
+        Symmetry's factor of each reflection.
+    inverse_d2:
+        1/d^2 [1/angstrom^2].
+    word:
+        Of the images.
+    """
+    told = np.flatnonzero(word.precision > 0)
+    order = told[np.argsort(inverse_d2[told])]
+    if len(order) < 3 * _PER_SHELL:
+        return epsilon
+    shells = np.array_split(order, len(order) // _PER_SHELL)
+    middles = np.array([inverse_d2[one].mean() for one in shells])
+    means = [np.mean(word.weighted[one] / word.precision[one] / epsilon[one]) for one in shells]
+    logarithms = np.log(np.maximum(means, _LEAST_MEAN * np.median(means)))
+    level, slope = np.linalg.lstsq(np.stack([np.ones(len(shells)), middles], axis=1), logarithms, rcond=None)[0]
+    flat: np.ndarray = epsilon * np.exp(np.interp(inverse_d2, middles, logarithms - level - slope * middles))
+    return flat
 
 
 def likely_model_error(

@@ -59,6 +59,6 @@ class IntegrateConfig(Model):
     calibrate_reference: bool = Field(True, description="find the mean intensity that goes with a reference intensity")
     share_intensities: bool = Field(True, description="let each image know what the others say of its reflections")
     outlier: float = Field(6.0, gt=0, description="standard deviations beyond which a spot is left out [1]")
-    passes: int = Field(8, ge=1, description="over the pixels, at most")
+    passes: int = Field(20, ge=1, description="over the pixels, at most")
     least_spots: int = Field(20, ge=3, description="of an image that is integrated")
     priors: Priors = Field(Priors(), description="each with a switch, a value and a standard deviation")

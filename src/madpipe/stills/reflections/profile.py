@@ -35,6 +35,7 @@ def updated(
     shell: Int[np.ndarray, "spot"],
     slope: Float[np.ndarray, "spot 4"],
     information: Float[np.ndarray, "spot 4 4"],
+    found: Float[np.ndarray, "spot"] | None = None,
 ) -> Widths:
     r"""One step of Fisher scoring of ln R1 in each shell, with free amplitudes.
 
@@ -55,12 +56,17 @@ def updated(
         Of each spot.
     slope, information:
         From :func:`madpipe.stills.integrate.methods.pixel_equations`.
+    found:
+        Photons J over the model's A: where these are far apart, as without a reference, i times it is the slope of s,
+        and a step without it goes too far.
     """
     amplitude = np.maximum(information[:, 0, 0], 1e-300)
     ratio = information[:, 3, 0] / amplitude
     score = np.bincount(shell, slope[:, 3] - ratio * slope[:, 0], len(widths))
-    known = np.bincount(shell, information[:, 3, 3] - ratio * information[:, 3, 0], len(widths))
-    free = widths + np.clip(score / np.maximum(known, 1e-12), -_FARTHEST, _FARTHEST)
+    each = information[:, 3, 3] - ratio * information[:, 3, 0]
+    known = np.bincount(shell, each, len(widths))
+    slopes = known if found is None else np.maximum(np.bincount(shell, each * found, len(widths)), known / 2)
+    free = widths + np.clip(score / np.maximum(slopes, 1e-12), -_FARTHEST, _FARTHEST)
     mean = float(np.sum(known * free) / max(known.sum(), 1e-300)) if known.sum() > 0 else float(np.mean(widths))
     total = known + 1 / _LOOSE**2
     log_width = (known * free + mean / _LOOSE**2) / total
