@@ -198,7 +198,7 @@ def _crystal(said: Mapping[str, Any], path: Path) -> Crystal:
     """A crystal, turned into our frame."""
     axes = np.array([_vector(said[f"real_space_{letter}"]) for letter in "abc"]) @ IMGCIF_TO_NEXUS
     volume = float(np.linalg.det(axes))
-    if abs(volume) < 1e-6 * np.prod(np.linalg.norm(axes, axis=1)):
+    if abs(volume) <= 1e-6 * np.prod(np.linalg.norm(axes, axis=1)):
         raise InputError(f"{path}: needs a crystal whose axes span a volume; {axes.tolist()} came; index it again.")
     if volume < 0:
         raise InputError(
@@ -298,7 +298,7 @@ def write_expt(path: str | Path, experiments: Sequence[Experiment]) -> None:
     """
     if not experiments:
         raise InputError(f"{path}: needs at least one experiment to write; none came.")
-    detectors = list({id(one.panels): one for one in experiments}.values())
+    detectors = list({id(one.panels): one for one in reversed(experiments)}.values())
     place = {id(one.panels): number for number, one in enumerate(detectors)}
     crystals = [one.crystal for one in experiments if one.crystal is not None]
     listed, count = [], 0
