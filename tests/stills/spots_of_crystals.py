@@ -1,4 +1,4 @@
-"""Spots of crystals of known pose, from nothing but textbook geometry: written apart from the code that indexes them."""
+"""Spots of crystals of known pose, by textbook geometry: written apart from the code that indexes them."""
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -13,8 +13,17 @@ def axes_of(cell, rotation):
     """Rows a, b, c: a* along x, b* in the plane of x and y (Busing and Levy 1967), turned."""
     a, b, c, *angles = cell
     alpha, beta, gamma = np.radians(angles)
-    volume = a * b * c * np.sqrt(
-        1 - np.cos(alpha) ** 2 - np.cos(beta) ** 2 - np.cos(gamma) ** 2 + 2 * np.cos(alpha) * np.cos(beta) * np.cos(gamma)
+    volume = (
+        a
+        * b
+        * c
+        * np.sqrt(
+            1
+            - np.cos(alpha) ** 2
+            - np.cos(beta) ** 2
+            - np.cos(gamma) ** 2
+            + 2 * np.cos(alpha) * np.cos(beta) * np.cos(gamma)
+        )
     )
     ra, rb, rc = b * c * np.sin(alpha) / volume, a * c * np.sin(beta) / volume, a * b * np.sin(gamma) / volume
     cos_b = (np.cos(alpha) * np.cos(gamma) - np.cos(beta)) / np.sin(alpha) / np.sin(gamma)
@@ -43,14 +52,18 @@ def reflections(axes, wavelength, resolution, width, generator, group_filter=Non
     reach = np.ceil(np.linalg.norm(axes, axis=1) / resolution).astype(int)
     found = []
     for h in range(-reach[0], reach[0] + 1):
-        k, l = np.meshgrid(np.arange(-reach[1], reach[1] + 1), np.arange(-reach[2], reach[2] + 1), indexing="ij")
-        indices = np.stack([np.full(k.size, h), k.ravel(), l.ravel()], axis=1)
+        k, m = np.meshgrid(np.arange(-reach[1], reach[1] + 1), np.arange(-reach[2], reach[2] + 1), indexing="ij")
+        indices = np.stack([np.full(k.size, h), k.ravel(), m.ravel()], axis=1)
         if group_filter is not None:
             indices = indices[group_filter(indices)]
         q = np.linalg.solve(axes, indices.T).T
         length = np.sqrt((q**2).sum(axis=1))
         off = np.sqrt(((q + ALONG_Z / wavelength) ** 2).sum(axis=1)) - 1 / wavelength
-        seen = (length > 0.02) & (length < 1 / resolution) & (generator.uniform(size=len(q)) < np.exp(-(off**2) / 2 / width**2))
+        seen = (
+            (length > 0.02)
+            & (length < 1 / resolution)
+            & (generator.uniform(size=len(q)) < np.exp(-(off**2) / 2 / width**2))
+        )
         found.append(indices[seen])
     return np.concatenate(found)
 
@@ -61,7 +74,12 @@ def projected(axes, indices, wavelength, panel):
     normal = np.cross(panel.fast, panel.slow)
     point = s * ((panel.origin @ normal) / (s @ normal))[:, None] - panel.origin
     at = np.stack([point @ panel.fast / panel.pixel[0], point @ panel.slow / panel.pixel[1]], axis=1)
-    inside = (at > 0).all(axis=1) & (at[:, 0] < panel.shape[1]) & (at[:, 1] < panel.shape[0]) & (s @ normal * (panel.origin @ normal) > 0)
+    inside = (
+        (at > 0).all(axis=1)
+        & (at[:, 0] < panel.shape[1])
+        & (at[:, 1] < panel.shape[0])
+        & (s @ normal * (panel.origin @ normal) > 0)
+    )
     return np.where(inside[:, None], at, np.nan)
 
 
@@ -79,7 +97,16 @@ def spots_at(at, panel=0):
 
 
 def still(
-    cell, seed, count=300, wavelength=1.0, resolution=2.0, width=1e-3, noise=0.3, false=0.1, panel=None, group_filter=None
+    cell,
+    seed,
+    count=300,
+    wavelength=1.0,
+    resolution=2.0,
+    width=1e-3,
+    noise=0.3,
+    false=0.1,
+    panel=None,
+    group_filter=None,
 ):
     """Spots of one crystal, the most excited ones left out at random down to a count, some of them false.
 

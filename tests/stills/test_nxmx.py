@@ -253,7 +253,9 @@ def test_wavelengths_of_images_and_spectra(tmp_path):
 
 PANELS = (
     Panel(np.array([5.0, 4.0, 200.0]), np.array([-1.0, 0, 0]), np.array([0, -1.0, 0]), (0.1, 0.2), (30, 50), "a", 0.45),
-    Panel(np.array([5.0, -6.0, 201.0]), np.array([-0.8, 0, 0.6]), np.array([0, -1.0, 0]), (0.1, 0.2), (20, 40), "b", 0.45),
+    Panel(
+        np.array([5.0, -6.0, 201.0]), np.array([-0.8, 0, 0.6]), np.array([0, -1.0, 0]), (0.1, 0.2), (20, 40), "b", 0.45
+    ),
 )
 BEAMS = tuple(
     Beam(np.array([0, 0, 1.0]), length, 0.002, 0.98, np.array([np.cos(0.3), np.sin(0.3), 0])) for length in (0.97, 0.98)
