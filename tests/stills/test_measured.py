@@ -14,7 +14,8 @@ from madpipe.base.errors import InputError
 from madpipe.base.warned import DataWarning
 from madpipe.stills.geometry import Beam, Crystal, Panel
 from madpipe.stills.measured.cbf import read_cbf
-from madpipe.stills.measured.expt import Experiment, matched, read_expt, write_expt
+from madpipe.stills.measured.expt import Experiment, matched, read_expt
+from madpipe.stills.measured.expt_writing import write_expt
 from madpipe.stills.measured.images import Images, Source, fano, image_of, joined, panel_of, warn_of_gain
 from madpipe.stills.measured.reading import read_crystals, read_images
 from madpipe.stills.measured.stream import read_stream
