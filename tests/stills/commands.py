@@ -17,7 +17,10 @@ CASE = {
     "cells": [12.0, 12.0, 8.0],
     "photons": 5e5,
 }
-QUICK = {"integrate": {"resolution": 2.5, "passes": 2}, "fit": {"method": "marquardt", "shape": "gauss", "cells": [12, 12, 8]}}
+QUICK = {
+    "integrate": {"resolution": 2.5, "passes": 2},
+    "fit": {"method": "marquardt", "shape": "gauss", "cells": [12, 12, 8]},
+}
 IMAGES = ["{}/images.nxs", "{}/images.expt"]
 CONFIG = ["--config", "{}/mine.yaml"]
 INDEX = ["stills", "index", "{}/images.nxs", "--cell", "40,40,60,90,90,90", "--space-group", "P41212", *CONFIG]

@@ -1,4 +1,4 @@
-"""Spots of crystals of known pose, from nothing but textbook geometry: written apart from the code that indexes them."""
+"""Spots of crystals of known pose, by textbook geometry: written apart from the code that indexes them."""
 
 import numpy as np
 from scipy.spatial.transform import Rotation
@@ -52,8 +52,8 @@ def reflections(axes, wavelength, resolution, width, generator, group_filter=Non
     reach = np.ceil(np.linalg.norm(axes, axis=1) / resolution).astype(int)
     found = []
     for h in range(-reach[0], reach[0] + 1):
-        k, l = np.meshgrid(np.arange(-reach[1], reach[1] + 1), np.arange(-reach[2], reach[2] + 1), indexing="ij")
-        indices = np.stack([np.full(k.size, h), k.ravel(), l.ravel()], axis=1)
+        k, m = np.meshgrid(np.arange(-reach[1], reach[1] + 1), np.arange(-reach[2], reach[2] + 1), indexing="ij")
+        indices = np.stack([np.full(k.size, h), k.ravel(), m.ravel()], axis=1)
         if group_filter is not None:
             indices = indices[group_filter(indices)]
         q = np.linalg.solve(axes, indices.T).T

@@ -55,9 +55,7 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     fit.add_argument("--reference", type=InputPath, help=help_reference)
     _add_stills(fit)
     fit.set_defaults(run=_fit)
-    integrate = steps.add_parser(
-        "integrate", help="images and crystals -> integrated.h5: scales, intensities"
-    )
+    integrate = steps.add_parser("integrate", help="images and crystals -> integrated.h5: scales, intensities")
     _add_images(integrate)
     help_reference = "intensities or a model: MTZ, mmCIF, PDB or text (default: Wilson's law alone)"
     integrate.add_argument("--reference", type=InputPath, help=help_reference)

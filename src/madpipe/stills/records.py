@@ -123,9 +123,7 @@ class Integrated:
             One is missing: another program's file.
         """
         if self.spots is None or self.images is None or self.intensities is None or self.instrument is None:
-            raise InputError(
-                "spots, images, intensities and instrument are required; the file lacks some; integrate."
-            )
+            raise InputError("spots, images, intensities and instrument are required; the file lacks some; integrate.")
         return self.spots, self.images, self.intensities, self.instrument
 
     def nexus_groups(self) -> Groups:

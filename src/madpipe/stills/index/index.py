@@ -14,7 +14,7 @@ from madpipe.stills.index.matching import Match, chance
 from madpipe.stills.index.refine import Free, Refined, Still, conventional, refine
 from madpipe.stills.index.search import search
 from madpipe.stills.index.spots import SpotConfig, Spots, find_spots
-from madpipe.stills.measured.images import Images
+from madpipe.stills.measured.images import Images, warn_of_gain
 from madpipe.stills.symmetry import ambiguities, primitive_basis, symmetrised
 
 LIMITS = (1.0, 2.0, 3.0)  # distances of spots from reflections that the record tells [pixel]
@@ -114,6 +114,7 @@ def index_images(images: Images, crystal: Crystal, config: IndexConfig | None = 
     """
     if not len(images):
         raise InputError("needs at least one image; none came; name the files of the images.")
+    warn_of_gain(images[0], str(images.sources[0]))
     spots = (find_spots(image, (config or IndexConfig()).spots) for image in images)
     return index_spots(spots, images.beams, images.panels, crystal, config)
 

@@ -59,8 +59,8 @@ def find_spots(image: Image, config: SpotConfig | None = None) -> Spots:
     A pixel belongs to a spot if its counts exceed the background :math:`b` around it by threshold times
     :math:`\\sqrt{b}`; pixels that share an edge or a corner are one spot. The centroid weighs the counts above the
     background of these pixels and of all next to them. Its variance is that of counting, by the delta method
-    :math:`\\sum v (x - \\bar x)^2 / (\\sum (I - b))^2`, and that of a place within a pixel, 1/12 over the square of the number of
-    pixels.
+    :math:`\\sum v (x - \\bar x)^2 / (\\sum (I - b))^2`, and that of a place within a pixel, 1/12 over the square of the
+    number of pixels.
 
     Parameters
     ----------

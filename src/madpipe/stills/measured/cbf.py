@@ -168,6 +168,6 @@ def _counts(path: Path) -> np.ndarray:
     try:
         with fabio.open(str(path)) as image:
             counts: np.ndarray = image.data
-    except (OSError, EOFError, ValueError, IndexError, RuntimeError, AttributeError) as error:
+    except (OSError, EOFError, ValueError, IndexError, RuntimeError, AttributeError, AssertionError) as error:
         raise InputError(f"{path}: needs a whole image in CBF; got: {one_line(error)}; copy the file again.") from error
     return counts

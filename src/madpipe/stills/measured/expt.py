@@ -1,10 +1,9 @@
-"""Crystals in DIALS' experiment lists (.expt, JSON), read and written without dxtbx.
+"""Crystals in DIALS' experiment lists (.expt, JSON), read without dxtbx.
 
 Their frame is that of imgCIF: x and z are turned round against ours.
 """
 
 import json
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,13 +14,11 @@ import numpy as np
 
 from madpipe.base.errors import InputError, one_line
 from madpipe.base.files import require_file
-from madpipe.base.store import whole_file
 from madpipe.base.warned import warn
 from madpipe.stills.geometry import IMGCIF_TO_NEXUS, Beam, Crystal, Panel
 from madpipe.stills.measured.images import Images, Source, panel_of
-from madpipe.stills.symmetry import group_named
 
-_TOWARDS_SOURCE = -1.0  # the direction that the files give is the way back to the source
+TOWARDS_SOURCE = -1.0  # the direction that the files give is the way back to the source
 _Frame = tuple[np.ndarray, np.ndarray]  # columns fast, slow, normal; origin [mm]
 
 
@@ -137,7 +134,7 @@ def _beam(said: Mapping[str, Any], path: Path) -> Beam:
     wavelength = said.get("wavelength")
     if wavelength is None or not float(wavelength) > 0:
         raise InputError(f"{path}: needs a positive wavelength [angstrom]; {wavelength} came; mend the beam.")
-    direction = IMGCIF_TO_NEXUS @ _vector(said.get("direction", [0, 0, 1])) * _TOWARDS_SOURCE
+    direction = IMGCIF_TO_NEXUS @ _vector(said.get("direction", [0, 0, 1])) * TOWARDS_SOURCE
     direction = direction / np.linalg.norm(direction)
     polarised = 2 * float(said.get("polarization_fraction", 0.5)) - 1
     normal = IMGCIF_TO_NEXUS @ _vector(said.get("polarization_normal", [0, 1, 0]))
@@ -199,7 +196,7 @@ def _crystal(said: Mapping[str, Any], path: Path) -> Crystal:
     """A crystal, turned into our frame."""
     axes = np.array([_vector(said[f"real_space_{letter}"]) for letter in "abc"]) @ IMGCIF_TO_NEXUS
     volume = float(np.linalg.det(axes))
-    if abs(volume) < 1e-6 * np.prod(np.linalg.norm(axes, axis=1)):
+    if abs(volume) <= 1e-6 * np.prod(np.linalg.norm(axes, axis=1)):
         raise InputError(f"{path}: needs a crystal whose axes span a volume; {axes.tolist()} came; index it again.")
     if volume < 0:
         raise InputError(
@@ -280,121 +277,3 @@ def _with_detector(images: Images, experiments: Sequence[Experiment]) -> Images:
         mask=images.mask,
         saturation=images.saturation,
     )
-
-
-def write_expt(path: str | Path, experiments: Sequence[Experiment], process: Mapping[str, str] | None = None) -> None:
-    """Write an experiment list that DIALS reads; an image without a crystal stays one.
-
-    Parameters
-    ----------
-    path:
-        To be written.
-    experiments:
-        In any order; each brings its beam, detectors that are one are written once.
-    process:
-        Who made it and how: a key more, which other programs pass over.
-
-    Raises
-    ------
-    InputError
-        None, or a disk that is full.
-    """
-    if not experiments:
-        raise InputError(f"{path}: needs at least one experiment to write; none came.")
-    detectors = list({id(one.panels): one for one in experiments}.values())
-    place = {id(one.panels): number for number, one in enumerate(detectors)}
-    crystals = [one.crystal for one in experiments if one.crystal is not None]
-    listed, count = [], 0
-    for number, one in enumerate(experiments):
-        entry: dict[str, object] = {"__id__": "Experiment", "identifier": str(number), "beam": number}
-        entry |= {"detector": place[id(one.panels)], "imageset": number}
-        if one.crystal is not None:
-            entry["crystal"] = count
-            count += 1
-        listed.append(entry)
-    content = {
-        "__id__": "ExperimentList",
-        "experiment": listed,
-        "imageset": [_said_of_source(one.source, Path(path).resolve().parent) for one in experiments],
-        "beam": [_said_of_beam(one.beam) for one in experiments],
-        "detector": [_said_of_detector(one) for one in detectors],
-        "goniometer": [],
-        "scan": [],
-        "crystal": [_said_of_crystal(one) for one in crystals],
-        "profile": [],
-        "scaling_model": [],
-    }
-    if process is not None:
-        content["process"] = {**process, "note_1": json.loads(process["note_1"])}
-    with whole_file(path) as temporary:
-        temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
-
-
-def _said_of_source(source: Source | None, folder: Path) -> dict[str, object]:
-    """An image set of one image, whose name is told from the list's folder."""
-    said: dict[str, object] = {
-        "__id__": "ImageSet",
-        "images": [],
-        "mask": "",
-        "gain": "",
-        "pedestal": "",
-        "dx": "",
-        "dy": "",
-    }
-    if source is not None:
-        said |= {"images": [os.path.relpath(source.path.resolve(), folder)], "single_file_indices": [source.frame]}
-    return {**said, "params": {}}
-
-
-def _said_of_beam(beam: Beam) -> dict[str, object]:
-    """A beam in their frame."""
-    normal = np.cross(beam.direction, beam.electric) if beam.electric is not None else np.array([0.0, 1.0, 0.0])
-    return {
-        "__id__": "monochromatic",
-        "direction": (IMGCIF_TO_NEXUS @ beam.direction * _TOWARDS_SOURCE).tolist(),
-        "wavelength": beam.wavelength,
-        "divergence": 0.0,
-        "sigma_divergence": 0.0,
-        "polarization_normal": (IMGCIF_TO_NEXUS @ normal).tolist(),
-        "polarization_fraction": (1 + beam.polarised) / 2 if beam.electric is not None else 0.5,
-        "flux": 0.0,
-        "transmission": 1.0,
-        "probe": "x-ray",
-        "sample_to_source_distance": 0.0,
-    }
-
-
-def _said_of_detector(one: Experiment) -> dict[str, object]:
-    """A detector in their frame, all panels in one group that stands in the laboratory."""
-    top = one.saturation if np.isfinite(one.saturation) else float(2**31 - 1)
-    panels = [
-        {
-            "name": panel.name,
-            "type": "SENSOR_PAD",
-            "fast_axis": (IMGCIF_TO_NEXUS @ panel.fast).tolist(),
-            "slow_axis": (IMGCIF_TO_NEXUS @ panel.slow).tolist(),
-            "origin": (IMGCIF_TO_NEXUS @ panel.origin).tolist(),
-            "raw_image_offset": [0, 0],
-            "image_size": [panel.shape[1], panel.shape[0]],
-            "pixel_size": list(panel.pixel),
-            "trusted_range": [0.0, top],
-            "thickness": panel.thickness,
-            "material": panel.material,
-            "mu": 0.0,
-            "identifier": "",
-            "mask": [],
-            "gain": 1.0,
-            "pedestal": 0.0,
-            "px_mm_strategy": {"type": "SimplePxMmStrategy"},
-        }
-        for panel in one.panels
-    ]
-    root = {"name": "", "type": "", "fast_axis": [1, 0, 0], "slow_axis": [0, 1, 0], "origin": [0, 0, 0]}
-    return {"panels": panels, "hierarchy": {**root, "children": [{"panel": k} for k in range(len(panels))]}}
-
-
-def _said_of_crystal(crystal: Crystal) -> dict[str, object]:
-    """A crystal in their frame."""
-    axes = crystal.axes @ IMGCIF_TO_NEXUS
-    real = {f"real_space_{letter}": axis.tolist() for letter, axis in zip("abc", axes, strict=True)}
-    return {"__id__": "crystal", **real, "space_group_hall_symbol": " " + group_named(crystal.space_group).hall}

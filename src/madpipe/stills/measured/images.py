@@ -17,7 +17,7 @@ _RIGHT_ANGLE = 1e-3  # cosine between axes that rounding may leave
 _FEWEST_PAIRS = 1000  # of neighbours, to know the noise
 _FANO = (0.8, 1.25)  # variance over mean that photons may have: charge shared between pixels lowers it a little
 
-_Good = Bool[np.ndarray, "row column"]
+_Good = Bool[np.ndarray, "_ _"]  # rows and columns, another number for each panel
 
 
 @dataclass(frozen=True)

@@ -284,7 +284,7 @@ def _wavelengths(group: h5py.Group, count: int, path: Path) -> tuple[np.ndarray,
     if "incident_wavelength" in group:
         said = group["incident_wavelength"]
         name = f"{path}: {said.name}"
-        values = np.atleast_1d(in_mm(said[()], said.attrs.get("units", ""), name)).ravel() * 1e7
+        values = in_mm(np.atleast_1d(said[()]).ravel(), said.attrs.get("units", ""), name) * 1e7
     else:
         said = group["incident_energy"]
         name = f"{path}: {said.name}"

@@ -24,7 +24,7 @@ def write_nxmx(
     frames: Iterable[Sequence[np.ndarray]],
     beams: Sequence[Beam],
     panels: Sequence[Panel],
-    mask: Sequence[Bool[np.ndarray, "row column"]] | None = None,
+    mask: Sequence[Bool[np.ndarray, "_ _"]] | None = None,
     saturation: float = np.inf,
     exposures: Sequence[float] | None = None,
     title: str = "still images",

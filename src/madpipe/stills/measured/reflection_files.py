@@ -144,7 +144,7 @@ def from_mmcif(path: Path, column: str | None) -> Found:
         raise InputError(
             f"{path}: needs structure factors in mmCIF; got: {one_line(error)}; check the file."
         ) from error
-    if not blocks or not blocks[0].column_labels():
+    if not blocks or blocks[0].default_loop is None:
         raise InputError(f"{path}: needs reflections (_refln); there are none; name the file of structure factors.")
     block = blocks[0]
     labels = block.column_labels()

@@ -165,7 +165,7 @@ def _crystal(text: str, space_group: str, path: Path) -> Crystal:
             )
         rows.append([float(one) / _NM for one in found.groups()])
     reciprocal = np.array(rows)
-    if abs(np.linalg.det(reciprocal)) < 1e-6 * np.prod(np.linalg.norm(reciprocal, axis=1)):
+    if abs(np.linalg.det(reciprocal)) <= 1e-6 * np.prod(np.linalg.norm(reciprocal, axis=1)):
         raise InputError(
             f"{path}: needs a crystal whose axes span a volume; {reciprocal.tolist()} came; index it again."
         )
