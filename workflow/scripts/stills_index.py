@@ -3,7 +3,7 @@
 from madpipe.base import provenance, runtime, store
 from madpipe.stills.config import StillsIndexConfig
 from madpipe.stills.index.files import crystal_of, index_files
-from madpipe.stills.measured.expt import write_expt
+from madpipe.stills.measured.expt_writing import write_expt
 from madpipe.stills.measured.reading import read_images
 
 given = snakemake.params

@@ -110,7 +110,7 @@ def _simulate(arguments: argparse.Namespace) -> None:
 def _index(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
     from madpipe.stills.index.files import crystal_of, index_files
-    from madpipe.stills.measured.expt import write_expt
+    from madpipe.stills.measured.expt_writing import write_expt
     from madpipe.stills.measured.reading import read_images
     from madpipe.stills.names import beside
 

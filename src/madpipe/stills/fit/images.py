@@ -149,7 +149,8 @@ def _record(
 ) -> PixelFits:
     """All images as one record, NaN where there is no answer."""
     first = next(one for one in found if isinstance(one, Recovery))
-    group = next(one for one in crystals if one is not None).space_group
+    told = {number: one for number, one in enumerate(crystals) if one is not None}
+    group = next(iter(told.values())).space_group
 
     def each(value: object, of: object) -> np.ndarray:
         return np.array([of(one, k) if isinstance(one, Recovery) else value for k, one in enumerate(found)])  # type: ignore[operator]
@@ -159,7 +160,7 @@ def _record(
         method=config.method,
         space_group=group,
         axes=each(np.full((3, 3), np.nan), lambda one, _: one.scene.crystal.axes),
-        turn=each(np.full(3, np.nan), lambda one, k: np.degrees(_turn(crystals[k], one.scene.crystal))),
+        turn=each(np.full(3, np.nan), lambda one, k: np.degrees(_turn(told[k], one.scene.crystal))),
         spread=each(np.nan, lambda one, _: math.degrees(one.scene.spread)),
         scale=each(np.nan, lambda one, _: one.scene.scale),
         background=each(np.nan, lambda one, _: one.scene.background.constant),

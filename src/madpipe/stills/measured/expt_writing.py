@@ -1,7 +1,8 @@
 """Crystals written as DIALS' experiment lists (.expt, JSON), whole or not at all, in the frame of imgCIF."""
 
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +15,7 @@ from madpipe.stills.measured.images import Source
 from madpipe.stills.symmetry import group_named
 
 
-def write_expt(path: str | Path, experiments: Sequence[Experiment]) -> None:
+def write_expt(path: str | Path, experiments: Sequence[Experiment], process: Mapping[str, str] | None = None) -> None:
     """Write an experiment list that DIALS reads; an image without a crystal stays one.
 
     Parameters
@@ -23,6 +24,8 @@ def write_expt(path: str | Path, experiments: Sequence[Experiment]) -> None:
         To be written.
     experiments:
         In any order; each brings its beam, detectors that are one are written once.
+    process:
+        Who made it and how: a key more, which other programs pass over.
 
     Raises
     ------
@@ -42,10 +45,10 @@ def write_expt(path: str | Path, experiments: Sequence[Experiment]) -> None:
             entry["crystal"] = count
             count += 1
         listed.append(entry)
-    content = {
+    content: dict[str, object] = {
         "__id__": "ExperimentList",
         "experiment": listed,
-        "imageset": [_said_of_source(one.source) for one in experiments],
+        "imageset": [_said_of_source(one.source, Path(path).resolve().parent) for one in experiments],
         "beam": [_said_of_beam(one.beam) for one in experiments],
         "detector": [_said_of_detector(one) for one in detectors],
         "goniometer": [],
@@ -54,12 +57,14 @@ def write_expt(path: str | Path, experiments: Sequence[Experiment]) -> None:
         "profile": [],
         "scaling_model": [],
     }
+    if process is not None:
+        content["process"] = {**process, "note_1": json.loads(process["note_1"])}
     with whole_file(path) as temporary:
         temporary.write_text(json.dumps(content, indent=2), encoding="utf-8")
 
 
-def _said_of_source(source: Source | None) -> dict[str, object]:
-    """An image set of one image."""
+def _said_of_source(source: Source | None, folder: Path) -> dict[str, object]:
+    """An image set of one image, whose name is told from the list's folder."""
     said: dict[str, object] = {
         "__id__": "ImageSet",
         "images": [],
@@ -70,7 +75,7 @@ def _said_of_source(source: Source | None) -> dict[str, object]:
         "dy": "",
     }
     if source is not None:
-        said |= {"images": [str(source.path.resolve())], "single_file_indices": [source.frame]}
+        said |= {"images": [os.path.relpath(source.path.resolve(), folder)], "single_file_indices": [source.frame]}
     return {**said, "params": {}}
 
 

@@ -1,6 +1,7 @@
 """A set of still images, one crystal each, by the pixel simulator; with what a user is told of them, and the truth."""
 
 import math
+import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -69,7 +70,7 @@ def draw_stills(sample: SimulatedStills, generator: torch.Generator) -> DrawnSti
         _scene(sample, beam, panel, one, _factors(sample, hkl, intensity, one, b))
         for one, b in zip(crystals, b_factor, strict=True)
     ]
-    unit = sample.photons / np.mean([float(image(scene, panel).sum()) for scene in scenes[:_TRIED]])
+    unit = sample.photons / statistics.fmean(float(image(scene, panel).sum()) for scene in scenes[:_TRIED])
     scenes = [_exposed(scene, unit * math.exp(g), sample.background) for scene, g in zip(scenes, ln_scale, strict=True)]
     truth = StillsTruth(
         axes=np.stack([one.axes for one in crystals]),

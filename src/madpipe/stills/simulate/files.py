@@ -10,7 +10,8 @@ import torch
 from madpipe.base import store
 from madpipe.base.store import whole_file
 from madpipe.stills.config import SimulatedStills
-from madpipe.stills.measured.expt import Experiment, write_expt
+from madpipe.stills.measured.expt import Experiment
+from madpipe.stills.measured.expt_writing import write_expt
 from madpipe.stills.measured.images import Source
 from madpipe.stills.measured.nxmx_writing import write_nxmx
 from madpipe.stills.names import REFERENCE, TRUTH, beside
