@@ -1,11 +1,14 @@
 """The fit as a record, with a verdict on each image."""
 
+from dataclasses import replace
+
 import gemmi
 import numpy as np
 from jaxtyping import Float
 
 from madpipe.base.metrics import correlation
 from madpipe.stills.geometry import Crystal
+from madpipe.stills.integrate.common_errors import neglected_variance
 from madpipe.stills.integrate.fit import Fitted
 from madpipe.stills.integrate.image_model import OWN
 from madpipe.stills.integrate.priors import names_of
@@ -28,7 +31,14 @@ def integrated_of(fitted: Fitted, crystals: list[Crystal]) -> Integrated:
     crystals:
         As told, one an image.
     """
+    spots, intensities = _spots(fitted), _intensities(fitted)
+    more = neglected_variance(spots, intensities, len(crystals), fitted.model_error)
     images = _images(fitted, crystals)
+    images = replace(
+        images,
+        ln_scale_errors=np.hypot(images.ln_scale_errors, np.sqrt(more[:, 0])),
+        wilson_b_errors=np.hypot(images.wilson_b_errors, np.sqrt(more[:, 1])),
+    )
     cells = np.array([Crystal(axes).cell for axes in images.axes])
     scene = fitted.data.stills[0].scene
     return Integrated(
@@ -39,9 +49,9 @@ def integrated_of(fitted: Fitted, crystals: list[Crystal]) -> Integrated:
         passes=fitted.passes,
         model_error=fitted.model_error,
         settled=fitted.settled,
-        spots=_spots(fitted),
+        spots=spots,
         images=images,
-        intensities=_intensities(fitted),
+        intensities=intensities,
         instrument=_instrument(fitted),
     )
 
