@@ -6,8 +6,8 @@ intensities integrated out the information on ln G and B of all images together 
 .. math:: F = X' E X - \sum_h c_h (X_h' g_h)(X_h' g_h)', \quad c_h = \frac{v_h}{1 + v_h \sum_k S_k^2 / \sigma_k^2},
     \quad g_k = S_k^2 I_h / \sigma_k^2, \quad e_k = S_k^2 I_h^2 / \sigma_k^2
 
-with rows x = (1, -1 / 2 d^2) of X in the columns of the spot's image and v_h the prior variance of an intensity. What the
-inverse of F has beyond the inverses of its diagonal blocks is added to the variances.
+with rows x = (1, -1 / 2 d^2) of X in the columns of the spot's image and v_h the prior variance of an intensity. What
+the inverse of F has beyond the inverses of its diagonal blocks is added to the variances.
 """
 
 import numpy as np
