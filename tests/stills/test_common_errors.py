@@ -46,7 +46,7 @@ def test_what_is_added_makes_the_errors_those_of_all_images_together(tables):
     together = np.diag(np.linalg.inv(information)).reshape(IMAGES, 2)
     alone = [np.diag(np.linalg.inv(information[2 * k : 2 * k + 2, 2 * k : 2 * k + 2])) for k in range(IMAGES)]
     assert found == pytest.approx(together - np.array(alone), rel=1e-9)
-    assert found.max() > 0.01 * together.max()
+    assert (found[:, 0] > 0.01 * together[:, 0]).all()
 
 
 def test_images_that_share_no_reflection_add_nothing(tables):

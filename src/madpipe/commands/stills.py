@@ -62,7 +62,7 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     help_table = "crystals.json of `index`, which tells the mosaicity to begin with"
     integrate.add_argument("--table", type=InputPath, help=help_table)
     integrate.add_argument("--method", choices=METHOD_NAMES, help="which residuals and weights (default: joint)")
-    integrate.add_argument("--resolution", type=finite, help="least d (default: 1.8) [angstrom]")
+    integrate.add_argument("--resolution", type=finite, help="least d (default: that of the detector's corners) [angstrom]")
     _add_stills(integrate)
     integrate.set_defaults(run=_integrate)
     index.set_defaults(run=_index)
@@ -161,13 +161,12 @@ def _integrate(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
     from madpipe.base.plain import read_json
     from madpipe.stills.index.records import CrystalList
-    from madpipe.stills.integrate.files import integrate_images
-    from madpipe.stills.measured.reference import read_reference
+    from madpipe.stills.integrate.files import integrate_images, reference_of
 
     told = {"method": arguments.method, "resolution": arguments.resolution}
     config = _checked(section(arguments, "stills", "integrate", IntegrateConfig, **told))
     images, crystals = _read(arguments)
-    reference = arguments.reference and read_reference(arguments.reference, resolution=config.resolution)
+    reference = reference_of(arguments.reference, images, config)
     excitation = arguments.table and read_json(arguments.table, CrystalList).excitation
     found = integrate_images(images, crystals, config, reference, excitation)
     store.write(arguments.output, found, process=origin_of(arguments, "stills.integrate.files"))

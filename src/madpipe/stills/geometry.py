@@ -5,6 +5,7 @@ source). The imgCIF frame of DIALS has x and z turned round: :data:`IMGCIF_TO_NE
 ways. Nothing below depends on the frame: the beam is a vector.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,3 +85,14 @@ class Crystal:
     def turned(self, rotation: Float[np.ndarray, "3 3"]) -> "Crystal":
         """The crystal after a rotation of the laboratory frame."""
         return Crystal(self.axes @ rotation.T, self.space_group)
+
+
+def finest(beam: Beam, panels: Sequence[Panel]) -> float:
+    """Least d that any corner of the panels sees [angstrom]."""
+    largest = 0.0
+    for panel in panels:
+        rows, columns = panel.shape
+        at = panel.position(np.array([[0.0, 0.0], [columns, 0], [0, rows], [columns, rows]]))
+        unit = at / np.linalg.norm(at, axis=1, keepdims=True)
+        largest = max(largest, float(np.linalg.norm(unit - beam.direction, axis=1).max()))
+    return beam.wavelength / largest

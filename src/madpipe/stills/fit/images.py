@@ -13,7 +13,7 @@ from madpipe.base.warned import keeping
 from madpipe.stills.config import StillsFitConfig
 from madpipe.stills.fit.recovery import Recovery, recover
 from madpipe.stills.forward import image as expected_image
-from madpipe.stills.geometry import Beam, Crystal, Panel
+from madpipe.stills.geometry import Beam, Crystal, Panel, finest
 from madpipe.stills.measured.images import Image, Images
 from madpipe.stills.measured.reference import read_reference, require_same_crystal
 from madpipe.stills.mosaic import SpotKernel, quadrature, rotation_vector
@@ -117,21 +117,11 @@ def _measured(image: Image, scene: Scene, config: StillsFitConfig) -> Float[np.n
         return photons
     near, panel = np.zeros(photons.shape, dtype=bool), scene.panels[0]
     width = _REACH / float((scene.cells * np.linalg.norm(scene.crystal.axes, axis=1)).min())
-    hkl = indices_within(scene.crystal, _resolution(scene))
+    hkl = indices_within(scene.crystal, finest(scene.beam, [panel]))
     for column, row in predicted(scene.beam, [panel], scene.crystal, hkl, width).xy:
         first, last = int(row) - config.half_box, int(column) - config.half_box
         near[max(0, first) : int(row) + config.half_box + 1, max(0, last) : int(column) + config.half_box + 1] = True
     return np.where(near, photons, np.nan)
-
-
-def _resolution(scene: Scene) -> float:
-    """Least d of the detector's corners [angstrom]."""
-    panel = scene.panels[0]
-    rows, columns = panel.shape
-    at = panel.position(np.array([[0.0, 0.0], [columns, 0], [0, rows], [columns, rows]]))
-    unit = at / np.linalg.norm(at, axis=1, keepdims=True)
-    largest = np.linalg.norm(unit - scene.beam.direction, axis=1).max() / scene.beam.wavelength
-    return float(1 / largest)
 
 
 def _scaled(scene: Scene, photons: Float[np.ndarray, "row column"]) -> Scene:

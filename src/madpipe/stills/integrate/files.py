@@ -8,7 +8,7 @@ import numpy as np
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import log, progress
 from madpipe.base.warned import keeping, warn
-from madpipe.stills.geometry import Crystal
+from madpipe.stills.geometry import Crystal, finest
 from madpipe.stills.integrate.answer import integrated_of
 from madpipe.stills.integrate.fit import fit_stills
 from madpipe.stills.integrate.prepare import Still, prepared
@@ -17,6 +17,7 @@ from madpipe.stills.measured.images import Images, warn_of_gain
 from madpipe.stills.measured.reference import (
     Reference,
     in_asymmetric_unit,
+    read_reference,
     require_overlap,
     require_same_crystal,
 )
@@ -24,6 +25,17 @@ from madpipe.stills.records import Integrated
 from madpipe.stills.reflections.model import indices_within
 
 _SAID = 5  # images that are named where many fail
+
+
+def resolution_of(images: Images, config: IntegrateConfig) -> float:
+    """Least d of the reflections that are looked for: as told, but not beyond the detector's corners [angstrom]."""
+    corners = min(finest(beam, images.panels) for beam in images.beams)
+    return max(corners, config.resolution or 0.0)
+
+
+def reference_of(path: str | None, images: Images, config: IntegrateConfig) -> Reference | None:
+    """Read a reference; a model's intensities to the resolution of the images. None for no file."""
+    return read_reference(path, resolution=resolution_of(images, config)) if path else None
 
 
 @keeping
@@ -61,7 +73,7 @@ def integrate_images(
         require_same_crystal(reference, first)
     _require_one_kind([one for _, one in known])
     settings = config if excitation is None else _with_radius(config, math.sqrt(2) * excitation)
-    hkl = indices_within(first, settings.resolution)
+    hkl = indices_within(first, resolution_of(images, config))
     if reference is not None:
         require_overlap(reference, in_asymmetric_unit(hkl, first.space_group))
     stills: list[Still] = []

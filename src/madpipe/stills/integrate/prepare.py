@@ -69,7 +69,8 @@ def prepared(
         )
     if config.fit_bandwidth and not bandwidth:
         bandwidth = config.priors.bandwidth.value
-    widest = squared_radius(mosaic, bandwidth, beam.wavelength, np.array([1 / config.resolution**2]))[0]
+    farthest_d2 = np.sum((hkl @ crystal.reciprocal.T) ** 2, axis=1).max(initial=0.0)
+    widest = squared_radius(mosaic, bandwidth, beam.wavelength, np.array([farthest_d2]))[0]
     farthest = float(np.sqrt(-widest * np.log(config.least_partiality)))
     spots = predicted(beam, panels, crystal, hkl, farthest)
     own = squared_radius(mosaic, bandwidth, beam.wavelength, spots.inverse_d2)

@@ -38,7 +38,7 @@ class IntegrateConfig(Model):
     """How still images are integrated."""
 
     method: MethodName = Field("joint", description="which residuals and which weights")
-    resolution: float = Field(1.8, gt=0, description="least d [angstrom]")
+    resolution: float | None = Field(None, gt=0, description="least d, else that of the detector's corners [angstrom]")
     shells: int = Field(5, ge=1, le=20, description="of resolution, each with a width R1 of its own")
     half_box: int = Field(5, ge=2, le=20, description="a box has 2 half_box + 1 pixels a side [pixel]")
     core: float = Field(3.5, gt=0, description="pixels nearer than this to a neighbour are its own [pixel]")

@@ -13,7 +13,7 @@ from jaxtyping import Float, Int
 from madpipe.physics.noise import poisson
 from madpipe.stills.config import SimulatedStills
 from madpipe.stills.forward import image
-from madpipe.stills.geometry import Beam, Crystal, Panel
+from madpipe.stills.geometry import Beam, Crystal, Panel, finest
 from madpipe.stills.misset import standing
 from madpipe.stills.mosaic import SpotKernel, quadrature, rotation
 from madpipe.stills.records import StillsTruth
@@ -60,7 +60,7 @@ def draw_stills(sample: SimulatedStills, generator: torch.Generator) -> DrawnSti
     """
     beam = Beam(np.array([0.0, 0.0, 1.0]), sample.wavelength, polarised=1.0, electric=np.array([1.0, 0.0, 0.0]))
     panel = _panel(sample)
-    hkl, intensity, reference = _intensities(sample, _resolution(sample), generator)
+    hkl, intensity, reference = _intensities(sample, finest(beam, [panel]) / _EDGE, generator)
     crystals = [_crystal(sample, generator) for _ in range(sample.images)]
     off = math.radians(sample.told_off) * _normal((sample.images, 3), generator)
     told = [one.turned(rotation(-turn)) for one, turn in zip(crystals, off, strict=True)]
@@ -95,12 +95,6 @@ def _panel(sample: SimulatedStills) -> Panel:
     middle = (sample.size / 2 + 0.5) * sample.pixel
     corner = np.array([0.0, 0.0, sample.distance]) - middle * (fast + slow)
     return Panel(corner, fast, slow, (sample.pixel, sample.pixel), (sample.size, sample.size))
-
-
-def _resolution(sample: SimulatedStills) -> float:
-    """Least d that the detector's corners see [angstrom]."""
-    corner = math.sqrt(2) * (sample.size / 2 + 1) * sample.pixel
-    return sample.wavelength / (2 * math.sin(math.atan2(corner, sample.distance) / 2)) / _EDGE
 
 
 def _intensities(
