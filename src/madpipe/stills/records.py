@@ -174,7 +174,6 @@ class PixelFits:
     pixels: _Array = entry("entry_1/images/pixels")  # that were fitted
     pearson: _Array = entry("entry_1/images/pearson")  # chi-square per pixel
     evaluations: _Array = entry("entry_1/images/evaluations")
-    seconds: _Array = entry("entry_1/images/seconds", "s")  # of the search
     verdicts: str = entry("entry_1/images/verdicts")  # in words, one a line
     warnings: str | None = entry(warned.PATH, optional=True)
 

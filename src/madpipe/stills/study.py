@@ -59,6 +59,6 @@ STILLS = Study(
     config=StillsConfig,
     samples=_SAMPLES,
     overlays={"smoke": _SMOKE},
-    records=("Integrated", "SpotTable", "ImageTable", "IntensityTable", "InstrumentTable", "PixelFits", "StillsTruth"),
+    records=("Integrated", "PixelFits", "StillsTruth"),
     sizes=sizes,
 )

@@ -161,7 +161,6 @@ def _record(
         pixels=each(0, lambda one, _: one.pixels),
         pearson=each(np.nan, lambda one, _: one.pearson),
         evaluations=each(0, lambda one, _: one.evaluations),
-        seconds=each(np.nan, lambda one, _: one.seconds),
         verdicts="\n".join(one if isinstance(one, str) else _verdict(one) for one in found),
     )
 
