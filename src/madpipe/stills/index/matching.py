@@ -11,7 +11,8 @@ from madpipe.stills.geometry import Beam, Panel
 from madpipe.stills.index.detector import landed, rotation
 from madpipe.stills.index.spots import Spots
 
-EXCITATION = 6e-3  # error of excitation that a spot may have [1/angstrom]
+_EXCITATION = 6e-3  # error of excitation that a spot may have [1/angstrom]
+_DENSE = 4.5e-5  # reciprocal volume of a reflection over the largest error of excitation, at least [1/angstrom^2]
 _NEIGHBOURS = np.array(list(product((0, -1, 1), repeat=3)))
 _CLOSE = 8  # reflections about a spot that are looked at
 _Matrix = Float[np.ndarray, "3 3"]
@@ -57,12 +58,13 @@ class Match:
     leaning: Float[np.ndarray, "spot"]  # what a mosaic share of one adds to radial [pixel]
     arm: Float[np.ndarray, "spot"]  # how far a turn about the beam moves it [pixel per radian]
     excitation: Float[np.ndarray, "spot"]  # error |s0 + q| - 1/wavelength [1/angstrom]
+    reach: float  # largest error of excitation of a spot [1/angstrom]
 
     @property
     def distance(self) -> Float[np.ndarray, "spot"]:
         """From spot to reflection [pixel]; infinite where the reflection is not excited."""
         apart = np.linalg.norm(self.off, axis=1)
-        return np.where((np.abs(self.excitation) <= EXCITATION) & np.isfinite(apart), apart, np.inf)
+        return np.where((np.abs(self.excitation) <= self.reach) & np.isfinite(apart), apart, np.inf)
 
     @property
     def azimuthal(self) -> Float[np.ndarray, "spot"]:
@@ -165,7 +167,30 @@ def match(
     cost = np.where(np.isfinite(cost), cost, np.inf).reshape(-1, _CLOSE)
     best = np.arange(len(spots)) * _CLOSE + np.argmin(cost, axis=1)
     indices = near.reshape(-1, 3)[best].astype(np.int64)
-    return Match(indices, off[best], radial[best], found.leaning[best], found.arm[best], found.excitation[best])
+    return Match(
+        indices,
+        off[best],
+        radial[best],
+        found.leaning[best],
+        found.arm[best],
+        found.excitation[best],
+        largest_excitation(axes),
+    )
+
+
+def largest_excitation(axes: _Matrix) -> float:
+    r"""Error of excitation that a spot of a lattice may have: 6e-3, less where reflections lie close [1/angstrom].
+
+    Within e of the sphere and a tolerance t across, chance explains the share :math:`2 \pi t^2 e / V^*` of the spots, with
+    V* the volume of the reciprocal cell. At e = V* / 4.5e-5 that is a tenth for t = 8e-4; with 6e-3 a lattice of 300
+    angstrom in all directions, turned by some degrees, explains most spots.
+
+    Parameters
+    ----------
+    axes:
+        Rows of a primitive basis [angstrom].
+    """
+    return float(min(_EXCITATION, 1 / abs(np.linalg.det(axes)) / _DENSE))
 
 
 def chance(

@@ -12,6 +12,7 @@ import numpy as np
 from jaxtyping import Float
 
 from madpipe.stills.geometry import Crystal
+from madpipe.stills.index.matching import largest_excitation
 from madpipe.stills.symmetry import primitive_basis
 
 _SCALE = 0.025  # relative error that cell and distance may have together
@@ -23,7 +24,6 @@ _SOUND = 24  # orientations that are refined, of each length
 _ENOUGH = 0.4  # of the spots explained: no other length is looked for
 _LENGTHS = 3  # different lattice vectors that are looked for
 _MOST = (200, 150, 110, 80, 60, 45, 35, 25)  # spots of lowest resolution a scan may take, at its cost
-_EXCITATION = 6e-3  # error of excitation that a spot of the lattice may have [1/angstrom]
 
 _Vectors = Float[np.ndarray, "some 3"]
 _Matrix = Float[np.ndarray, "3 3"]
@@ -209,7 +209,7 @@ def belongs(q: _Vectors, s: _Vectors, axes: _Matrix, tolerance: float) -> np.nda
         [1/angstrom].
     """
     _, across, along = off_by(q, s, axes)
-    inside: np.ndarray = (np.linalg.norm(across, axis=1) < tolerance) & (np.abs(along) < _EXCITATION)
+    inside: np.ndarray = (np.linalg.norm(across, axis=1) < tolerance) & (np.abs(along) < largest_excitation(axes))
     return inside
 
 
@@ -232,7 +232,7 @@ def refined_by_indices(q: _Vectors, s: _Vectors, axes: _Matrix, tolerance: float
         some, rays = q[:count], s[:count]
         for wide in (3.0, 2.0):
             _, across, along = off_by(some, rays, axes)
-            near = (np.linalg.norm(across, axis=1) < wide * tolerance) & (np.abs(along) < _EXCITATION)
+            near = (np.linalg.norm(across, axis=1) < wide * tolerance) & (np.abs(along) < largest_excitation(axes))
             if near.sum() < 5:
                 continue
             axes = _fitted(some[near], rays[near], across[near], axes)
