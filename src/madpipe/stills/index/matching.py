@@ -181,9 +181,9 @@ def match(
 def largest_excitation(axes: _Matrix) -> float:
     r"""Error of excitation that a spot of a lattice may have: 6e-3, less where reflections lie close [1/angstrom].
 
-    Within e of the sphere and a tolerance t across, chance explains the share :math:`2 \pi t^2 e / V^*` of the spots, with
-    V* the volume of the reciprocal cell. At e = V* / 4.5e-5 that is a tenth for t = 8e-4; with 6e-3 a lattice of 300
-    angstrom in all directions, turned by some degrees, explains most spots.
+    Within e of the sphere and a tolerance t across, chance explains the share :math:`2 \pi t^2 e / V^*` of the spots,
+    with V* the volume of the reciprocal cell. At e = V* / 4.5e-5 that is a tenth for t = 8e-4; with 6e-3 a lattice of
+    300 angstrom in all directions, turned by some degrees, explains most spots.
 
     Parameters
     ----------
