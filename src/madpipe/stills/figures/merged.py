@@ -18,6 +18,7 @@ from madpipe.stills.scores.validate import matched
 _FEWEST = 10  # spots that tell a scale, reflections that tell a correlation
 _BAND = 3.0  # standard deviations of chance
 _NO_LINE = {"linestyle": ""}
+_TICKS = (20.0, 10.0, 5.0, 4.0, 3.5, 3.0, 2.5, 2.2, 2.0, 1.8, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0)  # of d [angstrom]
 
 
 def integrated_and_merged(drawn: Drawn) -> tuple[Integrated, MergedQuality]:
@@ -76,7 +77,7 @@ def images(drawn: Drawn) -> Picture:
     _bars(panels[5], place, apart, error, good)
     for one, value in ((panels[3], 1.0), (panels[4], 1.0), (panels[5], 0.0)):
         one.axhline(value, **REFERENCE.dash())
-    labels = ("ln G (1)", r"Wilson B ($\AA^2$)", "spots", "correlation (1)", "chi-square per spot (1)", "ln G change (1)")
+    labels = ("ln G (1)", r"Wilson B ($\mathrm{\AA}^2$)", "spots", "correlation (1)", "chi-square per spot (1)", "ln G change (1)")
     for one, label in zip(panels, labels, strict=True):
         one.set(ylabel=label, xlim=(0.4, count + 0.6))
         one.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -156,7 +157,7 @@ def shells(drawn: Drawn) -> Picture:
     handles = [*right.get_lines(), *twin.get_lines()]
     right.legend(handles=handles, loc="lower left")
     for one in (left, right):
-        _resolution_axis(one, middle)
+        _resolution_axis(one, 1 / merged.shells[-1].highest ** 2)
         if merged.resolution is not None:
             one.axvline(1 / merged.resolution**2, **REFERENCE.dash())
     name_panels([left, right], ["agreement", "signal over noise"])
@@ -170,16 +171,14 @@ def _line(axes: Axes, at: np.ndarray, values: list[float | None], look: Look, la
         axes.plot(at, shown, **look.line(), label=label)
 
 
-def _resolution_axis(axes: Axes, middle: np.ndarray) -> None:
+def _resolution_axis(axes: Axes, end: float) -> None:
     """Even in 1/d^2, labelled with d."""
-    ticks = [d for d in (10, 5, 4, 3.5, 3, 2.5, 2.2, 2, 1.8, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0) if 1 / d**2 <= middle[-1] * 1.1]
-    span = max(middle[-1], 1e-6)
     kept: list[float] = []
-    for d in ticks:
-        if not kept or 1 / d**2 - 1 / kept[-1] ** 2 > 0.1 * span:
+    for d in _TICKS:
+        if 1 / d**2 < 1.05 * end and (not kept or 1 / d**2 - 1 / kept[-1] ** 2 > 0.1 * end):
             kept.append(d)
     axes.set_xticks([1 / d**2 for d in kept], [f"{d:g}" for d in kept])
-    axes.set(xlabel=r"d ($\AA$)", xlim=(0, 1.1 * span))
+    axes.set(xlabel=r"d ($\mathrm{\AA}$)", xlim=(0, 1.05 * end))
 
 
 def true_correlations(
@@ -237,7 +236,7 @@ def scales(drawn: Drawn) -> Picture:
     good, words = table.good.astype(bool), []
     drawings = (
         ("ln G (1)", table.ln_scale, table.ln_scale_errors, truth.ln_scale[place]),
-        (r"Wilson B ($\AA^2$)", table.wilson_b, table.wilson_b_errors, truth.wilson_b[place]),
+        (r"Wilson B ($\mathrm{\AA}^2$)", table.wilson_b, table.wilson_b_errors, truth.wilson_b[place]),
     )
     for column, (label, value, error, true) in enumerate(drawings):
         off = value - true

@@ -41,7 +41,7 @@ def instrument(drawn: Drawn) -> Picture:
     panels[0].errorbar(
         middle, _PER_MILLE * table.widths, _PER_MILLE * table.width_errors, **{**LOOKS[0].points(), **_NO_LINE}
     )
-    panels[0].set(xlabel=r"1/d$^2$ ($\AA^{-2}$)", ylabel=r"R1 ($10^{-3}\ \AA^{-1}$)")
+    panels[0].set(xlabel=r"1/d$^2$ ($\mathrm{\AA}^{-2}$)", ylabel=r"R1 ($10^{-3}\ \mathrm{\AA}^{-1}$)")
     panels[0].set_ylim(0, 1.2 * _PER_MILLE * float(table.widths.max()))
     radius = float(np.exp(table.values[0]))
     chi2 = _partiality(panels[1], spots, radius)
@@ -87,7 +87,7 @@ def _partiality(axes: Axes, spots: SpotTable, radius: float) -> str:
     line = np.linspace(-edge, edge, 200)
     axes.plot(_PER_MILLE * line, np.exp(-((line / radius) ** 2)), color=LOOKS[1].color, label="fit")
     axes.errorbar(_PER_MILLE * np.array(at), share, error, **{**LOOKS[0].points(), **_NO_LINE}, label="spots")
-    axes.set(xlabel=r"excitation error ($10^{-3}\ \AA^{-1}$)", ylabel="photons over full (1)", ylim=(0, 1.25))
+    axes.set(xlabel=r"excitation error ($10^{-3}\ \mathrm{\AA}^{-1}$)", ylabel="photons over full (1)", ylim=(0, 1.15 * max(1.1, max(share, default=1.0))))
     axes.legend(loc="upper right")
     apart = np.array(share) - np.exp(-((np.array(at) / radius) ** 2))
     return f"Largest difference of a mean from the law {np.abs(apart).max(initial=0.0):.3f}. "
@@ -145,8 +145,8 @@ def _deviations(axes: Axes, spots: SpotTable, integrated: Integrated) -> str:
     axes.hist(pulls, bins=bins, density=True, histtype="stepfilled", color=LOOKS[0].color, alpha=0.5, label="spots")
     line = np.linspace(-6, 6, 200)
     axes.plot(line, np.exp(-(line**2) / 2) / np.sqrt(2 * np.pi), **REFERENCE.dash(), label="unit normal law")
-    axes.set(xlabel="deviation (error)", ylabel="density (1)", ylim=(0, None))
-    axes.legend(loc="upper right", fontsize=6)
+    axes.set(xlabel="deviation (error)", ylabel="density (1)", ylim=(0, 0.55))
+    axes.legend(loc="upper center")
     return (
         f"Right: photons less those of the model with the posterior intensities, over errors of counting and of these; "
         f"rms {np.sqrt(np.mean(pulls**2)):.2f}, median of the size {np.median(np.abs(pulls)):.2f} (0.67 of a normal law)."

@@ -47,7 +47,7 @@ def pixels(drawn: Drawn) -> Picture:
     begun = ended if told is None else replace(ended, crystal=told, spread=math.radians(drawn.fit.spread))
     start, end = (_seen(one, window, counts.shape) for one in (begun, ended))
     shown = counts[window]
-    figure = new_figure(TWO_COLUMNS, 2.35)
+    figure = new_figure(TWO_COLUMNS, 1.95)
     axes = list(figure.subplots(1, 4, sharex=True, sharey=True))
     top = float(np.nanmax(shown))
     norm = LogNorm(max(0.3, 0.5 * float(fits.background[number])), max(top, 2.0))

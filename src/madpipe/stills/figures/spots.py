@@ -29,11 +29,11 @@ from madpipe.stills.symmetry import primitive_basis
 
 _BLOCKS = 500  # of a side at most, that an image is drawn with
 _ZOOM = 0.13  # of the longer side of the panel
-_IMAGES = 4  # whose spots are drawn together
+_IMAGES = 3  # whose spots are drawn together
 _CELLS = 12  # of the map of residuals along the longer side
 _FEWEST = 3  # spots of a cell with an arrow
 _FARTHEST = 3.0  # from its reflection, of a spot in that map [pixel]
-_LIMITS = np.linspace(0.25, 6.0, 24)  # [pixel]
+_LIMITS = np.concatenate([[0.0, 0.1], np.linspace(0.25, 6.0, 24)])  # [pixel]
 _EXCITATION = 1e-3  # where indexing tells none [1/angstrom]
 
 
@@ -108,7 +108,7 @@ def predictions(drawn: Drawn) -> Picture:
         f"{len(found)} spots (crosses) and {len(reflections)} reflections of {one.crystal.space_group} that its "
         f"crystal predicts to {resolution:.2f} angstrom within {2 * one.widths.excitation:.1e} 1/angstrom of the Ewald "
         f"sphere (circles). {100 * np.mean(distance <= 2):.0f} % of the spots lie within 2 pixels of a reflection. "
-        f"Left: largest counts of {step} by {step} pixels." + ("" if step > 1 else "")
+        f"Left: largest counts of {step} by {step} pixels."
     )
     return Picture(figure, words)
 
