@@ -39,20 +39,14 @@ class SimulatedStills(CrystalSample):
     misset: tuple[float, float, float] | None = Field(
         None, description="missetting angles of all crystals, else turned at random [degree]"
     )
-    told_off: float = Field(
-        0.03, ge=0, description="rms error about each axis of the crystals as told [degree]"
-    )
-    amplitude: float | None = Field(
-        None, gt=0, description="of all reflections, else drawn by Wilson's law [electron]"
-    )
+    told_off: float = Field(0.03, ge=0, description="rms error about each axis of the crystals as told [degree]")
+    amplitude: float | None = Field(None, gt=0, description="of all reflections, else drawn by Wilson's law [electron]")
     wilson_b: float = Field(15.0, ge=0, description="of intensities drawn by Wilson's law [angstrom^2]")
     photons: float = Field(2e6, gt=0, description="Bragg photons of a mean image")
     scale_sd: float = Field(0.4, ge=0, description="of ln G from image to image")
     b_sd: float = Field(4.0, ge=0, description="of an image's own Wilson B, about 0 [angstrom^2]")
     background: float = Field(3.0, ge=0, description="[photon/pixel]")
-    reference_error: float = Field(
-        0.3, ge=0, description="rms relative error of the reference; 0: none is given"
-    )
+    reference_error: float = Field(0.3, ge=0, description="rms relative error of the reference; 0: none is given")
     seed: int | None = Field(None, description="of all that is drawn, else the study's")
 
 
@@ -98,9 +92,7 @@ class StillsFitConfig(Model):
         ("misset", "spread", "scale", "background"), min_length=1, description="what is found"
     )
     shape: Shape = Field("square", description="of a domain")
-    cells: tuple[float, float, float] = Field(
-        (5.0, 5.0, 5.0), description="unit cells of a domain, at the start"
-    )
+    cells: tuple[float, float, float] = Field((5.0, 5.0, 5.0), description="unit cells of a domain, at the start")
     spread: float = Field(0.2, gt=0, description="where the search for the mosaic spread begins [degree]")
     half_box: int = Field(6, ge=2, description="of the squares about spots that are fitted in a large image [pixel]")
     whole: int = Field(2**18, ge=1, description="pixels of an image that is fitted whole, at most")

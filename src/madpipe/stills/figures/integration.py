@@ -2,6 +2,7 @@
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from madpipe.base.metrics import with_error
 from madpipe.base.plotting import LOOKS, ONE_COLUMN, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
@@ -44,14 +45,22 @@ def methods_of_integration(evaluation: Evaluation) -> Picture:
         value = np.array([rms(one) for one in off])
         degrees = max(1, found.images - 1)
         axes.errorbar(
-            value, place, xerr=value / np.sqrt(2 * degrees), **{**LOOKS[0].points(), **_NO_LINE}, capsize=2, label="real"
+            value,
+            place,
+            xerr=value / np.sqrt(2 * degrees),
+            **{**LOOKS[0].points(), **_NO_LINE},
+            capsize=2,
+            label="real",
         )
         axes.plot([rms(one) for one in stated], place, **{**LOOKS[1].points(), **_NO_LINE}, label="stated")
         axes.set(xscale="log", xlabel=label)
     handles, labels = panels[0].get_legend_handles_labels()
-    panels[0].legend([handles[1][0], handles[0]], [labels[1], labels[0]], loc="lower left", frameon=True, edgecolor="none")
-    panels[2].plot([np.nan if row.cc_true is None else 1 - row.cc_true for row in rows], place, **{**LOOKS[0].points(), **_NO_LINE})
+    panels[1].legend(handles, labels, loc="upper right")
+    panels[2].plot(
+        [np.nan if row.cc_true is None else 1 - row.cc_true for row in rows], place, **{**LOOKS[0].points(), **_NO_LINE}
+    )
     panels[2].set(xscale="log", xlabel="1 - correlation with the truth (1)")
+    panels[2].xaxis.set_minor_formatter(NullFormatter())
     panels[0].set_yticks(place, [row.method for row in rows])
     panels[0].set_ylim(-0.6, len(rows) - 0.4)
     name_panels(panels, ["scale", "falling off", "merged"])
@@ -59,8 +68,8 @@ def methods_of_integration(evaluation: Evaluation) -> Picture:
     return Picture(
         figure,
         f"Methods of integration on {found.images} simulated images with {found.spots} spots and a reference of 30 % "
-        "error: rms of found less true ln G and Wilson B, about their means over the images, with standard errors of the "
-        "rms; the stated errors; 1 less the correlation of merged intensities with the truth, over shell means. "
+        "error: rms of found less true ln G and Wilson B, about their means over the images, with standard errors "
+        "of the rms; the stated errors; 1 less the correlation of merged intensities with the truth, over shell means. "
         f"{said}.",
     )
 
@@ -69,8 +78,9 @@ def _said(row: IntegrationScore) -> str:
     """One method in numbers."""
     true = "" if row.cc_true is None else f", CC to the truth {row.cc_true:.4f}"
     return (
-        f"{row.method}: ln G {rms(row.ln_scale):.3f} (stated {rms(row.ln_scale_errors):.3f}), B {rms(row.b_factor):.2f} "
-        f"({rms(row.b_errors):.2f}){true}, R1 {_PER_MILLE * row.width:.3f}/1000 angstrom, {row.seconds:.2f} s"
+        f"{row.method}: ln G {rms(row.ln_scale):.3f} (stated {rms(row.ln_scale_errors):.3f}), B "
+        f"{rms(row.b_factor):.2f} ({rms(row.b_errors):.2f}){true}, R1 {_PER_MILLE * row.width:.3f}/1000 angstrom, "
+        f"{row.seconds:.2f} s"
     )
 
 
@@ -79,7 +89,7 @@ def blocks(evaluation: Evaluation) -> Picture:
     """Draw correlations of an image's numbers, R0 and R1 by the equations of some methods."""
     rows = {row.method: row for row in of(evaluation).methods}
     shown = [rows[name] for name in _SHOWN if name in rows] or list(rows.values())[:4]
-    figure = new_figure(TWO_COLUMNS, 2.4)
+    figure = new_figure(TWO_COLUMNS, 2.2)
     panels = list(np.atleast_1d(figure.subplots(1, len(shown))))
     for axes, row in zip(panels, shown, strict=True):
         correlation_map(axes, np.array(row.correlations), list(NUMBERS), bar=axes is panels[-1])
@@ -88,12 +98,13 @@ def blocks(evaluation: Evaluation) -> Picture:
     name_panels(panels, [row.method for row in shown])
     scale, width = NUMBERS.index("ln G"), NUMBERS.index("ln R1")
     said = "; ".join(
-        f"{row.method} {row.correlations[scale][width]:.3f} and {row.correlations[scale][1]:.2f}" for row in rows.values()
+        f"{row.method} {row.correlations[scale][width]:.3f} and {row.correlations[scale][1]:.2f}"
+        for row in rows.values()
     )
     return Picture(
         figure,
-        "Correlations of one image's ln G, B and turns with the shared R0 and R1, all free at once, by the equations of "
-        "each method at its own answer. The orientation stays joined to the scale through the partiality in all of them. "
+        "Correlations of one image's ln G, B and turns with the shared R0 and R1, all free at once, by the equations "
+        "of each method at its own answer. The orientation stays joined to the scale through the partiality in all. "
         f"Correlation of ln G with ln R1, and with B: {said}.",
     )
 
@@ -107,7 +118,11 @@ def width_error(evaluation: Evaluation) -> Picture:
     signal = [row.signal for row in rows]
     axes.plot(signal, [row.theory for row in rows], **REFERENCE.dash(), label="theory")
     axes.errorbar(
-        signal, [row.found for row in rows], [row.error for row in rows], **{**LOOKS[0].points(), **_NO_LINE}, label="counts"
+        signal,
+        [row.found for row in rows],
+        [row.error for row in rows],
+        **{**LOOKS[0].points(), **_NO_LINE},
+        label="counts",
     )
     axes.set(xscale="log", xlabel="peak over background (1)", ylabel=r"d ln J / d ln R$_1$ (1)", ylim=(0, 1.1))
     axes.legend(loc="lower left")
@@ -116,9 +131,9 @@ def width_error(evaluation: Evaluation) -> Picture:
     said = ", ".join(f"{with_error(row.found, row.error)} at {row.signal:g} (theory {row.theory:.3f})" for row in rows)
     return Picture(
         figure,
-        f"Relative change of profile-fitted photons with the relative width of the profile: a width that is 5 % off makes "
-        f"weak spots 5 % wrong and strong ones not at all. Counts of simulated spots fitted with widths 5 % off on both "
-        f"sides: {said}. Rms of difference over error {np.sqrt(np.mean(np.square(pulls))):.1f}.",
+        f"Relative change of profile-fitted photons with the relative width of the profile: a width that is 5 % off "
+        f"makes weak spots 5 % wrong and strong ones not at all. Counts of simulated spots fitted with widths 5 % off "
+        f"on both sides: {said}. Rms of difference over error {np.sqrt(np.mean(np.square(pulls))):.1f}.",
     )
 
 
@@ -149,13 +164,13 @@ def degeneracy(evaluation: Evaluation) -> Picture:
         axes.set(xlabel=r"R0 ($10^{-3}\ \mathrm{\AA}^{-1}$)", ylabel="ln G (1)")
     left.legend(loc="upper right")
     right.legend(loc="upper right")
-    name_panels([left, right], ["one standard error, and 95 %", "R0 held at what it is not"])
+    name_panels([left, right], ["one standard error, and 95 %", "with R0 held"])
     prior = found.fits[-1].prior
     known = "" if prior is None else f" The prior is what all images together tell of R0, {100 * prior:.2g} %."
     return Picture(
         figure,
-        f"R0 and ln G of one image with {found.spots} spots. {'; '.join(said)}.{known} Right: ln G that is found where R0 "
-        f"is held, from {found.ln_scale[0]:.2f} at {_PER_MILLE * found.held[0]:.2f} to {found.ln_scale[-1]:.2f} at "
+        f"R0 and ln G of one image with {found.spots} spots. {'; '.join(said)}.{known} Right: ln G that is found where "
+        f"R0 is held, from {found.ln_scale[0]:.2f} at {_PER_MILLE * found.held[0]:.2f} to {found.ln_scale[-1]:.2f} at "
         f"{_PER_MILLE * found.held[-1]:.2f}/1000 angstrom: a wrong R0 is a wrong scale.",
     )
 
@@ -168,7 +183,9 @@ def _ellipse(axes: Axes, at: tuple[float, float], sides: np.ndarray, related: fl
     angle = np.linspace(0, 2 * np.pi, 200)
     circle = vectors @ (np.sqrt(np.maximum(values, 0))[:, None] * np.stack([np.cos(angle), np.sin(angle)]))
     for factor, style in ((1.0, "-"), (2.448, "--")):
-        axes.plot(at[0] + factor * sides[0] * circle[0], at[1] + factor * sides[1] * circle[1], style, color=colour, lw=1)
+        axes.plot(
+            at[0] + factor * sides[0] * circle[0], at[1] + factor * sides[1] * circle[1], style, color=colour, lw=1
+        )
 
 
 @styled
@@ -176,8 +193,8 @@ def geometry(evaluation: Evaluation) -> Picture:
     """Draw centroids less predictions on the detector, before and after the orientation was fitted."""
     found = of(evaluation).geometry
     at = np.array([one.at for one in found.shifts])
-    figure = new_figure(TWO_COLUMNS, 3.2)
-    panels = list(figure.subplots(1, 3, width_ratios=(1, 1, 1)))
+    figure = new_figure(TWO_COLUMNS, 2.5)
+    panels = list(figure.subplots(1, 3))
     before, after = (np.array([getattr(one, name) for one in found.shifts]) for name in ("before", "after"))
     length = float(np.quantile(np.linalg.norm(before, axis=1), 0.9))
     for axes, shift in zip(panels, (before, after), strict=False):
@@ -187,10 +204,12 @@ def geometry(evaluation: Evaluation) -> Picture:
         )  # fmt: skip
         axes.set(xlim=(0, found.size), ylim=(found.size, 0), aspect="equal", xlabel="column (pixel)")
     panels[0].set(ylabel="row (pixel)")
-    limit = 1.1 * float(np.abs(before).max())
+    limit = 1.4 * float(np.abs(before).max())
     for look, shift, label in ((LOOKS[1], before, "as told"), (LOOKS[0], after, "fitted")):
         panels[2].plot(*shift.T, **{**look.points(), **_NO_LINE}, markersize=2.5, label=label)
-    panels[2].set(xlim=(-limit, limit), ylim=(limit, -limit), aspect="equal", xlabel="columns (pixel)", ylabel="rows (pixel)")
+    panels[2].set(
+        xlim=(-limit, limit), ylim=(limit, -limit), aspect="equal", xlabel="columns (pixel)", ylabel="rows (pixel)"
+    )
     panels[2].legend(loc="upper left")
     name_panels(panels, ["as told", "fitted", "both"])
     sizes = [float(np.sqrt(np.mean(np.sum(one**2, axis=1)))) for one in (before, after)]

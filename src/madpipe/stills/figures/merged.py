@@ -1,6 +1,7 @@
 """Figures of images and merged intensities: scales, quality by shell, and both beside the truth."""
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -77,7 +78,14 @@ def images(drawn: Drawn) -> Picture:
     _bars(panels[5], place, apart, error, good)
     for one, value in ((panels[3], 1.0), (panels[4], 1.0), (panels[5], 0.0)):
         one.axhline(value, **REFERENCE.dash())
-    labels = ("ln G (1)", r"Wilson B ($\mathrm{\AA}^2$)", "spots", "correlation (1)", "chi-square per spot (1)", "ln G change (1)")
+    labels = (
+        "ln G (1)",
+        r"Wilson B ($\mathrm{\AA}^2$)",
+        "spots",
+        "correlation (1)",
+        "chi-square per spot (1)",
+        "ln G change (1)",
+    )
     for one, label in zip(panels, labels, strict=True):
         one.set(ylabel=label, xlim=(0.4, count + 0.6))
         one.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
@@ -97,9 +105,7 @@ def _bars(axes: Axes, place: np.ndarray, value: np.ndarray, error: np.ndarray, g
             axes.errorbar(place[chosen], value[chosen], shown, **{**look.points(), **_NO_LINE})
 
 
-def _words_of_images(
-    drawn: Drawn, table: ImageTable, found: list[tuple[float, float, np.ndarray, np.ndarray]]
-) -> str:
+def _words_of_images(drawn: Drawn, table: ImageTable, found: list[tuple[float, float, np.ndarray, np.ndarray]]) -> str:
     """What the panels show, in numbers."""
     logarithms = []
     for _, _, value, mean in found:
@@ -117,8 +123,8 @@ def _words_of_images(
     )
     bad = int((table.good == 0).sum())
     return (
-        f"{drawn.title}: each of {len(table.axes)} images, with standard errors. ln G from {table.ln_scale.min():.2f} to "
-        f"{table.ln_scale.max():.2f}, Wilson B from {table.wilson_b.min():.1f} to {table.wilson_b.max():.1f} square "
+        f"{drawn.title}: each of {len(table.axes)} images, with standard errors. ln G from {table.ln_scale.min():.2f} "
+        f"to {table.ln_scale.max():.2f}, Wilson B from {table.wilson_b.min():.1f} to {table.wilson_b.max():.1f} square "
         f"angstrom, correlation of photons with the model {table.correlation.min():.3f} to "
         f"{table.correlation.max():.3f}. {bad or 'None'} of them {'is' if bad < 2 else 'are'} doubtful (open squares). "
         f"{others}"
@@ -164,7 +170,7 @@ def shells(drawn: Drawn) -> Picture:
     return Picture(figure, _words_of_shells(drawn, merged, true))
 
 
-def _line(axes: Axes, at: np.ndarray, values: list[float | None], look: Look, label: str) -> None:
+def _line(axes: Axes, at: np.ndarray, values: Sequence[float | None], look: Look, label: str) -> None:
     """A curve, left out where nothing is known."""
     shown = np.array([np.nan if one is None else one for one in values], dtype=float)
     if np.isfinite(shown).any():

@@ -23,6 +23,7 @@ from madpipe.stills.records import InstrumentTable, Integrated, SpotTable
 
 _PER_MILLE = 1e3  # of 1/angstrom
 _BINS, _FEWEST = 17, 10
+_SAID, _LIGHT = 0.1, 0.3  # correlation from which on it is written, and in black
 _NAMES = {"ln_mosaic_radius": "ln R0", "ln_bandwidth": "ln b", "centre_fast": "x", "centre_slow": "y"}
 _NO_LINE = {"linestyle": ""}
 
@@ -87,7 +88,11 @@ def _partiality(axes: Axes, spots: SpotTable, radius: float) -> str:
     line = np.linspace(-edge, edge, 200)
     axes.plot(_PER_MILLE * line, np.exp(-((line / radius) ** 2)), color=LOOKS[1].color, label="fit")
     axes.errorbar(_PER_MILLE * np.array(at), share, error, **{**LOOKS[0].points(), **_NO_LINE}, label="spots")
-    axes.set(xlabel=r"excitation error ($10^{-3}\ \mathrm{\AA}^{-1}$)", ylabel="photons over full (1)", ylim=(0, 1.15 * max(1.1, max(share, default=1.0))))
+    axes.set(
+        xlabel=r"excitation error ($10^{-3}\ \mathrm{\AA}^{-1}$)",
+        ylabel="photons over full (1)",
+        ylim=(0, 1.15 * max(1.1, max(share, default=1.0))),
+    )
     axes.legend(loc="upper right")
     apart = np.array(share) - np.exp(-((np.array(at) / radius) ** 2))
     return f"Largest difference of a mean from the law {np.abs(apart).max(initial=0.0):.3f}. "
@@ -110,6 +115,9 @@ def correlation_map(axes: Axes, matrix: Float[np.ndarray, "number number"], name
     axes.set_xticks(range(count), names, rotation=90)
     axes.set_yticks(range(count), names)
     axes.tick_params(which="both", length=0)
+    for row, column in zip(*np.nonzero(np.abs(matrix - np.eye(count)) >= _SAID), strict=True):
+        ink = "black" if matrix[row, column] > _LIGHT else "white"
+        axes.text(column, row, f"{matrix[row, column]:.1f}", ha="center", va="center", fontsize=5, color=ink)
     if bar:
         colour_bar(drawn, axes, "correlation (1)")
 
@@ -141,7 +149,7 @@ def _deviations(axes: Axes, spots: SpotTable, integrated: Integrated) -> str:
     doubt = spots.factor * intensities.sd[spots.unique]
     error = np.sqrt(spots.photon_errors**2 + doubt**2)
     pulls = ((spots.photons - spots.factor * intensities.mean[spots.unique]) / error)[spots.outlier == 0]
-    bins = np.linspace(-6, 6, 49)
+    bins = np.linspace(-6, 6, 49).tolist()
     axes.hist(pulls, bins=bins, density=True, histtype="stepfilled", color=LOOKS[0].color, alpha=0.5, label="spots")
     line = np.linspace(-6, 6, 200)
     axes.plot(line, np.exp(-(line**2) / 2) / np.sqrt(2 * np.pi), **REFERENCE.dash(), label="unit normal law")
@@ -149,5 +157,6 @@ def _deviations(axes: Axes, spots: SpotTable, integrated: Integrated) -> str:
     axes.legend(loc="upper center")
     return (
         f"Right: photons less those of the model with the posterior intensities, over errors of counting and of these; "
-        f"rms {np.sqrt(np.mean(pulls**2)):.2f}, median of the size {np.median(np.abs(pulls)):.2f} (0.67 of a normal law)."
+        f"rms {np.sqrt(np.mean(pulls**2)):.2f}, median of the size "
+        f"{np.median(np.abs(pulls)):.2f} (0.67 of a normal law)."
     )

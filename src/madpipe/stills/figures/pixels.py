@@ -22,6 +22,7 @@ from madpipe.base.plotting import (
 from madpipe.stills.figures.drawn import Drawn
 from madpipe.stills.forward import expected
 from madpipe.stills.geometry import Crystal
+from madpipe.stills.index.choice import alike
 from madpipe.stills.mosaic import SpotKernel, quadrature, rotation_vector
 from madpipe.stills.records import PixelFits, StillsTruth
 from madpipe.stills.scene import Background, Scene, StructureFactors
@@ -123,7 +124,9 @@ def _caption(drawn: Drawn, fits: PixelFits, number: int, deviation: np.ndarray) 
 
 def _off_truth(fits: PixelFits, number: int, truth: StillsTruth) -> str:
     """How far spread and orientation are from the truth."""
-    away = rotation_vector((np.linalg.inv(fits.axes[number]) @ truth.axes[number]).T)
+    true = truth.axes[number]
+    found = alike(Crystal(fits.axes[number], fits.space_group), Crystal(true, fits.space_group))
+    away = rotation_vector((found.reciprocal @ true).T)
     return (
         f"Truth: spread {truth.spread:g} degree; the crystal stands {np.degrees(np.linalg.norm(away)):.2g} degree from "
         "where it was drawn."

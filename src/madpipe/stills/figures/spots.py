@@ -67,7 +67,7 @@ def seen(drawn: Drawn, number: int) -> Seen | None:
 
 @styled
 def predictions(drawn: Drawn) -> Picture:
-    """Draw the first image with a crystal: its spots, the reflections that the crystal predicts, and a part enlarged."""
+    """Draw the first image with a crystal: its spots, the reflections that its crystal predicts, a part enlarged."""
     one = next(found for found in (seen(drawn, k) for k in range(len(drawn.images))) if found is not None)
     panel = int(np.bincount(one.spots.panel).argmax())
     image, beam, detector = drawn.images[one.number], drawn.images.beams[one.number], drawn.images.panels[panel]
@@ -98,7 +98,9 @@ def predictions(drawn: Drawn) -> Picture:
         right.plot(*at[near].T, linestyle="", color=colour, label=label, **mark)
     right.set(xlim=extent[:2], ylim=extent[2:], xlabel="column (pixel)")
     left.set(xlim=(0, columns), ylim=(rows, 0), xlabel="column (pixel)", ylabel="row (pixel)")
-    right.legend(loc="upper right", frameon=True, facecolor="0.35", edgecolor="none", labelcolor="white", framealpha=0.9)
+    right.legend(
+        loc="upper right", frameon=True, facecolor="0.35", edgecolor="none", labelcolor="white", framealpha=0.9
+    )
     colour_bar(bar, right, "photons per pixel", extend="both")
     name_panels([left, right], ["image, predicted reflections", "the square enlarged"])
     distance = match(one.spots, one.axes, drawn.images.panels, beam, one.widths).distance
@@ -140,7 +142,10 @@ def residuals(drawn: Drawn) -> Picture:
     panels = drawn.images.panels
     matches = [match(one.spots, one.axes, panels, drawn.images.beams[one.number], one.widths) for one in sets]
     by_chance = np.mean(
-        [chance(one.spots, one.axes, panels, drawn.images.beams[one.number], one.widths, _LIMITS, 4) for one in sets],
+        [
+            chance(one.spots, one.axes, panels, drawn.images.beams[one.number], one.widths, _LIMITS.tolist(), 4)
+            for one in sets
+        ],
         axis=0,
     )
     figure = new_figure(TWO_COLUMNS, 3.1)
@@ -158,11 +163,11 @@ def residuals(drawn: Drawn) -> Picture:
     near = distance[distance <= _FARTHEST]
     name_panels([left, right], ["spot less reflection, median", f"{len(distance)} spots"])
     words = (
-        f"{drawn.title}: {len(distance)} spots of {len(sets)} images. Left: median of spot less predicted reflection in "
-        f"each part of the detector with {_FEWEST} spots or more, of those within {_FARTHEST:g} pixels; the largest is "
-        f"{largest:.2f} pixel. Right: share of the spots within a distance of a reflection, and the same of these "
-        f"lattices turned at random: {share[_at(2.0)]:.0f} % against {100 * by_chance[_at(2.0)]:.1f} % by chance within "
-        f"2 pixels. Rms distance of those within {_FARTHEST:g} pixels: {np.sqrt(np.mean(near**2)):.2f} pixel."
+        f"{drawn.title}: {len(distance)} spots of {len(sets)} images. Left: median of spot less predicted reflection "
+        f"in each part of the detector with {_FEWEST} spots or more, of those within {_FARTHEST:g} pixels; the largest "
+        f"is {largest:.2f} pixel. Right: share of the spots within a distance of a reflection, and the same of these "
+        f"lattices turned at random: {share[_at(2.0)]:.0f} % against {100 * by_chance[_at(2.0)]:.1f} % by chance "
+        f"within 2 pixels. Rms distance of those within {_FARTHEST:g} pixels: {np.sqrt(np.mean(near**2)):.2f} pixel."
     )
     return Picture(figure, words)
 
@@ -194,8 +199,8 @@ def _arrows(axes: Axes, sets: list[Seen], matches: list[Match], shape: tuple[int
     length = np.linalg.norm(arrow, axis=1)
     unit = max(float(np.quantile(length, 0.9)), 1e-3)
     drawn = axes.quiver(
-        *place.T, *arrow.T, length, angles="xy", scale_units="xy", scale=unit / (0.9 * side), width=0.006, cmap=MAGNITUDE,
-        pivot="middle",
+        *place.T, *arrow.T, length, angles="xy", scale_units="xy", scale=unit / (0.9 * side), width=0.006,
+        cmap=MAGNITUDE, pivot="middle",
     )  # fmt: skip
     colour_bar(drawn, axes, "length (pixel)")
     return float(length.max())

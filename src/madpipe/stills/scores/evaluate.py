@@ -4,8 +4,8 @@ from itertools import product
 
 from madpipe.base.runtime import progress
 from madpipe.stills.config import StillsEvaluateConfig
-from madpipe.stills.scores.records import Evaluation
 from madpipe.stills.scores.integration import integration
+from madpipe.stills.scores.records import Evaluation
 from madpipe.stills.scores.recovery import (
     START_MISSET,
     START_SPREAD,

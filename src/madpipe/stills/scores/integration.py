@@ -20,7 +20,7 @@ from madpipe.stills.integrate.prepare import Still, prepared
 from madpipe.stills.integrate.priors import beliefs_of
 from madpipe.stills.integrate.settings import IntegrateConfig, MethodName, Prior, Priors
 from madpipe.stills.mosaic import rotation
-from madpipe.stills.reflections.model import indices_within, wilson_b
+from madpipe.stills.reflections.model import indices_within
 from madpipe.stills.reflections.moments import centre
 from madpipe.stills.reflections.template import template
 from madpipe.stills.scores.integration_records import (
@@ -128,7 +128,9 @@ def block(fitted: Fitted, config: IntegrateConfig, image: int = 0) -> Float[np.n
     for still, found, shell, piece in zip(data.stills, fitted.glances, data.shells, data.pieces, strict=True):
         number = data.unique.of_spot[piece]
         tasks.append(task_of(still, found, shell, fitted.shared, mean[number], doubt * sd[number] ** 2))
-    free = config.model_copy(update={"priors": config.priors.model_copy(update={"ln_width": Prior(used=False, sd=1.0)})})
+    free = config.model_copy(
+        update={"priors": config.priors.model_copy(update={"ln_width": Prior(used=False, sd=1.0)})}
+    )
     first = data.stills[0].scene
     distance = float(abs(first.panels[0].origin @ first.beam.direction))
     beliefs = beliefs_of(free, np.zeros(len(tasks)), 0, distance, fitted.shared[len(SHARED) :])
@@ -143,7 +145,7 @@ def block(fitted: Fitted, config: IntegrateConfig, image: int = 0) -> Float[np.n
 
 
 def _degeneracy(made: _Set) -> Degeneracy:
-    """R0 and G of the first image alone, of its low angles, without a prior, with that of all images, and with R0 held."""
+    """R0 and G of the first image alone, of its low angles: without a prior, with that of all images, R0 held."""
     crystal = [made.drawn.told[0]]
     config = CONFIG.model_copy(update={"resolution": _ALONE})
     stills = made.stills(config, crystal)
@@ -156,7 +158,9 @@ def _degeneracy(made: _Set) -> Degeneracy:
     second = _of_one(made.fit(_with_radius(config, prior), crystal, stills), sd)
     scales = []
     for factor in _HELD:
-        held = _with_radius(config, Prior(value=factor * middle, sd=1.0)).model_copy(update={"fit_mosaic_radius": False})
+        held = _with_radius(config, Prior(value=factor * middle, sd=1.0)).model_copy(
+            update={"fit_mosaic_radius": False}
+        )
         scales.append(float(made.fit(held, crystal, stills).own[0, 0]))
     return Degeneracy(
         spots=len(stills[0].boxes),
