@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -17,6 +18,7 @@ from madpipe.stills.scores.records import MergedQuality, ShellQuality
 from madpipe.stills.scores.validate import matched
 
 _FEWEST = 10  # spots that tell a scale, reflections that tell a correlation
+_CLEAR = 3.0  # errors of an intensity whose logarithm is taken
 _BAND = 3.0  # standard deviations of chance
 _NO_LINE = {"linestyle": ""}
 _TICKS = (20.0, 10.0, 5.0, 4.0, 3.5, 3.0, 2.5, 2.2, 2.0, 1.8, 1.6, 1.5, 1.4, 1.3, 1.2, 1.1, 1.0)  # of d [angstrom]
@@ -29,32 +31,49 @@ def integrated_and_merged(drawn: Drawn) -> tuple[Integrated, MergedQuality]:
     return drawn.answers.integrated, drawn.answers.merged
 
 
-def measured(integrated: Integrated, merged: MergedQuality) -> Observations:
+def with_final_errors(integrated: Integrated, merged: MergedQuality) -> Observations:
     """Measurements with the errors that they were merged with."""
     return with_errors(observations_of(integrated), ErrorModel(merged.error_factor, merged.error_share))
 
 
-def left_out(
-    observations: Observations, image: int
-) -> tuple[float, float, Float[np.ndarray, "spot"], Float[np.ndarray, "spot"]]:
-    r"""Scale of an image by the intensities of all others, over its fitted one, with its error.
+@dataclass(frozen=True)
+class ByOthers:
+    """What the merged intensities of all other images say of one."""
+
+    change: float  # ln of its scale by them, less the fitted one; NaN with fewer than 10 pairs
+    error: float  # of counting
+    logarithms: Float[np.ndarray, "2 clear"]  # ln of its intensities and of theirs, where both exceed 3 errors
+
+
+def by_others(observations: Observations, image: int) -> ByOthers:
+    r"""Scale of an image by the intensities of all others, over its fitted one.
 
     .. math:: g = \sum w I \bar I / \sum w \bar I^2,\qquad w = 1 / (\sigma^2 + \bar\sigma^2)
 
-    Returns
-    -------
-    :
-        ln g, its error, and the pairs I and mean of the others; NaN with fewer than 10 pairs.
+    Parameters
+    ----------
+    observations:
+        Of all images, on the scale of the intensities.
+    image:
+        Its number.
     """
     others = merge(observations, observations.image != image)
     mine = (observations.image == image) & (others.number[observations.unique] > 0)
-    value, mean = observations.value[mine], others.mean[observations.unique[mine]]
-    weight = 1 / (observations.sigma[mine] ** 2 + others.sigma[observations.unique[mine]] ** 2)
+    number = observations.unique[mine]
+    value, sigma, mean, spread = (
+        observations.value[mine],
+        observations.sigma[mine],
+        others.mean[number],
+        others.sigma[number],
+    )
+    clear = (value > _CLEAR * sigma) & (mean > _CLEAR * spread)
+    logarithms = np.log(np.stack([value[clear], mean[clear]]))
+    weight = 1 / (sigma**2 + spread**2)
     total = float(np.sum(weight * mean**2))
-    if mine.sum() < _FEWEST or not total > 0:
-        return math.nan, math.nan, value, mean
-    scale = float(np.sum(weight * value * mean)) / total
-    return (math.log(scale) if scale > 0 else math.nan), 1 / math.sqrt(total) / max(scale, 1e-300), value, mean
+    scale = float(np.sum(weight * value * mean)) / total if total > 0 else math.nan
+    if len(value) < _FEWEST or not scale > 0:
+        return ByOthers(math.nan, math.nan, logarithms)
+    return ByOthers(math.log(scale), 1 / math.sqrt(total) / scale, logarithms)
 
 
 @styled
@@ -63,8 +82,8 @@ def images(drawn: Drawn) -> Picture:
     integrated, merged = integrated_and_merged(drawn)
     spots, table, _, _ = integrated.tables()
     place, count = np.arange(1, len(table.axes) + 1), len(table.axes)
-    observations = measured(integrated, merged)
-    found = [left_out(observations, k) for k in range(count)]
+    observations = with_final_errors(integrated, merged)
+    found = [by_others(observations, k) for k in range(count)]
     figure = new_figure(TWO_COLUMNS, 3.6)
     panels = list(figure.subplots(2, 3).ravel())
     good = table.good.astype(bool)
@@ -74,7 +93,7 @@ def images(drawn: Drawn) -> Picture:
     _bars(panels[2], place, used, np.sqrt(np.zeros(count)), good)
     _bars(panels[3], place, table.correlation, np.zeros(count), good)
     _bars(panels[4], place, table.chi2, np.zeros(count), good)
-    apart, error = (np.array([one[at] for one in found]) for at in (0, 1))
+    apart, error = np.array([[one.change, one.error] for one in found]).T
     _bars(panels[5], place, apart, error, good)
     for one, value in ((panels[3], 1.0), (panels[4], 1.0), (panels[5], 0.0)):
         one.axhline(value, **REFERENCE.dash())
@@ -105,20 +124,18 @@ def _bars(axes: Axes, place: np.ndarray, value: np.ndarray, error: np.ndarray, g
             axes.errorbar(place[chosen], value[chosen], shown, **{**look.points(), **_NO_LINE})
 
 
-def _words_of_images(drawn: Drawn, table: ImageTable, found: list[tuple[float, float, np.ndarray, np.ndarray]]) -> str:
+def _words_of_images(drawn: Drawn, table: ImageTable, found: list[ByOthers]) -> str:
     """What the panels show, in numbers."""
-    logarithms = []
-    for _, _, value, mean in found:
-        bright = (value > 0) & (mean > 0)
-        if bright.sum() >= _FEWEST:
-            logarithms.append(correlation(np.log(value[bright]), np.log(mean[bright])))
-    apart = np.array([one[0] for one in found])
+    clear = [one.logarithms for one in found if one.logarithms.shape[1] >= _FEWEST]
+    related = [correlation(*one) for one in clear]
+    apart = np.array([one.change for one in found])
     known = np.isfinite(apart)
     others = (
         f"Scale by the others: that which the merged intensities of all other images give, less the fitted ln G; rms "
         f"{np.sqrt(np.mean(apart[known] ** 2)):.3f}. What the others say of an image's reflections correlates with it "
-        f"by {min(logarithms):.3f} to {max(logarithms):.3f} (of log I, {sum(len(one[2]) for one in found)} pairs)."
-        if known.any() and logarithms
+        f"by {min(related):.3f} to {max(related):.3f} (ln I above {_CLEAR:g} errors, "
+        f"{sum(one.shape[1] for one in clear)} pairs)."
+        if known.any() and related
         else "No image has enough reflections in common with the others to tell its scale."
     )
     bad = int((table.good == 0).sum())
@@ -126,7 +143,8 @@ def _words_of_images(drawn: Drawn, table: ImageTable, found: list[tuple[float, f
         f"{drawn.title}: each of {len(table.axes)} images, with standard errors. ln G from {table.ln_scale.min():.2f} "
         f"to {table.ln_scale.max():.2f}, Wilson B from {table.wilson_b.min():.1f} to {table.wilson_b.max():.1f} square "
         f"angstrom, correlation of photons with the model {table.correlation.min():.3f} to "
-        f"{table.correlation.max():.3f}. {bad or 'None'} of them {'is' if bad < 2 else 'are'} doubtful (open squares). "
+        f"{table.correlation.max():.3f}. "
+        f"{f'Doubtful: {bad} (open squares).' if bad else 'All of them are good.'} "
         f"{others}"
     )
 

@@ -52,7 +52,8 @@ def pixels(drawn: Drawn) -> Picture:
     axes = list(figure.subplots(1, 4, sharex=True, sharey=True))
     top = float(np.nanmax(shown))
     norm = LogNorm(max(0.3, 0.5 * float(fits.background[number])), max(top, 2.0))
-    extent = (window[1].start, window[1].stop, window[0].stop, window[0].start)
+    left, right, first, last_row = (float(at) for one in window[::-1] for at in (one.start, one.stop))
+    extent = (left, right, last_row, first)
     for one, values in zip(axes, (shown, start, end), strict=False):
         last = show_map(one, values[::-1], extent, norm, MAGNITUDE)
         one.set(xlabel="column (pixel)")

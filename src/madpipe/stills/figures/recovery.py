@@ -216,7 +216,7 @@ def pulls(evaluation: Evaluation) -> Picture:
     left.hist(np.clip(values.ravel(), -4, 4), bins=edges.tolist(), density=True, color=LOOKS[0].color, alpha=0.5)
     line = np.linspace(-4, 4, 200)
     left.plot(line, np.exp(-(line**2) / 2) / np.sqrt(2 * np.pi), **REFERENCE.dash(), label="unit normal law")
-    left.set(xlabel="error over stated error (1)", ylabel="density (1)", xlim=(-4, 4))
+    left.set(xlabel="error over stated error (1)", ylabel="density (1)", xlim=(-4.3, 4.3))
     left.set_ylim(0, 1.3 * max(left.get_ylim()[1], 0.4))
     left.legend(loc="upper right")
     error = np.array([row.spread_error for row in evaluation.noisy])

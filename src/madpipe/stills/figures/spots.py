@@ -7,6 +7,7 @@ from jaxtyping import Float
 from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.patches import Rectangle
+from matplotlib.ticker import MaxNLocator
 
 from madpipe.base.plotting import (
     LOOKS,
@@ -84,10 +85,11 @@ def predictions(drawn: Drawn) -> Picture:
     norm = LogNorm(0.5 * typical, max(30 * typical, float(np.nanquantile(counts, 0.9999))))
     rows, columns = counts.shape
     step = -(-max(rows, columns) // _BLOCKS)
-    show_map(left, _blocks(counts, step)[::-1], (0, columns, rows, 0), norm, MAGNITUDE)
+    show_map(left, _blocks(counts, step)[::-1], (0.0, float(columns), float(rows), 0.0), norm, MAGNITUDE)
     corner, side = _zoom(found, (columns, rows))
     part = counts[corner[1] : corner[1] + side, corner[0] : corner[0] + side]
-    extent = (corner[0], corner[0] + part.shape[1], corner[1] + part.shape[0], corner[1])
+    (x, y), (height, width) = corner.tolist(), part.shape
+    extent = (float(x), float(x + width), float(y + height), float(y))
     bar = show_map(right, part[::-1], extent, norm, MAGNITUDE)
     left.add_patch(Rectangle((corner[0], corner[1]), side, side, fill=False, edgecolor="white", linewidth=1.0))
     left.plot(*reflections.xy.T, "o", markersize=2.0, fillstyle="none", color=LOOKS[1].color, markeredgewidth=0.35)
@@ -102,6 +104,7 @@ def predictions(drawn: Drawn) -> Picture:
         loc="upper right", frameon=True, facecolor="0.35", edgecolor="none", labelcolor="white", framealpha=0.9
     )
     colour_bar(bar, right, "photons per pixel", extend="both")
+    right.xaxis.set_major_locator(MaxNLocator(5, prune="both"))  # lest a label meets the other axis'
     name_panels([left, right], ["image, predicted reflections", "the square enlarged"])
     distance = match(one.spots, one.axes, drawn.images.panels, beam, one.widths).distance
     words = (
