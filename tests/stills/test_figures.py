@@ -186,11 +186,13 @@ def test_every_figure_of_the_rules_is_there():
 
 def test_pixels_show_the_counts_upright_and_deviations_in_errors(fitted):
     figure = pixels(fitted).figure
-    counts, _, refined, deviation = (axes.get_images()[0] for axes in figure.axes)
+    counts, start, refined, deviation = (axes.get_images()[0] for axes in figure.axes)
     told = fitted.images[0].counts[0]
     left, right, bottom, top = counts.get_extent()
     assert (left, right, bottom, top) == (0, 64, 64, 0)
     np.testing.assert_allclose(np.asarray(refined.get_array())[::-1].sum(), told.sum(), rtol=0.02)
+    missed = [np.square(one.get_array() - counts.get_array()).sum() for one in (start, refined)]
+    assert missed[1] < missed[0] / 2
     row, column = np.unravel_index(told.argmax(), told.shape)
     assert counts.get_array()[63 - row, column] == told.max()
     assert np.std(deviation.get_array()) == pytest.approx(1.0, abs=5 / np.sqrt(2 * told.size))
@@ -278,6 +280,18 @@ def test_correlations_with_the_truth_know_shuffled_ones(crystals):
     assert set(true_correlations(integrated, None, shells)) == {None}
 
 
+def test_correlations_with_the_truth_are_those_of_each_shell(crystals):
+    """Wrong intensities in the last shell alone."""
+    integrated, shells, truth = crystals.answers.integrated, crystals.answers.merged.shells, crystals.truth
+    d = 1 / np.linalg.norm(truth.hkl / np.array(CELL[:3]), axis=1)
+    some = np.flatnonzero(d <= shells[-1].lowest * (1 + 1e-3))
+    intensity = truth.intensity.copy()
+    intensity[some] = np.random.default_rng(3).permutation(intensity[some])
+    *others, last = true_correlations(integrated, replace(truth, intensity=intensity), shells)
+    assert min(others) > 0.9
+    assert last < 0.5
+
+
 def test_scales_are_drawn_against_the_truth(crystals):
     figure = of_sample.FIGURES["scales"](crystals).figure
     shown = figure.axes[0].containers[0].lines[0].get_xdata()
@@ -362,10 +376,11 @@ def test_the_orientation_comes_back_and_centroids_with_it(evaluation):
     assert np.all(np.abs(found.left) < 4 * np.array(found.errors))
     before, after = (np.array([getattr(one, name) for one in found.shifts]) for name in ("before", "after"))
     assert np.sqrt(np.mean(after**2)) < np.sqrt(np.mean(before**2)) / 3
-    # a turn about the beam moves spots about the detector's middle
+    # the turn about the beam, 0.15 degree, moves columns by less rows, rows by columns: both axes run against x and y
     at = np.array([one.at for one in found.shifts]) - found.size / 2
-    radial = np.abs(np.sum(at * before, axis=1)) / np.linalg.norm(at, axis=1)
-    assert np.median(radial) < 0.5 * np.median(np.linalg.norm(before, axis=1))
+    turned = (at[:, 0] * before[:, 1] - at[:, 1] * before[:, 0]) / np.sum(at**2, axis=1)
+    far = np.linalg.norm(at, axis=1) > found.size / 4
+    assert np.degrees(np.median(turned[far])) == pytest.approx(0.15, abs=0.03)
 
 
 def test_an_evaluation_runs_the_parts_that_are_asked_for(monkeypatch):
