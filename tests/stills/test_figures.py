@@ -191,11 +191,13 @@ def test_pixels_show_the_counts_upright_and_deviations_in_errors(fitted):
     left, right, bottom, top = counts.get_extent()
     assert (left, right, bottom, top) == (0, 64, 64, 0)
     np.testing.assert_allclose(np.asarray(refined.get_array())[::-1].sum(), told.sum(), rtol=0.02)
-    missed = [np.square(one.get_array() - counts.get_array()).sum() for one in (start, refined)]
-    assert missed[1] < missed[0] / 2
     row, column = np.unravel_index(told.argmax(), told.shape)
     assert counts.get_array()[63 - row, column] == told.max()
-    assert np.std(deviation.get_array()) == pytest.approx(1.0, abs=5 / np.sqrt(2 * told.size))
+    shown, begun, ended = (np.asarray(one.get_array()) for one in (counts, start, refined))
+    np.testing.assert_allclose(deviation.get_array(), (shown - ended) / np.sqrt(ended))
+    few = 5 / np.sqrt(2 * told.size)  # five standard errors of a standard deviation
+    assert np.std(deviation.get_array()) == pytest.approx(1.0, abs=few)
+    assert np.std((shown - begun) / np.sqrt(begun)) > 1 + 2 * few
 
 
 def test_the_caption_says_how_far_the_truth_is(fitted):
