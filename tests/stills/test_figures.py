@@ -193,7 +193,7 @@ def test_pixels_show_the_counts_upright_and_deviations_in_errors(fitted):
     np.testing.assert_allclose(np.asarray(refined.get_array())[::-1].sum(), told.sum(), rtol=0.02)
     row, column = np.unravel_index(told.argmax(), told.shape)
     assert counts.get_array()[63 - row, column] == told.max()
-    shown, begun, ended = (np.asarray(one.get_array()) for one in (counts, start, refined))
+    shown, (begun, ended) = told[::-1], (np.asarray(one.get_array()) for one in (start, refined))
     np.testing.assert_allclose(deviation.get_array(), (shown - ended) / np.sqrt(ended))
     few = 5 / np.sqrt(2 * told.size)  # five standard errors of a standard deviation
     assert np.std(deviation.get_array()) == pytest.approx(1.0, abs=few)
