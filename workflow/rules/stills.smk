@@ -208,6 +208,7 @@ for stills_word, stills_names in alike(STILLS_SAMPLES, stills_kind).items():
             images=lambda wildcards: stills_images(wildcards.sample),
             crystals=lambda wildcards: stills_told(wildcards.sample),
             truth=lambda wildcards: stills_truth(wildcards.sample),
+            reference=lambda wildcards: stills_reference(wildcards.sample),
         output:
             figure_files(
                 f"{STILLS_AT.figures}/{{sample}}",

@@ -5,7 +5,18 @@ STILLS_MEASURED = [
     name for name, sample in STILLS_SAMPLES.items() if is_measured(sample)
 ]
 STILLS_SIMULATED = [name for name in STILLS_SAMPLES if name not in STILLS_MEASURED]
-STILLS_EVALUATION_FIGURES = ["methods", "convergence", "other_domains", "pulls"]
+STILLS_EVALUATION_FIGURES = [
+    "methods",
+    "courses",
+    "convergence",
+    "other_domains",
+    "pulls",
+    "methods_of_integration",
+    "blocks",
+    "width_error",
+    "degeneracy",
+    "geometry",
+]
 
 
 def stills_with(step):
@@ -74,7 +85,7 @@ def stills_figures(sample):
     if "index" in steps:
         names += ["predictions", "residuals"]
     if "integrate" in steps:
-        names += ["images", "shells", "correlations"]
+        names += ["images", "shells", "instrument"]
     if "integrate" in steps and sample in STILLS_SIMULATED:
         names += ["scales"]
     return names

@@ -5,6 +5,7 @@ from pathlib import Path
 from madpipe.base import plotting, provenance, runtime, store
 from madpipe.stills.config import StillsFitConfig
 from madpipe.stills.figures.sample import FIGURES, Drawn
+from madpipe.stills.fit.images import factors_of
 from madpipe.stills.measured.reading import read_set
 from madpipe.stills.records import StillsTruth
 from madpipe.stills.scores.validate import answers_of
@@ -14,7 +15,9 @@ with runtime.job(snakemake.log[0]):
     images, crystals = read_set(came.images, came.crystals, given.get("space_group") or "P 1", given.get("as_stills"))
     [truth] = [store.read(file, StillsTruth) for file in came.get("truth", [])] or [None]
     answers = answers_of(dict(came.items()))
-    drawn = Drawn(snakemake.wildcards.sample, images, crystals, answers, truth, StillsFitConfig(**given.fit))
+    name, fit = snakemake.wildcards.sample, StillsFitConfig(**given.fit)
+    factors = factors_of(next(iter(came.get("reference", [])), None), crystals) if answers.fitted else None
+    drawn = Drawn(name, images, crystals, answers, truth, fit, factors)
     folder, process = Path(snakemake.output[0]).parent, provenance.process_of(snakemake)
     for name in given.figures:
         picture = FIGURES[name](drawn)

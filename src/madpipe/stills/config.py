@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from madpipe.base.config import InputFile, Model, SampleName
-from madpipe.stills.integrate.settings import IntegrateConfig
+from madpipe.stills.integrate.settings import METHOD_NAMES, IntegrateConfig, MethodName
 
 Shape = Literal["square", "round", "gauss", "tophat"]
 Recovering = Literal["adam", "adam-long", "marquardt", "low-angles", "starts"]
@@ -108,13 +108,17 @@ class StillsEvaluateConfig(Model):
     """How methods are compared on images whose truth is known."""
 
     methods: tuple[Recovering, ...] = Field(
-        ("adam", "marquardt", "low-angles", "starts"), description="of the search in pixels"
+        ("adam", "marquardt", "low-angles", "starts"), description="of the search in pixels, in the original demo"
     )
-    offsets: tuple[float, ...] = Field((2.0, 6.0, 10.0), description="of the starts from the truth [degree]")
-    trials: int = Field(6, ge=1, description="of each method and offset")
-    pulls: int = Field(4, ge=1, description="noisy images of each count whose errors are tested")
+    offset_methods: tuple[Recovering, ...] = Field(
+        ("marquardt", "low-angles", "starts"), description="of the search, from starts at the offsets"
+    )
+    offsets: tuple[float, ...] = Field((4.0, 10.0), description="of the starts from the truth [degree]")
+    trials: int = Field(2, ge=1, description="of each method and offset")
+    pulls: int = Field(2, ge=1, description="noisy images whose errors are tested, and images without noise")
     photons: float = Field(1e4, gt=0, description="of these images")
     background: float = Field(5.0, ge=0, description="of these images [photon/pixel]")
+    integration: tuple[MethodName, ...] = Field(METHOD_NAMES, min_length=1, description="methods of integration")
 
 
 class StillsConfig(Model):

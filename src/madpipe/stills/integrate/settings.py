@@ -1,13 +1,13 @@
 """Settings of the integration of still images."""
 
-from typing import Literal
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from madpipe.base.config import Model
 
-METHOD_NAMES = ("joint", "factored-geometry", "factored", "pixel-ml", "pixel-observed", "pixel-unweighted")
 MethodName = Literal["joint", "factored-geometry", "factored", "pixel-ml", "pixel-observed", "pixel-unweighted"]
+METHOD_NAMES: tuple[MethodName, ...] = get_args(MethodName)
 MovementName = Literal["centre_fast", "centre_slow", "distance", "tilt_fast", "tilt_slow"]
 
 

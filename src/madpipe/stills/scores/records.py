@@ -5,7 +5,9 @@ from dataclasses import dataclass, field
 
 from madpipe.base.plain import told
 from madpipe.base.verdict import Verdict
+from madpipe.stills.scores.integration_records import Integration
 from madpipe.stills.scores.recovery import MethodScore, PullScore, RadiusScore, TrialScore
+from madpipe.stills.scores.traces import Trace
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,3 +103,5 @@ class Evaluation:
     trials: tuple[TrialScore, ...]  # free domains, without noise
     noisy: tuple[TrialScore, ...]  # the same with counts
     pulls: PullScore
+    traces: tuple[Trace, ...] = ()  # courses of searches in the demo's own setting
+    integration: Integration | None = None  # methods of integration

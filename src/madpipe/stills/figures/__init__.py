@@ -1,0 +1,1 @@
+"""Figures of still images: of a set, and of methods side by side."""
