@@ -237,7 +237,9 @@ for stills_word, stills_names in alike(STILLS_SAMPLES, stills_kind).items():
             ),
             figures=stills_figures(stills_names[0]),
             code=fingerprint(
-                "madpipe.stills.figures.sample", "madpipe.stills.measured.reading"
+                "madpipe.stills.figures.sample",
+                "madpipe.stills.fit.images",
+                "madpipe.stills.measured.reading",
             ),
         script:
             "../scripts/stills_figures.py"

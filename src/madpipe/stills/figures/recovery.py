@@ -1,11 +1,10 @@
 """Figures of the search in pixels: methods side by side, their courses, reach and errors."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
-from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.container import Container
 
 from madpipe.base.plotting import (
     LOOKS,
@@ -47,7 +46,8 @@ def methods(evaluation: Evaluation) -> Picture:
     for axes, rows in sets:
         _differences(axes, rows)
     left.set(ylabel="found less true (degree)")
-    figure.legend(*_handles(left, right), loc="outside lower center", ncols=5)
+    handles, labels = _handles(left, right)
+    figure.legend(handles=handles, labels=labels, loc="outside lower center", ncols=5)
     used = {row.method for _, rows in sets for row in rows}
     shown = [name for name in _NAMES if name in used]
     for shift, (_, rows), look in zip((-0.2, 0.2), sets, (LOOKS[5], LOOKS[0]), strict=True):
@@ -90,7 +90,7 @@ def _differences(axes: Axes, rows: Sequence[MethodScore]) -> None:
     axes.set(xlabel="missetting angles and spread")
 
 
-def _handles(*panels: Axes) -> tuple[list[Artist | Container], list[str]]:
+def _handles(*panels: Axes) -> tuple[list[Any], list[str]]:
     """Legend of all methods, each once."""
     found = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
     return list(found.values()), list(found)
