@@ -52,7 +52,9 @@ rule stills_index:
             space_group="stills.samples.{sample}.space_group",
             as_stills="stills.samples.{sample}.as_stills",
         ),
-        code=fingerprint("madpipe.stills.index.files", "madpipe.stills.measured.reading"),
+        code=fingerprint(
+            "madpipe.stills.index.files", "madpipe.stills.measured.reading"
+        ),
     script:
         "../scripts/stills_index.py"
 
