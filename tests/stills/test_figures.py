@@ -18,6 +18,7 @@ from madpipe.stills.figures import evaluation as of_evaluation
 from madpipe.stills.figures import sample as of_sample
 from madpipe.stills.figures.drawn import Drawn
 from madpipe.stills.figures.merged import by_others, true_correlations
+from madpipe.stills.figures.model import deviations
 from madpipe.stills.figures.pixels import pixels
 from madpipe.stills.figures.spots import residuals, seen
 from madpipe.stills.fit.images import fit_images
@@ -197,7 +198,8 @@ def test_pixels_show_the_counts_upright_and_deviations_in_errors(fitted):
     np.testing.assert_allclose(deviation.get_array(), (shown - ended) / np.sqrt(ended))
     few = 5 / np.sqrt(2 * told.size)  # five standard errors of a standard deviation
     assert np.std(deviation.get_array()) == pytest.approx(1.0, abs=few)
-    assert np.std((shown - begun) / np.sqrt(begun)) > 1 + 2 * few
+    missed = [np.sum((shown - one) ** 2 / one) for one in (begun, ended)]
+    assert missed[0] - missed[1] > 50  # six numbers are free, each is worth about one by chance
 
 
 def test_the_caption_says_how_far_the_truth_is(fitted):
@@ -266,6 +268,23 @@ def test_a_scale_by_the_others_is_what_an_image_is_off():
     assert 0 < found.error < 0.01
     assert found.logarithms.shape[1] < 50  # none below three errors
     assert np.corrcoef(found.logarithms)[0, 1] > 0.98
+
+
+def test_deviations_from_the_others_have_unit_variance():
+    """Two to six measurements of one value each, with errors of their own; one reflection is measured once."""
+    rng = np.random.default_rng(4)
+    unique = np.concatenate([np.repeat(np.arange(400), rng.integers(2, 7, 400)), [400]])
+    sigma = rng.uniform(1.0, 9.0, len(unique))
+    value = 50.0 + 7.0 * unique + sigma * rng.normal(size=len(unique))
+    nothing = np.zeros(len(unique), dtype=int)
+    found = deviations(Observations(unique, nothing, nothing > 0, value, sigma, 401))
+    assert len(found) == len(unique) - 1
+    pairs = Observations(
+        np.array([0, 0]), np.arange(2), np.ones(2, dtype=bool), np.array([1.0, 11.0]), np.array([3.0, 4.0]), 1
+    )
+    np.testing.assert_allclose(deviations(pairs), [-2.0, 2.0])
+    # measurements of a reflection are correlated through one another: 400 reflections count
+    assert np.std(found) == pytest.approx(1.0, abs=5 / np.sqrt(2 * 400))
 
 
 def test_few_pairs_tell_no_scale():

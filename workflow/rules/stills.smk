@@ -52,7 +52,9 @@ rule stills_index:
             space_group="stills.samples.{sample}.space_group",
             as_stills="stills.samples.{sample}.as_stills",
         ),
-        code=fingerprint("madpipe.stills.index.files", "madpipe.stills.measured.reading"),
+        code=fingerprint(
+            "madpipe.stills.index.files", "madpipe.stills.measured.reading"
+        ),
     script:
         "../scripts/stills_index.py"
 
@@ -237,7 +239,9 @@ for stills_word, stills_names in alike(STILLS_SAMPLES, stills_kind).items():
             ),
             figures=stills_figures(stills_names[0]),
             code=fingerprint(
-                "madpipe.stills.figures.sample", "madpipe.stills.measured.reading"
+                "madpipe.stills.figures.sample",
+                "madpipe.stills.fit.images",
+                "madpipe.stills.measured.reading",
             ),
         script:
             "../scripts/stills_figures.py"

@@ -19,7 +19,9 @@ from madpipe.base.plotting import (
     styled,
 )
 from madpipe.stills.figures.drawn import Drawn
-from madpipe.stills.records import InstrumentTable, Integrated, SpotTable
+from madpipe.stills.figures.merged import integrated_and_merged, with_final_errors
+from madpipe.stills.merge.merged import Observations
+from madpipe.stills.records import InstrumentTable, SpotTable
 
 _PER_MILLE = 1e3  # of 1/angstrom
 _BINS, _FEWEST = 17, 10
@@ -54,7 +56,7 @@ def instrument(drawn: Drawn) -> Picture:
         more = _reference(panels[2], table)
         titles.append("worth of the reference")
     else:
-        more = _deviations(panels[2], spots, integrated)
+        more = _deviations(panels[2], deviations(with_final_errors(*integrated_and_merged(drawn))))
         titles.append("deviations")
     name_panels(panels, titles)
     error = radius * float(table.errors[0])
@@ -143,20 +145,39 @@ def _reference(axes: Axes, table: InstrumentTable) -> str:
     )
 
 
-def _deviations(axes: Axes, spots: SpotTable, integrated: Integrated) -> str:
-    """Photons less model over errors, beside the unit normal law."""
-    intensities = integrated.tables()[2]
-    doubt = spots.factor * intensities.sd[spots.unique]
-    error = np.sqrt(spots.photon_errors**2 + doubt**2)
-    pulls = ((spots.photons - spots.factor * intensities.mean[spots.unique]) / error)[spots.outlier == 0]
+def deviations(observations: Observations) -> Float[np.ndarray, "spot"]:
+    r"""Intensities less the mean of the others of the same reflection, over the error of both.
+
+    .. math:: (I - \bar I) / \sqrt{\sigma^2 + \bar\sigma^2},\qquad \bar\sigma^{-2} = \sum_{others} \sigma^{-2}
+
+    Parameters
+    ----------
+    observations:
+        Of all images; reflections that are measured once are left out.
+    """
+    weight, number = 1 / observations.sigma**2, observations.unique
+    several = np.bincount(number, minlength=observations.count)[number] > 1
+    left = (np.bincount(number, weight, observations.count)[number] - weight)[several]
+    total = np.bincount(number, weight * observations.value, observations.count)[number]
+    mean = (total - weight * observations.value)[several] / left
+    found: np.ndarray = (observations.value[several] - mean) / np.sqrt(observations.sigma[several] ** 2 + 1 / left)
+    return found
+
+
+def _deviations(axes: Axes, pulls: Float[np.ndarray, "spot"]) -> str:
+    """Deviations from the other measurements, beside the unit normal law."""
     bins = np.linspace(-6, 6, 49).tolist()
-    axes.hist(pulls, bins=bins, density=True, histtype="stepfilled", color=LOOKS[0].color, alpha=0.5, label="spots")
+    heights, _, _ = axes.hist(
+        pulls, bins=bins, density=len(pulls) > 0, histtype="stepfilled", color=LOOKS[0].color, alpha=0.5, label="spots"
+    )
     line = np.linspace(-6, 6, 200)
     axes.plot(line, np.exp(-(line**2) / 2) / np.sqrt(2 * np.pi), **REFERENCE.dash(), label="unit normal law")
-    axes.set(xlabel="deviation (error)", ylabel="density (1)", ylim=(0, 0.55))
+    axes.set(xlabel="deviation (error)", ylabel="density (1)", ylim=(0, 1.35 * max(0.4, float(np.max(heights)))))
     axes.legend(loc="upper center")
+    if not len(pulls):
+        return "Right: no reflection is measured twice."
     return (
-        f"Right: photons less those of the model with the posterior intensities, over errors of counting and of these; "
-        f"rms {np.sqrt(np.mean(pulls**2)):.2f}, median of the size "
-        f"{np.median(np.abs(pulls)):.2f} (0.67 of a normal law)."
+        f"Right: {len(pulls)} intensities less the mean of the other measurements of the reflection, over the final "
+        f"errors of both; rms {np.sqrt(np.mean(pulls**2)):.2f}, median of the size {np.median(np.abs(pulls)):.2f} "
+        "(0.67 of a normal law)."
     )

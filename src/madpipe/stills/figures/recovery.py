@@ -1,6 +1,7 @@
 """Figures of the search in pixels: methods side by side, their courses, reach and errors."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -45,7 +46,8 @@ def methods(evaluation: Evaluation) -> Picture:
     for axes, rows in sets:
         _differences(axes, rows)
     left.set(ylabel="found less true (degree)")
-    left.legend(loc="upper left", fontsize=6.5)
+    handles, labels = _handles(left, right)
+    figure.legend(handles=handles, labels=labels, loc="outside lower center", ncols=5)
     used = {row.method for _, rows in sets for row in rows}
     shown = [name for name in _NAMES if name in used]
     for shift, (_, rows), look in zip((-0.2, 0.2), sets, (LOOKS[5], LOOKS[0]), strict=True):
@@ -88,6 +90,12 @@ def _differences(axes: Axes, rows: Sequence[MethodScore]) -> None:
     axes.set(xlabel="missetting angles and spread")
 
 
+def _handles(*panels: Axes) -> tuple[list[Any], list[str]]:
+    """Legend of all methods, each once."""
+    found = {label: handle for axes in panels for handle, label in zip(*axes.get_legend_handles_labels(), strict=True)}
+    return list(found.values()), list(found)
+
+
 def _said(rows: Sequence[MethodScore]) -> str:
     """Largest misset and spread errors of each method, with its cost."""
     said = []
@@ -123,11 +131,11 @@ def courses(evaluation: Evaluation) -> Picture:
         panels[2].axhline(truth, **REFERENCE.dash())
     panels[0].axhline(0.1, **REFERENCE.dash())
     panels[0].set(yscale="log", ylabel="loss over that of the start (1)")
-    panels[1].set(yscale="log", ylabel="orientation from the truth (degree)")
+    panels[1].set(yscale="log", ylabel="rotation from the truth (degree)")
     panels[2].set(ylabel="mosaic spread (degree)", ylim=(0, None))
     for axes in panels:
         axes.set(xlabel="evaluation", xscale="log")
-    panels[2].legend(*panels[0].get_legend_handles_labels(), loc="upper left")
+    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     name_panels(panels, ["mean square difference", "orientation", "spread"])
     return Picture(
         figure,
