@@ -34,9 +34,9 @@ from madpipe.stills.merge.quality import (
     resolution_limit,
     shuffled_in_shells,
 )
+from madpipe.stills.merge.records import MergedQuality
 from madpipe.stills.records import Integrated
 from madpipe.stills.reflections.model import indices_within
-from madpipe.stills.scores.records import MergedQuality
 
 CASE = bench.Case(images=4, size=460, distance=84.0, width=3.0e-3, resolution=2.5, strength=0.3)
 CONFIG = IntegrateConfig(resolution=2.5, half_box=4)

@@ -119,6 +119,7 @@ class StillsEvaluateConfig(Model):
     photons: float = Field(1e4, gt=0, description="of these images")
     background: float = Field(5.0, ge=0, description="of these images [photon/pixel]")
     integration: tuple[MethodName, ...] = Field(METHOD_NAMES, min_length=1, description="methods of integration")
+    timed: bool = Field(False, description="note seconds, which are others each time")
 
 
 class StillsConfig(Model):

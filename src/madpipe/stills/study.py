@@ -39,9 +39,17 @@ _SAMPLES: dict[str, dict[str, object]] = {  # the refinement demo, crystals turn
 _SMOKE = {
     "samples": {
         "thaumatin": None,
-        "crystals": {"images": 3, "size": 512},
+        "crystals": {"images": 2, "size": 400},
     },
-    "evaluate": {"methods": ["adam", "low-angles"], "offsets": [2.0], "trials": 1, "pulls": 1},
+    "fit": {"method": "low-angles"},
+    "evaluate": {
+        "methods": ["adam"],
+        "offset_methods": ["low-angles"],
+        "offsets": [2.0],
+        "trials": 1,
+        "pulls": 1,
+        "integration": ["joint"],
+    },
 }
 
 

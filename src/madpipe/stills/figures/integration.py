@@ -7,6 +7,7 @@ from matplotlib.ticker import NullFormatter
 from madpipe.base.metrics import with_error
 from madpipe.base.plotting import LOOKS, ONE_COLUMN, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
 from madpipe.stills.figures.model import correlation_map
+from madpipe.stills.figures.recovery import timed
 from madpipe.stills.scores.integration_records import Degeneracy, Integration, IntegrationScore
 from madpipe.stills.scores.records import Evaluation
 from madpipe.stills.scores.width_error import WidthError
@@ -79,8 +80,8 @@ def _said(row: IntegrationScore) -> str:
     true = "" if row.cc_true is None else f", CC to the truth {row.cc_true:.4f}"
     return (
         f"{row.method}: ln G {rms(row.ln_scale):.3f} (stated {rms(row.ln_scale_errors):.3f}), B "
-        f"{rms(row.b_factor):.2f} ({rms(row.b_errors):.2f}){true}, R1 {_PER_MILLE * row.width:.3f}/1000 angstrom, "
-        f"{row.seconds:.2f} s"
+        f"{rms(row.b_factor):.2f} ({rms(row.b_errors):.2f}){true}, R1 {_PER_MILLE * row.width:.3f}/1000 angstrom"
+        f"{timed(row.seconds)}"
     )
 
 

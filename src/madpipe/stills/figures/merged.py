@@ -13,8 +13,8 @@ from madpipe.base.metrics import correlation
 from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Look, Picture, name_panels, new_figure, styled
 from madpipe.stills.figures.drawn import Drawn
 from madpipe.stills.merge.merged import ErrorModel, Observations, merge, observations_of, with_errors
+from madpipe.stills.merge.records import MergedQuality, ShellQuality
 from madpipe.stills.records import ImageTable, Integrated, StillsTruth
-from madpipe.stills.scores.records import MergedQuality, ShellQuality
 from madpipe.stills.scores.validate import matched
 
 _FEWEST = 10  # spots that tell a scale, reflections that tell a correlation

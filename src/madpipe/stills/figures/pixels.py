@@ -117,7 +117,7 @@ def _caption(drawn: Drawn, fits: PixelFits, number: int, deviation: np.ndarray) 
     return (
         f"{drawn.title}, image {number + 1} of {len(drawn.images)}: counts; the model at the told orientation and a "
         f"spread of {drawn.fit.spread:g} degree; the model as fitted ({fits.method}, {fits.evaluations[number]} "
-        f"evaluations, {fits.seconds[number]:.2g} s on one thread); counts less model over expected errors, rms "
+        f"evaluations); counts less model over expected errors, rms "
         f"{np.sqrt(np.nanmean(deviation**2)):.2f}. Found: {', '.join(said)}; chi-square per pixel "
         f"{fits.pearson[number]:.2f}.{true}"
     )

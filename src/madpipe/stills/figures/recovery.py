@@ -32,6 +32,11 @@ _FLOOR = 1e-7  # degree, at which a difference is drawn that is smaller
 _CRITERIA = {"misset": 1.0, "spread": 0.1}  # the original's tolerances [degree]
 
 
+def timed(seconds: float | None) -> str:
+    """How long it took, where that was noted."""
+    return "" if seconds is None else f", {seconds:.2g} s"
+
+
 def look_of(method: str) -> Look:
     """The same look for a method in each figure."""
     return LOOKS[list(_NAMES).index(method) % len(LOOKS)]
@@ -105,7 +110,7 @@ def _said(rows: Sequence[MethodScore]) -> str:
         [spread] = [row for row in mine if row.parameter == "spread"]
         said.append(
             f"{_NAMES[method]} misset within {misset:.2g}, spread {spread.found:.4g} for {spread.truth:g} degree in "
-            f"{mine[0].evaluations} evaluations, {mine[0].seconds:.2g} s"
+            f"{mine[0].evaluations} evaluations{timed(mine[0].seconds)}"
         )
     return "; ".join(said)
 
@@ -161,7 +166,7 @@ def convergence(evaluation: Evaluation) -> Picture:
         bars = np.clip(np.stack([np.minimum(error, share), np.minimum(error, 100 - share)]), 0, None)
         axes.errorbar(offset, share, bars, **look_of(method).line(), label=_NAMES[method], capsize=2)
         counts = ", ".join(f"{row.recovered}/{row.trials} at {row.offset:g}" for row in rows)
-        said.append(f"{_NAMES[method]} {counts} degree ({np.mean([row.seconds for row in rows]):.2g} s each)")
+        said.append(f"{_NAMES[method]} {counts} degree")
     axes.set(xlabel="rotation of the start from the truth (degree)", ylabel="recovered (%)", ylim=(-5, 105))
     axes.set_xlim(0, 1.1 * max(row.offset for row in evaluation.radii))
     axes.legend(loc="lower left")

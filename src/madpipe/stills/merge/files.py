@@ -12,10 +12,10 @@ from madpipe.base.errors import InputError
 from madpipe.base.plain import to_plain
 from madpipe.base.store import whole_file
 from madpipe.stills.merge.merged import Observations, half_sets, merge
+from madpipe.stills.merge.records import ImageRow, MergedQuality
 from madpipe.stills.merge.summary import image_rows, merged_quality
 from madpipe.stills.names import IMAGES, beside
 from madpipe.stills.records import Integrated
-from madpipe.stills.scores.records import ImageRow, MergedQuality
 
 IMAGE_TABLE = tables.Schema("images", tables.columns_of(ImageRow))
 _MERGED = (

@@ -6,8 +6,8 @@ from madpipe.base.metrics import finite
 from madpipe.base.warned import lines_of
 from madpipe.stills.merge.merged import Observations, error_model, half_sets, merge, observations_of, with_errors
 from madpipe.stills.merge.quality import Quality, by_shell, quality, resolution_limit
+from madpipe.stills.merge.records import ImageRow, MergedQuality, ShellQuality
 from madpipe.stills.records import Integrated
-from madpipe.stills.scores.records import ImageRow, MergedQuality, ShellQuality
 
 
 def merged_quality(

@@ -18,7 +18,7 @@ class IntegrationScore:
     correlations: tuple[tuple[float, ...], ...] = told("of an image's and the shared numbers")
     cc_true: float | None = told("correlation of merged intensities with the truth, over shell means")
     width: float = told("R1", "1/angstrom")
-    seconds: float = told("of all images, one thread", "s")
+    seconds: float | None = told("of all images, one thread", "s")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -4,6 +4,7 @@ Each trial draws with a generator of its own number, so that few trials are the 
 """
 
 import math
+import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -39,7 +40,7 @@ class MethodScore:
     found: float = told("", "degree")
     error: float = told("stated standard error, at the image's own photons", "degree")
     evaluations: int
-    seconds: float = told("of the search on one thread", "s")
+    seconds: float | None = told("of the search on one thread", "s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +54,7 @@ class RadiusScore:
     recovered: int = told("trials with all four numbers within 0.001 degree")
     share_error: float = told("binomial standard error of the share recovered; that of one failure where there is none")
     evaluations: float = told("mean")
-    seconds: float = told("mean, one thread", "s")
+    seconds: float | None = told("mean, one thread", "s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +70,7 @@ class TrialScore:
         "errors of spread and rotation vector over stated standard errors; none without noise"
     )
     pearson: float = told("chi-square per pixel")
-    seconds: float = told("one thread", "s")
+    seconds: float | None = told("one thread", "s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,7 +165,7 @@ def _radius(method: str, offset: float, turns: Sequence[_Vector], pixel: float) 
         recovered=good,
         share_error=math.sqrt(share * (1 - share) / len(turns)),
         evaluations=float(np.mean([one.evaluations for one in found])),
-        seconds=float(np.mean([one.seconds for one in found])),
+        seconds=statistics.fmean(one.seconds for one in found),
     )
 
 

@@ -18,9 +18,10 @@ from madpipe.stills.index.choice import alike
 from madpipe.stills.index.records import CrystalList
 from madpipe.stills.merge.merged import merge, observations_of
 from madpipe.stills.merge.quality import relative_to_shells
+from madpipe.stills.merge.records import MergedQuality
 from madpipe.stills.mosaic import rotation_vector
 from madpipe.stills.records import ImageTable, Integrated, PixelFits, StillsTruth
-from madpipe.stills.scores.records import Error, MergedQuality, StillsScores
+from madpipe.stills.scores.records import Error, StillsScores
 
 
 @dataclass(frozen=True)
