@@ -116,7 +116,9 @@ rule stills_integrate:
             space_group="stills.samples.{sample}.space_group",
         ),
         code=fingerprint(
-            "madpipe.stills.integrate.files", "madpipe.stills.measured.reading"
+            "madpipe.stills.integrate.files",
+            "madpipe.stills.measured.reading",
+            "madpipe.stills.index.records",
         ),
     script:
         "../scripts/stills_integrate.py"
@@ -145,7 +147,7 @@ rule stills_merge:
         runtime=minutes(10),
     params:
         **from_config(config="stills.merge", seed="seed"),
-        code=fingerprint("madpipe.stills.merge.files"),
+        code=fingerprint("madpipe.stills.merge.files", "madpipe.stills.config"),
     script:
         "../scripts/stills_merge.py"
 

@@ -28,6 +28,10 @@ class CrystalSample(Model):
 class SimulatedStills(CrystalSample):
     """Images of crystals turned at random, by the pixel simulator."""
 
+    cell: tuple[float, float, float, float, float, float] = Field(
+        (79.6, 77.2, 38.7, 90.0, 90.0, 90.0), description="a, b, c and alpha, beta, gamma [angstrom, degree]"
+    )
+    space_group: str = Field("P 21 21 21", description="Hermann-Mauguin symbol")
     images: int = Field(8, ge=1, description="one crystal each")
     size: int = Field(768, ge=16, description="pixels of each side of the detector")
     pixel: float = Field(0.11, gt=0, description="side of a pixel [mm]")

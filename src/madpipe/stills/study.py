@@ -7,6 +7,7 @@ _THAUMATIN = [f"../shared/data/stills/thaumatin/thau_3_2_00{number}.cbf.bz2" for
 _SAMPLES: dict[str, dict[str, object]] = {  # the refinement demo, crystals turned at random, and measured stills
     "demo": {
         "cell": (100.0, 100.0, 100.0, 90.0, 90.0, 90.0),
+        "space_group": "P 1",
         "images": 1,
         "size": 64,
         "pixel": 0.1,
@@ -24,8 +25,6 @@ _SAMPLES: dict[str, dict[str, object]] = {  # the refinement demo, crystals turn
         "steps": ["fit"],
     },
     "crystals": {
-        "cell": (79.6, 77.2, 38.7, 90.0, 90.0, 90.0),
-        "space_group": "P 21 21 21",
         "steps": ["index", "integrate"],
     },
     "thaumatin": {

@@ -10,7 +10,7 @@ from madpipe.base.metrics import finite
 from madpipe.base.runtime import generator_for
 from madpipe.physics.arrowhead import covariance
 from madpipe.stills.config import SimulatedStills
-from madpipe.stills.geometry import Crystal
+from madpipe.stills.geometry import Crystal, finest
 from madpipe.stills.integrate.answer import integrated_of
 from madpipe.stills.integrate.fit import Fitted, fit_stills
 from madpipe.stills.integrate.image_model import OWN, SHARED, spots_at
@@ -55,8 +55,8 @@ class _Set:
 
     def stills(self, config: IntegrateConfig, crystals: list[Crystal]) -> list[Still]:
         """Boxes of the first images, a crystal for each."""
-        hkl = indices_within(crystals[0], config.resolution)
         beam, panel = self.drawn.beam, self.drawn.panel
+        hkl = indices_within(crystals[0], max(finest(beam, [panel]), config.resolution or 0.0))
         good = np.ones(panel.shape, dtype=bool)
         return [
             prepared(f"image {k}", [self.counts[k]], [good], beam, [panel], one, hkl, config)
