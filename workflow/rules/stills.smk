@@ -53,7 +53,9 @@ rule stills_index:
             as_stills="stills.samples.{sample}.as_stills",
         ),
         code=fingerprint(
-            "madpipe.stills.index.files", "madpipe.stills.measured.reading"
+            "madpipe.stills.index.files",
+            "madpipe.stills.measured.reading",
+            "madpipe.stills.measured.expt_writing",
         ),
     script:
         "../scripts/stills_index.py"
