@@ -8,10 +8,10 @@ from jaxtyping import Float
 
 from madpipe.base.metrics import correlation
 from madpipe.stills.geometry import Crystal
-from madpipe.stills.integrate.common_errors import neglected_variance
 from madpipe.stills.integrate.fit import Fitted
 from madpipe.stills.integrate.image_model import OWN
 from madpipe.stills.integrate.priors import names_of
+from madpipe.stills.integrate.together import Measured, neglected_variance
 from madpipe.stills.records import ImageTable, InstrumentTable, Integrated, IntensityTable, SpotTable
 from madpipe.stills.reflections.model import wilson_b
 from madpipe.stills.reflections.movement import turn
@@ -32,12 +32,12 @@ def integrated_of(fitted: Fitted, crystals: list[Crystal]) -> Integrated:
         As told, one an image.
     """
     spots, intensities = _spots(fitted), _intensities(fitted)
-    more = neglected_variance(spots, intensities, len(crystals), fitted.model_error)
+    more = _neglected(fitted, spots, intensities)
     images = _images(fitted, crystals)
     images = replace(
         images,
         ln_scale_errors=np.hypot(images.ln_scale_errors, np.sqrt(more[:, 0])),
-        wilson_b_errors=np.hypot(images.wilson_b_errors, np.sqrt(more[:, 1])),
+        wilson_b_errors=np.hypot(images.wilson_b_errors, wilson_b(1.0) * np.sqrt(more[:, 1])),
     )
     cells = np.array([Crystal(axes).cell for axes in images.axes])
     scene = fitted.data.stills[0].scene
@@ -54,6 +54,16 @@ def integrated_of(fitted: Fitted, crystals: list[Crystal]) -> Integrated:
         intensities=intensities,
         instrument=_instrument(fitted),
     )
+
+
+def _neglected(fitted: Fitted, spots: SpotTable, intensities: IntensityTable) -> Float[np.ndarray, "image 2"]:
+    """Variance of ln G and B that the other images' scales add."""
+    if not fitted.shares:
+        return np.zeros((len(fitted.own), 2))
+    sigma = np.hypot(spots.photon_errors, fitted.model_error * spots.expected)
+    factor = spots.factor * (spots.outlier == 0)
+    told = spots.image, spots.unique, factor, spots.photons, sigma, spots.inverse_d2, len(fitted.own)
+    return neglected_variance(Measured(*told), replace(fitted.belief, mean=intensities.mean))
 
 
 def _spots(fitted: Fitted) -> SpotTable:

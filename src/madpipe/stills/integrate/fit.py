@@ -24,6 +24,7 @@ from madpipe.stills.integrate.priors import Beliefs, beliefs_of
 from madpipe.stills.integrate.reference import Calibration, calibration, common_change, flat_means, likely_model_error
 from madpipe.stills.integrate.settings import IntegrateConfig
 from madpipe.stills.integrate.start import first_log_width, first_scale
+from madpipe.stills.integrate.together import MOST_IMAGES, Measured, joint_change
 from madpipe.stills.reflections.profile import Widths, updated
 
 _SETTLED = 0.1  # standard deviations of the largest step, at which the passes end
@@ -56,6 +57,7 @@ class Fitted:
     outliers: Bool[np.ndarray, "spot"]
     passes: int
     settled: bool
+    shares: bool  # whether images know what the others say of their reflections
 
     @property
     def intensities(self) -> tuple[np.ndarray, np.ndarray]:
@@ -108,7 +110,7 @@ class _Search:
         self.outliers = np.zeros(len(data.unique.of_spot), dtype=bool)
         shells = len(self.shared) - len(SHARED)
         self.widths = Widths(self.shared[len(SHARED) :], np.full(shells, config.priors.ln_width.sd**2))
-        self.settled, self.made, self.model_error, self.common = False, 0, 0.0, np.zeros(2)
+        self.settled, self.made, self.model_error, self.common = False, 0, 0.0, np.zeros((len(self.own), 2))
 
     def result(self) -> Fitted:
         """Go over the pixels until nothing moves, then once more for the answer."""
@@ -202,21 +204,31 @@ class _Search:
         """Change all scales together; the factors after it."""
         if not self._shares():
             return factor
-        data, known = self.data, self.beliefs
-        precision = len(self.own) / known.own_sd[:2] ** 2
-        slope = np.sum(known.own_mean[:, :2] - self.own[:, :2], axis=0) / known.own_sd[:2] ** 2
-        told = self.belief.mean, self.belief.variance, data.inverse_d2, self.word
-        self.common = np.clip(common_change(*told, precision, slope), -_FARTHEST, _FARTHEST)
+        data, known, count = self.data, self.beliefs, len(self.own)
+        image = np.repeat(np.arange(count), [len(one) for one in data.shells])
+        by_d2 = data.inverse_d2[data.unique.of_spot]
+        slope = (known.own_mean[:, :2] - self.own[:, :2]) / known.own_sd[:2] ** 2
+        if self._is_joint():
+            told = Measured(image, data.unique.of_spot, factor, photons, sigma, by_d2, count)
+            change = joint_change(told, self.belief, 1 / known.own_sd[:2] ** 2, slope)
+        else:
+            before = self.belief.mean, self.belief.variance, data.inverse_d2, self.word
+            alike = common_change(*before, count / known.own_sd[:2] ** 2, slope.sum(axis=0))
+            change = np.tile(alike, (count, 1))
+        self.common = np.clip(change, -_FARTHEST, _FARTHEST)
         self.own = self.own.copy()
         self.own[:, :2] += self.common
-        by_d2 = data.inverse_d2[data.unique.of_spot] / 4
-        changed: np.ndarray = factor * np.exp(self.common[0] - self.common[1] * by_d2)
+        changed: np.ndarray = factor * np.exp(self.common[image, 0] - self.common[image, 1] * by_d2 / 4)
         self.word = word_of(data.unique.of_spot, changed, photons, sigma, len(data.reference))
         return changed
 
     def _shares(self) -> bool:
         """Whether images know what the others say of their reflections."""
         return self.method.doubts and self.config.share_intensities
+
+    def _is_joint(self) -> bool:
+        """Whether the scales of all images are found together, not image by image."""
+        return self._shares() and len(self.own) <= MOST_IMAGES and not self.belief.wilson
 
     def _judge_model(self, mean: np.ndarray, variance: np.ndarray, factor: np.ndarray, photons: np.ndarray) -> None:
         """Find the error of expected photons beside counting."""
@@ -284,9 +296,11 @@ class _Search:
         errors = covariance(found.normal)
         own_errors = np.sqrt(np.einsum("kii->ki", errors.own))
         step = found.own - start[0]
-        if self._shares():  # what they do together is _common's
+        if self._is_joint():
+            step[:, :2] = 0.0  # all of it is _common's
+        elif self._shares():
             step[:, :2] -= step[:, :2].mean(axis=0)
-        moved = np.maximum(np.abs(step), np.pad(np.abs(self.common), (0, step.shape[1] - 2))) / own_errors
+        moved = np.maximum(np.abs(step), np.pad(np.abs(self.common), ((0, 0), (0, step.shape[1] - 2)))) / own_errors
         moved_shared = np.abs(found.shared - start[1]) / np.sqrt(np.diag(errors.shared))
         self.own, self.shared = self.own.copy(), self.shared.copy()
         self.own[:, self.own_active], self.shared[self.shared_active] = start[0] + step, found.shared
@@ -310,7 +324,7 @@ class _Search:
         return Fitted(
             self.data, self.config.method, self.own, self.shared, self.own_active, self.shared_active, errors, widths,
             self.glances, self.belief, self.word, self.calibration, self.model_error, self.outliers, self.made,
-            self.settled,
+            self.settled, self._shares(),
         )  # fmt: skip
 
 
