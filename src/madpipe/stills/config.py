@@ -130,14 +130,16 @@ class StillsTrainConfig(TrainingConfig):
     patience: Patience = 40
     farthest: float = Field(16.0, gt=0, le=20, description="largest turn from the nominal orientation [degree]")
     spread: tuple[Positive, Positive] = Field((0.2, 1.4), description="least and most mosaic spread [degree]")
-    cells: tuple[int, int] = Field((4, 6), description="fewest and most unit cells along each axis")
+    cells: tuple[int, int] = Field((4, 6), description="fewest and most unit cells, the same along all axes")
     uneven: float = Field(0.15, ge=0, description="sd of ln of the weights of mosaic domains")
-    photons: tuple[Positive, Positive] = Field((3e3, 1e6), description="fewest and most Bragg photons of an image")
+    photons: tuple[Positive, Positive] = Field((1e4, 1e6), description="fewest and most Bragg photons of an image")
     background: tuple[Positive, Positive] = Field((0.01, 5.0), description="least and most background [photon/pixel]")
     width: int = Field(16, ge=4, description="features of the first layers; deeper ones have up to four times as many")
     hypotheses: int = Field(2, ge=1, description="orientations that the network may give for an image")
-    absolute: float = Field(1.0, ge=0, description="weight of the absolute errors beside the likelihood [1]")
-    validation_images: int = Field(1024, ge=64, description="images that decide which weights are kept, and widen errors")
+    absolute: float = Field(3.0, ge=0, description="weight of the absolute errors beside the likelihood [1]")
+    validation_images: int = Field(
+        1024, ge=64, description="images that decide which weights are kept, and widen errors"
+    )
 
 
 class StillsInferConfig(Model):

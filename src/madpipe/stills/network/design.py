@@ -50,7 +50,7 @@ class StartNetwork(nn.Module):
         super().__init__()
         width = config.width
         self.trunk = nn.Sequential(
-            nn.Conv2d(2, width, 5, stride=2, padding=2),
+            nn.Conv2d(2 + _TOLD, width, 5, stride=2, padding=2),
             _Residual(width),
             nn.Conv2d(width, 2 * width, 3, stride=2, padding=1),
             _Residual(2 * width),
@@ -75,7 +75,8 @@ class StartNetwork(nn.Module):
 
     def forward(self, seen: Float[Tensor, "image 2 64 64"], told: Float[Tensor, "image 5"]) -> Answer:
         """Answer for images that :func:`what_is_seen` prepared, with what is known of crystal and detector."""
-        common = self.common(torch.cat([self.trunk(seen), told], dim=1))
+        planes = told[:, :, None, None].expand(-1, -1, SIDE, SIDE)
+        common = self.common(torch.cat([self.trunk(torch.cat([seen, planes], dim=1)), told], dim=1))
         numbers = self.answer(common).float().unflatten(1, (-1, _OF_HYPOTHESIS))
         six, middle, diagonal, below, weight = numbers.split([6, 1, _COUNT, _BELOW, 1], dim=-1)
         straight = torch.tensor([1.0, 0, 0, 0, 1, 0], device=seen.device)

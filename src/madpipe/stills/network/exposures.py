@@ -82,7 +82,7 @@ class Exposures:
         return self.exposed(crystals, generator)
 
     def crystals(self, count: int, generator: torch.Generator) -> Crystals:
-        """Draw crystals: turn of any direction, its angle even; spread even; whole N; domains in a frame of their own."""
+        """Draw crystals: turn of any direction, its angle even; spread even; one whole N; domains in a random frame."""
         config, place = self.config, self.place
 
         def even(ends: tuple[float, float]) -> Tensor:
@@ -93,7 +93,7 @@ class Exposures:
         spread = torch.deg2rad(even(config.spread))
         shift = torch.rand(count, 2, generator=generator) - 0.5
         fewest, most = config.cells
-        cells = torch.randint(fewest, most + 1, (count, 3), generator=generator).float()
+        cells = torch.randint(fewest, most + 1, (count, 1), generator=generator).float().expand(-1, 3)
         vectors, weights = _quadrature()
         frame = torch.linalg.qr(torch.randn(count, 3, 3, generator=generator))[0]
         vectors = vectors @ frame.transpose(1, 2)
@@ -144,7 +144,7 @@ class Exposures:
 
 
 def told_of(cells: Float[Tensor, "image 3"], shift: Float[Tensor, "image 2"]) -> Float[Tensor, "image 5"]:
-    """What the network is told of an image: cells along a, b, c, and where the beam is within its pixel, all about 0."""
+    """What the network is told of an image: cells along a, b, c, where the beam is within its pixel; all about 0."""
     return torch.cat([5 * torch.log(cells / 5), 2 * shift], dim=1)
 
 

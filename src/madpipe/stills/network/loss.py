@@ -6,7 +6,7 @@ from torch import Tensor, nn
 from madpipe.stills.network.design import ln_densities, off
 from madpipe.stills.network.exposures import Batch
 
-_UNITS = (5.0, 5.0, 5.0, 0.5)  # in which absolute errors are counted [degree, 1]
+_UNITS = (5.0, 5.0, 5.0, 0.1)  # in which absolute errors are counted [degree, 1]
 _MOST = 50.0  # minus ln density that counts, of an image
 
 
