@@ -48,9 +48,9 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     index.add_argument("--space-group", default="P 1", help="Hermann-Mauguin symbol, as P41212 (default: P 1)")
     index.add_argument("--free", type=_words, help="what is refined (default: all), as orientation,tilt,distance")
     _add_stills(index)
-    predict = steps.add_parser("predict", help="small images, crystals -> start.expt (.json): orientations by a network")
+    predict = steps.add_parser("predict", help="small images, crystals -> start.expt, .json: orientations by a network")
     _add_images(predict)
-    predict.add_argument("--cells", type=numbers, help="of a domain along a, b, c, as 5,5,5 (default: stills.fit.cells)")
+    predict.add_argument("--cells", type=numbers, help="of a domain along a, b, c (default: stills.fit.cells: 5,5,5)")
     help_weights = "weights.safetensors of a training (default: those that come with madpipe)"
     predict.add_argument("--weights", type=InputPath, help=help_weights)
     _add_stills(predict)

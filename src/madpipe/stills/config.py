@@ -125,8 +125,8 @@ class StillsTrainConfig(TrainingConfig):
     """A network that reads orientation and mosaic spread from a small image, and its training."""
 
     batch: Batch = Field(64, description="images per step, two exposures of each crystal")
-    steps: Steps = 40
-    validate_every: ValidateEvery = 20
+    steps: Steps = 30
+    validate_every: ValidateEvery = 15
     patience: Patience = 40
     farthest: float = Field(16.0, gt=0, le=20, description="largest turn from the nominal orientation [degree]")
     spread: tuple[Positive, Positive] = Field((0.2, 1.4), description="least and most mosaic spread [degree]")
@@ -138,7 +138,7 @@ class StillsTrainConfig(TrainingConfig):
     hypotheses: int = Field(2, ge=1, description="orientations that the network may give for an image")
     absolute: float = Field(3.0, ge=0, description="weight of the absolute errors beside the likelihood [1]")
     validation_images: int = Field(
-        1024, ge=64, description="images that decide which weights are kept, and widen errors"
+        512, ge=64, description="images that decide which weights are kept, and widen errors"
     )
 
 

@@ -49,6 +49,7 @@ _WEIGHTS = {  # twenty minutes of one thread
         "validate_every": 250,
         "learning_rate": 2e-3,
         "gradient_clip": 5.0,
+        "validation_images": 1024,
     },
 }
 

@@ -79,7 +79,7 @@ class StartNetwork(nn.Module):
         common = self.common(torch.cat([self.trunk(torch.cat([seen, planes], dim=1)), told], dim=1))
         numbers = self.answer(common).float().unflatten(1, (-1, _OF_HYPOTHESIS))
         six, middle, diagonal, below, weight = numbers.split([6, 1, _COUNT, _BELOW, 1], dim=-1)
-        straight = torch.tensor([1.0, 0, 0, 0, 1, 0], device=seen.device)
+        straight = torch.tensor([1.0, 0, 0, 0, 1, 0], dtype=six.dtype, device=seen.device)
         root = torch.diag_embed(torch.exp(_LIMIT * torch.tanh(diagonal / _LIMIT)))
         rows, columns = torch.tril_indices(_COUNT, _COUNT, -1, device=seen.device)
         every = torch.zeros_like(root)

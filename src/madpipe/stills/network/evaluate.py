@@ -40,9 +40,9 @@ def start_scores(
     seed: int = 1,
     methods: Sequence[str] = METHODS,
 ) -> list[StartScore]:
-    """Recover crystals that stand away from the nominal orientation: from there, from the network's answer, by eight starts.
+    """Recover crystals away from the nominal orientation: from there, from the network's answer, from eight starts.
 
-    Spread 0.3 to 1.2 degree, axis of the turn at random, no noise, for the fit. The search is the same in the first two.
+    Spread 0.3 to 1.2 degree, axis of the turn at random, no noise. The search is the same in the first two.
 
     Parameters
     ----------
@@ -128,10 +128,11 @@ def network_score(
     background: float = 1.0,
     seed: int = 1,
     domains: int = 0,
+    cells: int = 0,
 ) -> NetworkScore:
     """Score the network alone, up to the lattice's symmetry and the twin of a flat Ewald sphere.
 
-    Turns of up to 15 degree, the angle even; spread 0.3 to 1.2 degree; 4 to 6 cells along each axis; counted photons.
+    Turns of up to 15 degree, the angle even; spread 0.3 to 1.2 degree; counted photons.
 
     Parameters
     ----------
@@ -145,9 +146,11 @@ def network_score(
         Of all trials.
     domains:
         So many at random, the truth is what they have; 0: the quadrature.
+    cells:
+        Along each axis; 0: 4 to 6 at random.
     """
     rows = [
-        _alone(number, predictor, photons, background, seed, domains)
+        _alone(generator_for(seed, "stills", "network", str(number)), predictor, photons, background, domains, cells)
         for number in progress(range(images), "network alone")
     ]
     angles = np.array([np.linalg.norm(row.turn) for row in rows])
@@ -167,22 +170,21 @@ def network_score(
 
 
 def _alone(
-    number: int, predictor: Predictor, photons: float, background: float, seed: int, domains: int
+    generator: torch.Generator, predictor: Predictor, photons: float, background: float, domains: int, cells: int
 ) -> _Alone:
     """One image."""
-    generator = generator_for(seed, "stills", "network", str(number))
     draw = torch.rand(2, generator=generator, dtype=torch.float64).numpy()
     axis = torch.randn(3, generator=generator, dtype=torch.float64)
-    cells = torch.randint(4, 7, (3,), generator=generator).double().numpy()
+    many = np.full(3, float(cells or torch.randint(4, 7, (1,), generator=generator)))
     turn = (axis / axis.norm()).numpy() * math.radians(_FARTHEST * draw[0])
     spread = math.radians(_SPREADS[0] + (_SPREADS[1] - _SPREADS[0]) * draw[1])
     law = drawn(domains, generator) if domains else quadrature()
     scene = demo(np.zeros(3), spread, law)
     mean, spread = realised(law, spread)
-    scene = replace(scene, crystal=scene.crystal.turned(rotation(turn)), cells=cells)
+    scene = replace(scene, crystal=scene.crystal.turned(rotation(turn)), cells=many)
     image = counted_images(scaled_to(scene, photons, background), generator)[0].astype(float)
     begin = time.perf_counter()
-    best = predictor(image, scene.beam, scene.panels[0], demo(np.zeros(3)).crystal, cells)[0]
+    best = predictor(image, scene.beam, scene.panels[0], demo(np.zeros(3)).crystal, many)[0]
     seconds = time.perf_counter() - begin
     off = _off(best, scene.crystal.turned(rotation(mean)), scene.beam.direction)
     apart = np.array([*off, math.log(math.degrees(spread) / best.spread)])

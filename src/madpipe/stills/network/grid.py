@@ -73,7 +73,7 @@ def _joined(beam: Beam, panel: Panel, cell: float) -> int:
     off, curvature = np.abs(count * sizes / PITCH - 1).max(), beam.wavelength / cell
     if tilt > _STRAIGHT or off > _NEAR or count > _BINS or abs(curvature / CURVATURE - 1) > _NEAR_CURVATURE:
         raise InputError(
-            f"the network needs a detector across the beam, pixels of {PITCH:g} reciprocal cells or of a half, third or "
+            f"the network needs a detector across the beam, pixels of {PITCH:g} reciprocal cells, a half, third or "
             f"quarter of that, and a wavelength of {CURVATURE:g} cells; tilt {np.degrees(np.arcsin(min(tilt, 1))):.2g} "
             f"degree, pixels of {sizes.mean():.3g} and a wavelength of {curvature:.3g} cells came; index the image, or "
             "search with `fit`."

@@ -23,8 +23,9 @@ from madpipe.stills.network.weights import TrainedStartNetwork
 from madpipe.stills.scene import Scene
 
 _CUBE = 0.02  # relative, how far a cell may be from a cube
+_ALIKE = 0.2  # by how many cells the axes may differ
 _DOUBT = 10.0  # how far a told orientation may be from the true one [degree]
-_FEWEST = 1e3  # photons of an image that the network is asked about
+_FEWEST = 3e3  # photons of an image that the network is asked about
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Predictor:
     """
 
     def __init__(self, trained: TrainedStartNetwork) -> None:
-        self.network, self.config = trained.network(), trained.config
+        self.network, self.config = trained.network().float(), trained.config
 
     def __call__(
         self,
@@ -93,12 +94,11 @@ class Predictor:
         apart = math.degrees(float(np.linalg.norm(_turn(crystal, nominal))))
         if apart > self.config.farthest + _DOUBT:
             raise InputError(
-                f"the network needs a crystal told within {self.config.farthest + _DOUBT:g} degree of standing upright: "
-                f"axes along the beam and the detector's; {apart:.1f} came; search with `fit`."
+                f"the network needs a crystal told within {self.config.farthest + _DOUBT:g} degree of "
+                f"standing upright: axes along the beam and the detector's; {apart:.1f} came; search with `fit`."
             )
-        order = np.abs(np.round(np.linalg.inv(nominal.axes @ np.linalg.inv(upright))))
         seen = what_is_seen(torch.from_numpy(found.counts).float()[None])
-        numbers = torch.from_numpy(order @ cells).float()[None]
+        numbers = torch.from_numpy(cells).float()[None]
         with torch.no_grad():
             answer = self.network(seen, told_of(numbers, torch.from_numpy(found.shift).float()[None]))
         whole = np.eye(4)
@@ -122,13 +122,17 @@ class Predictor:
         cell = crystal.cell
         off = max(np.abs(cell[:3] / cell[:3].mean() - 1).max(), np.abs(np.radians(cell[3:] - 90)).max())
         fewest, most = self.config.cells
-        if off > _CUBE or cells.min() < fewest - 0.5 or cells.max() > most + 0.5:
+        if off > _CUBE or np.ptp(cells) > _ALIKE or not fewest - 0.5 <= cells.mean() <= most + 0.5:
             raise InputError(
-                f"the network needs a cubic lattice and domains of {fewest} to {most} cells along each axis; cell "
-                f"{', '.join(f'{one:g}' for one in cell.round(2))} and {', '.join(f'{one:g}' for one in cells)} cells "
-                "came; index the image, or search with `fit`."
+                f"the network needs a cubic lattice and domains of {fewest} to {most} cells, as many along each axis; "
+                f"cell {_listed(cell.round(2))} and {_listed(cells)} cells came; index the image, or search with `fit`."
             )
         return lattice_rotations(crystal)
+
+
+def _listed(values: Float[np.ndarray, "number"]) -> str:
+    """Numbers in a message."""
+    return ", ".join(f"{one:g}" for one in values)
 
 
 def _nearest(told: Crystal, axes: Float[np.ndarray, "3 3"], turns: np.ndarray) -> Crystal:

@@ -28,6 +28,7 @@ _HIDDEN = 8
 _LOW, _FIRST = -5.0, math.log(math.expm1(1.0))  # before softplus: nearly 0, and 1
 _EVALUATIONS = 150  # of the likelihood
 _MOST = 30.0  # -ln p beyond which nothing is told apart
+_MEAN_TERM = 0.2  # of a_k beyond the Gaussian's: mean of its exponential prior
 _LEAST_AMOUNT = 1e-6  # photons of a spot
 
 _Spots = Float[Tensor, "spot"]
@@ -104,6 +105,10 @@ class GaussianPartiality(nn.Module):
         self.numbers = nn.Parameter(torch.tensor([0.0, -3.0], dtype=torch.float64))
         self.radius = radius
 
+    def minus_ln_prior(self, inverse_d2: _Spots) -> Tensor:
+        """Nothing is believed of R0 and b."""
+        return torch.zeros((), dtype=inverse_d2.dtype)
+
     def forward(self, excitation2: _Spots, inverse_d2: _Spots) -> _Spots:
         """ln p of spots."""
         own, light = (2 * self.numbers).exp()
@@ -141,11 +146,20 @@ class LearnedPartiality(nn.Module):
     def forward(self, excitation2: _Spots, inverse_d2: _Spots) -> _Spots:
         """ln p of spots."""
         u = excitation2 / self.radius**2
+        sizes = self._sizes(inverse_d2)
         rates = torch.tensor(_RATES, dtype=u.dtype)
         terms = torch.cat([u[:, None], torch.log1p(rates * u[:, None]) / rates], dim=1)
-        position = (inverse_d2 / _TYPICAL).sqrt()[:, None] - 1
-        sizes = functional.softplus(self.out(torch.tanh(self.hidden(position))))
         return -(sizes * terms).sum(1)
+
+    def minus_ln_prior(self, inverse_d2: _Spots) -> Tensor:
+        """Few terms beyond the Gaussian's, and little change with q: a_k exponential, of mean 0.2, weights normal."""
+        terms = self._sizes(inverse_d2)[:, 1:].mean(0).sum() / _MEAN_TERM
+        return terms + self.out.weight.square().sum() / 2
+
+    def _sizes(self, inverse_d2: _Spots) -> Float[Tensor, "spot term"]:
+        """a_k of spots."""
+        position = (inverse_d2 / _TYPICAL).sqrt()[:, None] - 1
+        return functional.softplus(self.out(torch.tanh(self.hidden(position))))
 
 
 Partiality = GaussianPartiality | LearnedPartiality
@@ -197,8 +211,9 @@ def _minimise(free: list[Tensor], partiality: Partiality, own: Tensor, boxes: Bo
 
     def closure() -> Tensor:
         optimiser.zero_grad()
-        value = minus_ln_likelihoods(partiality, own, boxes).mean()
-        value.backward()  # type: ignore[no-untyped-call]  # torch leaves it without types
+        prior = partiality.minus_ln_prior(boxes.inverse_d2) / len(boxes)
+        value = minus_ln_likelihoods(partiality, own, boxes).mean() + prior
+        value.backward()
         return value
 
     optimiser.step(closure)

@@ -92,7 +92,7 @@ def train(
 
 
 def widening(network: StartNetwork, batches: Sequence[Batch]) -> Float[Tensor, "4"]:
-    """Factors on the standard errors with which 68 % of the truths lie within one: of turns one, of ln spread another."""
+    """Factors on the standard errors with which 68 % of the truths lie within one: of turns, and of ln spread."""
     ratios = torch.cat([pulls(network, batch) for batch in batches]).abs()
     turn, spread = torch.quantile(ratios[:, :3].flatten(), _WITHIN), torch.quantile(ratios[:, 3], _WITHIN)
     return torch.stack([turn, turn, turn, spread]).float()

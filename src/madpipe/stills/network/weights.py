@@ -26,9 +26,7 @@ class TrainedStartNetwork:
     about: Mapping[str, Any]  # plain: fingerprint of the code, history of the training
 
     @classmethod
-    def of(
-        cls, network: StartNetwork, config: StillsTrainConfig, code: str, history: History
-    ) -> "TrainedStartNetwork":
+    def of(cls, network: StartNetwork, config: StillsTrainConfig, code: str, history: History) -> "TrainedStartNetwork":
         """Take a network's weights, and how the training went."""
         state = {name: tensor.to(_KEPT) for name, tensor in state_of(network).items()}
         kept = ("validation_step", "validation_loss", "validation_terms", "best_step")
