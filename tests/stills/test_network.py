@@ -25,9 +25,10 @@ from madpipe.stills.measured.images import Images, Source
 from madpipe.stills.mosaic import Domains
 from madpipe.stills.network.design import Answer, StartNetwork, covariances, ln_densities, off
 from madpipe.stills.network.evaluate import network_score, start_scores
-from madpipe.stills.network.exposures import _POLYNOMIALS, Exposures, _quadrature, _ratio
+from madpipe.stills.network.exposures import _POLYNOMIALS, Batch, Exposures, _quadrature, _ratio
 from madpipe.stills.network.grid import regridded
 from madpipe.stills.network.infer import Predictor, predict_images
+from madpipe.stills.network.loss import Loss
 from madpipe.stills.network.partiality import (
     Boxes,
     GaussianPartiality,
@@ -163,6 +164,33 @@ def test_density_is_that_of_a_mixture_of_gaussians(dice):
     assert_close(ln_densities(answer, apart)[0], right, rtol=1e-10, atol=1e-10)
 
 
+class Fixed(torch.nn.Module):
+    """Answers the same to everything."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.answer = answer
+
+    def forward(self, seen, told):
+        return self.answer
+
+
+def test_loss_is_likelihood_and_absolute_errors_of_the_hypotheses_that_the_truth_favours():
+    """The second hypothesis is the truth, the first far away: no absolute error, and the density is the second's."""
+    truth = rotation_of_vector(torch.tensor([[0.1, 0.2, -0.1]]))
+    rotation = torch.stack([torch.eye(3)[None], truth], dim=1)
+    answer = Answer(
+        rotation, torch.tensor([[0.5, -0.3]]), 2 * torch.eye(4).expand(1, 2, 4, 4), torch.full((1, 2), -0.7)
+    )
+    batch = Batch(torch.zeros(1, 2, 64, 64), torch.zeros(1, 5), truth, torch.tensor([-0.3]))
+    value, terms = Loss(3.0)(Fixed(answer), batch)
+    assert float(value) == pytest.approx(0.7 - 4 * math.log(2), abs=1e-4)
+    off_by = Loss(3.0)(Fixed(answer), batch._replace(ln_spread=torch.tensor([-0.2])))
+    # 0.1 in units of 0.1, a quarter of the four numbers; 2 x 0.1 standard errors
+    assert float(off_by[0] - value) == pytest.approx(3.0 / 4 + 0.02, abs=1e-4)
+    assert float(terms["absolute"]) < 1e-4
+
+
 def test_errors_are_widened_until_two_thirds_of_the_truths_lie_within():
     source, network = Exposures(SMALL, CPU), StartNetwork(SMALL, torch.Generator().manual_seed(1)).eval()
     batches = [source.draw(0, torch.Generator().manual_seed(number)) for number in range(20)]
@@ -292,6 +320,7 @@ def test_a_training_is_the_same_each_time_and_its_file_too(tmp_path):
     first, history = run(SMALL.model_dump(), seed=1, checkpoint=tmp_path / "a.ckpt", code="x")
     second, _ = run(SMALL.model_dump(), seed=1, checkpoint=None, code="x")
     assert history.validation_step == [1, 2]
+    assert (first.state["widening"] != 1).all()
     assert first.state.keys() == second.state.keys()
     assert all(torch.equal(first.state[name], second.state[name]) for name in first.state)
     for name, one in (("one", first), ("other", second)):
@@ -342,7 +371,7 @@ def test_images_are_answered_and_a_fit_can_begin_at_the_list_that_is_written(pre
     write_expt(tmp_path / "start.expt", found)
     again = matched(images, read_expt(tmp_path / "start.expt"))[1]
     assert np.allclose(again[0].axes, found[0].crystal.axes, atol=1e-6)
-    assert from_plain(to_plain(listed), StartList) == listed
+    assert from_plain(StartList, to_plain(listed)) == listed
 
 
 def boxes_of_law(law, generator, images=16, spots=150):
@@ -404,9 +433,11 @@ def test_any_learned_partiality_falls_from_one(dice):
 
 def test_likelihood_is_least_where_model_and_counts_agree(dice):
     boxes = boxes_of_law(lambda u: u, dice, images=2, spots=20)
-    model, own = GaussianPartiality(1e-3), torch.tensor([[6.0, 0.0], [6.0, 0.0]], dtype=torch.float64)
+    model, own = GaussianPartiality(1e-3), torch.tensor([[6.0, 8.0], [5.0, -4.0]], dtype=torch.float64)
     ln_p = model(boxes.excitation2, boxes.inverse_d2)
-    exact = boxes.background[:, None] + (6.0 + ln_p + boxes.ln_known).exp()[:, None] * boxes.profile
+    ln_scale, b_factor = own[boxes.image].T
+    ln_amount = ln_scale - b_factor * boxes.inverse_d2 / 4 + ln_p + boxes.ln_known
+    exact = boxes.background[:, None] + ln_amount.exp()[:, None] * boxes.profile
     at = replace(boxes, counts=exact.detach())
     assert minus_ln_likelihoods(model, own, at).abs().max() < 1e-3  # the least amount of 1e-6 photons
     deviance = 2 * minus_ln_likelihoods(model, own, boxes).detach()
