@@ -25,7 +25,7 @@ from madpipe.stills.measured.images import Images, Source
 from madpipe.stills.mosaic import Domains
 from madpipe.stills.network.design import Answer, StartNetwork, covariances, ln_densities, off
 from madpipe.stills.network.evaluate import network_score, start_scores
-from madpipe.stills.network.exposures import _POLYNOMIALS, Batch, Exposures, _quadrature, _ratio
+from madpipe.stills.network.exposures import _POLYNOMIALS, Batch, Exposures, _ratio
 from madpipe.stills.network.grid import regridded
 from madpipe.stills.network.infer import Predictor, predict_images
 from madpipe.stills.network.loss import Loss
@@ -40,7 +40,7 @@ from madpipe.stills.network.partiality import (
 from madpipe.stills.network.records import StartList
 from madpipe.stills.network.train import pulls, run, train, widening
 from madpipe.stills.network.turns import rotation_of_six, rotation_of_vector, vector_of_rotation
-from madpipe.stills.network.weights import TrainedStartNetwork, load_network, save_network
+from madpipe.stills.network.weights import TrainedStartNetwork, load_network, save_network, take_weights
 from madpipe.stills.reflections.model import partiality, squared_radius
 from madpipe.stills.simulate.crystals import draw_stills
 from madpipe.stills.simulate.demo import demo
@@ -144,9 +144,6 @@ def test_domains_of_a_training_have_the_spread_that_is_its_truth():
     rms = torch.rad2deg((drawn.weights * drawn.vectors.square().sum(2)).sum(1).sqrt())
     assert_close(rms, drawn.ln_spread.exp(), rtol=1e-5, atol=0)  # single precision
     assert mean.abs().max() < 1e-7
-    vectors, weights = _quadrature()
-    second = torch.einsum("d,di,dj->ij", weights, vectors, vectors)
-    assert_close(second, torch.eye(3, dtype=second.dtype) / 3, rtol=0, atol=1e-6)
 
 
 def test_density_is_that_of_a_mixture_of_gaussians(dice):
@@ -335,6 +332,16 @@ def test_a_training_goes_down():
     config = SMALL.model_copy(update={"batch": 16, "steps": 30, "validate_every": 15})
     _, history = train(config, torch.Generator().manual_seed(1))
     assert history.validation_loss[-1] < 0.7 * history.training_loss[0]
+
+
+def test_a_training_may_begin_with_the_shipped_weights_of_its_design():
+    shipped = load_network(shipped_weights("stills"))
+    network = StartNetwork(shipped.config, torch.Generator().manual_seed(1))
+    take_weights(network, shipped)
+    assert torch.equal(network.answer.weight, shipped.state["answer.weight"].float())
+    assert (network.widening == 1).all()
+    with pytest.raises(InputError, match="begin: fresh"):
+        train(SMALL.model_copy(update={"begin": "shipped"}), torch.Generator().manual_seed(1))
 
 
 def test_weights_of_another_design_are_refused(tmp_path):

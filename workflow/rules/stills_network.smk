@@ -10,6 +10,8 @@ STILLS_PREDICTED = [
 
 rule stills_train:
     """Train the network that finds where a fit begins, on images drawn on the fly."""
+    input:
+        [BY_NAME["stills"].weights] if STILLS.train.begin == "shipped" else [],
     output:
         weights=f"{STILLS_AT.network}/weights.safetensors",
         history=f"{STILLS_AT.network}/history.json",

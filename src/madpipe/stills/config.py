@@ -135,6 +135,9 @@ class StillsTrainConfig(TrainingConfig):
     photons: tuple[Positive, Positive] = Field((1e4, 1e6), description="fewest and most Bragg photons of an image")
     background: tuple[Positive, Positive] = Field((0.01, 5.0), description="least and most background [photon/pixel]")
     width: int = Field(16, ge=4, description="features of the first layers; deeper ones have up to four times as many")
+    begin: Literal["fresh", "shipped"] = Field(
+        "fresh", description="weights to begin with: drawn, or madpipe's own, which learn another kind of images sooner"
+    )
     hypotheses: int = Field(2, ge=1, description="orientations that the network may give for an image")
     absolute: float = Field(3.0, ge=0, description="weight of the absolute errors beside the likelihood [1]")
     validation_images: int = Field(

@@ -15,13 +15,13 @@ from torch import Tensor
 
 from madpipe.stills.config import StillsTrainConfig
 from madpipe.stills.forward import outward_normal
+from madpipe.stills.mosaic import quadrature
 from madpipe.stills.network.design import SIDE, what_is_seen
 from madpipe.stills.network.turns import rotation_of_vector
 from madpipe.stills.pixel_factors import Factors, seen
 from madpipe.stills.simulate.demo import demo
 
 EXPOSURES = 2  # of each crystal, other photons, background and noise
-_ANGLES = 4  # of a quadrature of domains: exact to the seventh moment
 _POLYNOMIALS = {  # (sin N x / sin x)^2 = (y if last) * (a y^2 + b y + c)^2, y = cos^2 x: Chebyshev's U of N - 1
     2: (0.0, 0.0, 2.0, 1.0),
     3: (0.0, 4.0, -1.0, 0.0),
@@ -94,7 +94,8 @@ class Exposures:
         shift = torch.rand(count, 2, generator=generator) - 0.5
         fewest, most = config.cells
         cells = torch.randint(fewest, most + 1, (count, 1), generator=generator).float().expand(-1, 3)
-        vectors, weights = _quadrature()
+        law = quadrature()
+        vectors, weights = torch.from_numpy(law.vectors).float(), torch.from_numpy(law.weights).float()
         frame = torch.linalg.qr(torch.randn(count, 3, 3, generator=generator))[0]
         vectors = vectors @ frame.transpose(1, 2)
         uneven = config.uneven * torch.randn(count, len(weights), generator=generator)
@@ -156,22 +157,6 @@ def _ratio(
     a, b, c, last = numbers
     found = (y * a).add_(b).mul_(y).add_(c).square_() if a else (y * b).add_(c).square_()
     return found.mul_(y) if last else found
-
-
-def _quadrature() -> tuple[Float[Tensor, "domain 3"], Float[Tensor, "domain"]]:
-    """Seven axes of the 14-point Lebedev rule times four Gauss-Hermite angles, rms angle 1.
-
-    References
-    ----------
-    Lebedev, USSR Comput. Math. Math. Phys. 16, 10 (1976) (weights 1/15 and 3/40 of 6 and 8 points).
-    """
-    faces = np.eye(3)
-    corners = np.array([[1, 1, 1], [1, 1, -1], [1, -1, 1], [-1, 1, 1]]) / math.sqrt(3)
-    axes = np.concatenate([faces, corners])
-    angles, of_angle = np.polynomial.hermite_e.hermegauss(_ANGLES)
-    vectors = (axes[:, None] * angles[:, None]).reshape(-1, 3)
-    weights = np.outer(np.repeat([2 / 15, 3 / 20], [3, 4]), of_angle / of_angle.sum()).ravel()
-    return torch.from_numpy(vectors).float(), torch.from_numpy(weights).float()
 
 
 def _between_logs(ends: tuple[float, float], count: int, generator: torch.Generator) -> Tensor:

@@ -10,13 +10,15 @@ from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.base import training
+from madpipe.base.provenance import file_digest
 from madpipe.base.runtime import device, generator_for, log, reproducible, require_threads, rounding
+from madpipe.base.shipped import shipped_weights
 from madpipe.base.training import History, Schedule
 from madpipe.stills.config import StillsTrainConfig
 from madpipe.stills.network.design import StartNetwork, covariances, ln_densities, off
 from madpipe.stills.network.exposures import Batch, Exposures
 from madpipe.stills.network.loss import Loss
-from madpipe.stills.network.weights import TrainedStartNetwork
+from madpipe.stills.network.weights import TrainedStartNetwork, load_network, take_weights
 
 _WITHIN = math.erf(math.sqrt(0.5))  # share of a Gaussian within one standard error
 
@@ -63,14 +65,19 @@ def train(
     Raises
     ------
     InputError
-        No checkpoint of a training, the training diverges, or torch runs with another number of threads than the
-        configuration's.
+        No checkpoint of a training, the training diverges, torch runs with another number of threads than the
+        configuration's, or madpipe's own weights are of another design.
     """
     require_threads(config.threads)
+    if config.begin == "shipped":
+        code += file_digest(shipped_weights("stills"))
     name = training.name_of(config, generator, code)
     place = device()
     source = Exposures(config, place)
-    network = StartNetwork(config, generator).to(place)
+    network = StartNetwork(config, generator)
+    if config.begin == "shipped":
+        take_weights(network, load_network(shipped_weights("stills")))
+    network = network.to(place)
     log.info("%d weights, %d images a step", sum(p.numel() for p in network.parameters()), config.batch)
     count = math.ceil(config.validation_images / config.batch)
     batches = [source.draw(0, generator) for _ in range(count)]

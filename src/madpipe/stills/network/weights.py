@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from madpipe.base.errors import InputError, one_line
 from madpipe.base.training import History
 from madpipe.base.weights import load_trained, ready, save_trained, state_of
 from madpipe.stills.config import StillsTrainConfig
@@ -36,6 +37,24 @@ class TrainedStartNetwork:
     def network(self) -> StartNetwork:
         """Build the network, ready to answer."""
         return ready(StartNetwork(self.config, torch.Generator()), self.state)
+
+
+def take_weights(network: StartNetwork, trained: TrainedStartNetwork) -> None:
+    """Let a network begin with the weights of a trained one; its errors are widened anew.
+
+    Raises
+    ------
+    InputError
+        They are of another design.
+    """
+    given = trained.config
+    try:
+        network.load_state_dict({**trained.state, "widening": network.widening})
+    except RuntimeError as error:
+        raise InputError(
+            f"stills.train.begin: shipped needs the design of madpipe's own weights (width {given.width}, hypotheses "
+            f"{given.hypotheses}); got: {one_line(error)}; set these, or begin: fresh"
+        ) from error
 
 
 def save_network(path: str | Path, trained: TrainedStartNetwork, *, process: Mapping[str, str] | None = None) -> None:
