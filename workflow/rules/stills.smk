@@ -293,3 +293,6 @@ TARGETS += [
     ),
 ]
 SCORES["stills"] = STILLS_AT.of_samples("scores.json", STILLS_SAMPLES)
+
+
+include: "stills_network.smk"

@@ -1,4 +1,4 @@
-"""Commands of the study of still images: simulate, index, fit, integrate, merge."""
+"""Commands of the study of still images: simulate, index, predict, fit, integrate, merge."""
 
 import argparse
 import typing
@@ -26,6 +26,7 @@ from madpipe.stills.integrate.settings import METHOD_NAMES, IntegrateConfig
 if typing.TYPE_CHECKING:
     from madpipe.stills.geometry import Crystal
     from madpipe.stills.measured.images import Images
+    from madpipe.stills.network.records import StartRow
 
 _IMAGES = "images in NXmx (.nxs, .h5) or CBF (.cbf, .cbf.gz, .cbf.bz2)"
 _CRYSTALS = "crystals of DIALS (.expt) or CrystFEL (.stream)"
@@ -47,6 +48,13 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     index.add_argument("--space-group", default="P 1", help="Hermann-Mauguin symbol, as P41212 (default: P 1)")
     index.add_argument("--free", type=_words, help="what is refined (default: all), as orientation,tilt,distance")
     _add_stills(index)
+    predict = steps.add_parser("predict", help="small images, crystals -> start.expt, .json: orientations by a network")
+    _add_images(predict)
+    predict.add_argument("--cells", type=numbers, help="of a domain along a, b, c (default: stills.fit.cells: 5,5,5)")
+    help_weights = "weights.safetensors of a training (default: those that come with madpipe)"
+    predict.add_argument("--weights", type=InputPath, help=help_weights)
+    _add_stills(predict)
+    predict.set_defaults(run=_predict)
     fit = steps.add_parser("fit", help="images and crystals -> fit.h5: misset, mosaic spread from pixels")
     _add_images(fit)
     fit.add_argument("--method", choices=typing.get_args(Recovering), help="of the search (default: starts)")
@@ -155,6 +163,31 @@ def _fit(arguments: argparse.Namespace) -> None:
     store.write(arguments.output, found, process=origin_of(arguments, "stills.fit.images"))
     for number, (name, verdict) in enumerate(zip(found.names.split("\n"), found.verdicts.split("\n"), strict=True)):
         print(f"{name}: mosaic spread {found.spread[number]:.4g} degree; {verdict}")
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from madpipe.base import store
+    from madpipe.base.shipped import shipped_weights
+    from madpipe.stills.measured.expt import write_expt
+    from madpipe.stills.names import beside
+    from madpipe.stills.network.infer import Predictor, predict_images
+    from madpipe.stills.network.weights import load_network
+
+    config = _checked(section(arguments, "stills", "fit", StillsFitConfig, cells=arguments.cells))
+    weights = str(arguments.weights or shipped_weights("stills"))
+    images, crystals = _read(arguments)
+    listed, experiments = predict_images(images, crystals, Predictor(load_network(weights)), config.cells)
+    origin = origin_of(arguments, "stills.network.infer", more=() if arguments.weights else (weights,))
+    write_expt(arguments.output, experiments, origin)
+    store.write_json(beside(arguments.output, ".json"), listed, process=origin)
+    for row in listed.images:
+        print(f"{row.image}: {row.failed or _start_in_words(row)}")
+
+
+def _start_in_words(row: "StartRow") -> str:
+    """Turn and spread with their errors."""
+    turn, errors = (", ".join(f"{one:.2f}" for one in part) for part in (row.turn, row.turn_errors))
+    return f"turned by {turn} +- {errors} degree, mosaic spread {row.spread:.2f} +- {row.spread_error:.2f} degree"
 
 
 def _integrate(arguments: argparse.Namespace) -> None:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Discriminator, Field, Tag
 
 from madpipe.base.config import InputFile, Model, SampleName
+from madpipe.base.training_config import Batch, Patience, Steps, TrainingConfig, ValidateEvery
 from madpipe.stills.integrate.settings import METHOD_NAMES, IntegrateConfig, MethodName
 
 Shape = Literal["square", "round", "gauss", "tophat"]
@@ -13,6 +14,9 @@ Recovering = Literal["adam", "adam-long", "marquardt", "low-angles", "starts"]
 Unknown = Literal["misset", "spread", "scale", "background", "cells", "distance", "beam_centre"]
 Refinable = Literal["orientation", "cell", "tilt", "distance", "beam_centre", "excitation"]
 Step = Literal["index", "fit", "integrate"]
+
+
+Positive = Annotated[float, Field(gt=0)]
 
 
 class CrystalSample(Model):
@@ -126,6 +130,36 @@ class StillsEvaluateConfig(Model):
     timed: bool = Field(False, description="note seconds, which are others each time")
 
 
+class StillsTrainConfig(TrainingConfig):
+    """A network that reads orientation and mosaic spread from a small image, and its training."""
+
+    batch: Batch = Field(64, description="images per step, two exposures of each crystal")
+    steps: Steps = 30
+    validate_every: ValidateEvery = 15
+    patience: Patience = 40
+    farthest: float = Field(16.0, gt=0, le=20, description="largest turn from the nominal orientation [degree]")
+    spread: tuple[Positive, Positive] = Field((0.2, 1.4), description="least and most mosaic spread [degree]")
+    cells: tuple[int, int] = Field((4, 6), description="fewest and most unit cells, the same along all axes")
+    uneven: float = Field(0.15, ge=0, description="sd of ln of the weights of mosaic domains")
+    photons: tuple[Positive, Positive] = Field((1e4, 1e6), description="fewest and most Bragg photons of an image")
+    background: tuple[Positive, Positive] = Field((0.01, 5.0), description="least and most background [photon/pixel]")
+    width: int = Field(16, ge=4, description="features of the first layers; deeper ones have up to four times as many")
+    begin: Literal["fresh", "shipped"] = Field(
+        "fresh", description="weights to begin with: drawn, or madpipe's own, which learn another kind of images sooner"
+    )
+    hypotheses: int = Field(2, ge=1, description="orientations that the network may give for an image")
+    absolute: float = Field(3.0, ge=0, description="weight of the absolute errors beside the likelihood [1]")
+    validation_images: int = Field(
+        512, ge=64, description="images that decide which weights are kept, and widen errors"
+    )
+
+
+class StillsInferConfig(Model):
+    """The network's answer."""
+
+    weights: Literal["trained", "shipped"] = Field("shipped", description="madpipe's own network, or one of this run")
+
+
 class StillsConfig(Model):
     """The study's section."""
 
@@ -134,6 +168,8 @@ class StillsConfig(Model):
     )
     index: StillsIndexConfig = Field(StillsIndexConfig(), description="crystals from spots and a cell")
     fit: StillsFitConfig = Field(StillsFitConfig(), description="misset and mosaic spread from pixels")
+    train: StillsTrainConfig = Field(StillsTrainConfig(), description="network")
+    infer: StillsInferConfig = Field(StillsInferConfig(), description="the network's answer")
     integrate: IntegrateConfig = Field(IntegrateConfig(), description="scales, orientations and intensities together")
     merge: StillsMergeConfig = Field(StillsMergeConfig(), description="merged intensities")
     evaluate: StillsEvaluateConfig = Field(StillsEvaluateConfig(), description="methods side by side")

@@ -50,13 +50,23 @@ _SMOKE = {
         "integration": ["joint"],
     },
 }
+_WEIGHTS = {  # twenty minutes of one thread
+    "train": {
+        "steps": 6000,
+        "validate_every": 250,
+        "learning_rate": 2e-3,
+        "gradient_clip": 5.0,
+        "validation_images": 1024,
+    },
+}
 
 
 def sizes(config: StillsConfig) -> dict[str, int]:
-    """Give the size of what rules have to do, by sample: pixels of all images of a simulated set."""
-    return {
+    """Give the size of what rules have to do: pixels of all images of a simulated set, images of a training."""
+    pixels = {
         name: sample.images * sample.size**2 for name, sample in config.samples.items() if not hasattr(sample, "path")
     }
+    return pixels | {"stills_train": config.train.steps * config.train.batch}
 
 
 STILLS = Study(
@@ -65,7 +75,7 @@ STILLS = Study(
     about="still images of crystals, from pixels to merged intensities",
     config=StillsConfig,
     samples=_SAMPLES,
-    overlays={"smoke": _SMOKE},
+    overlays={"smoke": _SMOKE, "weights": _WEIGHTS},
     records=("Integrated", "PixelFits", "StillsTruth"),
     sizes=sizes,
 )

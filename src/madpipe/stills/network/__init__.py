@@ -1,0 +1,1 @@
+"""The network that finds where a fit begins, and the learned partiality."""
