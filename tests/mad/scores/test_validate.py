@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from madpipe.base.errors import InputError
 from madpipe.base.plain import from_plain, to_plain
 from madpipe.mad.config import FitConfig, SimulatedSample, ValidateConfig
 from madpipe.mad.fit.fit import fit_stack
@@ -122,3 +123,10 @@ def test_thirds_by_the_stated_error_show_where_an_answer_claims_too_much(case, r
     assert shares[0] == 0.0
     assert shares[1] > 0.7
     assert shares[2] == 1.0
+
+
+def test_an_answer_to_another_stack_is_refused(case, rng):
+    stack, fit = case
+    smaller = replace(fit, f_total=fit.f_total[:40, :40])
+    with pytest.raises(InputError, match=r"of \(48, 48\) points; the network has \(40, 40\)"):
+        scores_of(stack, rng, network=smaller)

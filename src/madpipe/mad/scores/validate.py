@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from madpipe.base import metrics
+from madpipe.base.errors import InputError
 from madpipe.base.verdict import Verdict, verdicts_in
 from madpipe.base.warned import kept, lines_of
 from madpipe.mad.config import ValidateConfig
@@ -61,7 +62,18 @@ def score(
         Shells and noise draws.
     generator:
         Draws the noise floor of R.
+
+    Raises
+    ------
+    InputError
+        An answer of another shape than the stack.
     """
+    for name, fit in answers.items():
+        if fit.f_total.shape != stack.shape:
+            raise InputError(
+                f"scores need an answer to this stack, of {stack.shape} points; the {name} has {fit.f_total.shape}; "
+                "name the stack that it was made from."
+            )
     compared = stack.truth is None and {"fit", "network"} <= set(answers)
     return SampleScores(
         sample=stack.name,
