@@ -2,10 +2,14 @@
 
 import dataclasses
 import re
+import tempfile
+import textwrap
 from collections import defaultdict
 from pathlib import Path
 
 import madpipe
+from madpipe.base.config import read_yaml, validate
+from madpipe.config import Config
 from madpipe.mad.measured.readers import READERS
 from madpipe.mad.measured.readers.arrays import _NPZ_KEYS
 from madpipe.studies import STUDIES
@@ -51,3 +55,21 @@ def test_the_pages_explain_the_words_that_shapes_share():
     tables = [part.partition("\n## ")[0] for part in PAGES.split("## Words in the shapes")[1:]]
     explained = {word for table in tables for word in re.findall(r"`([a-z]+)`(?=[^|]*\|)", table)}
     assert shared - explained == set()
+
+
+def test_every_overlay_of_the_pages_is_a_configuration():
+    """Indented blocks that begin with a study's name, as a reader copies them."""
+    text = (DOCS.parent / "README.md").read_text(encoding="utf-8") + "\n" + PAGES
+    names = "|".join(study.name for study in STUDIES)
+    blocks = re.findall(rf"^((?: {{4,}})(?:{names}):\n(?: {{5,}}.*\n|\n(?= {{5,}}))+)", text, re.MULTILINE)
+    assert len(blocks) >= 2
+    for block in blocks:
+        validate(Config, read_yaml_text(textwrap.dedent(block)))
+
+
+def read_yaml_text(text):
+    """Read as the workflow does, which refuses a key that stands twice."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "mine.yaml")
+        path.write_text(text, encoding="utf-8")
+        return read_yaml(path)

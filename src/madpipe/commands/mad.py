@@ -289,7 +289,9 @@ def run_plan(
 
 def _validate(arguments: argparse.Namespace) -> None:
     from madpipe.base import runtime, store
+    from madpipe.base.verdict import Verdict, in_words
     from madpipe.mad.records import Fit, RealSpace, Stack
+    from madpipe.mad.scores.checks import checks
     from madpipe.mad.scores.validate import score
 
     stack = store.read(arguments.truth, Stack)
@@ -304,3 +306,7 @@ def _validate(arguments: argparse.Namespace) -> None:
     config = section(arguments, "mad", "validate_", ValidateConfig)
     scores = score(stack, answers, objects, config, runtime.generator_for(arguments.seed, "score"))
     store.write_json(arguments.output, scores, process=origin_of(arguments, "mad.scores.validate"))
+    verdicts = {
+        f"{one.of} {one.name}": Verdict(one.value, one.limit, one.passed, one.meaning) for one in checks(scores)
+    }
+    print(*in_words(verdicts), sep="\n")

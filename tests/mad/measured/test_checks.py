@@ -538,3 +538,19 @@ def test_errors_of_zero_at_single_points_are_raised_to_the_least_other(tmp_path)
     stack, said = converted(tmp_path, arrays_of(made, data_errors=errors))
     assert any("data_errors are 0 at" in line for line in said)
     assert stack.data_errors.min() == errors[errors > 0].min()
+
+
+def test_counts_less_a_background_are_no_gaps(tmp_path):
+    """At -1 and -2 all over, at each energy elsewhere: masking them would keep only what fluctuates upwards."""
+    made = stack_of(photons=1e4)
+    data = made.data.astype(int) + np.random.default_rng(1).poisson(2.0, made.data.shape) - 2
+    with pytest.raises(InputError, match="negative"):
+        converted(tmp_path, arrays_of(made, intensity=data))
+
+
+def test_an_energy_without_counts_is_told(tmp_path):
+    made = stack_of()
+    data = made.data.copy()
+    data[3] = 0
+    _, said = converted(tmp_path, arrays_of(made, intensity=data))
+    assert any(line.startswith("intensities at 9000 eV are 0 times") for line in said)

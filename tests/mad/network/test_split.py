@@ -11,9 +11,11 @@ from madpipe.mad.fit.belief import DEGREES, Belief
 from madpipe.mad.measurement import without_counts
 from madpipe.mad.network import split as module
 from madpipe.mad.network.answer import at_maximum
+from madpipe.mad.network.calibration import at_least
 from madpipe.mad.network.split import NEVER, are_counts, halves, learn
 from madpipe.mad.network.trust import (
     calibrated,
+    least,
     log_ratio,
     shrunken,
     spread,
@@ -205,3 +207,20 @@ def test_errors_are_spread_by_what_was_found():
     # x as stated, a and b twice as wrong; on a grid of logarithms 0.025 apart
     assert found.tolist() == pytest.approx([1.0, 1.0, 0.4, 4.0, 0.4, 4.0], rel=0.05)
     assert torch.equal(spread(covariance, None, torch.tensor([30.0])), covariance)
+
+
+def test_no_calibration_makes_an_error_smaller_than_what_was_found_for_sure():
+    """Found 3 +- .25 times what was stated: spread brings errors there; a calibration may take off two errors of it."""
+    split = split_of(9.0, 1.5)
+    factors = least(split, torch.tensor([30.0]))
+    assert torch.allclose(factors * np.exp(shrunken(split)[0, 0]), torch.tensor(6.0).sqrt(), rtol=1e-6)
+    names = ("f_total", "f_resonant", "delta_phi", "f_normal", "delta_phi_na")
+    raw = {f"{name}_errors": torch.tensor([0.1]) for name in names}
+    halved = {name: error / 2 for name, error in raw.items()}
+    halved |= {f"{name}_95": 1.96 * error for name, error in halved.items()}
+    raised = at_least(halved, raw, torch.full((3, 1), 0.8))
+    for name in names:
+        assert raised[f"{name}_errors"].item() == pytest.approx(0.08, rel=5e-3)
+        assert raised[f"{name}_errors_95"].item() == pytest.approx(1.96 * 0.08, rel=5e-3)
+    kept = at_least(halved, raw, torch.full((3, 1), 0.1))
+    assert all(torch.equal(kept[name], halved[name]) for name in halved)

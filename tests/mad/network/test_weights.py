@@ -11,6 +11,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from madpipe.base.errors import InputError
+from madpipe.base.warned import DataWarning, heard
 from madpipe.mad.config import PriorConfig, SimulatedSample, TrainConfig
 from madpipe.mad.network.design import build
 from madpipe.mad.network.weights import TrainedNetwork, load_network, save_network
@@ -168,10 +169,15 @@ def test_energies_shifted_as_in_training_are_accepted():
     trained(network="unet_patches").check_fits(stack_of(energies_ev=tuple(8313.9 + 5 * k for k in range(8))))
 
 
-def test_stated_errors_are_warned_of(caplog):
+def test_stated_errors_are_warned_of():
     stack = stack_of()
-    trained().check_fits(stack)
-    assert "stated" not in caplog.text
-    assert "states other errors" not in caplog.text
-    trained().check_fits(replace(stack, data_errors=np.sqrt(stack.data + 1.0)))
-    assert "states other errors" in caplog.text
+    with heard() as said:
+        trained().check_fits(stack)
+    assert said == []
+    with pytest.warns(DataWarning, match="states other errors"):
+        trained().check_fits(replace(stack, data_errors=np.sqrt(stack.data + 1.0)))
+
+
+def test_fewer_energies_than_in_training_are_warned_of():
+    with pytest.warns(DataWarning, match="trained on 4 energies or more; 3 came"):
+        trained().check_fits(stack_of(energies_ev=(8313.0, 8333.0, 8363.0)))

@@ -120,3 +120,15 @@ def test_a_network_may_lie_a_little_above_the_floor():
 def test_measured_samples_without_truth_or_object_have_the_checks_that_need_none():
     measured = scores(answers={"fit": answer(shells=())}, retrieve={}, retrieved={})
     assert [check.name for check in checks(measured)] == ["r_factor", "certified", "chi2"]
+
+
+def test_errors_that_do_not_cover_say_where_and_what_the_equation_leaves_out():
+    least = (shell("F_A", 0.7, 300),)
+    thirds = {"F_A": (0.4, 0.8, 0.9), "F_T": (0.1, 0.1, 0.1)}
+    found = scores(answers={"fit": answer(shells=least, by_stated_error=thirds)}, mad_residual=1e-3)
+    [meaning] = [check.meaning for check in checks(found) if check.name == "errors"]
+    assert "smallest, middle, largest: 0.40, 0.80, 0.90" in meaning
+    assert "leaves 1.0e-03" in meaning
+    assert "beyond 1e+05 photons" in meaning
+    passing = scores(answers={"fit": answer(by_stated_error=thirds)}, mad_residual=1e-3)
+    assert not any("stated smallest" in check.meaning for check in checks(passing))

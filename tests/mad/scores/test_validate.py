@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from madpipe.base.errors import InputError
 from madpipe.base.plain import from_plain, to_plain
 from madpipe.mad.config import FitConfig, SimulatedSample, ValidateConfig
 from madpipe.mad.fit.fit import fit_stack
@@ -109,3 +110,23 @@ def test_condition_number_sees_poor_energies(case):
     stack, _ = case
     narrow = replace(stack, f_prime=-6 + 0.01 * np.arange(8.0), f_double_prime=0.5 + 0.001 * np.arange(8.0) ** 1.5)
     assert condition_number(narrow) > 10 * condition_number(stack)
+
+
+def test_thirds_by_the_stated_error_show_where_an_answer_claims_too_much(case, rng):
+    """Errors a hundred times too small in the points that are surest: those alone are not covered."""
+    stack, fit = case
+    columns = truth_columns(stack)
+    bright = columns["f_total"]
+    surest = np.random.default_rng(3).random(stack.shape) < 0.4  # more than a third of every shell
+    off = replace(fit, f_total=bright + 0.5, f_total_errors=np.where(surest, 0.005, 1.0))
+    shares = scores_of(stack, rng, fit=off).answers["fit"].by_stated_error["F_T"]
+    assert shares[0] == 0.0
+    assert shares[1] > 0.7
+    assert shares[2] == 1.0
+
+
+def test_an_answer_to_another_stack_is_refused(case, rng):
+    stack, fit = case
+    smaller = replace(fit, f_total=fit.f_total[:40, :40])
+    with pytest.raises(InputError, match=r"of \(48, 48\) points; the network has \(40, 40\)"):
+        scores_of(stack, rng, network=smaller)

@@ -4,6 +4,8 @@ What is certain is masked and said in one line each; a hot pixel is named, and m
 one energy alone is affected.
 """
 
+from itertools import pairwise
+
 import numpy as np
 from jaxtyping import Bool
 
@@ -19,6 +21,7 @@ _TYPES_END = tuple(float(2**bits - less) for bits in (16, 20, 31, 32) for less i
 _FEW_VALUES = 3  # different negative integers that stand for gaps and defects, as -1, -2
 _LEAST_PLATEAU = 10  # counts; dimmer data have many points of equal largest counts anyway
 _NAMED = 3  # points that a line names
+_FEWEST_FRAMES, _MANY_NEGATIVE = 3, 0.005  # from which on, and share of the values, scattered negative counts are told
 _Array = np.ndarray
 
 
@@ -176,7 +179,19 @@ def _markers(data: _Array, good: _Array, *, counts: bool) -> list[float]:
     negative = np.concatenate([frame[here & (frame < 0)] for frame, here in zip(data, good, strict=True)])
     kinds = np.unique(negative)
     is_mark = is_integer or (negative.size > 1 and not (kinds % 1).any())
-    return found + ([float(kind) for kind in kinds] if is_mark and len(kinds) <= _FEW_VALUES else [])
+    if not is_mark or len(kinds) > _FEW_VALUES or _is_scattered(data, good):
+        return found
+    return found + [float(kind) for kind in kinds]
+
+
+def _is_scattered(data: _Array, good: Bool[_Array, "energy *point"]) -> bool:
+    """Whether many points are negative, at each energy others: counts less a background, not gaps or defects."""
+    below = [here & (frame < 0) for frame, here in zip(data, good, strict=True)]
+    many = sum(int(one.sum()) for one in below)
+    if len(below) < _FEWEST_FRAMES or many < _MANY_NEGATIVE * data.size:
+        return False
+    shared = sum(int((one & other).sum()) for one, other in pairwise(below))
+    return shared < 0.5 * many * (len(below) - 1) / len(below)
 
 
 def _plateau(data: _Array, good: Bool[_Array, "energy *point"]) -> float | None:

@@ -104,6 +104,21 @@ def apply(
     return scaled
 
 
+def at_least(columns: Columns, raw: Columns, factors: Float[Tensor, "3 point"]) -> Columns:
+    """Raise errors to these factors, of F_T, F_A, F_N, times what they were before calibration.
+
+    A phase follows the modulus that it belongs to.
+    """
+    total, resonant, normal = factors
+    raised = dict(columns)
+    for name, factor in zip(QUANTITIES, (total, resonant, resonant, normal, normal), strict=True):
+        error = raw[f"{name}_errors"]
+        floor = saturated(unbounded(error) * factor) if name in PHASES else error * factor
+        raised[f"{name}_errors"] = torch.maximum(columns[f"{name}_errors"], floor)
+        raised[f"{name}_errors_95"] = torch.maximum(columns[f"{name}_errors_95"], LEVELS[1][0] * floor)
+    return raised
+
+
 def needed(columns: Columns, off: Columns) -> Float[Tensor, "quantity level point"]:
     """Logarithm of the factor that would just bring a miss within 1, and within 1.96 errors.
 

@@ -21,11 +21,11 @@ from madpipe.mad.fit.telling import told
 from madpipe.mad.measured.checks import screened
 from madpipe.mad.measurement import Measurement, measurement_from_stack
 from madpipe.mad.network.answer import answer
-from madpipe.mad.network.calibration import Columns, Layers, Setting, apply, circumstances, unpacked
+from madpipe.mad.network.calibration import Columns, Layers, Setting, apply, at_least, circumstances, unpacked
 from madpipe.mad.network.design import Network
 from madpipe.mad.network.predict import Pass, gathered, passes, predict
 from madpipe.mad.network.split import NEVER, are_counts, learn
-from madpipe.mad.network.trust import calibrated, spread, squares_by_shell, usual, widened, widening
+from madpipe.mad.network.trust import calibrated, least, spread, squares_by_shell, usual, widened, widening
 from madpipe.mad.network.weights import TrainedNetwork
 from madpipe.mad.records import Fit, Passes, Split, Stack, axis_fields
 
@@ -116,6 +116,7 @@ def answered(
     columns = apply(raw, circumstances(raw, shares, Setting(photons, energies, volume, split)), layers)
     if split is None or layers is None:
         return columns, sums, None
+    columns = at_least(columns, raw, least(split, photons / energies))
     return columns, sums, squares_by_shell(split, photons / energies, raw, columns)
 
 

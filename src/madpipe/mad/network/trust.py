@@ -18,6 +18,7 @@ _SAME = 1e-6  # difference of two logarithms of one factor, at most
 _NEIGHBOUR = 0.25  # weight of a shell's neighbours beside its own
 _NEAR = 0.5  # weight of the next shell's likelihood of found over stated error beside a shell's own
 _DOUBT = 0.4  # of the logarithm of found over stated error, before anything is found
+_SURE = 2.0  # standard errors
 _LOGARITHMS = torch.linspace(-1.5, 2.5, 161, dtype=torch.float64)
 
 
@@ -47,6 +48,17 @@ def spread(
     total, resonant, _ = log_ratio(split, photons).exp()
     scale = [total * total, total * resonant, total * resonant, *[resonant * resonant] * 3]
     return covariance * torch.stack(scale)
+
+
+def least(split: Split, photons: Float[Tensor, "point"]) -> Float[Tensor, "3 point"]:
+    """Factor on the errors of F_T, F_A, F_N that keeps them from falling below what split counts found for sure.
+
+    That is the found error less two standard errors of its square, over what :func:`spread` has made of the stated one;
+    below 1 where a calibration may still make the error smaller.
+    """
+    sure = np.maximum(split.squared_error - _SURE * split.squared_error_errors, 0.0)
+    found = np.sqrt(sure / np.maximum(split.uncalibrated, 1e-300)).clip(1e-3) / np.exp(shrunken(split))
+    return torch.stack([interpolated(split.photons, np.log(column), photons).exp() for column in found.T])
 
 
 def strength(split: Split | None) -> float:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from madpipe.base.errors import InputError
-from madpipe.base.runtime import log
+from madpipe.base.warned import warn
 from madpipe.base.weights import load_trained, ready, save_trained, state_of
 from madpipe.mad.config import TrainConfig
 from madpipe.mad.measured.oversampling import oversampling_from, photons_of
@@ -71,7 +71,13 @@ class TrainedNetwork:
             self._check_energies(stack)
         self._check_sampling(photons_of(stack) if photons is None else photons)
         if stack.data_errors is not None:
-            log.warning("the network takes intensities as photon counts; the stack states other errors: trust the fit")
+            warn("the network takes intensities as photon counts; the stack states other errors: trust the fit")
+        fewest = self.config.prior.energies[0]
+        if self.config.network == "frames" and len(stack.energy) < fewest:
+            warn(
+                f"the network was trained on {fewest} energies or more; {len(stack.energy)} came, of which no half of "
+                "the counts can judge an answer: its errors are not to be trusted; use `madpipe fit`"
+            )
 
     def _check_sampling(self, photons: Tensor) -> None:
         """Refuse speckles finer or coarser than any seen in training, where the counts tell."""

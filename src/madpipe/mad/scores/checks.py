@@ -1,6 +1,7 @@
 """Checks of a sample: its answers and objects against their limits."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from madpipe.base.overview import Check, Said, check_of
@@ -28,7 +29,7 @@ def checks(scores: SampleScores) -> list[Check]:
     found = [
         check_of("mad", scores.sample, name, check, made)
         for name, answer in scores.answers.items()
-        for check, made in _of_answer(name, answer).items()
+        for check, made in _of_answer(name, answer, scores.mad_residual).items()
     ]
     first = next(iter(scores.retrieve), None)
     for route, verdicts in scores.retrieve.items():
@@ -38,7 +39,7 @@ def checks(scores: SampleScores) -> list[Check]:
     return found
 
 
-def _of_answer(name: str, answer: AnswerScores) -> dict[str, Verdict]:
+def _of_answer(name: str, answer: AnswerScores, mad_residual: float | None) -> dict[str, Verdict]:
     """Checks of a fit or of a network's answer."""
     r, floor, error = answer.r_factor, answer.r_noise, answer.r_noise_standard_error
     ratio = r / floor if floor > 0 else float("nan")
@@ -56,6 +57,9 @@ def _of_answer(name: str, answer: AnswerScores) -> dict[str, Verdict]:
     if known:
         least = min(known, key=lambda row: row.share)
         made["errors"] = _coverage(least.quantity, least.share, _worst_in_words(known))
+        if not made["errors"].passed:
+            why = _why_in_words(least.quantity, answer, mad_residual)
+            made["errors"] = replace(made["errors"], meaning=made["errors"].meaning + why)
     stated = None if answer.split is None else split_verdict(answer.split)
     return made if stated is None else {**made, "split": stated}
 
@@ -64,6 +68,23 @@ def _coverage(quantity: str, covered: float, more: str = "") -> Verdict:
     """Whether stated errors cover the truth."""
     words = f"{quantity}: share of the truth within the stated 95 % intervals, 0.95 is due{more}"
     return verdict(covered, limits.COVERED, False, words)
+
+
+def _why_in_words(quantity: str, answer: AnswerScores, mad_residual: float | None) -> str:
+    """What is known of why errors do not cover: where the answer claims most, or what the equation leaves out."""
+    words = []
+    thirds = answer.by_stated_error.get(quantity)
+    if thirds:
+        shares = ", ".join(f"{share:.2f}" for share in thirds)
+        words.append(f"in the thirds of each shell whose errors are stated smallest, middle, largest: {shares}")
+    if mad_residual:
+        # an error common to all energies' other atoms is as large as noise where photons are 1 / residual^2; a third
+        # of it, where the errors begin to be wrong, at a tenth of them
+        words.append(
+            f"the equation leaves {mad_residual:.1e} of the intensities, the other atoms' f', f'', which counts beyond "
+            f"{0.1 / mad_residual**2:.0e} photons"
+        )
+    return f"; {'; '.join(words)}" if words else ""
 
 
 def _worst_in_words(known: Sequence[CoverageScore]) -> str:

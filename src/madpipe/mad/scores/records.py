@@ -136,6 +136,8 @@ class AnswerScores:
     nuisance: NuisanceScores | None = None  # where any was refined
     coverage: tuple[CoverageScore, ...] = ()  # where there is a truth, by quantity and interval
     split: SplitScores | None = None  # of a network's answer to photon counts
+    # by quantity, where there is a truth: shares within 95 % in thirds by the stated error, smallest first
+    by_stated_error: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 
 from madpipe.base import metrics
+from madpipe.base.errors import InputError
 from madpipe.base.verdict import Verdict, verdicts_in
 from madpipe.base.warned import kept, lines_of
 from madpipe.mad.config import ValidateConfig
@@ -61,7 +62,18 @@ def score(
         Shells and noise draws.
     generator:
         Draws the noise floor of R.
+
+    Raises
+    ------
+    InputError
+        An answer of another shape than the stack.
     """
+    for name, fit in answers.items():
+        if fit.f_total.shape != stack.shape:
+            raise InputError(
+                f"scores need an answer to this stack, of {stack.shape} points; the {name} has {fit.f_total.shape}; "
+                "name the stack that it was made from."
+            )
     compared = stack.truth is None and {"fit", "network"} <= set(answers)
     return SampleScores(
         sample=stack.name,
@@ -152,7 +164,29 @@ def _answer(stack: Stack, fit: Fit, config: ValidateConfig, generator: torch.Gen
         nuisance=None if fit.nuisance is None else _nuisance(fit.nuisance),
         coverage=coverage_scores(shells),
         split=None if fit.split is None else split_scores(fit.split, fit, stack),
+        by_stated_error={} if stack.truth is None else _by_stated_error(stack, fit, config),
     )
+
+
+def _by_stated_error(stack: Stack, fit: Fit, config: ValidateConfig) -> dict[str, tuple[float, ...]]:
+    """Share of points within the 95 % interval, of each quantity, in thirds of every shell by the error over |F_T|.
+
+    The first third holds the points of which the answer is surest. Where it is the farthest from 0.95, the answer is
+    wrong where it claims most, which neither a shell's mean square nor a factor common to a shell can tell.
+    """
+    truth, photons = truth_columns(stack), stack.truth.expected.mean(axis=0)
+    shell = np.digitize(photons, config.shell_edges)
+    found = {}
+    for name, field in QUANTITIES.items():
+        within: list[list[np.ndarray]] = [[], [], []]
+        for number in np.unique(shell):
+            points = measured_points(stack) & (shell == number)
+            one = deviations(field, truth, fit, points)
+            claimed = one.sigma if field in PHASES else one.sigma / np.maximum(fit.f_total[points], 1e-300)
+            for third, part in zip(within, np.array_split(np.argsort(claimed, kind="stable"), 3), strict=True):
+                third.append(np.abs(one.error[part]) <= one.half_95[part])
+        found[name] = tuple(float(np.concatenate(third).mean()) for third in within)
+    return found
 
 
 def _nuisance(found: Nuisance) -> NuisanceScores:
