@@ -1,11 +1,13 @@
 """Commands of the study that write a result, with every file that each can be given, and those files."""
 
 import json
+import shutil
 
 import torch
 
 from madpipe.stills.config import SimulatedStills
 from madpipe.stills.simulate.files import write_stills
+from madpipe.stills.study import STILLS
 
 CASE = {
     "cell": [40.0, 40.0, 60.0, 90.0, 90.0, 90.0],
@@ -30,6 +32,11 @@ COMMANDS = {
     "stills simulate": (["stills", "simulate", "{}/case.yaml"], "nxs", set()),
     "stills index": (INDEX, "expt", {"stills.index"}),
     "stills fit": (["stills", "fit", *IMAGES, *REFERENCE, *CONFIG], "h5", {"stills.fit"}),
+    "stills predict": (
+        ["stills", "predict", "{}/small.nxs", "{}/small.expt", "--weights", "{}/weights.safetensors", *CONFIG],
+        "expt",
+        {"stills.fit"},
+    ),
     "stills integrate": (
         ["stills", "integrate", *IMAGES, *REFERENCE, "--table", "{}/table.json", *CONFIG],
         "h5",
@@ -45,6 +52,9 @@ def write_inputs(folder):
     (folder / "case.yaml").write_text(json.dumps(CASE))
     process = {"program": "madpipe", "version": "0", "date": "now", "note_1": "{}"}
     write_stills(folder / "images.nxs", SimulatedStills(**CASE), torch.Generator().manual_seed(1), process)
+    demo = SimulatedStills(**STILLS.samples["demo"])
+    write_stills(folder / "small.nxs", demo, torch.Generator().manual_seed(2), process)
+    shutil.copy(STILLS.weights, folder / "weights.safetensors")
     _write_later_inputs(folder)
 
 

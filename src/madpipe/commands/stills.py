@@ -168,7 +168,7 @@ def _fit(arguments: argparse.Namespace) -> None:
 def _predict(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
     from madpipe.base.shipped import shipped_weights
-    from madpipe.stills.measured.expt import write_expt
+    from madpipe.stills.measured.expt_writing import write_expt
     from madpipe.stills.names import beside
     from madpipe.stills.network.infer import Predictor, predict_images
     from madpipe.stills.network.weights import load_network
