@@ -29,11 +29,21 @@ INDEX = ["stills", "index", "{}/images.nxs", "--cell", "40,40,60,90,90,90", "--s
 REFERENCE = ["--reference", "{}/images_reference.mtz"]
 # words, of which {} is the folder of the files; suffix of the result; sections of settings that it must keep
 COMMANDS = {
-    "stills simulate": (["stills", "simulate", "{}/case.yaml"], "nxs", set()),
+    "stills simulate": (["stills", "simulate", "{}/case.yml"], "nxs", set()),
     "stills index": (INDEX, "expt", {"stills.index"}),
     "stills fit": (["stills", "fit", *IMAGES, *REFERENCE, *CONFIG], "h5", {"stills.fit"}),
     "stills predict": (
-        ["stills", "predict", "{}/small.nxs", "{}/small.expt", "--weights", "{}/weights.safetensors", *CONFIG],
+        [
+            "stills",
+            "predict",
+            "{}/small.nxs",
+            "{}/small.expt",
+            "--weights",
+            "{}/weights.safetensors",
+            "--cells",
+            "5,5,5",
+            *CONFIG,
+        ],
         "expt",
         {"stills.fit"},
     ),
@@ -49,7 +59,7 @@ COMMANDS = {
 def write_inputs(folder):
     """Write the files that the commands read."""
     (folder / "mine.yaml").write_text(json.dumps({"stills": QUICK}))
-    (folder / "case.yaml").write_text(json.dumps(CASE))
+    (folder / "case.yml").write_text(json.dumps(CASE))
     process = {"program": "madpipe", "version": "0", "date": "now", "note_1": "{}"}
     write_stills(folder / "images.nxs", SimulatedStills(**CASE), torch.Generator().manual_seed(1), process)
     demo = SimulatedStills(**STILLS.samples["demo"])
