@@ -13,6 +13,7 @@ import torch
 from jaxtyping import Float
 
 from madpipe.base.runtime import generator_for, progress
+from madpipe.stills.config import StillsFitConfig
 from madpipe.stills.fit.recovery import recover
 from madpipe.stills.fit.twins import lattice_rotations, twin
 from madpipe.stills.geometry import Crystal
@@ -20,10 +21,10 @@ from madpipe.stills.mosaic import drawn, quadrature, realised, rotation, rotatio
 from madpipe.stills.network.infer import Hypothesis, Predictor, begun
 from madpipe.stills.network.records import NetworkScore, StartScore
 from madpipe.stills.scene import Scene
-from madpipe.stills.scores.recovery import RECOVERED, START_SPREAD
 from madpipe.stills.simulate.demo import demo
 from madpipe.stills.simulate.sample import counted_images, expected_images, scaled_to
 
+_FOUND = 1e-3  # degree of each number, within which a trial without noise is recovered
 _BRIGHT = 1e6  # photons of an image without noise: the network reads counts
 _SPREADS = (0.3, 1.2)  # least and most of a trial [degree]
 _FARTHEST = 15.0  # of the network alone [degree]
@@ -92,7 +93,7 @@ def _turned(offset: float, trial: int, seed: int) -> Scene:
 def _tried(method: str, truth: Scene, predictor: Predictor) -> tuple[bool, int, float]:
     """Whether a method finds the truth, its evaluations and seconds."""
     image = expected_images(truth)[0]
-    start = replace(truth, crystal=demo(np.zeros(3)).crystal, spread=START_SPREAD)
+    start = replace(truth, crystal=demo(np.zeros(3)).crystal, spread=math.radians(StillsFitConfig().spread))
     begin = time.perf_counter()
     if method == "network":
         start = begun(start, predictor(image, truth.beam, truth.panels[0], start.crystal, truth.cells)[0])
@@ -100,7 +101,7 @@ def _tried(method: str, truth: Scene, predictor: Predictor) -> tuple[bool, int, 
     found = recover(start, image, method="starts" if method == "starts" else "low-angles")
     away = np.degrees(np.abs(_apart(found.scene.crystal, truth.crystal)).max())
     spread = math.degrees(abs(found.scene.spread - truth.spread))
-    return bool(max(away, spread) < RECOVERED), found.evaluations, predicted + found.seconds
+    return bool(max(away, spread) < _FOUND), found.evaluations, predicted + found.seconds
 
 
 def _apart(one: Crystal, other: Crystal) -> _Vector:
