@@ -20,7 +20,8 @@ from madpipe.stills.fit.twins import lattice_rotations
 from madpipe.stills.forward import image
 from madpipe.stills.geometry import Beam, Crystal
 from madpipe.stills.lattice import Cells, square
-from madpipe.stills.measured.expt import matched, read_expt, write_expt
+from madpipe.stills.measured.expt import matched, read_expt
+from madpipe.stills.measured.expt_writing import write_expt
 from madpipe.stills.measured.images import Images, Source
 from madpipe.stills.mosaic import Domains
 from madpipe.stills.network.design import Answer, StartNetwork, covariances, ln_densities, off

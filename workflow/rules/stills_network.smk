@@ -62,7 +62,9 @@ rule stills_infer:
             space_group="stills.samples.{sample}.space_group",
         ),
         code=fingerprint(
-            "madpipe.stills.network.infer", "madpipe.stills.measured.reading"
+            "madpipe.stills.network.infer",
+            "madpipe.stills.measured.reading",
+            "madpipe.stills.measured.expt_writing",
         ),
     script:
         "../scripts/stills_infer.py"

@@ -1,7 +1,7 @@
 """stills_infer: images, crystals and weights -> crystals as the network sees them, and their errors."""
 
 from madpipe.base import provenance, runtime, store
-from madpipe.stills.measured.expt import write_expt
+from madpipe.stills.measured.expt_writing import write_expt
 from madpipe.stills.measured.reading import read_set
 from madpipe.stills.network.infer import Predictor, predict_images
 from madpipe.stills.network.weights import load_network
