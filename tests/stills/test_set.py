@@ -19,7 +19,7 @@ from madpipe.stills.measured.expt_writing import write_expt
 from madpipe.stills.measured.reading import read_set
 from madpipe.stills.measured.reference import read_reference
 from madpipe.stills.merge.files import write_set
-from madpipe.stills.records import Integrated, PixelFits, StillsTruth
+from madpipe.stills.records import PixelFits, StillsTruth
 from madpipe.stills.scores.validate import answers_of, score
 from madpipe.stills.simulate.crystals import draw_stills
 from madpipe.stills.simulate.files import write_stills
@@ -28,7 +28,7 @@ from madpipe.stills.study import STILLS
 PROCESS = {"program": "madpipe", "version": "0", "date": "now", "note_1": "{}"}
 SMALL = SimulatedStills(
     cell=(40.0, 50.0, 60.0, 90.0, 90.0, 90.0), space_group="P 21 21 21", images=4, size=300, pixel=0.2, distance=80.0,
-    cells=(12.0, 10.0, 8.0), photons=8e5,
+    cells=(7.0, 6.0, 5.0), photons=8e5,
 )  # fmt: skip
 
 
@@ -59,7 +59,7 @@ def test_a_set_is_indexed_integrated_and_merged_to_its_truth(folder):
     assert found.cc_true > 0.99
     # reference errors of 30 % in some 300 spots an image: ln G within 4 x .3 / sqrt(300), and as stated
     assert found.errors["ln G [1]"].rms < 4 * 0.3 / 300**0.5
-    assert all(error.pull_sd < 2.5 for error in found.errors.values())
+    assert {name: error.pull_sd for name, error in found.errors.items() if error.pull_sd > 3} == {}
     assert found.errors["orientation by reflections [degree]"].rms < SMALL.told_off / 5
     assert not found.failed
     assert set(found.verdicts) >= {"indexed", "truth", "errors_ln_G"}
@@ -68,7 +68,7 @@ def test_a_set_is_indexed_integrated_and_merged_to_its_truth(folder):
 
 def test_images_without_a_crystal_or_with_few_spots_are_left_out_with_a_line(folder):
     images, crystals = read_set([folder / "images.nxs"], folder / "crystals.expt")
-    spots = store.read(folder / "integrated.h5", Integrated).tables()[1].spots
+    spots = integrate_images(images, crystals, IntegrateConfig(passes=1)).tables()[1].spots
     least = int(np.sort(spots)[1])  # one image has fewer
     name = images.sources[int(np.argmin(spots))].label
     with pytest.warns(DataWarning, match=f"1 of 4 images are left out: {name}: an image needs {least} spots"):
@@ -84,7 +84,7 @@ def test_what_no_integration_can_use_is_refused(folder):
     other = Crystal(crystals[0].axes * 1.2, crystals[0].space_group)
     with pytest.raises(InputError, match="crystals of one kind"):
         integrate_images(images, [other, *crystals[1:]], IntegrateConfig())
-    with pytest.raises(InputError, match="5000 spots"):
+    with pytest.warns(DataWarning, match="4 of 4"), pytest.raises(InputError, match="5000 spots"):
         integrate_images(images, crystals, IntegrateConfig(least_spots=5000))
 
 
@@ -139,7 +139,7 @@ def test_pixels_give_misset_and_spread_within_their_errors(demo):
 def test_what_no_fit_of_pixels_can_use_is_refused(demo):
     images, crystals = read_set([demo / "images.nxs"], demo / "images.expt")
     config = StillsFitConfig(method="marquardt")
-    with pytest.raises(InputError, match="a crystal each"):
+    with pytest.raises(InputError, match="needs its crystal"):
         fit_images(images, [*crystals, crystals[0]], config)
     with pytest.raises(InputError, match="none has one"):
         fit_images(images, [None], config)

@@ -84,7 +84,7 @@ class StillsIndexConfig(Model):
 
     fewest_spots: int = Field(20, ge=6, description="of an image that is tried")
     fewest_indexed: int = Field(12, ge=3, description="spots beyond what chance gives")
-    smallest_share: float = Field(0.2, gt=0, lt=1, description="of the spots, beyond chance [1]")
+    smallest_share: float = Field(0.3, gt=0, lt=1, description="of the spots, beyond chance [1]")
     tolerance: float = Field(2.0, gt=0, description="distance of a spot from its reflection [pixel]")
     free: tuple[Refinable, ...] = Field(
         ("orientation", "cell", "tilt", "distance", "beam_centre", "excitation"),

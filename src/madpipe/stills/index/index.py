@@ -37,7 +37,7 @@ class IndexConfig:
     free: Free = field(default_factory=Free)
     fewest_spots: int = 20
     fewest_indexed: int = 12  # more than chance gives
-    smallest_share: float = 0.2  # of the spots, above chance
+    smallest_share: float = 0.3  # of the spots, above chance
     tolerance: float = 2.0  # of a spot that a reflection explains [pixel]
     orientations: int = 3  # that are refined, the best of the search
     together: bool = True  # one detector for all images, refined on all of them

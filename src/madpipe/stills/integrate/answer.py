@@ -39,6 +39,8 @@ def integrated_of(fitted: Fitted, crystals: list[Crystal]) -> Integrated:
         ln_scale_errors=np.hypot(images.ln_scale_errors, np.sqrt(more[:, 0])),
         wilson_b_errors=np.hypot(images.wilson_b_errors, wilson_b(1.0) * np.sqrt(more[:, 1])),
     )
+    if fitted.belief.wilson:
+        spots, images, intensities = _with_falling_off(spots, images, intensities, fitted.data.inverse_d2)
     cells = np.array([Crystal(axes).cell for axes in images.axes])
     scene = fitted.data.stills[0].scene
     return Integrated(
@@ -53,6 +55,21 @@ def integrated_of(fitted: Fitted, crystals: list[Crystal]) -> Integrated:
         images=images,
         intensities=intensities,
         instrument=_instrument(fitted),
+    )
+
+
+def _with_falling_off(
+    spots: SpotTable, images: ImageTable, intensities: IntensityTable, inverse_d2: Float[np.ndarray, "unique"]
+) -> tuple[SpotTable, ImageTable, IntensityTable]:
+    """Without a reference the images' mean B is the crystal's: it belongs to the intensities, as in any data set."""
+    good = images.good > 0
+    mean_b = float(images.wilson_b[good if good.any() else np.ones_like(good)].mean())
+    fall = np.exp(-mean_b * inverse_d2 / 2)
+    fallen = {name: getattr(intensities, name) * fall for name in ("mean", "sd", "prior_mean", "prior_sd")}
+    return (
+        replace(spots, factor=spots.factor / fall[spots.unique]),
+        replace(images, wilson_b=images.wilson_b - mean_b),
+        replace(intensities, **fallen),
     )
 
 

@@ -76,12 +76,35 @@ def integrate_images(
     hkl = indices_within(first, resolution_of(images, config))
     if reference is not None:
         require_overlap(reference, in_asymmetric_unit(hkl, first.space_group))
+    stills, used = _all_prepared(images, known, hkl, settings)
+    told = (None, None) if reference is None else (reference.indices, reference.intensity)
+    try:
+        found = integrated_of(fit_stills(stills, first.space_group, settings, *told), used)
+    except np.linalg.LinAlgError as error:
+        raise _undetermined(stills) from error
+    if not all(np.isfinite(one).all() for one in (found.tables()[1].ln_scale, found.tables()[1].ln_scale_errors)):
+        raise _undetermined(stills)
+    return found
+
+
+def _undetermined(stills: Sequence[Still]) -> InputError:
+    """The fit ran away."""
+    return InputError(
+        f"integration needs images whose spots determine scales and orientations; those of {len(stills)} images do "
+        "not; check the crystals (`stills index`), their mosaicity (`--table`), or give a reference."
+    )
+
+
+def _all_prepared(
+    images: Images, known: Sequence[tuple[int, Crystal]], hkl: np.ndarray, config: IntegrateConfig
+) -> tuple[list[Still], list[Crystal]]:
+    """Boxes of the images that can be measured, with their crystals; the others are told in a line."""
     stills: list[Still] = []
     used: list[Crystal] = []
     failed: list[str] = []
     for number, crystal in progress(known, "cutting boxes"):
         try:
-            stills.append(_prepared(images, number, crystal, hkl, settings))
+            stills.append(_prepared(images, number, crystal, hkl, config))
             used.append(crystal)
         except InputError as error:
             failed.append(str(error))
@@ -92,8 +115,7 @@ def integrate_images(
         warn(f"{len(failed)} of {len(images)} images are left out: {' '.join(failed[:_SAID])}{others}")
     if not stills:
         raise InputError(f"integration needs an image whose spots can be measured; none can: {failed[0]}")
-    told = (None, None) if reference is None else (reference.indices, reference.intensity)
-    return integrated_of(fit_stills(stills, first.space_group, settings, *told), used)
+    return stills, used
 
 
 def _prepared(images: Images, number: int, crystal: Crystal, hkl: np.ndarray, config: IntegrateConfig) -> Still:

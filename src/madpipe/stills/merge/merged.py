@@ -7,6 +7,7 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize
 
 from madpipe.base.errors import InputError
+from madpipe.base.warned import warn
 from madpipe.stills.records import Integrated
 
 _Spots = Float[np.ndarray, "spot"]
@@ -61,6 +62,8 @@ def observations_of(integrated: Integrated, least_partiality: float = 0.1) -> Ob
     spots, images, intensities = integrated.spots, integrated.images, integrated.intensities
     if spots is None or images is None or intensities is None:
         raise InputError("merging needs spots, images and intensities; the file lacks them; integrate again.")
+    if not images.good.any():
+        warn("no image is good, by its verdict; all are merged: look at merged_images.csv before using any of it")
     good = images.good[spots.image].astype(bool) | ~images.good.astype(bool).any()
     use = good & (spots.outlier == 0) & (spots.partiality >= least_partiality) & (spots.factor > 0)
     if not use.any():

@@ -125,7 +125,7 @@ def quality(
     use = (merged.number > 0) & (np.ones(len(inverse_d2), dtype=bool) if chosen is None else chosen)
     both = use & (halves[0].number > 0) & (halves[1].number > 0) if halves else np.zeros_like(use)
     half, split = math.nan, math.nan
-    if halves and both.any():
+    if halves and both.sum() >= _FEWEST:
         one, other = halves[0].mean[both], halves[1].mean[both]
         middle = (one + other) / 2
         flat = [relative_to_shells(values, middle, inverse_d2[both], shells) for values in (one, other)]

@@ -20,6 +20,7 @@ from madpipe.stills.records import StillsTruth
 from madpipe.stills.reflections.model import indices_within
 from madpipe.stills.scene import Background, Scene, StructureFactors
 
+_STEP = 1.75  # of a sum, in widths of a spot
 _EDGE = 1.02  # resolution of the structure factors, beyond the detector's corner
 
 
@@ -164,7 +165,18 @@ def _scene(sample: SimulatedStills, beam: Beam, panel: Panel, crystal: Crystal, 
         mosaicity=SpotKernel.isotropic() if sample.shape == "gauss" else quadrature(),
         spread=math.radians(sample.spread),
         negligible=1e-6,
+        oversample=_oversample(sample, panel, crystal, beam),
     )
+
+
+def _oversample(sample: SimulatedStills, panel: Panel, crystal: Crystal, beam: Beam) -> int:
+    """Sub-pixels along a side that sum a spot of the longest side of a domain to .2 %.
+
+    A Gaussian of width s summed in steps h is off by 2 exp(-2 pi^2 s^2 / h^2); of N cells s is 1 / (N a sqrt(2 pi)).
+    """
+    longest = float((np.array(sample.cells) * np.linalg.norm(crystal.axes, axis=1)).max())
+    step = panel.pixel[0] / (sample.distance * beam.wavelength)
+    return max(1, math.ceil(step * longest * math.sqrt(2 * math.pi) / _STEP))
 
 
 def _exposed(scene: Scene, scale: float, background: float) -> Scene:
