@@ -8,18 +8,18 @@ import torch
 
 from madpipe.base import store
 from madpipe.base.errors import InputError
-from madpipe.base.warned import DataWarning
+from madpipe.base.warned import DataWarning, heard
 from madpipe.stills.config import SimulatedStills, StillsFitConfig, StillsIndexConfig
 from madpipe.stills.fit.images import factors_of, fit_images
 from madpipe.stills.geometry import Beam, Crystal, Panel, finest
 from madpipe.stills.index.files import crystal_of, index_files
-from madpipe.stills.integrate.files import integrate_images, resolution_of
+from madpipe.stills.integrate.files import _tell, integrate_images, resolution_of
 from madpipe.stills.integrate.settings import IntegrateConfig
 from madpipe.stills.measured.expt_writing import write_expt
 from madpipe.stills.measured.reading import read_set
 from madpipe.stills.measured.reference import read_reference
 from madpipe.stills.merge.files import write_set
-from madpipe.stills.records import PixelFits, StillsTruth
+from madpipe.stills.records import Integrated, PixelFits, StillsTruth
 from madpipe.stills.scores.validate import answers_of, score
 from madpipe.stills.simulate.crystals import draw_stills
 from madpipe.stills.simulate.files import write_stills
@@ -68,7 +68,7 @@ def test_a_set_is_indexed_integrated_and_merged_to_its_truth(folder):
 
 def test_images_without_a_crystal_or_with_few_spots_are_left_out_with_a_line(folder):
     images, crystals = read_set([folder / "images.nxs"], folder / "crystals.expt")
-    spots = integrate_images(images, crystals, IntegrateConfig(passes=1)).tables()[1].spots
+    spots = integrate_images(images, crystals, IntegrateConfig()).tables()[1].spots
     least = int(np.sort(spots)[1])  # one image has fewer
     name = images.sources[int(np.argmin(spots))].label
     with pytest.warns(DataWarning, match=f"1 of 4 images are left out: {name}: an image needs {least} spots"):
@@ -154,3 +154,20 @@ def test_what_no_fit_of_pixels_can_use_is_refused(demo):
 def test_numbers_that_are_no_cell_are_refused(cell):
     with pytest.raises(InputError, match="a cell needs three lengths"):
         crystal_of(cell, "P 1")
+
+
+def test_a_cell_that_explains_no_image_is_said_once(folder):
+    images, _ = read_set([folder / "images.nxs"], folder / "crystals.expt")
+    with pytest.raises(InputError, match=r"none of 4 is: images.nxs: not indexed.* and 1 more; check cell"):
+        index_files(images, crystal_of((79.0, 79.0, 38.0, 90.0, 90.0, 90.0), "P 43 21 2"), StillsIndexConfig())
+
+
+def test_a_model_that_does_not_fit_is_told(folder):
+    found = store.read(folder / "integrated.h5", Integrated)
+    with heard() as said:
+        _tell(found)
+    assert said == []
+    with pytest.warns(DataWarning, match="spots differ by 30 %"):
+        _tell(replace(found, model_error=0.3))
+    with pytest.warns(DataWarning, match="has not settled"):
+        _tell(replace(found, settled=False))

@@ -19,6 +19,8 @@ from madpipe.stills.measured.images import Images
 from madpipe.stills.misset import standing
 from madpipe.stills.symmetry import group_named
 
+_SAID = 3  # images that are named where all fail
+
 
 def crystal_of(cell: Sequence[float], space_group: str) -> Crystal:
     """Give a crystal of this cell [angstrom, degree], in some orientation.
@@ -47,6 +49,11 @@ def index_files(images: Images, crystal: Crystal, config: StillsIndexConfig) -> 
         Cell and space group.
     config:
         Limits, and what is refined.
+
+    Raises
+    ------
+    InputError
+        No image is indexed.
     """
     free = Free(**{name: name in config.free for name in Free.__dataclass_fields__ if not name.endswith("_sd")})
     settings = IndexConfig(
@@ -64,6 +71,13 @@ def index_files(images: Images, crystal: Crystal, config: StillsIndexConfig) -> 
         return _table(images, crystal, kept[0])
 
     listed = table()
+    failed = [f"{one.image}: {one.failed}" for one in listed.images if one.failed is not None]
+    if len(failed) == len(listed.images):
+        more = f" and {len(failed) - _SAID} more" if len(failed) > _SAID else ""
+        raise InputError(
+            f"indexing needs an image that this cell explains; none of {len(failed)} is: {'; '.join(failed[:_SAID])}"
+            f"{more}; check cell, distance, wavelength and beam centre."
+        )
     experiments = [
         Experiment(beam, kept[0].panels, one.crystal, source, images.saturation)
         for beam, one, source in zip(images.beams, kept[0].images, images.sources, strict=True)

@@ -20,6 +20,7 @@ from madpipe.stills.symmetry import ambiguities, primitive_basis, symmetrised
 LIMITS = (1.0, 2.0, 3.0)  # distances of spots from reflections that the record tells [pixel]
 _EXACT = 1e-6  # relative difference of metrics
 _CANDIDATES = 12  # orientations of the search, of which symmetry makes many equal
+_MOST_STRAIN = 0.015  # of one edge against the others; cells that are told are right to half a per cent
 _ANOTHER = np.radians(1.0)  # turned more, two orientations are two
 _SHARE_OF_GAP = 0.2  # of the distance of neighbouring reflections, that a spot may be off
 _START = 0.75  # width at the start, over the tolerance
@@ -184,7 +185,7 @@ def found_crystal(
     if not found:
         return f"no direction stands out among {len(clear)} spots"
     best = max(found, key=_quality)
-    wrong = _wrong(spots, beam, best.refined, near, config)
+    wrong = _wrong(best, best.refined, config)
     return best if wrong is None else wrong
 
 
@@ -263,8 +264,16 @@ def _like(crystal: Crystal, exact: Crystal) -> Crystal:
     return replace(exact, axes=exact.axes @ left @ right)
 
 
-def _wrong(spots: Spots, beam: Beam, refined: Refined, near: float, config: IndexConfig) -> str | None:
+def _wrong(found: _Found, refined: Refined, config: IndexConfig) -> str | None:
     """Why a crystal does not explain an image, None where it does."""
+    spots, beam, near = found.still.spots, found.still.beam, found.near
+    ratio = refined.crystals[0].cell[:3] / found.still.crystal.cell[:3]
+    strain = float(np.abs(ratio / np.cbrt(ratio.prod()) - 1).max())
+    if strain > _MOST_STRAIN:
+        return (
+            f"not indexed: the best orientation strains the cell unevenly by {100 * strain:.1f} %, beyond "
+            f"{100 * _MOST_STRAIN:g} %: another cell's lattice"
+        )
     share = float(refined.matches[0].within(near).mean())
     by_chance = float(_chance(spots, beam, refined, (near,))[0])
     needed = by_chance + max(config.smallest_share * (1 - by_chance), config.fewest_indexed / len(spots))
@@ -306,7 +315,7 @@ def _failure(spots: Spots, why: str) -> Record:
 def _judged(spots: Spots, found: _Found, refined: Refined, config: IndexConfig) -> Indexed:
     """The record of an image with a crystal; after the common refinement it may have lost it."""
     beam = found.still.beam
-    wrong = _wrong(spots, beam, refined, found.near, config)
+    wrong = _wrong(found, refined, config)
     if wrong is not None:
         return Indexed(spots, _failure(spots, wrong))
     match, crystal = refined.matches[0], refined.crystals[0]

@@ -13,6 +13,7 @@ from madpipe.stills.integrate.answer import integrated_of
 from madpipe.stills.integrate.fit import fit_stills
 from madpipe.stills.integrate.prepare import Still, prepared
 from madpipe.stills.integrate.settings import IntegrateConfig
+from madpipe.stills.limits import MODEL_ERROR
 from madpipe.stills.measured.images import Images, warn_of_gain
 from madpipe.stills.measured.reference import (
     Reference,
@@ -84,7 +85,22 @@ def integrate_images(
         raise _undetermined(stills) from error
     if not all(np.isfinite(one).all() for one in (found.tables()[1].ln_scale, found.tables()[1].ln_scale_errors)):
         raise _undetermined(stills)
+    _tell(found)
     return found
+
+
+def _tell(found: Integrated) -> None:
+    """Say where the answer is not to be trusted as it stands."""
+    if not found.settled:
+        warn(
+            f"the fit has not settled after {found.passes} passes: more of them (stills.integrate.passes), or see below"
+        )
+    if found.model_error > MODEL_ERROR:
+        warn(
+            f"spots differ by {100 * found.model_error:.0f} % from what the model expects, beside counting and the "
+            "reference: one round R0 does not fit these crystals (domains of uneven sides, mosaicity); scales and "
+            "intensities are worse than stated"
+        )
 
 
 def _undetermined(stills: Sequence[Still]) -> InputError:
