@@ -12,7 +12,7 @@ from madpipe.base.warned import DataWarning, heard
 from madpipe.stills.config import SimulatedStills, StillsFitConfig, StillsIndexConfig
 from madpipe.stills.fit.images import factors_of, fit_images
 from madpipe.stills.geometry import Beam, Crystal, Panel, finest
-from madpipe.stills.index.files import crystal_of, index_files
+from madpipe.stills.index.files import index_files
 from madpipe.stills.integrate.files import _tell, integrate_images, resolution_of
 from madpipe.stills.integrate.settings import IntegrateConfig
 from madpipe.stills.measured.expt_writing import write_expt
@@ -24,6 +24,7 @@ from madpipe.stills.scores.validate import answers_of, score
 from madpipe.stills.simulate.crystals import draw_stills
 from madpipe.stills.simulate.files import write_stills
 from madpipe.stills.study import STILLS
+from madpipe.stills.symmetry import crystal_of_cell
 
 PROCESS = {"program": "madpipe", "version": "0", "date": "now", "note_1": "{}"}
 SMALL = SimulatedStills(
@@ -39,7 +40,9 @@ def folder(tmp_path_factory):
     place = tmp_path_factory.mktemp("set")
     write_stills(place / "images.nxs", SMALL, torch.Generator().manual_seed(4), PROCESS)
     images, _ = read_set([place / "images.nxs"], place / "images.expt")
-    listed, experiments = index_files(images, crystal_of(SMALL.cell, SMALL.space_group), StillsIndexConfig())
+    listed, experiments = index_files(
+        images, crystal_of_cell(np.array(SMALL.cell), SMALL.space_group), StillsIndexConfig()
+    )
     write_expt(place / "crystals.expt", experiments, PROCESS)
     store.write_json(place / "crystals.json", listed, process=PROCESS)
     images, crystals = read_set([place / "images.nxs"], place / "crystals.expt")
@@ -149,17 +152,24 @@ def test_what_no_fit_of_pixels_can_use_is_refused(demo):
 
 
 @pytest.mark.parametrize(
-    "cell", [(10.0, 10.0, 10.0, 90.0, 90.0), (10.0, 10.0, 10.0, 10.0, 10.0, 170.0), (0.0, 1.0, 1.0, 90.0, 90.0, 90.0)]
+    ("changes", "words"),
+    [
+        ({"cell": (40.0, 50.0, 60.0, 10.0, 10.0, 170.0)}, "a cell of a volume"),
+        ({"space_group": "P 9 9 9"}, "needs a space group"),
+        ({"space_group": "P 41 21 2"}, "a cell that P 41 21 2 allows"),
+    ],
 )
-def test_numbers_that_are_no_cell_are_refused(cell):
-    with pytest.raises(InputError, match="a cell needs three lengths"):
-        crystal_of(cell, "P 1")
+def test_crystals_that_cannot_be_are_refused(changes, words):
+    with pytest.raises(InputError, match=words):
+        draw_stills(SMALL.model_copy(update=changes), torch.Generator().manual_seed(1))
 
 
 def test_a_cell_that_explains_no_image_is_said_once(folder):
     images, _ = read_set([folder / "images.nxs"], folder / "crystals.expt")
     with pytest.raises(InputError, match=r"none of 4 is: images.nxs: not indexed.* and 1 more; check cell"):
-        index_files(images, crystal_of((79.0, 79.0, 38.0, 90.0, 90.0, 90.0), "P 43 21 2"), StillsIndexConfig())
+        index_files(
+            images, crystal_of_cell(np.array([79.0, 79.0, 38.0, 90.0, 90.0, 90.0]), "P 43 21 2"), StillsIndexConfig()
+        )
 
 
 def test_a_model_that_does_not_fit_is_told(folder):

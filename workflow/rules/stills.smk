@@ -56,6 +56,7 @@ rule stills_index:
             "madpipe.stills.index.files",
             "madpipe.stills.measured.reading",
             "madpipe.stills.measured.expt_writing",
+            "madpipe.stills.symmetry",
         ),
     script:
         "../scripts/stills_index.py"

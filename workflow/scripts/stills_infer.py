@@ -8,9 +8,7 @@ from madpipe.stills.network.weights import load_network
 
 given, files = snakemake.params, snakemake.input
 with runtime.job(snakemake.log[0]):
-    images, crystals = read_set(
-        files.images, files.crystals, given.get("space_group") or "P 1", given.get("as_stills")
-    )
+    images, crystals = read_set(files.images, files.crystals, given.get("space_group") or "P 1", given.get("as_stills"))
     listed, found = predict_images(images, crystals, Predictor(load_network(files.weights)), given.cells)
     process = provenance.process_of(snakemake, [*files.images, files.crystals, files.weights])
     write_expt(snakemake.output.crystals, found, process)

@@ -116,14 +116,17 @@ def _simulate(arguments: argparse.Namespace) -> None:
 
 
 def _index(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
     from madpipe.base import store
-    from madpipe.stills.index.files import crystal_of, index_files
+    from madpipe.stills.index.files import index_files
     from madpipe.stills.measured.expt_writing import write_expt
     from madpipe.stills.measured.reading import read_images
     from madpipe.stills.names import beside
+    from madpipe.stills.symmetry import crystal_of_cell
 
     config = _checked(section(arguments, "stills", "index", StillsIndexConfig, free=arguments.free))
-    crystal = crystal_of(arguments.cell, arguments.space_group)
+    crystal = crystal_of_cell(np.array(arguments.cell), arguments.space_group)
     images = read_images(arguments.images, arguments.as_stills)
     listed, experiments = index_files(images, crystal, config)
     process = origin_of(arguments, "stills.index.files")

@@ -1,14 +1,10 @@
 """Crystals of the images of a file: the experiment list, and the table beside it."""
 
 import math
-from collections.abc import Sequence
-
-import numpy as np
 
 from madpipe.base.errors import InputError
 from madpipe.base.metrics import finite
 from madpipe.base.warned import keeping
-from madpipe.physics.crystal import is_cell
 from madpipe.stills.config import StillsIndexConfig
 from madpipe.stills.geometry import Crystal
 from madpipe.stills.index.index import IndexConfig, Indexed, Result, index_images
@@ -16,26 +12,8 @@ from madpipe.stills.index.records import CrystalList, CrystalRow
 from madpipe.stills.index.refine import Free
 from madpipe.stills.measured.expt import Experiment
 from madpipe.stills.measured.images import Images
-from madpipe.stills.misset import standing
-from madpipe.stills.symmetry import group_named
 
 _SAID = 3  # images that are named where all fail
-
-
-def crystal_of(cell: Sequence[float], space_group: str) -> Crystal:
-    """Give a crystal of this cell [angstrom, degree], in some orientation.
-
-    Raises
-    ------
-    InputError
-        Numbers that are no cell, or no space group.
-    """
-    if not is_cell(np.array(cell)):
-        raise InputError(
-            f"a cell needs three lengths [angstrom] and three angles [degree] with a volume; got {tuple(cell)}; give "
-            "them as 58,58,150.4,90,90,90."
-        )
-    return Crystal(standing(np.array(cell), np.zeros(3)).axes, group_named(space_group).xhm())
 
 
 def index_files(images: Images, crystal: Crystal, config: StillsIndexConfig) -> tuple[CrystalList, list[Experiment]]:

@@ -19,6 +19,7 @@ from madpipe.stills.mosaic import SpotKernel, quadrature, rotation
 from madpipe.stills.records import StillsTruth
 from madpipe.stills.reflections.model import indices_within
 from madpipe.stills.scene import Background, Scene, StructureFactors
+from madpipe.stills.symmetry import crystal_of_cell
 
 _STEP = 1.75  # of a sum, in widths of a spot
 _EDGE = 1.02  # resolution of the structure factors, beyond the detector's corner
@@ -58,7 +59,13 @@ def draw_stills(sample: SimulatedStills, generator: torch.Generator) -> DrawnSti
         Its section of the configuration.
     generator:
         Draws, in this order: intensities, the reference's errors, orientations, scales.
+
+    Raises
+    ------
+    InputError
+        No cell, no space group, or a cell that the space group does not allow.
     """
+    crystal_of_cell(np.array(sample.cell), sample.space_group)  # or it says what is wrong with them
     beam = Beam(np.array([0.0, 0.0, 1.0]), sample.wavelength, polarised=1.0, electric=np.array([1.0, 0.0, 0.0]))
     panel = _panel(sample)
     hkl, intensity, reference = _intensities(sample, finest(beam, [panel]) / _EDGE, generator)
