@@ -242,7 +242,6 @@ for stills_word, stills_names in alike(STILLS_SAMPLES, stills_kind).items():
                 as_stills="stills.samples.{sample}.as_stills",
                 space_group="stills.samples.{sample}.space_group",
             ),
-            figures=stills_figures(stills_names[0]),
             code=fingerprint(
                 "madpipe.stills.figures.sample",
                 "madpipe.stills.fit.images",

@@ -18,7 +18,7 @@ with runtime.job(snakemake.log[0]):
     name, fit = snakemake.wildcards.sample, StillsFitConfig(**given.fit)
     factors = factors_of(next(iter(came.get("reference", [])), None), crystals) if answers.fitted else None
     drawn = Drawn(name, images, crystals, answers, truth, fit, factors)
-    folder, process = Path(snakemake.output[0]).parent, provenance.process_of(snakemake)
-    for name in given.figures:
-        picture = FIGURES[name](drawn)
-        plotting.save(picture.figure, folder / f"{name}.pdf", process, caption=picture.caption)
+    process = provenance.process_of(snakemake)
+    for path in (Path(file) for file in snakemake.output if file.endswith(".pdf")):
+        picture = FIGURES[path.stem](drawn)
+        plotting.save(picture.figure, path, process, caption=picture.caption)
