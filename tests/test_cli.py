@@ -84,6 +84,7 @@ def test_info_says_what_is_wrong_before_the_datasets(folder, capsys):
         assert "/entry_1/data_1" in datasets
     assert "resonant element: Ni, K edge" in (run("info", "stack.h5"), capsys.readouterr().out)[1]
     run("score", "fit.h5", "--stack", "stack.h5", "-o", "scores.json")  # measured: without a truth
+    assert "failed: fit r factor" in capsys.readouterr().out  # the checks, those that fail first
     warnings = json.loads((folder / "scores.json").read_text())["warnings"]
     assert [line.split()[0] for line in warnings] == ["one", "chi-square"]
     run("info", "scores.json")

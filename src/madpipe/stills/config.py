@@ -41,7 +41,7 @@ class SimulatedStills(CrystalSample):
     pixel: float = Field(0.11, gt=0, description="side of a pixel [mm]")
     distance: float = Field(90.0, gt=0, description="[mm]")
     wavelength: float = Field(1.0, gt=0, description="[angstrom]")
-    cells: tuple[float, float, float] = Field((7.0, 7.0, 14.0), description="unit cells of a domain along a, b, c")
+    cells: tuple[float, float, float] = Field((7.0, 7.0, 14.0), description="unit cells of a domain along a, b, c [1]")
     shape: Shape = Field("gauss", description="of a domain")
     spread: float = Field(0.03, ge=0, description="rms rotation of the domains about their mean [degree]")
     misset: tuple[float, float, float] | None = Field(
@@ -51,10 +51,10 @@ class SimulatedStills(CrystalSample):
     amplitude: float | None = Field(None, gt=0, description="of all reflections, else drawn by Wilson's law [electron]")
     wilson_b: float = Field(15.0, ge=0, description="of intensities drawn by Wilson's law [angstrom^2]")
     photons: float = Field(2e6, gt=0, description="Bragg photons of a mean image")
-    scale_sd: float = Field(0.4, ge=0, description="of ln G from image to image")
+    scale_sd: float = Field(0.4, ge=0, description="of ln G from image to image [1]")
     b_sd: float = Field(4.0, ge=0, description="of an image's own Wilson B, about 0 [angstrom^2]")
     background: float = Field(3.0, ge=0, description="[photon/pixel]")
-    reference_error: float = Field(0.3, ge=0, description="rms relative error of the reference; 0: none is given")
+    reference_error: float = Field(0.3, ge=0, description="rms relative error of the reference; 0: none is given [1]")
     seed: int | None = Field(None, description="of all that is drawn, else the study's")
 
 
@@ -100,7 +100,7 @@ class StillsFitConfig(Model):
         ("misset", "spread", "scale", "background"), min_length=1, description="what is found"
     )
     shape: Shape = Field("square", description="of a domain")
-    cells: tuple[float, float, float] = Field((5.0, 5.0, 5.0), description="unit cells of a domain, at the start")
+    cells: tuple[float, float, float] = Field((5.0, 5.0, 5.0), description="unit cells of a domain, at the start [1]")
     spread: float = Field(0.2, gt=0, description="where the search for the mosaic spread begins [degree]")
     half_box: int = Field(6, ge=2, description="of the squares about spots that are fitted in a large image [pixel]")
     whole: int = Field(2**18, ge=1, description="pixels of an image that is fitted whole, at most")
@@ -140,7 +140,7 @@ class StillsTrainConfig(TrainingConfig):
     farthest: float = Field(16.0, gt=0, le=20, description="largest turn from the nominal orientation [degree]")
     spread: tuple[Positive, Positive] = Field((0.2, 1.4), description="least and most mosaic spread [degree]")
     cells: tuple[int, int] = Field((4, 6), description="fewest and most unit cells, the same along all axes")
-    uneven: float = Field(0.15, ge=0, description="sd of ln of the weights of mosaic domains")
+    uneven: float = Field(0.15, ge=0, description="sd of ln of the weights of mosaic domains [1]")
     photons: tuple[Positive, Positive] = Field((1e4, 1e6), description="fewest and most Bragg photons of an image")
     background: tuple[Positive, Positive] = Field((0.01, 5.0), description="least and most background [photon/pixel]")
     width: int = Field(16, ge=4, description="features of the first layers; deeper ones have up to four times as many")

@@ -15,8 +15,8 @@ class Prior(Model):
     """A Gaussian belief about one number."""
 
     used: bool = Field(True, description="whether it counts")
-    value: float = Field(0.0, description="mean, in the number's unit")
-    sd: float = Field(gt=0, description="standard deviation, in the same unit")
+    value: float = Field(0.0, description="mean [the number's unit]")
+    sd: float = Field(gt=0, description="standard deviation [the same]")
 
 
 class Priors(Model):
