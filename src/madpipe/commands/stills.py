@@ -69,9 +69,7 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     integrate.add_argument("--reference", type=InputPath, help=help_reference)
     help_table = "crystals.json of `index`, which tells the mosaicity to begin with"
     integrate.add_argument("--table", type=InputPath, help=help_table)
-    integrate.add_argument(
-        "--method", choices=METHOD_NAMES, help="residuals and how they count (default: joint)"
-    )
+    integrate.add_argument("--method", choices=METHOD_NAMES, help="residuals and how they count (default: joint)")
     integrate.add_argument("--resolution", type=finite, help="least d (default: of the detector's corners) [angstrom]")
     _add_stills(integrate)
     integrate.set_defaults(run=_integrate)
