@@ -10,11 +10,11 @@ import torch
 from golden_scenes import NAMES, golden
 
 from madpipe.base.errors import InputError
+from madpipe.physics.rotations import rotation, rotation_vector
 from madpipe.stills.forward import expected, image, photons_per_electron2
 from madpipe.stills.geometry import Beam, Panel
 from madpipe.stills.lattice import SHAPES, Cells
 from madpipe.stills.misset import misset_angles, misset_rotation, standing, vector_by_angles
-from madpipe.stills.mosaic import rotation, rotation_vector
 from madpipe.stills.pixel_factors import Factors, absorption, polarisation, solid_angle
 from madpipe.stills.scene import Background, Sources, StructureFactors
 from madpipe.stills.sensor import attenuation

@@ -9,11 +9,12 @@ from golden_scenes import golden
 from plain import photons
 
 from madpipe.base.errors import InputError
+from madpipe.physics.rotations import rotation
 from madpipe.stills.forward import expected
 from madpipe.stills.geometry import Crystal
 from madpipe.stills.jacobian import PARAMETERS, axes_of_cell, labels_of, values_with_jacobian
 from madpipe.stills.lattice import SHAPES, Cells
-from madpipe.stills.mosaic import SpotKernel, drawn, quadrature, rotation
+from madpipe.stills.mosaic import SpotKernel, drawn, quadrature
 from madpipe.stills.scene import Background
 
 ALL = tuple(PARAMETERS)

@@ -9,22 +9,10 @@ import pytest
 import torch
 
 from madpipe.base.errors import InputError
+from madpipe.physics.rotations import cross_matrix, rotation, rotation_vector, turning
 from madpipe.stills.diffraction import mean_values
 from madpipe.stills.forward import expected, image
-from madpipe.stills.mosaic import (
-    Domains,
-    SpotKernel,
-    cross_matrix,
-    drawn,
-    drawn_gaussian,
-    listed,
-    quadrature,
-    realised,
-    rotation,
-    rotation_vector,
-    single,
-    turning,
-)
+from madpipe.stills.mosaic import Domains, SpotKernel, drawn, drawn_gaussian, listed, quadrature, realised, single
 from madpipe.stills.simulate.demo import demo
 
 GROUPS, OF_A_GROUP = 50, 100  # 5000 domains

@@ -9,6 +9,7 @@ import torch
 
 from madpipe.base.errors import InputError
 from madpipe.physics import marquardt
+from madpipe.physics.rotations import rotation, rotation_vector
 from madpipe.stills.fit import pixels
 from madpipe.stills.fit.pixels import Observed, evaluated
 from madpipe.stills.fit.recovery import METHODS, recover, starts_in_box
@@ -17,7 +18,7 @@ from madpipe.stills.fit.unknowns import UNKNOWNS, Layout
 from madpipe.stills.forward import image
 from madpipe.stills.geometry import Crystal
 from madpipe.stills.misset import standing
-from madpipe.stills.mosaic import SpotKernel, drawn, rotation, rotation_vector
+from madpipe.stills.mosaic import SpotKernel, drawn
 from madpipe.stills.scene import Background
 from madpipe.stills.scores.recovery import (
     START_MISSET,

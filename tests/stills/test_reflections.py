@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from madpipe.base.errors import InputError
+from madpipe.physics.rotations import rotation, turning
 from madpipe.stills.geometry import Beam, Crystal, Panel
 from madpipe.stills.integrate.methods import Seen, pixel_equations, poisson_equations
 from madpipe.stills.reflections import boxes as shoeboxes
@@ -19,7 +20,7 @@ BEAM = Beam(np.array([0.0, 0.0, 1.0]), 1.0, 0.0, 0.9, np.array([1.0, 0.0, 0.0]))
 
 
 def panel(tilt=0.0, size=1000):
-    turn = movement.turn(np.array([0.0, np.radians(tilt), 0.0]))
+    turn = rotation(np.array([0.0, np.radians(tilt), 0.0]))
     fast, slow = turn @ np.array([-1.0, 0, 0]), turn @ np.array([0.0, -1, 0])
     middle = np.array([0.0, 0.0, 170.0])
     return Panel(middle - (fast + slow) * size * 0.086, fast, slow, (0.172, 0.172), (size, size))
@@ -348,12 +349,12 @@ def test_a_shell_without_photons_follows_the_others_and_none_is_wider_than_three
 
 def test_a_turn_s_derivative_is_a_central_difference():
     vector, step = np.array([0.2, -0.3, 0.15]), 1e-6
-    columns = movement.turn_derivative(vector)
+    columns = turning(vector)
     for axis in range(3):
-        ahead, behind = (movement.turn(vector + sign * step * np.eye(3)[axis]) for sign in (1, -1))
-        small = (ahead - behind) / 2 / step @ movement.turn(vector).T
+        ahead, behind = (rotation(vector + sign * step * np.eye(3)[axis]) for sign in (1, -1))
+        small = (ahead - behind) / 2 / step @ rotation(vector).T
         np.testing.assert_allclose(small, movement.cross_matrix(columns[:, axis]), atol=1e-9)
-    np.testing.assert_allclose(movement.turn(np.array([0, 0, np.pi / 2])) @ [1, 0, 0], [0, 1, 0], atol=1e-15)
+    np.testing.assert_allclose(rotation(np.array([0, 0, np.pi / 2])) @ [1, 0, 0], [0, 1, 0], atol=1e-15)
 
 
 @pytest.mark.parametrize(
@@ -369,7 +370,7 @@ def test_a_turn_s_derivative_is_a_central_difference():
 )
 def test_strains_keep_the_symmetry_of_the_cell(group, cell, count):
     orthogonal = np.array(gemmi.UnitCell(*cell).orth.mat.tolist()).T
-    one = Crystal(orthogonal @ movement.turn(np.array([0.4, 0.2, -0.9])).T, group)
+    one = Crystal(orthogonal @ rotation(np.array([0.4, 0.2, -0.9])).T, group)
     strains = movement.strains_of(one)
     assert len(strains) == count
     strained = np.linalg.inv((np.eye(3) + 0.01 * strains.sum(0)) @ one.reciprocal)

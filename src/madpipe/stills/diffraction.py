@@ -14,8 +14,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.base.errors import InputError
+from madpipe.physics.rotations import rotation
 from madpipe.stills.lattice import SHAPES, Cells
-from madpipe.stills.mosaic import SpotKernel, rotation
+from madpipe.stills.mosaic import SpotKernel
 from madpipe.stills.scene import Scene
 from madpipe.stills.spot_kernel import kernel_slopes, kernel_values
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float, Int
 
+from madpipe.physics.rotations import rotation
 from madpipe.stills.forward import PixelSlopes, expected_with_slopes, outward_normal
 from madpipe.stills.geometry import Crystal, Panel
-from madpipe.stills.mosaic import rotation
 from madpipe.stills.scene import Scene
 
 _Columns = Float[np.ndarray, "number pixel"]

@@ -4,8 +4,8 @@ import gemmi
 import numpy as np
 from jaxtyping import Float
 
+from madpipe.physics.rotations import rotation
 from madpipe.stills.geometry import Crystal
-from madpipe.stills.mosaic import rotation
 
 _Angles = Float[np.ndarray, "3"]
 _Matrix = Float[np.ndarray, "3 3"]

@@ -19,6 +19,8 @@ import numpy as np
 import torch
 from jaxtyping import Float
 
+from madpipe.physics.rotations import rotation, rotation_vector
+
 _Rotations = Float[np.ndarray, "domain 3 3"]
 _Vectors = Float[np.ndarray, "domain 3"]
 _ANGLES = 6  # of the quadrature: exact to the eleventh moment of the angle
@@ -53,47 +55,6 @@ class SpotKernel:
 
 
 Mosaicity = Domains | SpotKernel
-
-
-def rotation(vectors: Float[np.ndarray, "*domain 3"]) -> Float[np.ndarray, "*domain 3 3"]:
-    """Rotations by |v| about v (Rodrigues' formula) [radian]."""
-    angle = np.linalg.norm(vectors, axis=-1)[..., None, None]
-    across = cross_matrix(vectors)
-    half = np.sinc(angle / 2 / np.pi)
-    return np.eye(3) + np.sinc(angle / np.pi) * across + half**2 / 2 * (across @ across)
-
-
-def cross_matrix(vectors: Float[np.ndarray, "*domain 3"]) -> Float[np.ndarray, "*domain 3 3"]:
-    """Matrices [v] with [v] w = v x w."""
-    x, y, z = np.moveaxis(vectors, -1, 0)
-    zero = np.zeros_like(x)
-    rows = [[zero, -z, y], [z, zero, -x], [-y, x, zero]]
-    return np.stack([np.stack(row, axis=-1) for row in rows], axis=-2)
-
-
-def rotation_vector(matrices: Float[np.ndarray, "*domain 3 3"]) -> Float[np.ndarray, "*domain 3"]:
-    """Rotation vectors of angles below pi [radian], the inverse of :func:`rotation`."""
-    odd = (matrices - np.swapaxes(matrices, -1, -2)) / 2
-    sine_vector = np.stack([odd[..., 2, 1], odd[..., 0, 2], odd[..., 1, 0]], axis=-1)
-    sine = np.linalg.norm(sine_vector, axis=-1)
-    angle = np.arctan2(sine, (np.trace(matrices, axis1=-2, axis2=-1) - 1) / 2)
-    return sine_vector * np.where(sine > 0, angle / np.where(sine > 0, sine, 1), 1)[..., None]
-
-
-def turning(vector: Float[np.ndarray, "3"]) -> Float[np.ndarray, "3 3"]:
-    r"""Left Jacobian J of the rotation group: exp([v + dv]) = exp([J dv]) exp([v]) to first order.
-
-    .. math:: J = 1 + \frac{1 - \cos\theta}{\theta^2} [v] + \frac{\theta - \sin\theta}{\theta^3} [v]^2
-
-    References
-    ----------
-    Chirikjian, Stochastic Models, Information Theory, and Lie Groups, volume 2 (2012), eq. 10.86.
-    """
-    angle, across = float(np.linalg.norm(vector)), cross_matrix(vector)
-    first = np.sinc(angle / 2 / np.pi) ** 2 / 2
-    second = (angle - math.sin(angle)) / angle**3 if angle > 1e-2 else (1 - angle**2 / 20 * (1 - angle**2 / 42)) / 6
-    turned: np.ndarray = np.eye(3) + first * across + second * (across @ across)
-    return turned
 
 
 def single() -> Domains:

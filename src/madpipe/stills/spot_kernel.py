@@ -15,7 +15,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.stills.mosaic import SpotKernel, cross_matrix, rotation
+from madpipe.physics.rotations import cross_matrix, rotation
+from madpipe.stills.mosaic import SpotKernel
 from madpipe.stills.scene import Scene
 
 _Points = Float[Tensor, "3 point"]

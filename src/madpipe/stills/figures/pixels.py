@@ -19,11 +19,12 @@ from madpipe.base.plotting import (
     show_map,
     styled,
 )
+from madpipe.physics.rotations import rotation_vector
 from madpipe.stills.figures.drawn import Drawn
 from madpipe.stills.forward import expected
 from madpipe.stills.geometry import Crystal
 from madpipe.stills.index.choice import alike
-from madpipe.stills.mosaic import SpotKernel, quadrature, rotation_vector
+from madpipe.stills.mosaic import SpotKernel, quadrature
 from madpipe.stills.records import PixelFits, StillsTruth
 from madpipe.stills.scene import Background, Scene, StructureFactors
 

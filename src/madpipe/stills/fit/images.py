@@ -10,13 +10,14 @@ from jaxtyping import Float
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import progress
 from madpipe.base.warned import keeping
+from madpipe.physics.rotations import rotation_vector
 from madpipe.stills.config import StillsFitConfig
 from madpipe.stills.fit.recovery import Recovery, recover
 from madpipe.stills.forward import image as expected_image
 from madpipe.stills.geometry import Beam, Crystal, Panel, finest
 from madpipe.stills.measured.images import Image, Images
 from madpipe.stills.measured.reference import read_reference, require_same_crystal
-from madpipe.stills.mosaic import SpotKernel, quadrature, rotation_vector
+from madpipe.stills.mosaic import SpotKernel, quadrature
 from madpipe.stills.records import PixelFits
 from madpipe.stills.reflections.model import indices_within, predicted
 from madpipe.stills.scene import Background, Scene, StructureFactors

@@ -13,11 +13,11 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from madpipe.physics import marquardt
+from madpipe.physics.rotations import rotation_vector
 from madpipe.stills.fit.twins import twin
 from madpipe.stills.fit.unknowns import Layout
 from madpipe.stills.geometry import Crystal, Panel
 from madpipe.stills.jacobian import values_with_jacobian
-from madpipe.stills.mosaic import rotation_vector
 from madpipe.stills.scene import Scene
 
 _Numbers = Float[np.ndarray, "number"]

@@ -9,10 +9,10 @@ from jaxtyping import Float
 from scipy.stats import qmc
 
 from madpipe.base.errors import InputError
+from madpipe.physics.rotations import rotation
 from madpipe.stills.fit.adam import adam
 from madpipe.stills.fit.pixels import Observed, Search, evaluated, search
 from madpipe.stills.fit.unknowns import UNKNOWNS, Layout
-from madpipe.stills.mosaic import rotation
 from madpipe.stills.scene import Scene
 
 BOX = 10.0  # half side of the box of rotation vectors that starts are spread over [degree]

@@ -10,8 +10,8 @@ import itertools
 import numpy as np
 from jaxtyping import Float, Int
 
+from madpipe.physics.rotations import rotation, rotation_vector
 from madpipe.stills.geometry import Crystal
-from madpipe.stills.mosaic import rotation, rotation_vector
 
 _METRIC_TOLERANCE = 0.02  # relative, of what counts as a symmetry of the lattice
 _APART = 1e-3  # angle [radian] from which two orientations are two

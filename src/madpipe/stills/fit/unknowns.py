@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 from jaxtyping import Float
 
+from madpipe.physics.rotations import rotation, turning
 from madpipe.stills.geometry import Panel
 from madpipe.stills.jacobian import PARAMETERS
-from madpipe.stills.mosaic import rotation, turning
 from madpipe.stills.scene import Scene
 
 _Numbers = Float[np.ndarray, "number"]

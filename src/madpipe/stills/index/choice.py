@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from jaxtyping import Int
 
+from madpipe.physics.rotations import rotation_angle
 from madpipe.stills.geometry import Crystal
-from madpipe.stills.index.detector import angle_of
 from madpipe.stills.symmetry import ambiguities, proper_rotations, triplet
 
 _ONE_CRYSTAL = np.radians(5.0)  # turned less, two images are taken for one crystal
@@ -21,7 +21,7 @@ def resettled(crystal: Crystal, setting: Int[np.ndarray, "3 3"]) -> Crystal:
 def misorientation(one: Crystal, other: Crystal) -> float:
     """Angle of the rotation that is nearest to what takes one crystal's axes into the other's [radian]."""
     left, _, right = np.linalg.svd(np.linalg.inv(one.axes) @ other.axes)
-    return angle_of((left @ right).T)
+    return float(rotation_angle((left @ right).T))
 
 
 def alike(crystal: Crystal, first: Crystal) -> Crystal:

@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from madpipe.base.errors import InputError
+from madpipe.physics.rotations import cross_matrix, rotation
 from madpipe.stills.geometry import Beam, Panel
 
 MOVES = ("tilt about fast", "tilt about slow", "shift along fast", "shift along slow", "distance")
@@ -65,39 +66,6 @@ def moved(panels: Sequence[Panel], mounting: Mounting, move: Float[np.ndarray, "
         replace(one, origin=pivot + turn @ (one.origin - pivot) + shift, fast=turn @ one.fast, slow=turn @ one.slow)
         for one in panels
     )
-
-
-def rotation(vector: Float[np.ndarray, "3"]) -> _Matrix:
-    """Rotation about a vector by its length [radian], right-handed (Rodrigues)."""
-    angle = float(np.linalg.norm(vector))
-    k = skew(vector)
-    half = np.sinc(angle / 2 / np.pi)
-    turn: np.ndarray = np.eye(3) + np.sinc(angle / np.pi) * k + 0.5 * half**2 * (k @ k)
-    return turn
-
-
-def skew(vector: Float[np.ndarray, "3"]) -> _Matrix:
-    """The matrix of a cross product from the left."""
-    x, y, z = vector
-    return np.array([[0, -z, y], [z, 0, -x], [-y, x, 0]])
-
-
-def angle_of(turn: _Matrix) -> float:
-    """Angle of a rotation [radian]."""
-    return float(np.arctan2(np.linalg.norm(_axial(turn)), (np.trace(turn) - 1) / 2))
-
-
-def vector_of(turn: _Matrix) -> Float[np.ndarray, "3"]:
-    """Rotation vector of a rotation by less than half a turn [radian]."""
-    axial = _axial(turn)
-    size = float(np.linalg.norm(axial))
-    return axial if size < 1e-12 else axial * angle_of(turn) / size
-
-
-def _axial(turn: _Matrix) -> np.ndarray:
-    """Axis of a rotation times the sine of its angle."""
-    odd = (turn - turn.T) / 2
-    return np.array([odd[2, 1], odd[0, 2], odd[1, 0]])
 
 
 def landed(
@@ -173,7 +141,7 @@ def moves_at(
 def _left_jacobian(vector: Float[np.ndarray, "3"]) -> _Matrix:
     """Turn that a change of a rotation vector adds, seen from the frame that stands still."""
     angle = float(np.linalg.norm(vector))
-    k = skew(vector)
+    k = cross_matrix(vector)
     if angle < 1e-4:
         return np.eye(3) + k / 2 + k @ k / 6
     found: np.ndarray = np.eye(3) + (1 - np.cos(angle)) / angle**2 * k + (angle - np.sin(angle)) / angle**3 * (k @ k)

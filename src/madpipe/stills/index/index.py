@@ -7,9 +7,10 @@ import numpy as np
 from jaxtyping import Float, Int
 
 from madpipe.base.errors import InputError
+from madpipe.physics.rotations import rotation_vector
 from madpipe.stills.geometry import Beam, Crystal, Panel
 from madpipe.stills.index.choice import alike, all_alike, misorientation, resettled, said_of_ambiguity
-from madpipe.stills.index.detector import mounting_of, vector_of
+from madpipe.stills.index.detector import mounting_of
 from madpipe.stills.index.matching import Match, chance
 from madpipe.stills.index.refine import Free, Refined, Still, conventional, refine
 from madpipe.stills.index.search import search
@@ -384,5 +385,5 @@ def tilt_of(nominal: Panel, panel: Panel) -> tuple[float, float]:
         Before and after.
     """
     frames = [np.stack([one.fast, one.slow, one.normal], axis=1) for one in (nominal, panel)]
-    vector = np.degrees(vector_of(frames[1] @ frames[0].T))
+    vector = np.degrees(rotation_vector(frames[1] @ frames[0].T))
     return float(vector @ nominal.fast), float(vector @ nominal.slow)

@@ -7,8 +7,9 @@ from itertools import product
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from madpipe.physics.rotations import rotation
 from madpipe.stills.geometry import Beam, Panel
-from madpipe.stills.index.detector import landed, rotation
+from madpipe.stills.index.detector import landed
 from madpipe.stills.index.spots import Spots
 
 _EXCITATION = 6e-3  # error of excitation that a spot may have [1/angstrom]

@@ -6,8 +6,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 from jaxtyping import Bool, Float, Int
 
+from madpipe.physics.rotations import rotation
 from madpipe.stills.geometry import Beam, Crystal, Panel
-from madpipe.stills.index.detector import MOVES, Mounting, mounting_of, moved, moves_at, rotation
+from madpipe.stills.index.detector import MOVES, Mounting, mounting_of, moved, moves_at
 from madpipe.stills.index.matching import Match, Predicted, Widths, match, predicted
 from madpipe.stills.index.spots import Spots
 from madpipe.stills.symmetry import primitive_basis, strain_basis, symmetrised

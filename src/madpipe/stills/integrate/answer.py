@@ -7,6 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from madpipe.base.metrics import correlation
+from madpipe.physics.rotations import rotation
 from madpipe.stills.geometry import Crystal
 from madpipe.stills.integrate.fit import Fitted
 from madpipe.stills.integrate.image_model import OWN
@@ -14,7 +15,6 @@ from madpipe.stills.integrate.priors import names_of
 from madpipe.stills.integrate.together import Measured, neglected_variance
 from madpipe.stills.records import ImageTable, InstrumentTable, Integrated, IntensityTable, SpotTable
 from madpipe.stills.reflections.model import wilson_b
-from madpipe.stills.reflections.movement import turn
 
 _LEAST_CORRELATION = 0.3  # of an image's photons with what is expected of them
 _LARGEST_CHI2 = 5.0
@@ -158,7 +158,7 @@ def _verdict(related: float, chi2: float, far: bool) -> str:
 def _axes(fitted: Fitted, image: int, crystal: Crystal) -> Float[np.ndarray, "3 3"]:
     """Real axes after turn and strain."""
     own, scene = fitted.own[image], fitted.data.stills[image].scene
-    moved = turn(own[2:5]) @ (np.eye(3) + np.tensordot(own[len(OWN) :], scene.strains, 1))
+    moved = rotation(own[2:5]) @ (np.eye(3) + np.tensordot(own[len(OWN) :], scene.strains, 1))
     axes: np.ndarray = np.linalg.inv(moved @ crystal.reciprocal)
     return axes
 

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
+from madpipe.physics.rotations import cross_matrix, rotation, turning
 from madpipe.stills.geometry import Beam, Panel
 from madpipe.stills.reflections.model import Reflections, excitation_error, squared_radius
-from madpipe.stills.reflections.movement import MOVEMENTS, Detector, cross_matrix, places, turn, turn_derivative
+from madpipe.stills.reflections.movement import MOVEMENTS, Detector, places
 
 OWN = ("ln_scale", "b_factor", "turn_x", "turn_y", "turn_z")  # then strains; turns [radian]
 SHARED = ("ln_mosaic_radius", "ln_bandwidth", *MOVEMENTS)  # then ln R1 of each shell
@@ -54,13 +55,13 @@ def spots_at(scene: Scene, own: Float[np.ndarray, "own"], shared: Float[np.ndarr
     shared:
         Of :data:`SHARED`, then widths, on which nothing here depends.
     """
-    told, small = scene.reflections, turn_derivative(own[2:5])
-    rotation = turn(own[2:5])
+    told, small = scene.reflections, turning(own[2:5])
+    turn = rotation(own[2:5])
     strained = told.q + np.einsum("k,kij,sj->si", own[5:], scene.strains, told.q)
-    q = strained @ rotation.T
+    q = strained @ turn.T
     crosses = np.stack([cross_matrix(axis) for axis in small.T])
     by_turn = np.einsum("mij,sj->sim", crosses, q)
-    by_strain = np.einsum("ij,kjl,sl->sik", rotation, scene.strains, told.q)
+    by_strain = np.einsum("ij,kjl,sl->sik", turn, scene.strains, told.q)
     moves = np.concatenate([by_turn, by_strain], axis=2)
     return _described(scene, q, moves, own, shared)
 

@@ -11,6 +11,7 @@ from jaxtyping import Bool, Float
 
 from madpipe.base.errors import InputError
 from madpipe.physics.arrowhead import Arrowhead, Covariance, covariance, minimise
+from madpipe.physics.rotations import rotation
 from madpipe.stills.geometry import Crystal, Panel
 from madpipe.stills.integrate.image_model import OWN, SHARED, spots_at
 from madpipe.stills.integrate.passes import active_part
@@ -18,7 +19,7 @@ from madpipe.stills.integrate.prepare import Still
 from madpipe.stills.integrate.priors import Beliefs, beliefs_of, with_priors
 from madpipe.stills.integrate.settings import IntegrateConfig
 from madpipe.stills.reflections.boxes import GAP, NEIGHBOUR
-from madpipe.stills.reflections.movement import Detector, turn
+from madpipe.stills.reflections.movement import Detector
 
 _SIGNIFICANT = 8.0  # photons of a spot over their error
 _FEWEST = 10  # spots of an image
@@ -38,7 +39,7 @@ class Recentred:
 
     def crystal(self, image: int, told: Crystal) -> Crystal:
         """A crystal as it is turned."""
-        return told.turned(turn(self.turns[image]))
+        return told.turned(rotation(self.turns[image]))
 
 
 @dataclass(frozen=True)

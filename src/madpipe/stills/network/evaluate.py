@@ -13,11 +13,12 @@ import torch
 from jaxtyping import Float
 
 from madpipe.base.runtime import generator_for, progress
+from madpipe.physics.rotations import rotation, rotation_vector
 from madpipe.stills.config import StillsFitConfig
 from madpipe.stills.fit.recovery import recover
 from madpipe.stills.fit.twins import lattice_rotations, twin
 from madpipe.stills.geometry import Crystal
-from madpipe.stills.mosaic import drawn, quadrature, realised, rotation, rotation_vector
+from madpipe.stills.mosaic import drawn, quadrature, realised
 from madpipe.stills.network.infer import Hypothesis, Predictor, begun
 from madpipe.stills.network.records import NetworkScore, StartScore
 from madpipe.stills.scene import Scene

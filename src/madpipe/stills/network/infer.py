@@ -10,11 +10,11 @@ from jaxtyping import Float
 
 from madpipe.base.errors import InputError
 from madpipe.base.warned import keeping, warn
+from madpipe.physics.rotations import rotation_vector
 from madpipe.stills.fit.twins import lattice_rotations
 from madpipe.stills.geometry import Beam, Crystal, Panel
 from madpipe.stills.measured.expt import Experiment
 from madpipe.stills.measured.images import Image, Images
-from madpipe.stills.mosaic import rotation_vector
 from madpipe.stills.network.design import covariances, what_is_seen
 from madpipe.stills.network.exposures import told_of
 from madpipe.stills.network.grid import regridded

@@ -10,40 +10,12 @@ import gemmi
 import numpy as np
 from jaxtyping import Float, Int
 
+from madpipe.physics.rotations import cross_matrix, rotation, turning
 from madpipe.stills.geometry import Beam, Crystal, Panel
 
 _Vector = Float[np.ndarray, "3"]
 _Matrix = Float[np.ndarray, "3 3"]
 MOVEMENTS = ("centre_fast", "centre_slow", "distance", "tilt_fast", "tilt_slow")  # [pixel, pixel, mm, radian, radian]
-
-
-def cross_matrix(vector: _Vector) -> _Matrix:
-    """Matrix of the product vector cross x."""
-    x, y, z = vector
-    return np.array([[0.0, -z, y], [z, 0.0, -x], [-y, x, 0.0]])
-
-
-def turn(vector: _Vector) -> _Matrix:
-    """Rotation by a vector: its length is the angle [radian], right-handed (Rodrigues)."""
-    cross, angle = cross_matrix(vector), float(np.linalg.norm(vector))
-    first = np.sinc(angle / np.pi)
-    second = np.sinc(angle / 2 / np.pi) ** 2 / 2
-    rotation: np.ndarray = np.eye(3) + first * cross + second * cross @ cross
-    return rotation
-
-
-def turn_derivative(vector: _Vector) -> _Matrix:
-    """Columns: the small turns, applied after ``turn(vector)``, that a change of each component makes (left Jacobian).
-
-    References
-    ----------
-    Sola, Deray, Atchuthan, A micro Lie theory for state estimation in robotics, arXiv:1812.01537, eq. 145.
-    """
-    cross, angle = cross_matrix(vector), float(np.linalg.norm(vector))
-    second = np.sinc(angle / 2 / np.pi) ** 2 / 2
-    third = 1 / 6 - angle**2 / 120 if angle < 1e-2 else (angle - np.sin(angle)) / angle**3
-    columns: np.ndarray = np.eye(3) + second * cross + third * cross @ cross
-    return columns
 
 
 def strains_of(crystal: Crystal) -> Float[np.ndarray, "strain 3 3"]:
@@ -84,15 +56,15 @@ class Detector:
     def moved(self) -> list[Panel]:
         """The panels where the movement takes them."""
         first, pivot = self.panels[0], self.pivot
-        rotation = turn(self.movement[3] * first.fast + self.movement[4] * first.slow)
+        turn = rotation(self.movement[3] * first.fast + self.movement[4] * first.slow)
         shift = self.movement[0] * first.pixel[0] * first.fast + self.movement[1] * first.pixel[1] * first.slow
         shift = shift + self.movement[2] * self.beam.direction
         return [
             replace(
                 one,
-                origin=pivot + rotation @ (one.origin - pivot) + shift,
-                fast=rotation @ one.fast,
-                slow=rotation @ one.slow,
+                origin=pivot + turn @ (one.origin - pivot) + shift,
+                fast=turn @ one.fast,
+                slow=turn @ one.slow,
             )
             for one in self.panels
         ]
@@ -146,7 +118,7 @@ def _panel_changes(detector: Detector, panel: Panel) -> Float[np.ndarray, "5 3 3
     changes[0, :, 2], changes[1, :, 2] = first.pixel[0] * first.fast, first.pixel[1] * first.slow
     changes[2, :, 2] = detector.beam.direction
     columns = np.stack([panel.fast * panel.pixel[0], panel.slow * panel.pixel[1], arm], axis=1)
-    small = turn_derivative(detector.movement[3] * first.fast + detector.movement[4] * first.slow)
+    small = turning(detector.movement[3] * first.fast + detector.movement[4] * first.slow)
     for index, axis in ((3, first.fast), (4, first.slow)):
         changes[index] = cross_matrix(small @ axis) @ columns
     return changes

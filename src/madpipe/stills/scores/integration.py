@@ -9,6 +9,7 @@ from jaxtyping import Float
 from madpipe.base.metrics import finite
 from madpipe.base.runtime import generator_for
 from madpipe.physics.arrowhead import covariance
+from madpipe.physics.rotations import rotation
 from madpipe.stills.config import SimulatedStills
 from madpipe.stills.geometry import Crystal, finest
 from madpipe.stills.integrate.answer import integrated_of
@@ -19,7 +20,6 @@ from madpipe.stills.integrate.passes import active_part, all_terms, task_of
 from madpipe.stills.integrate.prepare import Still, prepared
 from madpipe.stills.integrate.priors import beliefs_of
 from madpipe.stills.integrate.settings import IntegrateConfig, MethodName, Prior, Priors
-from madpipe.stills.mosaic import rotation
 from madpipe.stills.reflections.model import indices_within
 from madpipe.stills.reflections.moments import centre
 from madpipe.stills.reflections.template import template

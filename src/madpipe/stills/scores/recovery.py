@@ -14,9 +14,10 @@ from jaxtyping import Float
 
 from madpipe.base.plain import told
 from madpipe.base.runtime import generator_for
+from madpipe.physics.rotations import rotation, rotation_vector
 from madpipe.stills.fit.recovery import Recovery, recover
 from madpipe.stills.misset import misset_angles, standing
-from madpipe.stills.mosaic import drawn, quadrature, realised, rotation, rotation_vector
+from madpipe.stills.mosaic import drawn, quadrature, realised
 from madpipe.stills.scene import Scene
 from madpipe.stills.simulate.demo import CELL, MISSET, SPREAD, demo
 from madpipe.stills.simulate.sample import counted_images, expected_images, scaled_to

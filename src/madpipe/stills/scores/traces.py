@@ -8,11 +8,12 @@ from jaxtyping import Float
 
 from madpipe.base.plain import told
 from madpipe.base.runtime import generator_for
+from madpipe.physics.rotations import rotation_vector
 from madpipe.stills.fit.pixels import Observed
 from madpipe.stills.fit.recovery import METHODS
 from madpipe.stills.fit.unknowns import Layout
 from madpipe.stills.forward import image
-from madpipe.stills.mosaic import drawn, rotation_vector
+from madpipe.stills.mosaic import drawn
 from madpipe.stills.scene import Scene
 from madpipe.stills.simulate.demo import demo
 

@@ -12,6 +12,7 @@ from madpipe.base.metrics import correlation, finite
 from madpipe.base.plain import read_json
 from madpipe.base.verdict import Verdict, verdict
 from madpipe.base.warned import kept, lines_of
+from madpipe.physics.rotations import rotation_vector
 from madpipe.stills import limits
 from madpipe.stills.geometry import Crystal
 from madpipe.stills.index.choice import alike
@@ -19,7 +20,6 @@ from madpipe.stills.index.records import CrystalList
 from madpipe.stills.merge.merged import merge, observations_of
 from madpipe.stills.merge.quality import relative_to_shells
 from madpipe.stills.merge.records import MergedQuality
-from madpipe.stills.mosaic import rotation_vector
 from madpipe.stills.records import ImageTable, Integrated, PixelFits, StillsTruth
 from madpipe.stills.scores.records import Error, StillsScores
 

@@ -11,11 +11,12 @@ import torch
 from jaxtyping import Float, Int
 
 from madpipe.physics.noise import poisson
+from madpipe.physics.rotations import rotation
 from madpipe.stills.config import SimulatedStills
 from madpipe.stills.forward import image
 from madpipe.stills.geometry import Beam, Crystal, Panel, finest
 from madpipe.stills.misset import standing
-from madpipe.stills.mosaic import SpotKernel, quadrature, rotation
+from madpipe.stills.mosaic import SpotKernel, quadrature
 from madpipe.stills.records import StillsTruth
 from madpipe.stills.reflections.model import indices_within
 from madpipe.stills.scene import Background, Scene, StructureFactors
