@@ -59,6 +59,11 @@ class History:
     best_step: int = 0  # whose weights were kept
     stopped: str = ""  # "steps" or "no gain"
 
+    def validation(self) -> dict[str, Any]:
+        """Give how the validation went, which a network keeps of its training."""
+        kept = ("validation_step", "validation_loss", "validation_terms", "best_step")
+        return {name: getattr(self, name) for name in kept}
+
     def as_dict(self) -> dict[str, Any]:
         """Give plain lists and numbers."""
         return asdict(self)

@@ -13,6 +13,7 @@ from madpipe.commands.options import (
     numbers,
     origin_of,
     section,
+    words,
 )
 from madpipe.stills.config import (
     Recovering,
@@ -46,7 +47,7 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
         "--cell", type=numbers, required=True, help="a,b,c,alpha,beta,gamma, as 58,58,150.4,90,90,90 [angstrom, degree]"
     )
     index.add_argument("--space-group", default="P 1", help="Hermann-Mauguin symbol, as P41212 (default: P 1)")
-    index.add_argument("--free", type=_words, help="what is refined (default: all), as orientation,tilt,distance")
+    index.add_argument("--free", type=words, help="what is refined (default: all), as orientation,tilt,distance")
     _add_stills(index)
     predict = steps.add_parser("predict", help="small images, crystals -> start.expt, .json: orientations by a network")
     _add_images(predict)
@@ -58,7 +59,7 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     fit = steps.add_parser("fit", help="images and crystals -> fit.h5: misset, mosaic spread from pixels")
     _add_images(fit)
     fit.add_argument("--method", choices=typing.get_args(Recovering), help="of the search (default: starts)")
-    fit.add_argument("--free", type=_words, help="what is found (default: misset,spread,scale,background)")
+    fit.add_argument("--free", type=words, help="what is found (default: misset,spread,scale,background)")
     help_reference = "structure factors: MTZ, mmCIF, PDB or text (default: all reflections alike)"
     fit.add_argument("--reference", type=InputPath, help=help_reference)
     _add_stills(fit)
@@ -97,11 +98,6 @@ def _add_stills(command: argparse.ArgumentParser) -> None:
     command.add_argument("--as-stills", action="store_true", help=help_stills)
     add_config(command)
     command.set_defaults(threads=1)
-
-
-def _words(text: str) -> tuple[str, ...]:
-    """Words joined by commas."""
-    return tuple(text.split(","))
 
 
 def _simulate(arguments: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+import gemmi
 import numpy as np
 import torch
 from jaxtyping import Float, Int
@@ -60,6 +61,24 @@ class StructureFactors:
         squared = np.full(shape, float(other) ** 2)
         squared[tuple((indices - first).T)] = amplitudes**2
         return cls((int(first[0]), int(first[1]), int(first[2])), squared, float(other) ** 2)
+
+    @classmethod
+    def symmetric(
+        cls,
+        indices: Int[np.ndarray, "reflection 3"],
+        amplitudes: Float[np.ndarray, "reflection"],
+        group: gemmi.SpaceGroup,
+    ) -> "StructureFactors":
+        """Reflections of an asymmetric unit with all that symmetry and Friedel's law make equal; all others are 0.
+
+        Raises
+        ------
+        InputError
+            As :meth:`listed`.
+        """
+        turns = [np.array(op.rot) // op.DEN for op in group.operations().sym_ops]
+        mates = np.concatenate([sign * indices @ turn for turn in turns for sign in (1, -1)]).astype(int)
+        return cls.listed(mates, np.tile(amplitudes, 2 * len(turns)))
 
     def at(self, indices: Float[Tensor, "*domain 3 point"]) -> Float[Tensor, "*domain point"]:
         """F^2 of reflections of whole indices [electron^2]."""

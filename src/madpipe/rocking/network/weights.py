@@ -10,12 +10,11 @@ from torch import Tensor
 
 from madpipe.base.errors import InputError
 from madpipe.base.training import History
-from madpipe.base.weights import load_trained, ready, save_trained, state_of
+from madpipe.base.weights import half_of, load_trained, ready, save_trained
 from madpipe.rocking.config import RockingTrainConfig
 from madpipe.rocking.network.design import CurveNetwork
 
 _LAYOUT = "rocking 1"
-_KEPT = torch.float16  # weights are kept so: half the file, and no error moves by a hundredth of itself
 
 
 @dataclass(frozen=True)
@@ -30,11 +29,8 @@ class TrainedCurveNetwork:
     def of(
         cls, network: CurveNetwork, config: RockingTrainConfig, code: str, history: History
     ) -> "TrainedCurveNetwork":
-        """Take a network's weights, and how the training went."""
-        state = {name: tensor.to(_KEPT) for name, tensor in state_of(network).items()}
-        kept = ("validation_step", "validation_loss", "validation_terms", "best_step")
-        about = {"fingerprint": code, "history": {name: getattr(history, name) for name in kept}}
-        return cls(config, state, about)
+        """Take a network's weights, of which half the bits move no error by a hundredth of itself, and its training."""
+        return cls(config, half_of(network), {"fingerprint": code, "history": history.validation()})
 
     def network(self) -> CurveNetwork:
         """Build the network, ready to answer."""

@@ -89,9 +89,7 @@ def factors_of(reference: str | None, crystals: Sequence[Crystal | None]) -> Str
     found = read_reference(reference)
     require_same_crystal(found, first)
     amplitudes = np.sqrt(np.maximum(found.intensity, 0.0))
-    turns = [np.array(op.rot) // op.DEN for op in group_named(found.space_group).operations().sym_ops]
-    mates = np.concatenate([sign * found.indices @ turn for turn in turns for sign in (1, -1)]).astype(int)
-    return StructureFactors.listed(mates, np.tile(amplitudes, 2 * len(turns)))
+    return StructureFactors.symmetric(found.indices, amplitudes, group_named(found.space_group))
 
 
 def _start(

@@ -13,7 +13,6 @@ from madpipe.stills.index.matching import Match, Predicted, Widths, match, predi
 from madpipe.stills.index.spots import Spots
 from madpipe.stills.symmetry import primitive_basis, strain_basis, symmetrised
 
-TURNS = ("turn about x", "turn about y", "turn about z")
 _FREEDOM = 4.0  # of Student's t, by which spots off their place lose weight
 _DEGENERATE = 0.99  # correlation from which on the spots cannot tell two things apart
 _REACH = 4.0  # widths, and a pixel, within which a spot takes part

@@ -10,6 +10,7 @@ from madpipe.base.runtime import log, progress
 from madpipe.base.warned import keeping, warn
 from madpipe.stills.geometry import Crystal, finest
 from madpipe.stills.integrate.answer import integrated_of
+from madpipe.stills.integrate.degeneracy import cell_against_distance
 from madpipe.stills.integrate.fit import fit_stills
 from madpipe.stills.integrate.prepare import Still, prepared
 from madpipe.stills.integrate.settings import IntegrateConfig
@@ -80,7 +81,9 @@ def integrate_images(
     stills, used = _all_prepared(images, known, hkl, settings)
     told = (None, None) if reference is None else (reference.indices, reference.intensity)
     try:
-        found = integrated_of(fit_stills(stills, first.space_group, settings, *told), used)
+        fitted = fit_stills(stills, first.space_group, settings, *told)
+        cell_against_distance(fitted)  # warns
+        found = integrated_of(fitted, used)
     except np.linalg.LinAlgError as error:
         raise _undetermined(stills) from error
     if not all(np.isfinite(one).all() for one in (found.tables()[1].ln_scale, found.tables()[1].ln_scale_errors)):
@@ -92,9 +95,7 @@ def integrate_images(
 def _tell(found: Integrated) -> None:
     """Say where the answer is not to be trusted as it stands."""
     if not found.settled:
-        warn(
-            f"the fit has not settled after {found.passes} passes: more of them (stills.integrate.passes), or see below"
-        )
+        warn(f"the fit has not settled after {found.passes} passes; give it more (stills.integrate.passes)")
     if found.model_error > MODEL_ERROR:
         warn(
             f"spots differ by {100 * found.model_error:.0f} % from what the model expects, beside counting and the "

@@ -10,10 +10,11 @@ from jaxtyping import Float
 from madpipe.base import store, tables
 from madpipe.base.errors import InputError
 from madpipe.base.plain import to_plain
-from madpipe.base.store import whole_file
+from madpipe.stills.geometry import Crystal
 from madpipe.stills.merge.merged import Observations, half_sets, merge
 from madpipe.stills.merge.records import ImageRow, MergedQuality
 from madpipe.stills.merge.summary import image_rows, merged_quality
+from madpipe.stills.mtz import fill, new_mtz, write_mtz
 from madpipe.stills.names import IMAGES, beside
 from madpipe.stills.records import Integrated
 
@@ -89,9 +90,8 @@ def write_merged(
     columns = [column for one in parts for column in (one.mean, one.sigma)]
     rows = np.column_stack([intensities.hkl, *columns, parts[0].number, intensities.mean, intensities.sd])
     mtz = _new(integrated, _MERGED)
-    mtz.set_data(np.ascontiguousarray(rows, dtype=np.float32))
-    mtz.history = ["merged still images, madpipe stills", "IPOST: posterior intensity given reference and images"]
-    _written(mtz, path)
+    fill(mtz, rows, ["merged still images, madpipe stills", "IPOST: posterior intensity given reference and images"])
+    write_mtz(path, mtz)
 
 
 def write_unmerged(path: str | Path, integrated: Integrated) -> None:
@@ -128,32 +128,21 @@ def write_unmerged(path: str | Path, integrated: Integrated) -> None:
     ]
     columns += [spots.xy[use, 0], spots.xy[use, 1], none, one, none, spots.partiality[use], factor]
     rows = np.column_stack([np.array([one[0] for one in inside]), *columns])
-    mtz.set_data(np.ascontiguousarray(rows, dtype=np.float32))
+    fill(mtz, rows, ["unmerged still images, madpipe stills", "I is scaled and divided by PARTIALITY"])
     mtz.sort(5)
-    mtz.history = ["unmerged still images, madpipe stills", "I is scaled and divided by PARTIALITY"]
-    _written(mtz, path)
+    write_mtz(path, mtz)
 
 
 def _new(integrated: Integrated, columns: tuple[tuple[str, str], ...]) -> gemmi.Mtz:
-    """An empty MTZ of the crystal."""
-    mtz = gemmi.Mtz(with_base=True)
-    mtz.spacegroup = gemmi.SpaceGroup(integrated.space_group)
-    mtz.set_cell_for_all(gemmi.UnitCell(*integrated.cell))
-    mtz.title = "still images"
-    dataset = mtz.add_dataset("stills")
-    dataset.wavelength = integrated.wavelength
-    mtz.set_cell_for_all(gemmi.UnitCell(*integrated.cell))
-    for label, kind in columns:
-        mtz.add_column(label, kind)
-    return mtz
+    """An MTZ of the crystal, without reflections."""
+    told = integrated.cell, integrated.space_group, integrated.wavelength
+    return new_mtz(*told, "stills", "still images", columns)
 
 
 def _batch(number: int, axes: Float[np.ndarray, "3 3"], wavelength: float, title: str) -> gemmi.Mtz.Batch:
     """Header of an image: cell, orientation, wavelength, no rotation."""
     batch = gemmi.Mtz.Batch()
-    lengths = np.linalg.norm(axes, axis=1)
-    cosines = [axes[i] @ axes[j] / lengths[i] / lengths[j] for i, j in ((1, 2), (0, 2), (0, 1))]
-    cell = gemmi.UnitCell(*lengths, *np.degrees(np.arccos(cosines)))
+    cell = gemmi.UnitCell(*Crystal(axes).cell)
     batch.number, batch.title, batch.wavelength, batch.dataset_id = number, title[:70], wavelength, 1
     batch.cell = cell
     orthogonal = np.array(cell.orth.mat.tolist())  # columns a, b, c in the PDB's axes
@@ -161,9 +150,3 @@ def _batch(number: int, axes: Float[np.ndarray, "3 3"], wavelength: float, title
     for index, value in enumerate(rotation.T.ravel()):  # column by column
         batch.floats[6 + index] = float(value)
     return batch
-
-
-def _written(mtz: gemmi.Mtz, path: str | Path) -> None:
-    """Write whole or not at all."""
-    with whole_file(path) as temporary:
-        mtz.write_to_file(str(temporary))

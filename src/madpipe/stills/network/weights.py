@@ -10,12 +10,11 @@ from torch import Tensor
 
 from madpipe.base.errors import InputError, one_line
 from madpipe.base.training import History
-from madpipe.base.weights import load_trained, ready, save_trained, state_of
+from madpipe.base.weights import half_of, load_trained, ready, save_trained
 from madpipe.stills.config import StillsTrainConfig
 from madpipe.stills.network.design import StartNetwork
 
 _LAYOUT = "stills 1"
-_KEPT = torch.float16  # weights are kept so: half the file
 
 
 @dataclass(frozen=True)
@@ -29,10 +28,7 @@ class TrainedStartNetwork:
     @classmethod
     def of(cls, network: StartNetwork, config: StillsTrainConfig, code: str, history: History) -> "TrainedStartNetwork":
         """Take a network's weights, and how the training went."""
-        state = {name: tensor.to(_KEPT) for name, tensor in state_of(network).items()}
-        kept = ("validation_step", "validation_loss", "validation_terms", "best_step")
-        about = {"fingerprint": code, "history": {name: getattr(history, name) for name in kept}}
-        return cls(config, state, about)
+        return cls(config, half_of(network), {"fingerprint": code, "history": history.validation()})
 
     def network(self) -> StartNetwork:
         """Build the network, ready to answer."""

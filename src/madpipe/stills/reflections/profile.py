@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Int
 
-from madpipe.stills.reflections.moments import Centre, Width
+from madpipe.stills.reflections.moments import Centre
 
 LARGEST = 3.0  # a shell's width over the median of all
 _LOOSE = 0.2  # sd of a shell's ln R1 about that of all, which is all that a shell without photons has
@@ -72,14 +72,6 @@ def updated(
     log_width = (known * free + mean / _LOOSE**2) / total
     top = np.median(log_width) + np.log(LARGEST)
     return Widths(np.minimum(log_width, top), 1 / total)
-
-
-def from_moments(width: Width, least_photons: float, photons: Float[np.ndarray, "spot"]) -> float:
-    """First ln R1: from the moments of the spots with photons, less what the template's own moment has beyond R1^2."""
-    good = (photons > least_photons) & (width.value > 0)
-    if not good.any():
-        return 0.0
-    return float(0.5 * np.log(np.median(width.value[good] / width.expected[good])))
 
 
 def centred(centre: Centre, least_photons: float) -> Float[np.ndarray, "2"]:

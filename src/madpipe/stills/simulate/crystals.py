@@ -155,9 +155,7 @@ def _factors(
         return StructureFactors.flat(sample.amplitude)
     inverse_d2 = np.sum((hkl @ crystal.reciprocal.T) ** 2, axis=1)
     amplitude = np.sqrt(intensity * np.exp(-wilson_b * inverse_d2 / 2))
-    turns = [np.array(op.rot) // op.DEN for op in gemmi.SpaceGroup(crystal.space_group).operations().sym_ops]
-    mates = np.concatenate([sign * hkl @ turn for turn in turns for sign in (1, -1)]).astype(int)
-    return StructureFactors.listed(mates, np.tile(amplitude, 2 * len(turns)))
+    return StructureFactors.symmetric(hkl, amplitude, gemmi.SpaceGroup(crystal.space_group))
 
 
 def _scene(sample: SimulatedStills, beam: Beam, panel: Panel, crystal: Crystal, factors: StructureFactors) -> Scene:

@@ -3,17 +3,16 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-import gemmi
 import numpy as np
 import torch
 
 from madpipe.base import store
-from madpipe.base.store import whole_file
 from madpipe.stills.config import SimulatedStills
 from madpipe.stills.measured.expt import Experiment
 from madpipe.stills.measured.expt_writing import write_expt
 from madpipe.stills.measured.images import Source
 from madpipe.stills.measured.nxmx_writing import write_nxmx
+from madpipe.stills.mtz import fill, new_mtz, write_mtz
 from madpipe.stills.names import REFERENCE, TRUTH, beside
 from madpipe.stills.simulate.crystals import DrawnStills, draw_stills
 
@@ -51,19 +50,12 @@ def write_stills(
 def _write_reference(path: Path, sample: SimulatedStills, drawn: DrawnStills, process: Mapping[str, str]) -> None:
     """Reference intensities as an MTZ, and what they are in the JSON beside it."""
     truth = drawn.truth
-    mtz = gemmi.Mtz(with_base=True)
-    mtz.spacegroup = gemmi.SpaceGroup(sample.space_group)
-    mtz.set_cell_for_all(gemmi.UnitCell(*sample.cell))
-    mtz.title = "reference of simulated still images"
-    dataset = mtz.add_dataset("reference")
-    dataset.wavelength = sample.wavelength
-    mtz.set_cell_for_all(gemmi.UnitCell(*sample.cell))
-    for label, kind in (("IMEAN", "J"), ("SIGIMEAN", "Q")):
-        mtz.add_column(label, kind)
+    columns = (("IMEAN", "J"), ("SIGIMEAN", "Q"))
+    told = sample.cell, sample.space_group, sample.wavelength
+    mtz = new_mtz(*told, "reference", "reference of simulated still images", columns)
     sigma = (sample.reference_error or _SIGMA) * truth.reference
-    mtz.set_data(np.ascontiguousarray(np.column_stack([truth.hkl, truth.reference, sigma]), dtype=np.float32))
-    mtz.history = ["reference intensities, madpipe stills"]
-    with whole_file(path) as temporary:
-        mtz.write_to_file(str(temporary))
+    rows = np.column_stack([truth.hkl, truth.reference, sigma])
+    fill(mtz, rows, ["reference intensities, madpipe stills"])
+    write_mtz(path, mtz)
     about = {"reflections": len(truth.hkl), "relative_error": sample.reference_error}
     store.write_json(path.with_suffix(".json"), about, process=process)

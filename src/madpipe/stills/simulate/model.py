@@ -40,6 +40,4 @@ def factors_of_model(structure: gemmi.Structure, resolution: float) -> Structure
     transformed = gemmi.transform_map_to_f_phi(density.grid)
     unique = transformed.prepare_asu_data(dmin=resolution, unblur=density.blur, with_000=True)
     indices, amplitudes = unique.miller_array, np.abs(unique.value_array).astype(float)
-    turns = [np.array(op.rot) // op.DEN for op in group.operations().sym_ops]
-    mates = np.concatenate([sign * indices @ turn for turn in turns for sign in (1, -1)]).astype(int)
-    return StructureFactors.listed(mates, np.tile(amplitudes, 2 * len(turns)))
+    return StructureFactors.symmetric(indices, amplitudes, group)
