@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from drawn_texts import texts_on_canvas
 from matplotlib.quiver import Quiver
-from matplotlib.text import Text
 from scipy.integrate import quad
 
 from madpipe.base.plain import from_plain, to_plain
@@ -140,30 +139,13 @@ def picture_of(name, request):
     return of_sample.FIGURES[name](request.getfixturevalue("fitted" if name == "pixels" else "crystals"))
 
 
-def texts_of(figure):
-    """Every text that is drawn, with its box in pixels."""
-    figure.set_dpi(100)
-    FigureCanvasAgg(figure).draw()  # the first draw settles the layout
-    found, draw = [], Text.draw
-
-    def recording(self, renderer):
-        if self.get_visible() and self.get_text().strip():
-            found.append((self.get_text(), self.get_window_extent(renderer)))
-        return draw(self, renderer)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Text, "draw", recording)
-        FigureCanvasAgg(figure).draw()
-    return found
-
-
 @pytest.mark.parametrize("name", ["pixels", *SPOTS, *MERGED, *of_evaluation.FIGURES])
 def test_a_figure_is_legible_and_its_caption_has_the_numbers(name, request):
     picture = picture_of(name, request)
     width, height = picture.figure.get_size_inches()
     assert width <= 7.0
     assert height <= 9.0
-    texts, page = texts_of(picture.figure), picture.figure.bbox
+    texts, page = texts_on_canvas(picture.figure), picture.figure.bbox
     for number, (text, box) in enumerate(texts):
         outside = (page.x0 - box.x0, page.y0 - box.y0, box.x1 - page.x1, box.y1 - page.y1)
         assert max(outside) <= 1, text

@@ -8,9 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from drawn_texts import texts_on_canvas
 from matplotlib.figure import Figure
-from matplotlib.text import Text
 from numpy.testing import assert_allclose, assert_array_equal
 from split_record import PHOTONS, made
 
@@ -227,23 +226,6 @@ def pictures(world):
         return drawn[name, case]
 
     return of
-
-
-def texts_on_canvas(figure):
-    """Every text that is drawn, with its box in pixels."""
-    figure.set_dpi(100)
-    FigureCanvasAgg(figure).draw()  # the first draw settles the layout
-    found, draw = [], Text.draw
-
-    def recording(self, renderer):
-        if self.get_visible() and self.get_text().strip():
-            found.append((self.get_text(), self.get_window_extent(renderer)))
-        return draw(self, renderer)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(Text, "draw", recording)
-        FigureCanvasAgg(figure).draw()
-    return found
 
 
 def panels(figure):
