@@ -556,7 +556,8 @@ def tour(report):
     script = (ROOT / "tests" / "report_tour.js").read_text()
     page = report.with_name("toured.html")
     page.write_text(f"{report.read_text().replace('<head>', head, 1)}<script>{script}</script>")
-    words = ["--headless", "--no-sandbox", "--disable-gpu", f"--user-data-dir={report.parent / 'chromium'}"]
+    words = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-ipc-flooding-protection"]
+    words += [f"--user-data-dir={report.parent / 'chromium'}"]
     words += ["--proxy-server=127.0.0.1:9", "--enable-logging=stderr", "--v=0", "--window-size=1600,1000"]
     words += ["--virtual-time-budget=3600000", "--dump-dom", page.as_uri()]
     done = subprocess.run([CHROMIUM, *words], capture_output=True, text=True, check=True)
