@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from scipy.integrate import quad
 from torch.testing import assert_close
 
-from madpipe.base.curves import read_columns
+from madpipe.base.columns import read_columns
 from madpipe.physics.absorption import RAMP, dispersion_from_spectrum, kramers_kronig
 from madpipe.physics.atoms import absorptive_part, chantler_table, dispersion_correction, edge_energy
 from madpipe.physics.normalisation import absorption_from_columns, interpolate

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.testing import assert_close
 
-from madpipe.base.curves import read_columns
+from madpipe.base.columns import read_columns
 from madpipe.physics.atoms import absorptive_part, edge_energies, edge_energy
 from madpipe.physics.normalisation import (
     MARGIN_ABOVE,

@@ -9,7 +9,7 @@ import torch
 from beamline_files import JOULE, write_cxi, write_mtz
 
 from madpipe.base import store
-from madpipe.base.curves import read_columns
+from madpipe.base.columns import read_columns
 from madpipe.base.errors import InputError
 from madpipe.base.warned import DataWarning
 from madpipe.mad.config import MeasuredSample, SimulatedSample

@@ -9,7 +9,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.base.curves import Columns, read_columns
+from madpipe.base.columns import Columns, read_columns
 from madpipe.base.errors import InputError
 from madpipe.base.warned import warn
 from madpipe.mad.anomalous import Absorption, dispersion_at, is_near_edge
@@ -26,7 +26,7 @@ def read_spectrum(path: str | Path, element: str, edge: str, align: bool | float
     Parameters
     ----------
     path:
-        The file (:func:`madpipe.base.curves.read_columns`,
+        The file (:func:`madpipe.base.columns.read_columns`,
         :func:`madpipe.physics.normalisation.absorption_from_columns`), its energies in eV or keV.
     element, edge:
         Which edge it shows.

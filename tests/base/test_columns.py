@@ -4,7 +4,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from madpipe.base.curves import read_columns
+from madpipe.base.columns import read_columns
 from madpipe.base.errors import InputError
 
 XDI = """# XDI/1.0 GSE/1.0

@@ -1,0 +1,1 @@
+"""Series of small-angle curves in time."""

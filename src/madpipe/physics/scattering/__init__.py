@@ -1,0 +1,1 @@
+"""Scattering of particles in solution at small angles: pure functions on tensors."""

@@ -1,0 +1,1 @@
+"""Small-angle scattering with anomalous contrast."""
