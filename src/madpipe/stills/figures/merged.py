@@ -15,6 +15,7 @@ from madpipe.stills.figures.drawn import Drawn
 from madpipe.stills.merge.merged import ErrorModel, Observations, merge, observations_of, with_errors
 from madpipe.stills.merge.records import MergedQuality, ShellQuality
 from madpipe.stills.records import ImageTable, Integrated, StillsTruth
+from madpipe.stills.scores.common_part import relative_errors
 from madpipe.stills.scores.validate import matched
 
 _FEWEST = 10  # spots that tell a scale, reflections that tell a correlation
@@ -257,10 +258,10 @@ def scales(drawn: Drawn) -> Picture:
     place = matched(table.names, len(truth.axes))
     figure = new_figure(TWO_COLUMNS, 3.4)
     panels = figure.subplots(2, 2, height_ratios=(2, 1), sharex="col")
-    good, words = table.good.astype(bool), []
+    good, words, errors = table.good.astype(bool), [], relative_errors(integrated)
     drawings = (
-        ("ln G (1)", table.ln_scale, table.ln_scale_errors, truth.ln_scale[place]),
-        (r"Wilson B ($\mathrm{\AA}^2$)", table.wilson_b, table.wilson_b_errors, truth.wilson_b[place]),
+        ("ln G (1)", table.ln_scale, errors.ln_scale, truth.ln_scale[place]),
+        (r"Wilson B ($\mathrm{\AA}^2$)", table.wilson_b, errors.wilson_b, truth.wilson_b[place]),
     )
     for column, (label, value, error, true) in enumerate(drawings):
         off = value - true
@@ -276,7 +277,7 @@ def scales(drawn: Drawn) -> Picture:
         pulls = ((off - mean) / error)[good]
         words.append(
             f"{('ln G', 'B')[column]}: rms difference {np.sqrt(np.mean((off - mean)[good] ** 2)):.3g}, stated error "
-            f"{np.sqrt(np.mean(error[good] ** 2)):.3g}, rms of difference over error {np.sqrt(np.mean(pulls**2)):.2f}, "
+            f"less its common part {np.sqrt(np.mean(error[good] ** 2)):.3g}, rms of difference over error {np.sqrt(np.mean(pulls**2)):.2f}, "
             f"correlation {correlation(value[good], true[good]):.4f}, common offset {mean:.3g} taken off"
         )
     name_panels(list(panels[0]), ["scale", "falling off"])

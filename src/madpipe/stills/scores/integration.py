@@ -23,6 +23,7 @@ from madpipe.stills.integrate.settings import IntegrateConfig, MethodName, Prior
 from madpipe.stills.reflections.model import indices_within
 from madpipe.stills.reflections.moments import centre
 from madpipe.stills.reflections.template import template
+from madpipe.stills.scores.common_part import relative_errors
 from madpipe.stills.scores.integration_records import (
     Degeneracy,
     Geometry,
@@ -103,12 +104,13 @@ def _score(made: _Set, crystals: list[Crystal], method: MethodName) -> Integrati
     integrated = integrated_of(fitted, crystals)
     table = integrated.tables()[1]
     scale, b = table.ln_scale - truth.ln_scale, table.wilson_b - truth.wilson_b
+    relative = relative_errors(integrated)
     return IntegrationScore(
         method=method,
         ln_scale=tuple((scale - scale.mean()).tolist()),
-        ln_scale_errors=tuple(table.ln_scale_errors.tolist()),
+        ln_scale_errors=tuple(relative.ln_scale.tolist()),
         b_factor=tuple((b - b.mean()).tolist()),
-        b_errors=tuple(table.wilson_b_errors.tolist()),
+        b_errors=tuple(relative.wilson_b.tolist()),
         correlations=tuple(tuple(row) for row in block(fitted, config).tolist()),
         cc_true=finite(cc_true(integrated, truth)),
         width=float(np.exp(fitted.widths.log_width[0])),

@@ -12,9 +12,9 @@ class IntegrationScore:
 
     method: str
     ln_scale: tuple[float, ...] = told("found less true of each image")
-    ln_scale_errors: tuple[float, ...] = told("stated")
+    ln_scale_errors: tuple[float, ...] = told("stated, less what is common to all images")
     b_factor: tuple[float, ...] = told("the same of Wilson's B", "angstrom^2")
-    b_errors: tuple[float, ...] = told("stated", "angstrom^2")
+    b_errors: tuple[float, ...] = told("the same", "angstrom^2")
     correlations: tuple[tuple[float, ...], ...] = told("of an image's and the shared numbers")
     cc_true: float | None = told("correlation of merged intensities with the truth, over shell means")
     width: float = told("R1", "1/angstrom")

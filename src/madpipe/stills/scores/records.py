@@ -17,7 +17,8 @@ class Error:
 
     rms: float
     stated: float  # rms standard error
-    pull_sd: float | None = None  # of error over standard error
+    pull_sd: float | None = None  # rms of error over standard error
+    numbers: int | None = None  # that are independent
 
 
 @dataclass(frozen=True, kw_only=True)

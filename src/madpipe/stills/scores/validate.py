@@ -21,6 +21,7 @@ from madpipe.stills.merge.merged import merge, observations_of
 from madpipe.stills.merge.quality import relative_to_shells
 from madpipe.stills.merge.records import MergedQuality
 from madpipe.stills.records import ImageTable, Integrated, PixelFits, StillsTruth
+from madpipe.stills.scores.common_part import relative_errors
 from madpipe.stills.scores.records import Error, StillsScores
 
 
@@ -125,8 +126,9 @@ def _errors(answers: Answers, truth: StillsTruth) -> dict[str, Error]:
         good = table.good > 0
         scale, b = truth.ln_scale[place], truth.wilson_b[place]
         off, wrong_b = (table.ln_scale - scale)[good], (table.wilson_b - b)[good]
-        found["ln G [1]"] = _error(off - off.mean(), table.ln_scale_errors[good])
-        found["B [angstrom^2]"] = _error(wrong_b - wrong_b.mean(), table.wilson_b_errors[good])
+        relative = relative_errors(answers.integrated)
+        found["ln G [1]"] = _error(off - off.mean(), relative.ln_scale[good], 1)
+        found["B [angstrom^2]"] = _error(wrong_b - wrong_b.mean(), relative.wilson_b[good], 1)
         turns = _turns(table.axes, truth.axes[place], answers.integrated.space_group)[good]
         found["orientation by reflections [degree]"] = _error(turns, table.turn_errors[good])
     return found
@@ -150,11 +152,12 @@ def _turns(
     return np.degrees(np.array(turned))
 
 
-def _error(off: np.ndarray, stated: np.ndarray) -> Error:
-    """Rms error beside the stated one."""
-    pulls = (off / stated).ravel()
+def _error(off: np.ndarray, stated: np.ndarray, means: int = 0) -> Error:
+    """Rms error beside the stated one; so many means were taken off."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        pulls = (off / stated).ravel()
     spread = finite(float(np.sqrt(np.mean(pulls**2)))) if np.isfinite(pulls).all() else None
-    return Error(float(np.sqrt(np.mean(off**2))), float(np.sqrt(np.mean(stated**2))), spread)
+    return Error(float(np.sqrt(np.mean(off**2))), float(np.sqrt(np.mean(stated**2))), spread, pulls.size - means)
 
 
 def cc_true(integrated: Integrated, truth: StillsTruth) -> float | None:
@@ -197,7 +200,7 @@ def _verdicts(answers: Answers, errors: Mapping[str, Error], true: float | None)
     if true is not None:
         made["truth"] = verdict(true, limits.CC_TRUE, False, "correlation of merged intensities with the true ones")
     for name, error in errors.items():
-        if error.pull_sd is not None:
+        if error.pull_sd is not None and (error.numbers or 0) >= limits.PULL_NUMBERS:
             words = f"rms error of {name} over the stated one, or its inverse"
             factor = max(error.pull_sd, 1 / max(error.pull_sd, 1e-300))
             made[f"errors_{name.split(' [')[0].replace(' ', '_')}"] = verdict(factor, limits.PULL, True, words)
