@@ -28,9 +28,11 @@ from madpipe.stills.measured.images import Images, Source
 from madpipe.stills.measured.reference import Reference
 from madpipe.stills.merge.merged import Observations
 from madpipe.stills.merge.summary import merged_quality
+from madpipe.stills.network.records import NetworkScore, StartScore
 from madpipe.stills.reflections.model import indices_within, predicted
 from madpipe.stills.scores import evaluate as evaluating
 from madpipe.stills.scores.integration import NUMBERS, integration
+from madpipe.stills.scores.learned_partiality import learned_partialities
 from madpipe.stills.scores.records import Evaluation
 from madpipe.stills.scores.recovery import START_MISSET, START_SPREAD, MethodScore, RadiusScore, TrialScore, pull_score
 from madpipe.stills.scores.traces import trace
@@ -129,8 +131,31 @@ def evaluation():
         pulls=pull_score(trials),
         traces=(trace("marquardt", 1, START_MISSET, START_SPREAD),),
         integration=integration(("joint", "pixel-ml", "pixel-unweighted"), 1),
+        starts=tuple(start_of(method, offset) for method in ("low-angles", "network") for offset in (4.0, 10.0)),
+        network=(
+            NetworkScore(
+                photons=1e4,
+                background=1.0,
+                images=9,
+                turn_rms=0.4,
+                turn_median=0.3,
+                spread_rms=0.15,
+                within=(0.6, 0.9),
+                within_spread=(0.7, 0.95),
+                share_error=0.1,
+                seconds=None,
+            ),
+        ),
+        partialities=tuple(learned_partialities(("round",), 1)),
     )
     return from_plain(Evaluation, to_plain(made))  # as the file keeps it
+
+
+def start_of(method, offset):
+    """Trials of which half succeed."""
+    return StartScore(
+        method=method, offset=offset, trials=4, recovered=2, share_error=0.25, evaluations=20.0, seconds=None
+    )
 
 
 def picture_of(name, request):
@@ -386,6 +411,16 @@ def test_the_orientation_comes_back_and_centroids_with_it(evaluation):
     assert np.degrees(np.median(turned[far])) == pytest.approx(0.15, abs=0.03)
 
 
+def test_points_of_a_partiality_lie_on_the_law_of_crystals_that_are_gaussian(evaluation):
+    [row] = evaluation.partialities
+    law = np.exp(-np.square(row.bins))
+    # orientations and R0 of eight images leave a few per cent
+    np.testing.assert_allclose(row.seen, law, atol=0.04)
+    np.testing.assert_allclose(row.learned, row.gaussian, atol=0.02)
+    assert abs(row.gain) < 4 * row.gain_error + 0.5
+    assert row.deviance_learned == pytest.approx(row.deviance_gaussian, rel=0.01)
+
+
 def test_an_evaluation_runs_the_parts_that_are_asked_for(monkeypatch):
     config = StillsEvaluateConfig(
         methods=("low-angles",),
@@ -394,13 +429,22 @@ def test_an_evaluation_runs_the_parts_that_are_asked_for(monkeypatch):
         trials=1,
         pulls=1,
         integration=("joint",),
+        beginnings=("network",),
+        network_images=3,
+        partialities=("round",),
     )
-    asked = []
+    asked, predictor = [], object()
     monkeypatch.setattr(evaluating, "integration", lambda methods, seed: asked.append((methods, seed)))
     monkeypatch.setattr(evaluating, "SHOWN", ("marquardt",))
     monkeypatch.setattr(evaluating, "mosaic_score", lambda number, seed, *noise: noisy(number, bool(noise)))
-    found = evaluating.evaluate(config, 7)
-    assert asked == [(("joint",), 7)]
+    monkeypatch.setattr(evaluating, "start_scores", lambda *given: asked.append(given) or [start_of("network", 1.0)])
+    monkeypatch.setattr(evaluating, "network_score", lambda *given: asked.append(given))
+    monkeypatch.setattr(evaluating, "learned_partialities", lambda *given: asked.append(given) or [])
+    found = evaluating.evaluate(config, 7, predictor)
+    assert asked[:2] == [(("joint",), 7), (predictor, (1.0,), 1, 7, ("network",))]
+    assert asked[2:5] == [(predictor, 3, photons, dark, 7) for photons, dark in ((1e4, 1.0), (1e5, 1.0), (1e6, 0.1))]
+    assert asked[5:] == [(("round",), 7)]
+    assert [row.method for row in found.starts] == ["network"]
     assert [row.method for row in found.radii] == ["low-angles"]
     assert [one.method for one in found.traces] == ["marquardt"]
     assert {row.method for row in found.methods} == {"low-angles"}

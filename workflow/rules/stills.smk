@@ -187,6 +187,8 @@ rule stills_validate:
 
 rule stills_evaluate:
     """Compare methods on images whose truth is known: how far they reach, and whether their errors are right."""
+    input:
+        weights=STILLS_AT.weights,
     output:
         f"{STILLS_AT.results}/evaluation/evaluation.json",
     log:
@@ -200,7 +202,9 @@ rule stills_evaluate:
         runtime=minutes(60),
     params:
         **from_config(config="stills.evaluate", seed="seed"),
-        code=fingerprint("madpipe.stills.scores.evaluate"),
+        code=fingerprint(
+            "madpipe.stills.scores.evaluate", "madpipe.stills.network.weights"
+        ),
     script:
         "../scripts/stills_evaluate.py"
 

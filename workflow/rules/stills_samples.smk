@@ -16,6 +16,7 @@ STILLS_EVALUATION_FIGURES = [
     "width_error",
     "degeneracy",
     "geometry",
+    "learned_partiality",
 ]
 
 

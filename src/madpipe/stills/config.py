@@ -13,6 +13,8 @@ Shape = Literal["square", "round", "gauss", "tophat"]
 Recovering = Literal["adam", "adam-long", "marquardt", "low-angles", "starts"]
 Unknown = Literal["misset", "spread", "scale", "background", "cells", "distance", "beam_centre"]
 Refinable = Literal["orientation", "cell", "tilt", "distance", "beam_centre", "excitation"]
+Beginning = Literal["low-angles", "network", "starts"]
+Domain = Literal["mosaic", "round"]
 Step = Literal["index", "fit", "integrate"]
 
 
@@ -127,6 +129,14 @@ class StillsEvaluateConfig(Model):
     photons: float = Field(1e4, gt=0, description="of these images")
     background: float = Field(5.0, ge=0, description="of these images [photon/pixel]")
     integration: tuple[MethodName, ...] = Field(METHOD_NAMES, min_length=1, description="methods of integration")
+    beginnings: tuple[Beginning, ...] = Field(
+        ("low-angles", "network"),
+        description="of the search, for crystals turned from the nominal orientation by the offsets",
+    )
+    network_images: int = Field(24, ge=2, description="images of each brightness that the network alone answers")
+    partialities: tuple[Domain, ...] = Field(
+        ("mosaic", "round"), min_length=1, description="crystals whose partiality is learned"
+    )
     timed: bool = Field(False, description="note seconds, which are others each time")
 
 
@@ -150,7 +160,7 @@ class StillsTrainConfig(TrainingConfig):
     hypotheses: int = Field(2, ge=1, description="orientations that the network may give for an image")
     absolute: float = Field(3.0, ge=0, description="weight of the absolute errors beside the likelihood [1]")
     validation_images: int = Field(
-        512, ge=64, description="images that decide which weights are kept, and widen errors"
+        512, ge=64, description="images that decide which weights are kept; four times as many others widen errors"
     )
 
 

@@ -48,6 +48,9 @@ _SMOKE = {
         "trials": 1,
         "pulls": 1,
         "integration": ["joint"],
+        "beginnings": ["network"],
+        "network_images": 4,
+        "partialities": ["round"],
     },
 }
 _WEIGHTS = {  # twenty minutes of one thread

@@ -70,7 +70,8 @@ def methods_of_integration(evaluation: Evaluation) -> Picture:
         figure,
         f"Methods of integration on {found.images} simulated images with {found.spots} spots and a reference of 30 % "
         "error: rms of found less true ln G and Wilson B, about their means over the images, with standard errors "
-        "of the rms; the stated errors less what is common to all images; 1 less the correlation of merged intensities with the truth, over shell means. "
+        "of the rms; the stated errors less what is common to all images; 1 less "
+        "the correlation of merged intensities with the truth, over shell means. "
         f"{said}.",
     )
 

@@ -277,7 +277,8 @@ def scales(drawn: Drawn) -> Picture:
         pulls = ((off - mean) / error)[good]
         words.append(
             f"{('ln G', 'B')[column]}: rms difference {np.sqrt(np.mean((off - mean)[good] ** 2)):.3g}, stated error "
-            f"less its common part {np.sqrt(np.mean(error[good] ** 2)):.3g}, rms of difference over error {np.sqrt(np.mean(pulls**2)):.2f}, "
+            f"less its common part {np.sqrt(np.mean(error[good] ** 2)):.3g}, rms of difference over error "
+            f"{np.sqrt(np.mean(pulls**2)):.2f}, "
             f"correlation {correlation(value[good], true[good]):.4f}, common offset {mean:.3g} taken off"
         )
     name_panels(list(panels[0]), ["scale", "falling off"])

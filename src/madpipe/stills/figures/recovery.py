@@ -8,7 +8,6 @@ from matplotlib.axes import Axes
 
 from madpipe.base.plotting import (
     LOOKS,
-    ONE_COLUMN,
     REFERENCE,
     TWO_COLUMNS,
     Look,
@@ -17,8 +16,9 @@ from madpipe.base.plotting import (
     new_figure,
     styled,
 )
+from madpipe.stills.network.records import StartScore
 from madpipe.stills.scores.records import Evaluation
-from madpipe.stills.scores.recovery import RECOVERED, MethodScore, TrialScore
+from madpipe.stills.scores.recovery import RECOVERED, MethodScore, RadiusScore, TrialScore
 
 _NO_LINE = {"linestyle": ""}
 _NAMES = {
@@ -27,6 +27,7 @@ _NAMES = {
     "marquardt": "Marquardt",
     "low-angles": "low angles first",
     "starts": "8 starts",
+    "network": "network",
 }
 _FLOOR = 1e-7  # degree, at which a difference is drawn that is smaller
 _CRITERIA = {"misset": 1.0, "spread": 0.1}  # the original's tolerances [degree]
@@ -153,29 +154,52 @@ def courses(evaluation: Evaluation) -> Picture:
 
 @styled
 def convergence(evaluation: Evaluation) -> Picture:
-    """Draw the share of starts from which each method finds the truth, against their offset."""
-    figure = new_figure(ONE_COLUMN, 2.5)
-    axes = figure.subplots()
-    said = []
-    order = list(dict.fromkeys(row.method for row in evaluation.radii))
-    for number, method in enumerate(order):
-        rows = sorted((row for row in evaluation.radii if row.method == method), key=lambda row: row.offset)
-        offset = np.array([row.offset for row in rows]) + 0.12 * (number - (len(order) - 1) / 2)
-        share = 100 * np.array([row.recovered / row.trials for row in rows])
-        error = 100 * np.array([row.share_error for row in rows])
-        bars = np.clip(np.stack([np.minimum(error, share), np.minimum(error, 100 - share)]), 0, None)
-        axes.errorbar(offset, share, bars, **look_of(method).line(), label=_NAMES[method], capsize=2)
-        counts = ", ".join(f"{row.recovered}/{row.trials} at {row.offset:g}" for row in rows)
-        said.append(f"{_NAMES[method]} {counts} degree")
-    axes.set(xlabel="rotation of the start from the truth (degree)", ylabel="recovered (%)", ylim=(-5, 105))
-    axes.set_xlim(0, 1.1 * max(row.offset for row in evaluation.radii))
-    axes.legend(loc="lower left")
-    name_panels([axes], ["reach"])
+    """Draw the share of trials in which each method finds the truth: starts turned from it, crystals turned away."""
+    figure = new_figure(TWO_COLUMNS, 2.6)
+    panels = list(figure.subplots(1, 2, sharey=True))
+    said = [_shares(axes, rows) for axes, rows in zip(panels, (evaluation.radii, evaluation.starts), strict=True)]
+    panels[0].set(xlabel="rotation of the start from the truth (degree)", ylabel="recovered (%)", ylim=(-5, 105))
+    panels[1].set(xlabel="rotation of the crystal from upright (degree)")
+    for axes in panels:
+        axes.legend(loc="lower left")
+    name_panels(panels, ["starts away from the demo's crystal", "crystals away from the told one"])
     return Picture(
         figure,
-        f"Share of starts, turned from the truth about axes at random, from which a method finds all four numbers of "
-        f"the demo within {RECOVERED:g} degree, without noise; bars: binomial standard errors. {'; '.join(said)}.",
+        f"Share of trials in which a method finds all four numbers of the demo within {RECOVERED:g} degree, without "
+        "noise, turned about axes at random; bars: binomial standard errors. (a) Starts turned from the demo's "
+        f"crystal: {said[0]}. (b) Crystals turned from the upright one that is told, spreads of 0.3 to 1.2 degree; the "
+        f"network's answer is one start: {said[1]}.{_alone(evaluation)}",
     )
+
+
+def _shares(axes: Axes, rows: Sequence[RadiusScore] | Sequence[StartScore]) -> str:
+    """Shares that were recovered against the offset, and the numbers of trials in words."""
+    said = []
+    order = list(dict.fromkeys(row.method for row in rows))
+    for number, method in enumerate(order):
+        mine = sorted((row for row in rows if row.method == method), key=lambda row: row.offset)
+        offset = np.array([row.offset for row in mine]) + 0.12 * (number - (len(order) - 1) / 2)
+        share = 100 * np.array([row.recovered / row.trials for row in mine])
+        error = 100 * np.array([row.share_error for row in mine])
+        bars = np.clip(np.stack([np.minimum(error, share), np.minimum(error, 100 - share)]), 0, None)
+        axes.errorbar(offset, share, bars, **look_of(method).line(), label=_NAMES[method], capsize=2)
+        counts = ", ".join(f"{row.recovered}/{row.trials} at {row.offset:g}" for row in mine)
+        evaluations = np.mean([row.evaluations for row in mine])
+        said.append(f"{_NAMES[method]} {counts} degree in {evaluations:.0f} evaluations")
+    axes.set_xlim(0, 1.1 * max((row.offset for row in rows), default=1.0))
+    return "; ".join(said)
+
+
+def _alone(evaluation: Evaluation) -> str:
+    """What the network says without a search, in words."""
+    said = [
+        f"{row.photons:.0e} photons on {row.background:g} a pixel: turn {row.turn_rms:.2g}, spread {row.spread_rms:.2g} "
+        f"degree rms, {100 * row.within[0]:.0f} and {100 * row.within_spread[0]:.0f} % within the stated error"
+        for row in evaluation.network
+    ]
+    if not said:
+        return ""
+    return f" The network alone, {evaluation.network[0].images} counted images each (68 % expected): {'; '.join(said)}."
 
 
 @styled

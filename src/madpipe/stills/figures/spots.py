@@ -24,7 +24,7 @@ from madpipe.base.plotting import (
 from madpipe.stills.figures.drawn import Drawn
 from madpipe.stills.geometry import Crystal
 from madpipe.stills.index.matching import Match, Widths, chance, match
-from madpipe.stills.index.spots import Spots, find_spots
+from madpipe.stills.index.spots import Spots
 from madpipe.stills.reflections.model import indices_within, predicted
 from madpipe.stills.symmetry import primitive_basis
 
@@ -63,7 +63,7 @@ def seen(drawn: Drawn, number: int) -> Seen | None:
     excitation = _EXCITATION if row is None or row.excitation is None else row.excitation
     mosaic = 0.0 if row is None or row.mosaic is None else np.radians(row.mosaic)
     widths = Widths(azimuthal=float(mosaic), excitation=float(excitation))
-    return Seen(number, find_spots(drawn.images[number]), crystal, widths)
+    return Seen(number, drawn.spots(number), crystal, widths)
 
 
 @styled

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
-from scipy.stats import qmc
 
 from madpipe.base.errors import InputError
 from madpipe.physics.rotations import rotation
@@ -49,9 +48,19 @@ def starts_in_box(scene: Scene, count: int = STARTS, box: float = BOX) -> list[S
 
     No dice: the same starts each time.
     """
-    points = qmc.Halton(3, scramble=False).random(count)[1:]
-    turned = [scene.crystal.turned(rotation(np.radians(box) * (2 * point - 1))) for point in points]
+    points = [[_mirrored(number, base) for base in (2, 3, 5)] for number in range(1, count)]
+    turned = [scene.crystal.turned(rotation(np.radians(box) * (2 * np.array(point) - 1))) for point in points]
     return [scene, *(replace(scene, crystal=crystal) for crystal in turned)]
+
+
+def _mirrored(number: int, base: int) -> float:
+    """Halton's number: the digits of a whole number behind the point, in reverse order."""
+    found, unit = 0.0, 1.0
+    while number:
+        number, digit = divmod(number, base)
+        unit /= base
+        found += digit * unit
+    return found
 
 
 METHODS: dict[str, Method] = {

@@ -20,6 +20,13 @@ _LAST, _COMMON = 16, 256  # features of each pixel of the last map, and of the l
 _MIDDLE = math.log(0.6)  # of ln spread [ln degree]
 _TOLD = 5  # numbers beside the image
 _UNIT = math.degrees(1.0)
+BRIGHTNESSES = (
+    1e4,
+    3e4,
+    1e5,
+    3e5,
+    1e6,
+)  # photons above the median pixel, at which errors are widened by their own factors
 
 
 class Answer(NamedTuple):
@@ -43,7 +50,8 @@ class StartNetwork(nn.Module):
 
     Notes
     -----
-    ``widening`` is a buffer: standard errors are multiplied by it, from the validation images of the training.
+    ``widening`` is a buffer: standard errors are multiplied by it, interpolated between :data:`BRIGHTNESSES`, from
+    images that decided nothing in the training.
     """
 
     def __init__(self, config: StillsTrainConfig, generator: torch.Generator) -> None:
@@ -70,7 +78,7 @@ class StartNetwork(nn.Module):
         )
         self.answer = nn.Linear(_COMMON // 2, config.hypotheses * _OF_HYPOTHESIS)
         self.widening: Tensor
-        self.register_buffer("widening", torch.ones(_COUNT))
+        self.register_buffer("widening", torch.ones(len(BRIGHTNESSES), _COUNT))
         self._draw_weights(generator)
 
     def forward(self, seen: Float[Tensor, "image 2 64 64"], told: Float[Tensor, "image 5"]) -> Answer:
@@ -87,9 +95,17 @@ class StartNetwork(nn.Module):
         return Answer(
             rotation_of_six(straight + 0.3 * six),
             middle[..., 0] + _MIDDLE,
-            (root + every) / self.widening[:, None],
+            (root + every) / self._widened(seen)[:, None, :, None],
             torch.log_softmax(weight[..., 0], dim=1),
         )
+
+    def _widened(self, seen: Float[Tensor, "image 2 64 64"]) -> Float[Tensor, "image 4"]:
+        """Factors on the standard errors of images of this brightness."""
+        at = torch.log(photons_seen(seen).clamp(BRIGHTNESSES[0], BRIGHTNESSES[-1]))
+        knots = torch.log(torch.tensor(BRIGHTNESSES, dtype=at.dtype, device=at.device))
+        after = torch.searchsorted(knots, at.contiguous()).clamp(1, len(knots) - 1)
+        share = ((at - knots[after - 1]) / (knots[after] - knots[after - 1]))[:, None]
+        return (1 - share) * self.widening[after - 1] + share * self.widening[after]
 
     def _draw_weights(self, generator: torch.Generator) -> None:
         """First weights: He's, small ones for the answers."""
@@ -124,6 +140,12 @@ def what_is_seen(counts: Float[Tensor, "image 64 64"]) -> Float[Tensor, "image 2
     """What the network reads of counts: log(1 + n) over the largest, which is the shape, and itself: the noise."""
     logs = torch.log1p(counts)
     return torch.stack([logs - logs.amax((1, 2), keepdim=True) + 3.5, logs - 2.0], dim=1) / 1.5
+
+
+def photons_seen(seen: Float[Tensor, "image 2 64 64"]) -> Float[Tensor, "image"]:
+    """Photons above the median pixel, from what :func:`what_is_seen` made of the counts."""
+    counts = torch.expm1(1.5 * seen[:, 1] + 2.0).flatten(1)
+    return (counts - counts.median(dim=1, keepdim=True).values).clamp(min=0).sum(1)
 
 
 def off(

@@ -37,7 +37,7 @@ class StartScore:
     recovered: int = told("trials with all four numbers within 0.001 degree, up to the lattice's symmetry")
     share_error: float = told("binomial standard error of the share; that of one failure where there is none")
     evaluations: float = told("mean")
-    seconds: float = told("mean with the network's, one thread", "s")
+    seconds: float | None = told("mean with the network's, one thread", "s")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,4 +53,4 @@ class NetworkScore:
     within: tuple[float, ...] = told("share of errors within 1 and 2 standard errors: 0.683 and 0.954 expected")
     within_spread: tuple[float, ...] = told("the same of ln spread")
     share_error: float = told("binomial standard error of the first share")
-    seconds: float = told("of an image, one thread", "s")
+    seconds: float | None = told("of an image, one thread", "s")

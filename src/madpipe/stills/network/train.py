@@ -15,11 +15,12 @@ from madpipe.base.runtime import device, generator_for, log, reproducible, requi
 from madpipe.base.shipped import shipped_weights
 from madpipe.base.training import History, Schedule
 from madpipe.stills.config import StillsTrainConfig
-from madpipe.stills.network.design import StartNetwork, covariances, ln_densities, off
+from madpipe.stills.network.design import BRIGHTNESSES, StartNetwork, covariances, ln_densities, off, photons_seen
 from madpipe.stills.network.exposures import Batch, Exposures
 from madpipe.stills.network.loss import Loss
 from madpipe.stills.network.weights import TrainedStartNetwork, load_network, take_weights
 
+_CALIBRATION = 4  # times as many images as decide which weights are kept
 _WITHIN = math.erf(math.sqrt(0.5))  # share of a Gaussian within one standard error
 
 
@@ -59,7 +60,7 @@ def train(
     Returns
     -------
     :
-        The network of the least validation loss, its errors widened to cover 68 % of the validation images, and the
+        The network of the least validation loss, its errors widened to cover 68 % of images drawn anew, and the
         history of the training.
 
     Raises
@@ -94,15 +95,25 @@ def train(
             label="training",
         )
         network.eval()
-        network.widening.copy_(widening(network, batches))
+        fresh = [source.draw(0, generator) for _ in range(_CALIBRATION * count)]
+        network.widening.copy_(widening(network, fresh))
     return network, history
 
 
-def widening(network: StartNetwork, batches: Sequence[Batch]) -> Float[Tensor, "4"]:
-    """Factors on the standard errors with which 68 % of the truths lie within one: of turns, and of ln spread."""
+def widening(network: StartNetwork, batches: Sequence[Batch]) -> Float[Tensor, "brightness 4"]:
+    """Factors on the standard errors with which 68 % of the truths lie within one: of turns, and of ln spread.
+
+    At each of :data:`madpipe.stills.network.design.BRIGHTNESSES` from the quarter of the images that are nearest in
+    ln photons.
+    """
     ratios = torch.cat([pulls(network, batch) for batch in batches]).abs()
-    turn, spread = torch.quantile(ratios[:, :3].flatten(), _WITHIN), torch.quantile(ratios[:, 3], _WITHIN)
-    return torch.stack([turn, turn, turn, spread]).float()
+    bright = torch.cat([photons_seen(batch.seen) for batch in batches]).log()
+    factors = []
+    for photons in BRIGHTNESSES:
+        near = (bright - math.log(photons)).abs().argsort()[: max(1, len(bright) // 4)]
+        turn, spread = (torch.quantile(one, _WITHIN) for one in (ratios[near, :3].flatten(), ratios[near, 3]))
+        factors.append(torch.stack([turn, turn, turn, spread]))
+    return torch.stack(factors).float()
 
 
 def pulls(network: StartNetwork, batch: Batch) -> Float[Tensor, "image 4"]:

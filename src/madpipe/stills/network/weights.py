@@ -14,7 +14,7 @@ from madpipe.base.weights import half_of, load_trained, ready, save_trained
 from madpipe.stills.config import StillsTrainConfig
 from madpipe.stills.network.design import StartNetwork
 
-_LAYOUT = "stills 1"
+_LAYOUT = "stills 2"  # 1 had one widening of the errors for all photons
 
 
 @dataclass(frozen=True)

@@ -1,8 +1,8 @@
 r"""What all images' scales have in common, which their mean takes away.
 
-Stated errors of ln G and B are those of an image by itself: what all images share, R0 and what the reference or Wilson's
-law leaves open, is in each of them. Found less true is known about its mean over the images alone, where it is not. With
-the covariance C of all images' scales, the intensities integrated out, and P = 1 - 1 1' / n over the good images,
+Stated errors of ln G and B are those of an image by itself: what all images share, R0 and what the reference or
+Wilson's law leaves open, is in each of them. Found less true is known about its mean over the images alone, where it is
+not. With the covariance C of all images' scales, intensities integrated out, and P = 1 - 1 1' / n over the good images,
 
 .. math::
     \sigma_k' = \sigma_k \sqrt{(P C P)_{kk} / C_{kk}}, \qquad

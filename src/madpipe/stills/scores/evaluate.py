@@ -6,7 +6,10 @@ from typing import Any
 
 from madpipe.base.runtime import progress
 from madpipe.stills.config import StillsEvaluateConfig
+from madpipe.stills.network.evaluate import network_score, start_scores
+from madpipe.stills.network.infer import Predictor
 from madpipe.stills.scores.integration import integration
+from madpipe.stills.scores.learned_partiality import learned_partialities
 from madpipe.stills.scores.records import Evaluation
 from madpipe.stills.scores.recovery import (
     START_MISSET,
@@ -20,8 +23,10 @@ from madpipe.stills.scores.traces import SHOWN, trace
 
 _DOMAINS = 5  # random ones that both make and explain the data, as the published demo does
 
+_BRIGHTNESSES = ((1e4, 1.0), (1e5, 1.0), (1e6, 0.1))  # Bragg photons of an image, background [photon/pixel]
 
-def evaluate(config: StillsEvaluateConfig, seed: int) -> Evaluation:
+
+def evaluate(config: StillsEvaluateConfig, seed: int, predictor: Predictor) -> Evaluation:
     """Score each method of recovery on images whose truth is known.
 
     Parameters
@@ -30,6 +35,8 @@ def evaluate(config: StillsEvaluateConfig, seed: int) -> Evaluation:
         Methods, offsets, and how many trials.
     seed:
         Of directions, domains and noise.
+    predictor:
+        The network.
     """
     jobs = list(product(config.offset_methods, config.offsets))
     numbers = list(range(config.pulls))
@@ -47,6 +54,12 @@ def evaluate(config: StillsEvaluateConfig, seed: int) -> Evaluation:
         pulls=pull_score(noisy),
         traces=tuple(trace(method, seed, START_MISSET, START_SPREAD) for method in SHOWN),
         integration=integration(config.integration, seed),
+        starts=tuple(start_scores(predictor, config.offsets, config.trials, seed, config.beginnings)),
+        network=tuple(
+            network_score(predictor, config.network_images, photons, background, seed)
+            for photons, background in _BRIGHTNESSES
+        ),
+        partialities=tuple(learned_partialities(config.partialities, seed)),
     )
     return found if config.timed else _without_seconds(found)
 

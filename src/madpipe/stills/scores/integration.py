@@ -1,7 +1,6 @@
 """Methods of integration side by side on a small simulated set whose truth is known."""
 
 import time
-from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -11,19 +10,18 @@ from madpipe.base.runtime import generator_for
 from madpipe.physics.arrowhead import covariance
 from madpipe.physics.rotations import rotation
 from madpipe.stills.config import SimulatedStills
-from madpipe.stills.geometry import Crystal, finest
+from madpipe.stills.geometry import Crystal
 from madpipe.stills.integrate.answer import integrated_of
-from madpipe.stills.integrate.fit import Fitted, fit_stills
+from madpipe.stills.integrate.fit import Fitted
 from madpipe.stills.integrate.image_model import OWN, SHARED, spots_at
 from madpipe.stills.integrate.methods import METHODS
 from madpipe.stills.integrate.passes import active_part, all_terms, task_of
-from madpipe.stills.integrate.prepare import Still, prepared
 from madpipe.stills.integrate.priors import beliefs_of
 from madpipe.stills.integrate.settings import IntegrateConfig, MethodName, Prior, Priors
-from madpipe.stills.reflections.model import indices_within
 from madpipe.stills.reflections.moments import centre
 from madpipe.stills.reflections.template import template
 from madpipe.stills.scores.common_part import relative_errors
+from madpipe.stills.scores.drawn_set import DrawnSet
 from madpipe.stills.scores.integration_records import (
     Degeneracy,
     Geometry,
@@ -34,7 +32,6 @@ from madpipe.stills.scores.integration_records import (
 )
 from madpipe.stills.scores.validate import cc_true
 from madpipe.stills.scores.width_error import width_errors
-from madpipe.stills.simulate.crystals import DrawnStills, draw_stills
 
 SAMPLE = SimulatedStills(
     cell=(79.6, 77.2, 38.7, 90.0, 90.0, 90.0), space_group="P 21 21 21", images=5, size=448, photons=2e5
@@ -47,30 +44,6 @@ _TURN = np.radians([0.05, 0.05, 0.15])  # by which the one crystal is told wrong
 _BRIGHT = 1000.0  # photons of a spot whose centroid is drawn
 
 
-@dataclass(frozen=True)
-class _Set:
-    """Images that were drawn, and what was counted."""
-
-    drawn: DrawnStills
-    counts: list[Float[np.ndarray, "row column"]]
-
-    def stills(self, config: IntegrateConfig, crystals: list[Crystal]) -> list[Still]:
-        """Boxes of the first images, a crystal for each."""
-        beam, panel = self.drawn.beam, self.drawn.panel
-        hkl = indices_within(crystals[0], max(finest(beam, [panel]), config.resolution or 0.0))
-        good = np.ones(panel.shape, dtype=bool)
-        return [
-            prepared(f"image {k}", [self.counts[k]], [good], beam, [panel], one, hkl, config)
-            for k, one in enumerate(crystals)
-        ]
-
-    def fit(self, config: IntegrateConfig, crystals: list[Crystal], stills: list[Still] | None = None) -> Fitted:
-        """Fit them with the reference."""
-        made = self.stills(config, crystals) if stills is None else stills
-        truth = self.drawn.truth
-        return fit_stills(made, SAMPLE.space_group, config, truth.hkl, truth.reference)
-
-
 def integration(methods: tuple[MethodName, ...], seed: int) -> Integration:
     """Integrate the set by each method; and what one image tells of R0 and G, and of its orientation.
 
@@ -81,10 +54,8 @@ def integration(methods: tuple[MethodName, ...], seed: int) -> Integration:
     seed:
         Of crystals and noise.
     """
-    generator = generator_for(seed, "stills", "integration")
-    drawn = draw_stills(SAMPLE, generator)
-    made = _Set(drawn, [one[0].astype(float) for one in drawn.counts(generator)])
-    crystals = list(drawn.told)
+    made = DrawnSet.of(SAMPLE, generator_for(seed, "stills", "integration"))
+    crystals = list(made.drawn.told)
     return Integration(
         images=SAMPLE.images,
         spots=sum(len(one.boxes) for one in made.stills(CONFIG, crystals)),
@@ -95,7 +66,7 @@ def integration(methods: tuple[MethodName, ...], seed: int) -> Integration:
     )
 
 
-def _score(made: _Set, crystals: list[Crystal], method: MethodName) -> IntegrationScore:
+def _score(made: DrawnSet, crystals: list[Crystal], method: MethodName) -> IntegrationScore:
     """One method on all images."""
     config, truth = CONFIG.model_copy(update={"method": method}), made.drawn.truth
     begin = time.perf_counter()
@@ -146,7 +117,7 @@ def block(fitted: Fitted, config: IntegrateConfig, image: int = 0) -> Float[np.n
     return matrix
 
 
-def _degeneracy(made: _Set) -> Degeneracy:
+def _degeneracy(made: DrawnSet) -> Degeneracy:
     """R0 and G of the first image alone, of its low angles: without a prior, with that of all images, R0 held."""
     crystal = [made.drawn.told[0]]
     config = CONFIG.model_copy(update={"resolution": _ALONE})
@@ -192,7 +163,7 @@ def _of_one(fitted: Fitted, prior: float | None) -> RadiusOfOne:
     )
 
 
-def _geometry(made: _Set) -> Geometry:
+def _geometry(made: DrawnSet) -> Geometry:
     """Tell the first crystal wrong, and find its orientation."""
     true = Crystal(made.drawn.truth.axes[0], SAMPLE.space_group)
     told = true.turned(rotation(-_TURN))

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from madpipe.base.plain import told
 from madpipe.base.verdict import Verdict
 from madpipe.stills.merge.records import ShellQuality
+from madpipe.stills.network.records import NetworkScore, StartScore
 from madpipe.stills.scores.integration_records import Integration
+from madpipe.stills.scores.learned_partiality import PartialityRow
 from madpipe.stills.scores.recovery import MethodScore, PullScore, RadiusScore, TrialScore
 from madpipe.stills.scores.traces import Trace
 
@@ -54,3 +56,6 @@ class Evaluation:
     pulls: PullScore
     traces: tuple[Trace, ...] = ()  # courses of searches in the demo's own setting
     integration: Integration | None = None  # methods of integration
+    starts: tuple[StartScore, ...] = ()  # crystals turned from the nominal orientation: the network beside searches
+    network: tuple[NetworkScore, ...] = ()  # the network alone
+    partialities: tuple[PartialityRow, ...] = ()  # learned ones beside the Gaussian
