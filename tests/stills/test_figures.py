@@ -12,6 +12,7 @@ from matplotlib.quiver import Quiver
 from scipy.integrate import quad
 
 from madpipe.base.plain import from_plain, to_plain
+from madpipe.base.shipped import shipped_weights
 from madpipe.stills.config import SimulatedStills, StillsEvaluateConfig, StillsFitConfig
 from madpipe.stills.figures import evaluation as of_evaluation
 from madpipe.stills.figures import sample as of_sample
@@ -28,7 +29,9 @@ from madpipe.stills.measured.images import Images, Source
 from madpipe.stills.measured.reference import Reference
 from madpipe.stills.merge.merged import Observations
 from madpipe.stills.merge.summary import merged_quality
+from madpipe.stills.network.infer import Predictor
 from madpipe.stills.network.records import NetworkScore, StartScore
+from madpipe.stills.network.weights import load_network
 from madpipe.stills.reflections.model import indices_within, predicted
 from madpipe.stills.scores import evaluate as evaluating
 from madpipe.stills.scores.integration import NUMBERS, integration
@@ -421,7 +424,7 @@ def test_points_of_a_partiality_lie_on_the_law_of_crystals_that_are_gaussian(eva
     assert row.deviance_learned == pytest.approx(row.deviance_gaussian, rel=0.01)
 
 
-def test_an_evaluation_runs_the_parts_that_are_asked_for(monkeypatch):
+def test_an_evaluation_runs_the_parts_that_are_asked_for(monkeypatch, evaluation):
     config = StillsEvaluateConfig(
         methods=("low-angles",),
         offset_methods=("low-angles",),
@@ -433,12 +436,13 @@ def test_an_evaluation_runs_the_parts_that_are_asked_for(monkeypatch):
         network_images=3,
         partialities=("round",),
     )
-    asked, predictor = [], object()
+    asked, predictor = [], Predictor(load_network(shipped_weights("stills")))
+    alone = evaluation.network[0]
     monkeypatch.setattr(evaluating, "integration", lambda methods, seed: asked.append((methods, seed)))
     monkeypatch.setattr(evaluating, "SHOWN", ("marquardt",))
     monkeypatch.setattr(evaluating, "mosaic_score", lambda number, seed, *noise: noisy(number, bool(noise)))
     monkeypatch.setattr(evaluating, "start_scores", lambda *given: asked.append(given) or [start_of("network", 1.0)])
-    monkeypatch.setattr(evaluating, "network_score", lambda *given: asked.append(given))
+    monkeypatch.setattr(evaluating, "network_score", lambda *given: asked.append(given) or alone)
     monkeypatch.setattr(evaluating, "learned_partialities", lambda *given: asked.append(given) or [])
     found = evaluating.evaluate(config, 7, predictor)
     assert asked[:2] == [(("joint",), 7), (predictor, (1.0,), 1, 7, ("network",))]
