@@ -157,7 +157,7 @@ def convergence(evaluation: Evaluation) -> Picture:
     """Draw the share of trials in which each method finds the truth: starts turned from it, crystals turned away."""
     figure = new_figure(TWO_COLUMNS, 2.6)
     panels = list(figure.subplots(1, 2, sharey=True))
-    said = [_shares(axes, rows) for axes, rows in zip(panels, (evaluation.radii, evaluation.starts), strict=True)]
+    said = [_shares(panels[0], evaluation.radii), _shares(panels[1], evaluation.starts)]
     panels[0].set(xlabel="rotation of the start from the truth (degree)", ylabel="recovered (%)", ylim=(-5, 105))
     panels[1].set(xlabel="rotation of the crystal from upright (degree)")
     for axes in panels:
@@ -193,8 +193,8 @@ def _shares(axes: Axes, rows: Sequence[RadiusScore] | Sequence[StartScore]) -> s
 def _alone(evaluation: Evaluation) -> str:
     """What the network says without a search, in words."""
     said = [
-        f"{row.photons:.0e} photons on {row.background:g} a pixel: turn {row.turn_rms:.2g}, spread {row.spread_rms:.2g} "
-        f"degree rms, {100 * row.within[0]:.0f} and {100 * row.within_spread[0]:.0f} % within the stated error"
+        f"{row.photons:.0e} photons on {row.background:g} a pixel: turn {row.turn_rms:.2g}, spread "
+        f"{row.spread_rms:.2g} degree rms, {100 * row.within[0]:.0f} and {100 * row.within_spread[0]:.0f} % within the stated error"
         for row in evaluation.network
     ]
     if not said:

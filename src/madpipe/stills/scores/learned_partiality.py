@@ -23,8 +23,8 @@ from madpipe.stills.scores.drawn_set import DrawnSet
 
 _SET = {"images": 8, "size": 384, "photons": 3e5, "reference_error": 0.05}
 _KINDS: dict[Domain, SimulatedStills] = {
-    "mosaic": SimulatedStills(**_SET, cells=(14.0, 14.2, 28.0), spread=0.2),  # type: ignore[arg-type]
-    "round": SimulatedStills(**_SET, cells=(7.0, 7.2, 14.4), spread=0.0),  # type: ignore[arg-type]
+    "mosaic": SimulatedStills(**_SET, cells=(14.0, 14.2, 28.0), spread=0.2),
+    "round": SimulatedStills(**_SET, cells=(7.0, 7.2, 14.4), spread=0.0),
 }
 _CONFIG = IntegrateConfig(resolution=2.6, shells=1)
 _FARTHEST = 2.5  # excitation error that is drawn, in radii R0 of the Gaussian
