@@ -31,7 +31,8 @@ def learned_partiality(evaluation: Evaluation) -> Picture:
         figure,
         "Partiality learned from half of a simulated set of known intensities, against the Gaussian learned likewise; "
         "points: mean of photons of bright spots on the other images over those of full ones by the learned scales, "
-        "errors from spot to spot; below, the same less the Gaussian. Gain in ln L of spots on held-out images, whose scales are from "
+        "errors from spot to spot; below, the same less the Gaussian. Gain in ln L of spots on held-out "
+        "images, whose scales are from "
         f"as many other spots: {'; '.join(_said(row) for row in rows)}.",
     )
 

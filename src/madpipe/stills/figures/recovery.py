@@ -194,7 +194,8 @@ def _alone(evaluation: Evaluation) -> str:
     """What the network says without a search, in words."""
     said = [
         f"{row.photons:.0e} photons on {row.background:g} a pixel: turn {row.turn_rms:.2g}, spread "
-        f"{row.spread_rms:.2g} degree rms, {100 * row.within[0]:.0f} and {100 * row.within_spread[0]:.0f} % within the stated error"
+        f"{row.spread_rms:.2g} degree rms, {100 * row.within[0]:.0f} and "
+        f"{100 * row.within_spread[0]:.0f} % within the stated error"
         for row in evaluation.network
     ]
     if not said:
