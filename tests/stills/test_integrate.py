@@ -25,6 +25,7 @@ from madpipe.stills.integrate.priors import beliefs_of
 from madpipe.stills.integrate.recentre import recentred
 from madpipe.stills.integrate.settings import METHOD_NAMES, IntegrateConfig, Prior, Priors
 from madpipe.stills.reflections import movement
+from madpipe.stills.reflections.domains import shapes_of
 from madpipe.stills.reflections.model import indices_within, predicted
 from madpipe.stills.reflections.movement import strains_of
 from madpipe.stills.reflections.template import template
@@ -59,12 +60,15 @@ def scene_of(data, strained=True):
     hkl = indices_within(data.crystals[0], 4.0)
     beam = replace(data.beam, bandwidth=2e-3)
     told = predicted(beam, [data.panel], data.crystals[0], hkl, 1.5e-3)
-    return Scene(beam, [data.panel], told, strains_of(data.crystals[0]) if strained else np.zeros((0, 3, 3)))
+    strains = strains_of(data.crystals[0]) if strained else np.zeros((0, 3, 3))
+    return Scene(beam, [data.panel], told, strains, shapes_of(Crystal(data.crystals[0].axes, "P 1")))
 
 
 def somewhere(strains=3):
     own = np.array([0.3, 5.0, 2e-3, -1e-3, 3e-3, *[1e-3, -2e-3, 5e-4][:strains]])
-    shared = np.array([np.log(1e-3), np.log(2e-3), 0.5, -0.3, 0.4, 0.004, -0.003, *np.full(SHELLS, np.log(1.5e-3))])
+    domains = 2e-3, 0.7, 0.3, -0.4, 0.2, 0.5, -0.1
+    shared = [np.log(1e-3), np.log(2e-3), 0.5, -0.3, 0.4, 0.004, -0.003, *domains, *np.full(SHELLS, np.log(1.5e-3))]
+    shared = np.array(shared)
     return own, shared
 
 

@@ -48,10 +48,10 @@ def spots_at(scene: Scene, own: Float[np.ndarray, "own"], shared: Float[np.ndarr
 
     .. math::
         q = R(\omega)\,(1 + \sum_k e_k E_k)\, q_0,\qquad
-        \ln S = \ln G - B / 4d^2 + \ln p + \ln \mathrm{pol},\quad
+        \ln S = \ln G - B / 4d^2 + \ln p + \ln h + \ln \mathrm{pol},\quad
         \ln p = -\ln(1 + t \epsilon_r^2 / R^2) / t
 
-    and a spot lies where s0 + q + eps_r v meets the detector, R and v from
+    and a spot lies where s0 + q + eps_r v meets the detector, R, h and v from
     :func:`madpipe.stills.reflections.domains.cloud`. Polarisation, metric and the axes of the domains stay those of the
     told geometry.
 
@@ -88,7 +88,7 @@ def _described(
     ln_partiality, by_square, by_tail = ln_partialities(excitation**2 / seen.radius2, tail)
     by_radius2 = -by_square * excitation**2 / seen.radius2**2
     by_q = (by_square * 2 * excitation / seen.radius2)[:, None] * unit - own[1] / 2 * q
-    by_q += by_radius2[:, None] * seen.radius2_by_q
+    by_q += by_radius2[:, None] * seen.radius2_by_q + seen.ln_height_by_q
     detector = Detector(scene.panels, beam, shared[2:7])
     at = places(detector, scene.reflections.panel, rays + excitation[:, None] * seen.shift)
     place_by_q = np.eye(3) + seen.shift[:, :, None] * unit[:, None, :] + excitation[:, None, None] * seen.shift_by_q
@@ -97,11 +97,12 @@ def _described(
     by_own[:, 0, 2:] = np.einsum("si,sim->sm", by_q, moves)
     by_own[:, 1:, 2:] = at.by_ray @ (place_by_q @ moves)
     by_shared = np.zeros((len(q), 3, len(shared)))
-    by_shared[:, 0, _WIDTHS] = by_radius2[:, None] * seen.radius2_by_width
+    by_shared[:, 0, _WIDTHS] = by_radius2[:, None] * seen.radius2_by_width + seen.ln_height_by_width
     by_shared[:, 0, TAIL] = by_tail * 2 * shared[TAIL]
     by_shared[:, 1:, 2:7] = at.by_movement
     by_shared[:, 1:, _WIDTHS] = at.by_ray @ (excitation[:, None, None] * seen.shift_by_width)
-    ln_factor = own[0] - own[1] * inverse_d2 / 4 + ln_partiality + np.log(scene.reflections.polarisation)
+    ln_factor = own[0] - own[1] * inverse_d2 / 4 + ln_partiality + seen.ln_height
+    ln_factor += np.log(scene.reflections.polarisation)
     return Spots(ln_factor, excitation, np.exp(ln_partiality), inverse_d2, at.xy, by_own, by_shared)
 
 

@@ -7,8 +7,9 @@ A reflection is a cloud in reciprocal space of covariance
 by the domains' size, with a shape M of determinant 1, and by their rotations, of rms eta about each axis. A still shows
 the cloud's cut by the Ewald sphere: displacements d with n . d = -eps, n the ray's direction. So R^2 / 2 = n . C n is
 the variance of excitation errors, and the cut's mean lies at q - eps C n / (n . C n). Round domains do not move a
-spot; of mosaicity alone it lies eps tan(theta) further out. A wavelength that is longer by a share x, of rms b, moves
-s0, and the sphere with it.
+spot; of mosaicity alone it lies eps tan(theta) further out. As the whole cloud is given, what the cut holds is higher
+where the cloud is thinner along the ray, as 1 / sqrt(n . C n). A wavelength that is longer by a share x, of rms b,
+moves s0, and the sphere with it.
 """
 
 from dataclasses import dataclass
@@ -45,6 +46,9 @@ class Cloud:
     radius2: _Spots  # R^2 [1/angstrom^2]
     radius2_by_q: _Vectors
     radius2_by_width: Float[np.ndarray, "spot width"]  # by ln R0, eta, ln b, then the shape's values
+    ln_height: _Spots  # ln of R0 over the radius that the domains alone make
+    ln_height_by_q: _Vectors
+    ln_height_by_width: Float[np.ndarray, "spot width"]
     shift: _Vectors  # v: the spot lies along s0 + q + eps v
     shift_by_q: Float[np.ndarray, "spot 3 3"]
     shift_by_width: Float[np.ndarray, "spot 3 width"]
@@ -130,7 +134,21 @@ def cloud(q: _Vectors, s0: Float[np.ndarray, "3"], width: Width) -> Cloud:
     unit = pulled / whole[:, None]
     shift_by_q = turn - (sum(vector_by_q) - unit[:, :, None] * whole_by_q[:, None, :]) / whole[:, None, None]
     shift_by_width = -(others - unit[:, :, None] * first[:, None, :]) / whole[:, None, None]
-    return Cloud(whole, whole_by_q, first, n - unit, shift_by_q, shift_by_width)
+    alone = radius2[0] + radius2[1]
+    less = np.array([2.0, 0.0, 0.0, *[0.0] * len(width.values)])
+    height_by_width = (less - first / alone[:, None]) / 2
+    height_by_width[:, 2] = 0.0  # the bandwidth is no matter of the domains
+    return Cloud(
+        whole,
+        whole_by_q,
+        first,
+        np.log(width.radius) - np.log(alone) / 2,
+        -(radius2_by_q[0] + radius2_by_q[1]) / alone[:, None] / 2,
+        height_by_width,
+        n - unit,
+        shift_by_q,
+        shift_by_width,
+    )
 
 
 _Part = tuple[_Spots, _Vectors, _Vectors, Float[np.ndarray, "spot 3 3"]]  # R^2 and V, each with its slope by q
