@@ -17,7 +17,7 @@ from madpipe.stills.integrate.answer import integrated_of
 from madpipe.stills.integrate.data import data_of
 from madpipe.stills.integrate.degeneracy import cell_against_distance
 from madpipe.stills.integrate.fit import fit_stills
-from madpipe.stills.integrate.image_model import OWN, SHARED, Scene, spots_at
+from madpipe.stills.integrate.image_model import MOSAICITY, OWN, SHAPE, SHARED, TAIL, Scene, spots_at
 from madpipe.stills.integrate.methods import METHODS, Equations, Seen, doubted, poisson_equations
 from madpipe.stills.integrate.passes import active_part, all_terms, glance, image_terms, task_of
 from madpipe.stills.integrate.prepare import prepared
@@ -72,6 +72,11 @@ def somewhere(strains=3):
     return own, shared
 
 
+def round_ones():
+    """Shared parameters of small round domains."""
+    return np.array([np.log(1e-3), -np.inf, *np.zeros(len(SHARED) - 2), *np.full(SHELLS, np.log(SMALL.width))])
+
+
 # --- derivatives
 
 
@@ -94,30 +99,36 @@ def test_derivatives_of_scale_and_place_are_central_differences(small):
 
 
 def test_derivatives_of_the_scale_equal_autograd(small):
+    """The cloud's covariance written out."""
     scene = scene_of(small)
     own, shared = somewhere()
-    q0, strains = torch.tensor(scene.reflections.q), torch.tensor(scene.strains)
+    q0, strains, shapes = (torch.tensor(one) for one in (scene.reflections.q, scene.strains, scene.shapes))
     s0, share = torch.tensor(scene.beam.s0), torch.tensor(scene.reflections.polarisation)
 
-    def ln_factor(own, radius, bandwidth):
+    def ln_factor(own, radius, bandwidth, mosaicity, tail, shape):
         x, y, z = own[2:5]
         zero = torch.zeros(())
         cross = torch.stack([torch.stack([zero, -z, y]), torch.stack([z, zero, -x]), torch.stack([-y, x, zero])])
         q = (q0 + q0 @ torch.einsum("k,kij->ij", own[5:], strains)) @ torch.matrix_exp(cross).T
         d2 = q.square().sum(1)
-        excitation = (s0 + q).norm(dim=1) - s0.norm()
-        spread = torch.exp(2 * radius) + torch.exp(2 * bandwidth) * d2.square() / 2
-        return own[0] - own[1] / 4 * d2 - excitation.square() / spread + share.log()
+        ray = s0 + q
+        excitation, unit = ray.norm(dim=1) - s0.norm(), ray / ray.norm(dim=1, keepdim=True)
+        turned = d2[:, None, None] * torch.eye(3) - q[:, :, None] * q[:, None]
+        size = torch.exp(2 * radius) / 2 * torch.matrix_exp(torch.einsum("k,kij->ij", shape, shapes))
+        along = torch.einsum("si,sij,sj->s", unit, size + mosaicity.square() * turned, unit)
+        spread = 2 * along + torch.exp(2 * bandwidth) * d2.square() / 2
+        seen = -torch.log(1 + tail.square() * excitation.square() / spread) / tail.square()
+        return own[0] - own[1] / 4 * d2 + seen + radius - torch.log(2 * along) / 2 + share.log()
 
-    told = torch.tensor(own), torch.tensor(shared[0]), torch.tensor(shared[1])
+    told = [torch.tensor(one) for one in (own, shared[0], shared[1], shared[MOSAICITY], shared[TAIL], shared[SHAPE])]
     here = spots_at(scene, own, shared)
     np.testing.assert_allclose(here.ln_factor, ln_factor(*told).numpy(), atol=1e-9)
-    found = torch.autograd.functional.jacobian(ln_factor, told)
-    by_own, by_radius, by_bandwidth = (one.numpy() for one in found)
+    by_own, *by_shared = (one.numpy() for one in torch.autograd.functional.jacobian(ln_factor, tuple(told)))
     scale = np.abs(here.by_own[:, 0]).max(axis=0)
     np.testing.assert_allclose(here.by_own[:, 0] / scale, by_own / scale, atol=1e-10)
-    np.testing.assert_allclose(here.by_shared[:, 0, 0], by_radius, atol=1e-10)
-    np.testing.assert_allclose(here.by_shared[:, 0, 1], by_bandwidth, atol=1e-10)
+    for index, expected in zip([0, 1, MOSAICITY, TAIL, SHAPE], by_shared, strict=True):
+        found = here.by_shared[:, 0, index]
+        np.testing.assert_allclose(found, expected, atol=1e-10 * max(1.0, np.abs(expected).max()))
 
 
 def seen_of(still, intensity, own, shared, shell):
@@ -134,7 +145,7 @@ def one_image(small):
     still = stills_of(small)[0]
     data = data_of([still], "P 21 21 21", CONFIG, small.hkl, small.reference)
     known = np.where(np.isfinite(data.reference), data.reference, data.expected)[data.unique.of_spot]
-    shared = np.array([np.log(1e-3), -np.inf, 0, 0, 0, 0, 0, *np.full(SHELLS, np.log(SMALL.width))])
+    shared = round_ones()
     return still, known, np.array([0.1, 1.0, 0.0, 0.0, 0.0]), shared, data.shells[0]
 
 
@@ -151,7 +162,9 @@ def test_the_joint_slope_is_the_gradient_of_the_pixels_poisson_likelihood(one_im
     task = task_of(still, found, shell, shared, known, np.zeros(len(known)))
     slope = image_terms(task, own, shared)[1]
     for which, analytic in ((0, slope.own_slope[0]), (1, slope.shared_slope)):
-        indices = range(len(analytic)) if which == 0 else [0, 2, 3, 4, 5, 6, 7, 9, 11]
+        indices = (
+            range(len(analytic)) if which == 0 else [0, *range(2, 7), len(SHARED), len(SHARED) + 2, len(SHARED) + 4]
+        )
         for index in indices:
             step = 1e-6 if which == 0 and index > 1 else 1e-5  # radian; a hundredth of it moves a spot's partiality
             pair = []
@@ -376,7 +389,8 @@ OF_IMAGES = {"ln_scale": (0, 1.0), "b_factor": (1, 1.0), "orientation": (3, np.p
 OF_ALL = {
     "mosaic_radius": (0, 1.0), "bandwidth": (1, 1.0), "centre": (3, 1.0), "distance": (4, 84.0),
     "tilt": (5, np.pi / 180),
-    "ln_width": (8, 1.0),
+    "mosaicity": (MOSAICITY, np.pi / 180), "tail": (TAIL, 1.0), "shape": (SHAPE.start + 1, 1.0),
+    "ln_width": (len(SHARED) + 1, 1.0),
 }  # fmt: skip
 
 
@@ -517,9 +531,10 @@ def test_the_correlation_of_cell_and_distance_is_that_of_the_dense_covariance(sm
     mixed, shared = known.mixed.reshape(-1, known.shared.shape[0]), known.shared
     whole = mixed @ np.linalg.inv(shared) @ mixed.T
     for k in range(images):
-        place = slice(k * count, (k + 1) * count)
-        whole[place, place] = known.own[k]
-    expected = weight @ mixed[:, -1] / np.sqrt(weight @ whole @ weight * shared[-1, -1])
+        block = slice(k * count, (k + 1) * count)
+        whole[block, block] = known.own[k]
+    place = int(found.shared_active[: SHARED.index("distance")].sum())
+    expected = weight @ mixed[:, place] / np.sqrt(weight @ whole @ weight * shared[place, place])
     assert cell_against_distance(found) == pytest.approx(expected, rel=1e-9)
 
 
@@ -547,7 +562,7 @@ def test_schur_s_fit_equals_the_dense_one(small):
     """The arrowhead of real images, solved whole."""
     stills = stills_of(small)[:3]
     data = data_of(stills, "P 21 21 21", CONFIG, small.hkl, small.reference)
-    shared = np.array([np.log(1e-3), -np.inf, 0, 0, 0, 0, 0, *np.full(SHELLS, np.log(SMALL.width))])
+    shared = round_ones()
     own = np.zeros((3, len(OWN)))
     tasks = []
     for k, still in enumerate(stills):
@@ -557,7 +572,7 @@ def test_schur_s_fit_equals_the_dense_one(small):
         found = glance(still, METHODS["joint"], own[k], shared, data.shells[k], known)
         tasks.append(task_of(still, found, data.shells[k], shared, known, (0.4 * known) ** 2))
     beliefs = beliefs_of(CONFIG, np.zeros(3), 0, 84.0, np.full(SHELLS, np.log(SMALL.width)))
-    some = np.array([True, False, *[True] * 5, *[True] * SHELLS])
+    some = np.array([True, False, *[True] * 5, *[False] * (len(SHARED) - 7), *[True] * SHELLS])
     normal = active_part(all_terms(tasks, beliefs, own, shared)[1], np.ones(5, dtype=bool), some)
     whole = np.zeros((15 + some.sum(),) * 2)
     for k in range(3):

@@ -18,7 +18,7 @@ from madpipe.stills.integrate.intensities import (
     word_of,
 )
 from madpipe.stills.integrate.methods import METHODS, Method
-from madpipe.stills.integrate.passes import Glance, glance, task_of
+from madpipe.stills.integrate.passes import Glance, active_part, all_terms, glance, task_of, with_widths
 from madpipe.stills.integrate.prepare import Still
 from madpipe.stills.integrate.priors import Beliefs, beliefs_of
 from madpipe.stills.integrate.reference import Calibration, calibration, common_change, flat_means, likely_model_error
