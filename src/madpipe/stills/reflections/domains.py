@@ -130,9 +130,9 @@ def cloud(q: _Vectors, s0: Float[np.ndarray, "3"], width: Width) -> Cloud:
     by = np.array([2.0, 2 / (width.mosaicity or 1.0), 2.0])  # all are squares; nothing changes about eta = 0
     first = np.concatenate([np.stack(radius2, axis=1) * by, by_shape], axis=1)
     others = np.concatenate([np.stack(vector, axis=2) * by, vector_by_shape], axis=2)
-    whole, whole_by_q, pulled = sum(radius2), sum(radius2_by_q), sum(vector)
+    whole, whole_by_q, pulled = (np.sum(one, axis=0) for one in (radius2, radius2_by_q, vector))
     unit = pulled / whole[:, None]
-    shift_by_q = turn - (sum(vector_by_q) - unit[:, :, None] * whole_by_q[:, None, :]) / whole[:, None, None]
+    shift_by_q = turn - (np.sum(vector_by_q, axis=0) - unit[:, :, None] * whole_by_q[:, None, :]) / whole[:, None, None]
     shift_by_width = -(others - unit[:, :, None] * first[:, None, :]) / whole[:, None, None]
     alone = radius2[0] + radius2[1]
     less = np.array([2.0, 0.0, 0.0, *[0.0] * len(width.values)])
