@@ -158,7 +158,7 @@ def test_the_joint_slope_is_the_gradient_of_the_pixels_poisson_likelihood(one_im
         mu = seen.boxes.background[:, None, None] + seen.amount[:, None, None] * seen.profile.value
         return float(np.sum((mu - seen.boxes.counts * np.log(mu)) * seen.boxes.good))
 
-    found = glance(still, METHODS["pixel-ml"], own, shared, shell, known)
+    found = glance(still, METHODS["pixel-ml"], spots_at(still.scene, own, shared), shared, shell, known)
     task = task_of(still, found, shell, shared, known, np.zeros(len(known)))
     slope = image_terms(task, own, shared)[1]
     for which, analytic in ((0, slope.own_slope[0]), (1, slope.shared_slope)):
@@ -378,7 +378,7 @@ def silent_tasks(small, config, count=3):
     for still in stills_of(small, config)[:count]:
         own, shared = np.zeros(len(OWN) + len(still.scene.strains)), somewhere()[1]
         shell = np.zeros(len(still.boxes), dtype=int)
-        found = glance(still, METHODS["joint"], own, shared, shell, np.ones(len(shell)))
+        found = glance(still, METHODS["joint"], spots_at(still.scene, own, shared), shared, shell, np.ones(len(shell)))
         task = task_of(still, found, shell, shared, np.ones(len(shell)), np.zeros(len(shell)))
         nothing = Equations(np.zeros_like(task.equations.slope), np.zeros_like(task.equations.information))
         tasks.append(replace(task, equations=nothing))
@@ -569,7 +569,7 @@ def test_schur_s_fit_equals_the_dense_one(small):
         known = np.where(np.isfinite(data.reference), data.reference, data.expected)[
             data.unique.of_spot[data.pieces[k]]
         ]
-        found = glance(still, METHODS["joint"], own[k], shared, data.shells[k], known)
+        found = glance(still, METHODS["joint"], spots_at(still.scene, own[k], shared), shared, data.shells[k], known)
         tasks.append(task_of(still, found, data.shells[k], shared, known, (0.4 * known) ** 2))
     beliefs = beliefs_of(CONFIG, np.zeros(3), 0, 84.0, np.full(SHELLS, np.log(SMALL.width)))
     some = np.array([True, False, *[True] * 5, *[False] * (len(SHARED) - 7), *[True] * SHELLS])

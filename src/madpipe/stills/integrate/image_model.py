@@ -43,6 +43,23 @@ class Spots:
     by_shared: Float[np.ndarray, "spot 3 shared"]
 
 
+class Views:
+    """Spots of images where they were last looked for: what has not moved is not looked for again."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, list[tuple[bytes, Spots]]] = {}
+
+    def at(self, image: int, scene: Scene, own: Float[np.ndarray, "own"], shared: Float[np.ndarray, "shared"]) -> Spots:
+        """Scale and place of an image's spots, as :func:`spots_at` has them; the last two are kept."""
+        key = own.tobytes() + shared[: len(SHARED)].tobytes()
+        kept = self._last.setdefault(image, [])
+        for known, spots in kept:
+            if known == key:
+                return spots
+        self._last[image] = [*kept[-1:], (key, spots_at(scene, own, shared))]
+        return self._last[image][-1][1]
+
+
 def spots_at(scene: Scene, own: Float[np.ndarray, "own"], shared: Float[np.ndarray, "shared"]) -> Spots:
     r"""Scale and place of the spots, with derivatives.
 

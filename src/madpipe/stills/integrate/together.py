@@ -17,7 +17,7 @@ from jaxtyping import Bool, Float, Int
 from scipy import sparse
 
 from madpipe.physics.arrowhead import Arrowhead, Covariance, minimise
-from madpipe.stills.integrate.image_model import MOSAICITY, SHARED, TAIL, Spots, spots_at
+from madpipe.stills.integrate.image_model import MOSAICITY, SHARED, TAIL, Spots, Views
 from madpipe.stills.integrate.intensities import Belief, Word, log_evidence, posterior
 from madpipe.stills.integrate.passes import Glance
 from madpipe.stills.integrate.prepare import Still
@@ -119,6 +119,38 @@ def _information(told: Photons, mean: np.ndarray, start: np.ndarray, common: Flo
 
 
 @dataclass(frozen=True)
+class Shares:
+    """Errors of own parameters about the images' mean, weighted by 1 / error^2, and of that mean."""
+
+    relative: Float[np.ndarray, "image own"]
+    common: Float[np.ndarray, "own"]
+
+
+def shares_of(weight: Float[np.ndarray, "image own"], with_mean: Float[np.ndarray, "image own"]) -> Shares:
+    r"""What is an image's own and what all have in common.
+
+    .. math:: \sigma_k'^2 = C_{kk} - 2 (C w)_k + w C w,\qquad w_k \propto 1 / C_{kk}
+
+    Parameters
+    ----------
+    weight, with_mean:
+        1 / C_kk, and C w, of each own parameter.
+    """
+    common = np.sum(with_mean * weight, axis=0) / weight.sum(axis=0)
+    return Shares(np.sqrt(np.maximum(1 / weight - 2 * with_mean + common, 0.0)), np.sqrt(common))
+
+
+def shares_of_blocks(errors: Covariance) -> Shares:
+    r"""The same of blocks that only shared parameters join: :math:`C_{kl} = M_k S^{-1} M_l`, M with the shared ones."""
+    weight = 1 / np.einsum("kii->ki", errors.own)
+    share = weight / weight.sum(axis=0)
+    reached = errors.mixed @ np.linalg.inv(errors.shared)
+    whole = np.einsum("kip,ip->ki", reached, np.einsum("ki,kip->ip", share, errors.mixed))
+    alone = 1 / weight - np.einsum("kip,kip->ki", reached, errors.mixed)
+    return shares_of(weight, whole + share * alone)
+
+
+@dataclass(frozen=True)
 class Together:
     """What a pass found of all images, as one function of the parameters that are free."""
 
@@ -134,15 +166,19 @@ class Together:
     shared: Float[np.ndarray, "shared"]
     own_free: Bool[np.ndarray, "own"]
     shared_free: Bool[np.ndarray, "shared"]
+    views: Views
 
-    def found(self, evaluations: int, least_gain: float) -> tuple[np.ndarray, np.ndarray]:
-        """Own and shared parameters where minus ln L is least."""
+    def found(self, evaluations: int, least_gain: float) -> tuple[np.ndarray, np.ndarray, Covariance]:
+        """Own and shared parameters where minus ln L is least, and their covariance with all widths held."""
         start = np.concatenate([self.own[:, self.own_free].ravel(), self.shared[self.shared_free]])
         best = minimise(self._as_arrowhead, np.zeros((1, 0)), start, evaluations=evaluations, least_gain=least_gain)
-        return self._taken_apart(best.shared)
+        errors = self._arranged(np.linalg.inv(best.normal.shared))
+        return *self._taken_apart(best.shared), errors
 
-    def covariance(self, own: np.ndarray, shared: np.ndarray, widths: Float[np.ndarray, "shell"] | None) -> Covariance:
-        """Of the free parameters at some values, blocks of images and what they share.
+    def covariance(
+        self, own: np.ndarray, shared: np.ndarray, widths: Float[np.ndarray, "shell"] | None
+    ) -> tuple[Covariance, Shares]:
+        """Of the free parameters at some values: blocks of images and what they share; and what images have in common.
 
         Parameters
         ----------
@@ -154,21 +190,32 @@ class Together:
         every = self.shared_free.copy()
         if widths is not None:
             every[len(SHARED) :] = True
-        both = Together(**{**vars(self), "shared_free": every}).part(own, shared).information
+        both = self.part_with(own, shared, every).information
         count = self.own_free.sum() * len(own)
         free = np.concatenate([np.ones(count, dtype=bool), self.shared_free[every]])
         inverse = np.linalg.inv(both[np.ix_(free, free)])
         if widths is not None:
             steps = inverse @ both[np.ix_(free, ~free)]
             inverse = inverse + (steps * widths) @ steps.T
-        blocks, size = len(own), int(self.own_free.sum())
-        mixed = inverse[:count, count:].reshape(blocks, size, -1)
-        own_part = np.stack([inverse[k * size : (k + 1) * size, k * size : (k + 1) * size] for k in range(blocks)])
-        return Covariance(own_part, mixed, inverse[count:, count:])
+        each = inverse[:count, :count].reshape(len(own), -1, len(own), count // len(own))
+        alike = np.einsum("kili->kli", each)
+        weight = 1 / np.einsum("kki->ki", alike)
+        return self._arranged(inverse), shares_of(weight, np.einsum("kli,li->ki", alike, weight / weight.sum(axis=0)))
+
+    def part_with(self, own: np.ndarray, shared: np.ndarray, free: Bool[np.ndarray, "shared"]) -> Part:
+        """As :meth:`part`, with other shared parameters free."""
+        return Together(**{**vars(self), "shared_free": free}).part(own, shared)
+
+    def _arranged(self, inverse: Float[np.ndarray, "number number"]) -> Covariance:
+        """Blocks of images and what they share of a whole covariance."""
+        blocks, size = len(self.own), int(self.own_free.sum())
+        count = blocks * size
+        own = np.stack([inverse[k * size : (k + 1) * size, k * size : (k + 1) * size] for k in range(blocks)])
+        return Covariance(own, inverse[:count, count:].reshape(blocks, size, -1), inverse[count:, count:])
 
     def part(self, own: np.ndarray, shared: np.ndarray) -> Part:
         """Minus ln L with its slope and information, of photons, places and priors."""
-        places = [spots_at(still.scene, one, shared) for still, one in zip(self.stills, own, strict=True)]
+        places = [self.views.at(image, self.stills[image].scene, one, shared) for image, one in enumerate(own)]
         told, near = self._told(places, shared)
         if self.belief.wilson:
             photons = wilson_part(told, self.belief)
