@@ -12,7 +12,7 @@ from madpipe.stills.geometry import Crystal, finest
 from madpipe.stills.integrate.fit import fit_stills
 from madpipe.stills.integrate.image_model import MOSAICITY, SHAPE, TAIL, ln_partialities
 from madpipe.stills.integrate.prepare import prepared
-from madpipe.stills.integrate.settings import IntegrateConfig
+from madpipe.stills.integrate.settings import IntegrateConfig, Prior, Priors
 from madpipe.stills.reflections.domains import Width, cloud, shapes_of
 from madpipe.stills.reflections.model import indices_within
 from madpipe.stills.simulate.crystals import draw_stills
@@ -154,21 +154,27 @@ def test_mosaicity_is_found_and_none_where_there_is_none():
     place = int(found.shared_active[:MOSAICITY].sum())
     assert found.shared[MOSAICITY] == pytest.approx(expected, abs=4 * sd[place] + 0.03 * expected)
     assert np.abs(apart / errors).max() < 4
-    round_one = fit_of_the_bench()
-    place = int(round_one.shared_active[:MOSAICITY].sum())
-    sd = np.sqrt(np.diag(round_one.covariance.shared))
-    assert round_one.shared[MOSAICITY] < 4 * sd[place]
-    assert round_one.shared[MOSAICITY] * 0.4 < 0.3e-3  # of a width of 1e-3, at the edge of the detector
-    assert abs(round_one.shared[0] - np.log(1e-3)) < 4 * sd[0]
-    assert round_one.shared[TAIL] < 0.3
-    assert np.abs(round_one.shared[SHAPE][:2]).max() < 0.1
 
 
-def fit_of_the_bench():
+NOTHING = Priors(mosaicity=Prior(value=0.0, sd=0.2), tail=Prior(value=0.0, sd=0.5))
+
+
+def test_small_round_domains_keep_one_radius_and_nothing_else():
+    """The evidence lets mosaicity, tail and shape go; the fit ends as if they had never been free."""
+    found = fit_of_the_bench()
+    assert found.settled
+    assert np.flatnonzero(found.shared_active).tolist() == [0]
+    assert not found.shared[[MOSAICITY, TAIL, *range(SHAPE.start, SHAPE.stop)]].any()
+    alone = fit_of_the_bench(fit_mosaicity=False, fit_tail=False, fit_shape=False, priors=NOTHING)
+    errors = np.sqrt(np.einsum("kii->ki", found.covariance.own))
+    assert np.abs((found.own - alone.own) / errors).max() < 0.3  # a search ends where steps are below 0.1
+
+
+def fit_of_the_bench(**told):
     """Small round domains, spots exactly where s0 + q says."""
     case = bench.Case(images=4, size=460, distance=84.0, width=3.0e-3, resolution=2.3, misorient=0.03)
     data = bench.make(case, seed=4)
-    config = IntegrateConfig(resolution=2.3, half_box=4, core=3.5)
+    config = IntegrateConfig(resolution=2.3, half_box=4, core=3.5, **told)
     hkl = indices_within(data.crystals[0], config.resolution)
     masks = [np.ones(data.counts[0].shape, dtype=bool)]
     told = zip(data.counts, data.crystals, strict=True)

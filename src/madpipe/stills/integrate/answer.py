@@ -105,6 +105,8 @@ def _images(fitted: Fitted, crystals: list[Crystal]) -> ImageTable:
         ln_scale_errors=errors[:, 0],
         wilson_b=np.array([wilson_b(b) for b in own[:, 1]]),
         wilson_b_errors=np.array([wilson_b(b) for b in errors[:, 1]]),
+        ln_scale_relative_errors=fitted.relative_errors[:, 0],
+        wilson_b_relative_errors=np.array([wilson_b(b) for b in fitted.relative_errors[:, 1]]),
         turn=np.degrees(own[:, 2:5]),
         turn_errors=np.degrees(errors[:, 2:5]),
         axes=np.array([_axes(fitted, image, crystals[image]) for image in range(len(crystals))]),

@@ -41,6 +41,13 @@ class Fitted:
     settled: bool
 
     @property
+    def relative_errors(self) -> Float[np.ndarray, "image own"]:
+        """Of own parameters about the images' weighted mean; 0 of what is not fitted."""
+        found = np.zeros_like(self.own)
+        found[:, self.own_active] = self.shares.relative
+        return found
+
+    @property
     def intensities(self) -> tuple[np.ndarray, np.ndarray]:
         """Mean and standard deviation of each unique reflection's intensity given all."""
         mean, variance = posterior(self.belief, self.word)

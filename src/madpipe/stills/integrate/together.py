@@ -71,7 +71,7 @@ def wilson_part(told: Photons, belief: Belief) -> Part:
     known = np.maximum(word.precision, _NOTHING)
     agreement = _information(told, here, told.factor, 1 / known)
     groups = _groups(told, belief.mean[told.unique], told.factor)
-    level = groups.T @ groups.multiply((1 / known**2 / (belief.variance + 1 / known))[:, None])
+    level = groups.T @ _scaled(groups, 1 / known**2 / (belief.variance + 1 / known))
     return Part(value, slope, agreement + level.toarray())
 
 
@@ -99,8 +99,7 @@ def reference_part(told: Photons, belief: Belief, start: Float[np.ndarray, "spot
 def _rows(told: Photons, mean: Float[np.ndarray, "spot"]) -> sparse.csr_array:
     """Slopes of S I - J of each spot that is used."""
     used = (told.factor > 0).astype(float)
-    rows = told.by_factor.multiply((told.factor * mean)[:, None]) - told.by_photons.multiply(used[:, None])
-    return sparse.csr_array(rows)
+    return sparse.csr_array(_scaled(told.by_factor, told.factor * mean) - _scaled(told.by_photons, used))
 
 
 def _groups(told: Photons, mean: Float[np.ndarray, "spot"], start: Float[np.ndarray, "spot"]) -> sparse.csr_array:
@@ -113,8 +112,8 @@ def _groups(told: Photons, mean: Float[np.ndarray, "spot"], start: Float[np.ndar
 def _information(told: Photons, mean: np.ndarray, start: np.ndarray, common: Float[np.ndarray, "unique"]) -> _Matrix:
     """Sum of the squares of the rows, less what each intensity takes for itself."""
     rows, groups = _rows(told, mean), _groups(told, mean, start)
-    own = rows.T @ rows.multiply((1 / told.sigma**2)[:, None])
-    found: np.ndarray = (own - groups.T @ groups.multiply(common[: groups.shape[0], None])).toarray()
+    own = rows.T @ _scaled(rows, 1 / told.sigma**2)
+    found: np.ndarray = (own - groups.T @ _scaled(groups, common[: groups.shape[0]])).toarray()
     return found
 
 
@@ -171,7 +170,10 @@ class Together:
     def found(self, evaluations: int, least_gain: float) -> tuple[np.ndarray, np.ndarray, Covariance]:
         """Own and shared parameters where minus ln L is least, and their covariance with all widths held."""
         start = np.concatenate([self.own[:, self.own_free].ravel(), self.shared[self.shared_free]])
-        best = minimise(self._as_arrowhead, np.zeros((1, 0)), start, evaluations=evaluations, least_gain=least_gain)
+        told = self._as_arrowhead, np.zeros((1, 0)), start
+        best = minimise(*told, evaluations=evaluations, least_gain=least_gain)
+        if best.evaluations == evaluations and np.array_equal(best.shared, start):  # each step went too far
+            best = minimise(*told, evaluations=3 * evaluations, least_gain=least_gain, damping=1.0)
         errors = self._arranged(np.linalg.inv(best.normal.shared))
         return *self._taken_apart(best.shared), errors
 
@@ -256,7 +258,7 @@ class Together:
         """Photons as they are seen from here, and what places and widths say, amounts left free."""
         total = len(self.own) * int(self.own_free.sum()) + int(self.shared_free.sum())
         value, slope, information = 0.0, np.zeros(total), np.zeros((total, total))
-        by_factor, by_photons, photons = [], [], []
+        by_factor, by_photons, photons, every = [], [], [], []
         for image, (one, at) in enumerate(zip(self.glances, places, strict=True)):
             columns, by = self._slopes(image, at)
             whole = one.equations.information
@@ -271,10 +273,11 @@ class Together:
             slope[columns] += np.einsum("sip,si->p", by[:, 1:], moved - pull)
             flat = by[:, 1:].reshape(-1, len(columns))
             information[np.ix_(columns, columns)] += flat.T @ (near @ by[:, 1:]).reshape(-1, len(columns))
-            by_factor.append(_spread(by[:, 0], columns, total))
-            by_photons.append(_spread(-np.einsum("si,sip->sp", leverage, by[:, 1:]), columns, total))
+            every.append(columns)
+            by_factor.append(by[:, 0])
+            by_photons.append(-np.einsum("si,sip->sp", leverage, by[:, 1:]))
         factor = np.exp(np.minimum(np.concatenate([one.ln_factor for one in places]), 50.0)) * self.used
-        rows = (sparse.csr_array(sparse.vstack(one)) for one in (by_factor, by_photons))
+        rows = (_spread(one, every, total) for one in (by_factor, by_photons))
         told = Photons(self.unique, factor, np.concatenate(photons), self.sigma, *rows)
         return told, Part(value, slope, information)
 
@@ -307,8 +310,16 @@ class Together:
         return Part(value, slope, np.diag(precision))
 
 
-def _spread(values: Float[np.ndarray, "spot some"], columns: Int[np.ndarray, "some"], total: int) -> sparse.csr_array:
-    """A few columns of a wide matrix."""
-    count, width = values.shape
-    rows = np.repeat(np.arange(count), width)
-    return sparse.csr_array((values.ravel(), (rows, np.tile(columns, count))), shape=(count, total))
+def _spread(
+    values: list[Float[np.ndarray, "_ some"]], columns: list[Int[np.ndarray, "some"]], total: int
+) -> sparse.csr_array:
+    """A few rising columns of a wide matrix, which differ from image to image."""
+    rows = np.repeat(columns, [len(one) for one in values], axis=0)
+    ends = np.arange(len(rows) + 1) * rows.shape[1]
+    return sparse.csr_array((np.concatenate(values).ravel(), rows.ravel(), ends), shape=(len(rows), total))
+
+
+def _scaled(matrix: sparse.csr_array, factor: Float[np.ndarray, "spot"]) -> sparse.csr_array:
+    """Each row times a number."""
+    data = matrix.data * np.repeat(factor, np.diff(matrix.indptr))
+    return sparse.csr_array((data, matrix.indices, matrix.indptr), shape=matrix.shape)
