@@ -45,7 +45,7 @@ def test_evidence_for_a_block_is_the_ratio_of_the_integrals(line):
 
 def test_a_block_is_needless_where_the_integral_without_it_is_larger(line):
     rows, sd, _ = line
-    precision = np.ones(9)
+    precision = np.ones(12)
     precision[[4, 7]] = 1 / sd[4:] ** 2
     errors = np.linalg.inv(rows.T @ rows + np.diag(1 / sd**2))
     for effect, is_needless in ((0.0, True), (0.6, False)):

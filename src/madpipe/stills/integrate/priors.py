@@ -10,7 +10,7 @@ from madpipe.stills.integrate.image_model import OWN, SHARED
 from madpipe.stills.integrate.settings import IntegrateConfig, Prior
 from madpipe.stills.reflections.domains import SHAPES
 
-_NONE = 1e9  # standard deviation of a prior that is off
+NO_PRIOR = 1e9  # standard deviation of a prior that is off
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def _mean(prior: Prior) -> float:
 
 
 def _sd(prior: Prior) -> float:
-    return prior.sd if prior.used else _NONE
+    return prior.sd if prior.used else NO_PRIOR
 
 
 def with_priors(

@@ -20,7 +20,7 @@ from madpipe.stills.integrate.image_model import MOSAICITY, OWN, SHARED, TAIL, S
 from madpipe.stills.integrate.intensities import Belief, posterior, reference_belief, wilson_belief, without, word_of
 from madpipe.stills.integrate.methods import METHODS
 from madpipe.stills.integrate.passes import Glance, active_part, all_terms, glance, task_of, with_widths
-from madpipe.stills.integrate.priors import Beliefs, beliefs_of
+from madpipe.stills.integrate.priors import NO_PRIOR, Beliefs, beliefs_of
 from madpipe.stills.integrate.reference import Calibration, calibration, common_change, flat_means, likely_model_error
 from madpipe.stills.integrate.settings import IntegrateConfig
 from madpipe.stills.integrate.together import MOST_NUMBERS, Shares, Together, shares_of_blocks
@@ -177,7 +177,7 @@ class Search:
 
     def _held(self, shared: np.ndarray) -> np.ndarray:
         """Shared parameters within their limits: a logarithm of what is nearly none says nothing of how near."""
-        logarithm = self.beliefs.of_logarithm & self.shared_active
+        logarithm = self.beliefs.of_logarithm & self.shared_active & (self.beliefs.shared_sd < NO_PRIOR)
         least, most = np.full(len(shared), -np.inf), np.full(len(shared), np.inf)
         least[logarithm] = np.log(LEAST_SHARE * self.beliefs.shared_sd[logarithm])
         least[[MOSAICITY, TAIL]], most[TAIL] = 0.0, _LONGEST_TAIL
