@@ -17,7 +17,7 @@ from madpipe.stills.integrate.answer import integrated_of
 from madpipe.stills.integrate.data import data_of
 from madpipe.stills.integrate.degeneracy import cell_against_distance
 from madpipe.stills.integrate.fit import fit_stills
-from madpipe.stills.integrate.image_model import OWN, SHARED, Scene, spots_at
+from madpipe.stills.integrate.image_model import MOSAICITY, OWN, SHAPE, SHARED, TAIL, Scene, spots_at
 from madpipe.stills.integrate.methods import METHODS, Equations, Seen, doubted, poisson_equations
 from madpipe.stills.integrate.passes import active_part, all_terms, glance, image_terms, task_of
 from madpipe.stills.integrate.prepare import prepared
@@ -25,6 +25,7 @@ from madpipe.stills.integrate.priors import beliefs_of
 from madpipe.stills.integrate.recentre import recentred
 from madpipe.stills.integrate.settings import METHOD_NAMES, IntegrateConfig, Prior, Priors
 from madpipe.stills.reflections import movement
+from madpipe.stills.reflections.domains import shapes_of
 from madpipe.stills.reflections.model import indices_within, predicted
 from madpipe.stills.reflections.movement import strains_of
 from madpipe.stills.reflections.template import template
@@ -59,13 +60,21 @@ def scene_of(data, strained=True):
     hkl = indices_within(data.crystals[0], 4.0)
     beam = replace(data.beam, bandwidth=2e-3)
     told = predicted(beam, [data.panel], data.crystals[0], hkl, 1.5e-3)
-    return Scene(beam, [data.panel], told, strains_of(data.crystals[0]) if strained else np.zeros((0, 3, 3)))
+    strains = strains_of(data.crystals[0]) if strained else np.zeros((0, 3, 3))
+    return Scene(beam, [data.panel], told, strains, shapes_of(Crystal(data.crystals[0].axes, "P 1")))
 
 
 def somewhere(strains=3):
     own = np.array([0.3, 5.0, 2e-3, -1e-3, 3e-3, *[1e-3, -2e-3, 5e-4][:strains]])
-    shared = np.array([np.log(1e-3), np.log(2e-3), 0.5, -0.3, 0.4, 0.004, -0.003, *np.full(SHELLS, np.log(1.5e-3))])
+    domains = 2e-3, 0.7, 0.3, -0.4, 0.2, 0.5, -0.1
+    shared = [np.log(1e-3), np.log(2e-3), 0.5, -0.3, 0.4, 0.004, -0.003, *domains, *np.full(SHELLS, np.log(1.5e-3))]
+    shared = np.array(shared)
     return own, shared
+
+
+def round_ones():
+    """Shared parameters of small round domains."""
+    return np.array([np.log(1e-3), -np.inf, *np.zeros(len(SHARED) - 2), *np.full(SHELLS, np.log(SMALL.width))])
 
 
 # --- derivatives
@@ -90,30 +99,36 @@ def test_derivatives_of_scale_and_place_are_central_differences(small):
 
 
 def test_derivatives_of_the_scale_equal_autograd(small):
+    """The cloud's covariance written out."""
     scene = scene_of(small)
     own, shared = somewhere()
-    q0, strains = torch.tensor(scene.reflections.q), torch.tensor(scene.strains)
+    q0, strains, shapes = (torch.tensor(one) for one in (scene.reflections.q, scene.strains, scene.shapes))
     s0, share = torch.tensor(scene.beam.s0), torch.tensor(scene.reflections.polarisation)
 
-    def ln_factor(own, radius, bandwidth):
+    def ln_factor(own, radius, bandwidth, mosaicity, tail, shape):
         x, y, z = own[2:5]
         zero = torch.zeros(())
         cross = torch.stack([torch.stack([zero, -z, y]), torch.stack([z, zero, -x]), torch.stack([-y, x, zero])])
         q = (q0 + q0 @ torch.einsum("k,kij->ij", own[5:], strains)) @ torch.matrix_exp(cross).T
         d2 = q.square().sum(1)
-        excitation = (s0 + q).norm(dim=1) - s0.norm()
-        spread = torch.exp(2 * radius) + torch.exp(2 * bandwidth) * d2.square() / 2
-        return own[0] - own[1] / 4 * d2 - excitation.square() / spread + share.log()
+        ray = s0 + q
+        excitation, unit = ray.norm(dim=1) - s0.norm(), ray / ray.norm(dim=1, keepdim=True)
+        turned = d2[:, None, None] * torch.eye(3) - q[:, :, None] * q[:, None]
+        size = torch.exp(2 * radius) / 2 * torch.matrix_exp(torch.einsum("k,kij->ij", shape, shapes))
+        along = torch.einsum("si,sij,sj->s", unit, size + mosaicity.square() * turned, unit)
+        spread = 2 * along + torch.exp(2 * bandwidth) * d2.square() / 2
+        seen = -torch.log(1 + tail.square() * excitation.square() / spread) / tail.square()
+        return own[0] - own[1] / 4 * d2 + seen + radius - torch.log(2 * along) / 2 + share.log()
 
-    told = torch.tensor(own), torch.tensor(shared[0]), torch.tensor(shared[1])
+    told = [torch.tensor(one) for one in (own, shared[0], shared[1], shared[MOSAICITY], shared[TAIL], shared[SHAPE])]
     here = spots_at(scene, own, shared)
     np.testing.assert_allclose(here.ln_factor, ln_factor(*told).numpy(), atol=1e-9)
-    found = torch.autograd.functional.jacobian(ln_factor, told)
-    by_own, by_radius, by_bandwidth = (one.numpy() for one in found)
+    by_own, *by_shared = (one.numpy() for one in torch.autograd.functional.jacobian(ln_factor, tuple(told)))
     scale = np.abs(here.by_own[:, 0]).max(axis=0)
     np.testing.assert_allclose(here.by_own[:, 0] / scale, by_own / scale, atol=1e-10)
-    np.testing.assert_allclose(here.by_shared[:, 0, 0], by_radius, atol=1e-10)
-    np.testing.assert_allclose(here.by_shared[:, 0, 1], by_bandwidth, atol=1e-10)
+    for index, expected in zip([0, 1, MOSAICITY, TAIL, SHAPE], by_shared, strict=True):
+        found = here.by_shared[:, 0, index]
+        np.testing.assert_allclose(found, expected, atol=1e-10 * max(1.0, np.abs(expected).max()))
 
 
 def seen_of(still, intensity, own, shared, shell):
@@ -130,7 +145,7 @@ def one_image(small):
     still = stills_of(small)[0]
     data = data_of([still], "P 21 21 21", CONFIG, small.hkl, small.reference)
     known = np.where(np.isfinite(data.reference), data.reference, data.expected)[data.unique.of_spot]
-    shared = np.array([np.log(1e-3), -np.inf, 0, 0, 0, 0, 0, *np.full(SHELLS, np.log(SMALL.width))])
+    shared = round_ones()
     return still, known, np.array([0.1, 1.0, 0.0, 0.0, 0.0]), shared, data.shells[0]
 
 
@@ -143,11 +158,13 @@ def test_the_joint_slope_is_the_gradient_of_the_pixels_poisson_likelihood(one_im
         mu = seen.boxes.background[:, None, None] + seen.amount[:, None, None] * seen.profile.value
         return float(np.sum((mu - seen.boxes.counts * np.log(mu)) * seen.boxes.good))
 
-    found = glance(still, METHODS["pixel-ml"], own, shared, shell, known)
+    found = glance(still, METHODS["pixel-ml"], spots_at(still.scene, own, shared), shared, shell, known)
     task = task_of(still, found, shell, shared, known, np.zeros(len(known)))
     slope = image_terms(task, own, shared)[1]
     for which, analytic in ((0, slope.own_slope[0]), (1, slope.shared_slope)):
-        indices = range(len(analytic)) if which == 0 else [0, 2, 3, 4, 5, 6, 7, 9, 11]
+        indices = (
+            range(len(analytic)) if which == 0 else [0, *range(2, 7), len(SHARED), len(SHARED) + 2, len(SHARED) + 4]
+        )
         for index in indices:
             step = 1e-6 if which == 0 and index > 1 else 1e-5  # radian; a hundredth of it moves a spot's partiality
             pair = []
@@ -361,7 +378,7 @@ def silent_tasks(small, config, count=3):
     for still in stills_of(small, config)[:count]:
         own, shared = np.zeros(len(OWN) + len(still.scene.strains)), somewhere()[1]
         shell = np.zeros(len(still.boxes), dtype=int)
-        found = glance(still, METHODS["joint"], own, shared, shell, np.ones(len(shell)))
+        found = glance(still, METHODS["joint"], spots_at(still.scene, own, shared), shared, shell, np.ones(len(shell)))
         task = task_of(still, found, shell, shared, np.ones(len(shell)), np.zeros(len(shell)))
         nothing = Equations(np.zeros_like(task.equations.slope), np.zeros_like(task.equations.information))
         tasks.append(replace(task, equations=nothing))
@@ -372,7 +389,8 @@ OF_IMAGES = {"ln_scale": (0, 1.0), "b_factor": (1, 1.0), "orientation": (3, np.p
 OF_ALL = {
     "mosaic_radius": (0, 1.0), "bandwidth": (1, 1.0), "centre": (3, 1.0), "distance": (4, 84.0),
     "tilt": (5, np.pi / 180),
-    "ln_width": (8, 1.0),
+    "mosaicity": (MOSAICITY, np.pi / 180), "tail": (TAIL, 1.0), "shape": (SHAPE.start + 1, 1.0),
+    "ln_width": (len(SHARED) + 1, 1.0),
 }  # fmt: skip
 
 
@@ -427,7 +445,7 @@ def test_scales_orientations_and_widths_are_those_of_the_bench(small, fitted):
     assert np.sqrt(np.mean((fitted.own[:, 2:5] - small.misset) ** 2)) < 0.15 * np.sqrt(np.mean(small.misset**2))
     widths = (fitted.widths.log_width - np.log(SMALL.width)) / np.sqrt(fitted.widths.variance)
     assert np.abs(widths).max() < 4.5
-    assert abs(fitted.shared[0] - np.log(SMALL.mosaicity)) < 4 * np.sqrt(fitted.covariance.shared[0, 0])
+    assert abs(fitted.shared[0] - np.log(SMALL.mosaicity)) < 4.5 * np.sqrt(fitted.covariance.shared[0, 0])
 
 
 def truth_of(small, fitted):
@@ -513,9 +531,10 @@ def test_the_correlation_of_cell_and_distance_is_that_of_the_dense_covariance(sm
     mixed, shared = known.mixed.reshape(-1, known.shared.shape[0]), known.shared
     whole = mixed @ np.linalg.inv(shared) @ mixed.T
     for k in range(images):
-        place = slice(k * count, (k + 1) * count)
-        whole[place, place] = known.own[k]
-    expected = weight @ mixed[:, -1] / np.sqrt(weight @ whole @ weight * shared[-1, -1])
+        block = slice(k * count, (k + 1) * count)
+        whole[block, block] = known.own[k]
+    place = int(found.shared_active[: SHARED.index("distance")].sum())
+    expected = weight @ mixed[:, place] / np.sqrt(weight @ whole @ weight * shared[place, place])
     assert cell_against_distance(found) == pytest.approx(expected, rel=1e-9)
 
 
@@ -543,17 +562,17 @@ def test_schur_s_fit_equals_the_dense_one(small):
     """The arrowhead of real images, solved whole."""
     stills = stills_of(small)[:3]
     data = data_of(stills, "P 21 21 21", CONFIG, small.hkl, small.reference)
-    shared = np.array([np.log(1e-3), -np.inf, 0, 0, 0, 0, 0, *np.full(SHELLS, np.log(SMALL.width))])
+    shared = round_ones()
     own = np.zeros((3, len(OWN)))
     tasks = []
     for k, still in enumerate(stills):
         known = np.where(np.isfinite(data.reference), data.reference, data.expected)[
             data.unique.of_spot[data.pieces[k]]
         ]
-        found = glance(still, METHODS["joint"], own[k], shared, data.shells[k], known)
+        found = glance(still, METHODS["joint"], spots_at(still.scene, own[k], shared), shared, data.shells[k], known)
         tasks.append(task_of(still, found, data.shells[k], shared, known, (0.4 * known) ** 2))
     beliefs = beliefs_of(CONFIG, np.zeros(3), 0, 84.0, np.full(SHELLS, np.log(SMALL.width)))
-    some = np.array([True, False, *[True] * 5, *[True] * SHELLS])
+    some = np.array([True, False, *[True] * 5, *[False] * (len(SHARED) - 7), *[True] * SHELLS])
     normal = active_part(all_terms(tasks, beliefs, own, shared)[1], np.ones(5, dtype=bool), some)
     whole = np.zeros((15 + some.sum(),) * 2)
     for k in range(3):

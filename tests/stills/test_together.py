@@ -1,88 +1,90 @@
-"""Scales of all images together, against the whole covariance of all measurements written out."""
-
-from dataclasses import replace
+"""All images in one search, against the whole covariance of all photons written out, and against integrals."""
 
 import numpy as np
 import pytest
+from scipy import sparse
+from scipy.integrate import quad
 
-from madpipe.stills.integrate.intensities import Belief
-from madpipe.stills.integrate.together import Measured, joint_change, neglected_variance
+from madpipe.stills.integrate.intensities import Belief, Word, log_evidence, wilson_belief
+from madpipe.stills.integrate.together import Photons, reference_part, wilson_part
 
-IMAGES, UNIQUE = 3, 6
-PRECISION = np.array([0.3, 0.02])
+IMAGES, UNIQUE, SPOTS = 3, 6, 40
+NUMBERS = 2 * IMAGES + 2
 
 
 @pytest.fixture
 def case():
+    """Scales and widths as linear slopes of ln S, and of J."""
     rng = np.random.default_rng(5)
-    unique, image = rng.integers(0, UNIQUE, 40), rng.integers(0, IMAGES, 40)
-    factor, mean = rng.uniform(0.2, 2, 40), rng.uniform(50, 500, UNIQUE)
-    sd = np.array([10.0, 30.0, 100.0, 200.0, 5.0, 80.0])
-    intensity = mean + sd * rng.normal(size=UNIQUE)
-    sigma = rng.uniform(3, 30, 40)
-    photons = 1.05 * factor * intensity[unique] + sigma * rng.normal(size=40)
-    out = rng.random(40) < 0.1
-    measured = Measured(image, unique, factor * ~out, photons, sigma, rng.uniform(0, 0.3, 40), IMAGES)
-    return measured, Belief(mean, sd**2, False, np.zeros(UNIQUE, dtype=bool))
+    unique, image = rng.integers(0, UNIQUE, SPOTS), rng.integers(0, IMAGES, SPOTS)
+    mean, sd = rng.uniform(50, 500, UNIQUE), np.array([10.0, 30.0, 100.0, 200.0, 5.0, 80.0])
+    by = np.zeros((SPOTS, NUMBERS))
+    by[range(SPOTS), 2 * image], by[range(SPOTS), 2 * image + 1] = 1.0, -rng.uniform(0, 0.3, SPOTS) / 4
+    by[:, -2:] = rng.normal(size=(SPOTS, 2))
+    by_photons = 5 * rng.normal(size=(SPOTS, NUMBERS))
+    start = rng.uniform(0.2, 2, SPOTS) * (rng.random(SPOTS) > 0.1)
+    sigma = rng.uniform(3, 30, SPOTS)
+    photons = 1.05 * start * (mean + sd * rng.normal(size=UNIQUE))[unique] + sigma * rng.normal(size=SPOTS)
+
+    def told(numbers):
+        rows = sparse.csr_array(by), sparse.csr_array(by_photons)
+        return Photons(unique, start * np.exp(by @ numbers), photons + by_photons @ numbers, sigma, *rows)
+
+    return told, Belief(mean, sd**2, False, rng.random(UNIQUE) < 0.5), start
 
 
-def slopes(measured):
-    """Derivatives of ln S by ln G and B of each image, a row for each spot."""
-    found = np.zeros((len(measured.factor), 2 * IMAGES))
-    for row, (image, d2) in enumerate(zip(measured.image, measured.inverse_d2, strict=True)):
-        found[row, 2 * image : 2 * image + 2] = (1.0, -d2 / 4)
-    return found
+def central(function, count=NUMBERS, step=1e-5):
+    """Derivatives about 0."""
+    steps = step * np.eye(count)
+    return np.array([(function(one) - function(-one)) / 2 / step for one in steps])
 
 
-def covariance(measured, belief):
-    """Of all photons: counting, and each intensity's own variance in all its spots."""
-    same = measured.unique[:, None] == measured.unique
-    shared = same * np.outer(measured.factor, measured.factor) * belief.variance[measured.unique]
-    return np.diag(measured.sigma**2) + shared
+def test_squares_of_a_reference_are_those_of_the_whole_covariance(case):
+    told, belief, start = case
+    here = told(np.zeros(NUMBERS))
+    same = here.unique[:, None] == here.unique
+    whole = np.diag(here.sigma**2) + same * np.outer(start, start) * belief.variance[here.unique]
+    used = start > 0
+    whole = whole[np.ix_(used, used)]
+
+    def apart(numbers):
+        at = told(numbers)
+        return (at.photons - at.factor * belief.mean[at.unique])[used]
+
+    def value(numbers):
+        return apart(numbers) @ np.linalg.solve(whole, apart(numbers)) / 2
+
+    numbers = np.full(NUMBERS, 0.03)
+    found = reference_part(told(numbers), belief, start)
+    assert found.value == pytest.approx(value(numbers), rel=1e-9)
+    slope = central(lambda one: value(numbers + one))
+    assert found.slope == pytest.approx(slope, rel=1e-6, abs=1e-6 * np.abs(slope).max())
+    rows = central(lambda one: apart(numbers + one))
+    expected = rows @ np.linalg.solve(whole, rows.T)
+    assert found.information == pytest.approx(expected, rel=1e-6, abs=1e-6 * np.abs(expected).max())
 
 
-def information(measured, belief):
-    """Fisher information of the means."""
-    by = slopes(measured) * (measured.factor * belief.mean[measured.unique])[:, None]
-    return by.T @ np.linalg.solve(covariance(measured, belief), by)
+def test_wilson_s_slope_is_that_of_its_integrals(case):
+    told, belief, _ = case
+    law = wilson_belief(belief.mean, belief.centric)
+    found = wilson_part(told(np.zeros(NUMBERS)), law)
+    slope = central(lambda one: wilson_part(told(one), law).value)
+    assert found.slope == pytest.approx(slope, rel=1e-5, abs=1e-6 * np.abs(slope).max())
+    assert np.linalg.eigvalsh(found.information).min() > -1e-9 * np.abs(found.information).max()
 
 
-def test_one_step_is_that_of_fisher_scoring_with_every_covariance_written_out(case):
-    measured, belief = case
-    mean = belief.mean[measured.unique]
-    by = slopes(measured) * (measured.factor * mean)[:, None]
-    slope = np.array([[0.1, -0.2], [0.0, 0.3], [0.2, 0.1]])
-    pull = by.T @ np.linalg.solve(covariance(measured, belief), measured.photons - measured.factor * mean)
-    normal = information(measured, belief) + np.diag(np.tile(PRECISION, IMAGES))
-    expected = np.linalg.solve(normal, pull + slope.ravel()).reshape(IMAGES, 2)
-    assert joint_change(measured, belief, PRECISION, slope) == pytest.approx(expected, rel=1e-9)
+@pytest.mark.parametrize("centric", [False, True])
+@pytest.mark.parametrize(("x", "v"), [(-1.2, 0.04), (-60.0, 400.0), (0.0, 4.0), (2.0, 0.04), (40.0, 400.0)])
+def test_the_evidence_is_wilson_s_integral(centric, x, v):
+    sigma, offset = 10.0, max(x, 0.0) ** 2 / 2 / v
 
+    def density(f):  # over F, so that a centric one has no pole
+        law = f * np.exp(-(f**2) / sigma) / sigma
+        if centric:
+            law = np.exp(-(f**2) / 2 / sigma) / np.sqrt(2 * np.pi * sigma)
+        return 2 * law * np.exp((x * f**2 - f**4 / 2) / v - offset)
 
-def test_steps_end_where_the_photons_are_explained(case):
-    """Without noise, from scales that are wrong by tens of per cent."""
-    measured, belief = case
-    truth = np.array([[0.2, 1.0], [-0.3, 0.5], [0.1, -1.0]])
-    right = measured.factor * np.exp(slopes(measured) @ truth.ravel())
-    exact = replace(measured, photons=right * belief.mean[measured.unique])
-    none = np.array([1e-9, 1e-9])
-    found = np.zeros((IMAGES, 2))
-    for _ in range(15):
-        here = replace(exact, factor=measured.factor * np.exp(slopes(measured) @ found.ravel()))
-        found = found + joint_change(here, belief, none, np.zeros((IMAGES, 2)))
-    assert found == pytest.approx(truth, abs=1e-7)
-
-
-def test_what_is_added_makes_the_errors_those_of_all_images_together(case):
-    measured, belief = case
-    joint = information(measured, belief) + 1e-2 * np.eye(2 * IMAGES)
-    together = np.diag(np.linalg.inv(joint)).reshape(IMAGES, 2)
-    alone = [np.diag(np.linalg.inv(joint[2 * k : 2 * k + 2, 2 * k : 2 * k + 2])) for k in range(IMAGES)]
-    found = neglected_variance(measured, belief)
-    assert found == pytest.approx(together - np.array(alone), rel=1e-9)
-    assert (found[:, 0] > 0.005 * together[:, 0]).all()
-
-
-def test_images_that_share_no_reflection_add_nothing(case):
-    measured, belief = case
-    apart = replace(measured, unique=measured.image + IMAGES * (measured.unique % 2))
-    assert neglected_variance(apart, belief) == pytest.approx(np.zeros((IMAGES, 2)), abs=1e-12)
+    expected = quad(density, 0, np.sqrt(max(x, 0) + 12 * np.sqrt(v) + 1), limit=500, epsabs=0, epsrel=1e-10)[0]
+    belief = wilson_belief(np.array([sigma]), np.array([centric]))
+    found = log_evidence(belief, Word(np.array([1 / v]), np.array([x / v])))[0]
+    assert found == pytest.approx(np.log(expected) + offset, abs=1e-6)

@@ -46,6 +46,8 @@ class ImageTable:
     ln_scale_errors: _Array = entry("ln_scale_errors")
     wilson_b: _Array = entry("wilson_b", "angstrom^2")  # of intensities, exp(-B / 2 d^2)
     wilson_b_errors: _Array = entry("wilson_b_errors", "angstrom^2")
+    ln_scale_relative_errors: _Array = entry("ln_scale_relative_errors")  # about the images' weighted mean
+    wilson_b_relative_errors: _Array = entry("wilson_b_relative_errors", "angstrom^2")  # the same
     turn: _Array = entry("turn", "degree")  # rotation vector from the told orientation, (image, 3)
     turn_errors: _Array = entry("turn_errors", "degree")
     axes: _Array = entry("axes", "angstrom")  # rows a, b, c in the laboratory frame, (image, 3, 3)

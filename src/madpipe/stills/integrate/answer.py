@@ -12,7 +12,6 @@ from madpipe.stills.geometry import Crystal
 from madpipe.stills.integrate.fit import Fitted
 from madpipe.stills.integrate.image_model import OWN
 from madpipe.stills.integrate.priors import names_of
-from madpipe.stills.integrate.together import Measured, neglected_variance
 from madpipe.stills.records import ImageTable, InstrumentTable, Integrated, IntensityTable, SpotTable
 from madpipe.stills.reflections.model import wilson_b
 
@@ -32,13 +31,7 @@ def integrated_of(fitted: Fitted, crystals: list[Crystal]) -> Integrated:
         As told, one an image.
     """
     spots, intensities = _spots(fitted), _intensities(fitted)
-    more = _neglected(fitted, spots, intensities)
     images = _images(fitted, crystals)
-    images = replace(
-        images,
-        ln_scale_errors=np.hypot(images.ln_scale_errors, np.sqrt(more[:, 0])),
-        wilson_b_errors=np.hypot(images.wilson_b_errors, wilson_b(1.0) * np.sqrt(more[:, 1])),
-    )
     if fitted.belief.wilson:
         spots, images, intensities = _with_falling_off(spots, images, intensities, fitted.data.inverse_d2)
     cells = np.array([Crystal(axes).cell for axes in images.axes])
@@ -71,16 +64,6 @@ def _with_falling_off(
         replace(images, wilson_b=images.wilson_b - mean_b),
         replace(intensities, **fallen),
     )
-
-
-def _neglected(fitted: Fitted, spots: SpotTable, intensities: IntensityTable) -> Float[np.ndarray, "image 2"]:
-    """Variance of ln G and B that the other images' scales add."""
-    if not fitted.shares:
-        return np.zeros((len(fitted.own), 2))
-    sigma = np.hypot(spots.photon_errors, fitted.model_error * spots.expected)
-    factor = spots.factor * (spots.outlier == 0)
-    told = spots.image, spots.unique, factor, spots.photons, sigma, spots.inverse_d2, len(fitted.own)
-    return neglected_variance(Measured(*told), replace(fitted.belief, mean=intensities.mean))
 
 
 def _spots(fitted: Fitted) -> SpotTable:
@@ -122,6 +105,8 @@ def _images(fitted: Fitted, crystals: list[Crystal]) -> ImageTable:
         ln_scale_errors=errors[:, 0],
         wilson_b=np.array([wilson_b(b) for b in own[:, 1]]),
         wilson_b_errors=np.array([wilson_b(b) for b in errors[:, 1]]),
+        ln_scale_relative_errors=fitted.relative_errors[:, 0],
+        wilson_b_relative_errors=np.array([wilson_b(b) for b in fitted.relative_errors[:, 1]]),
         turn=np.degrees(own[:, 2:5]),
         turn_errors=np.degrees(errors[:, 2:5]),
         axes=np.array([_axes(fitted, image, crystals[image]) for image in range(len(crystals))]),

@@ -99,8 +99,8 @@ def _tell(found: Integrated) -> None:
     if found.model_error > MODEL_ERROR:
         warn(
             f"spots differ by {100 * found.model_error:.0f} % from what the model expects, beside counting and the "
-            "reference: one round R0 does not fit these crystals (domains of uneven sides, mosaicity); scales and "
-            "intensities are worse than stated"
+            "reference: domains of one size, shape and mosaicity do not fit these crystals; scales and intensities "
+            "are worse than stated"
         )
 
 

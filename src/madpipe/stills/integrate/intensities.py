@@ -12,7 +12,7 @@ import gemmi
 import numpy as np
 from jaxtyping import Bool, Float, Int
 from scipy.optimize import minimize_scalar
-from scipy.special import log_ndtr
+from scipy.special import erfcx, log_ndtr
 
 _Unique = Float[np.ndarray, "unique"]
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(96)
@@ -144,18 +144,46 @@ def _acentric(x: _Unique, v: _Unique, sigma: _Unique) -> tuple[_Unique, _Unique]
     return mean, np.where(far, mean**2, np.maximum(v * (1 - hazard * (t + hazard)), 1e-12 * v))
 
 
+def log_evidence(belief: Belief, word: Word) -> _Unique:
+    r"""Logarithm of Wilson's integral, :math:`\ln \int p(I) \exp(w I - P I^2 / 2) dI`, P and w the images'; 0 for none.
+
+    With t = (x - v / Sigma) / sqrt(v) an acentric one is :math:`\sqrt{2 \pi v}\, e^{t^2 / 2}\, \Phi(t) / \Sigma`; a
+    centric one is summed over F.
+    """
+    found = np.zeros(len(belief.mean))
+    told = word.precision > 0
+    v = 1 / np.where(told, word.precision, 1.0)
+    x = word.weighted * v
+    acentric, centric = told & ~belief.centric, told & belief.centric
+    root, sigma = np.sqrt(v[acentric]), belief.mean[acentric]
+    t = (x[acentric] - v[acentric] / sigma) / root
+    tail = np.where(t < 0, np.log(erfcx(-np.minimum(t, 0.0) / np.sqrt(2)) / 2), t**2 / 2 + log_ndtr(np.maximum(t, 0.0)))
+    found[acentric] = tail + np.log(np.sqrt(2 * np.pi) * root / sigma)
+    f, density, top = _summed(x[centric], v[centric], belief.mean[centric])
+    half = (f[:, -1] - f[:, 0]) / (_NODES[-1] - _NODES[0])
+    whole = top + x[centric] ** 2 / v[centric] / 2 - np.log(np.pi * belief.mean[centric] / 2) / 2
+    found[centric] = whole + np.log(half * density.sum(axis=1))
+    return found
+
+
 def _centric(x: _Unique, v: _Unique, sigma: _Unique) -> tuple[_Unique, _Unique]:
     """Moments by Gauss and Legendre's rule over the structure factor."""
+    f, density, _ = _summed(x, v, sigma)
+    density /= density.sum(axis=1, keepdims=True)
+    mean = np.sum(density * f**2, axis=1)
+    return mean, np.sum(density * (f**2 - mean[:, None]) ** 2, axis=1)
+
+
+def _summed(x: _Unique, v: _Unique, sigma: _Unique) -> tuple[np.ndarray, np.ndarray, _Unique]:
+    """Structure factors at the nodes, weighted density there over its largest, and that one's logarithm."""
     root = np.sqrt(v)
     middle = np.maximum(x - v / (2 * sigma), 0.0)
     top = np.sqrt(np.minimum(middle + _REACH * root, 80 * sigma + 4 * np.maximum(x, 0)))
     bottom = np.sqrt(np.maximum(middle - _REACH * root, 0.0))
     f = (top + bottom)[:, None] / 2 + (top - bottom)[:, None] / 2 * _NODES
     power = -(f**2) / (2 * sigma[:, None]) - (x[:, None] - f**2) ** 2 / (2 * v[:, None])
-    density = _WEIGHTS * np.exp(power - power.max(axis=1, keepdims=True))
-    density /= density.sum(axis=1, keepdims=True)
-    mean = np.sum(density * f**2, axis=1)
-    return mean, np.sum(density * (f**2 - mean[:, None]) ** 2, axis=1)
+    top_power = power.max(axis=1)
+    return f, _WEIGHTS * np.exp(power - top_power[:, None]), top_power
 
 
 def likely_doubt(reference: Float[np.ndarray, "known"], word: Word, start: float, spread: float | None = None) -> float:

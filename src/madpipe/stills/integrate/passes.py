@@ -31,7 +31,7 @@ class Glance:
 def glance(
     still: Still,
     method: Method,
-    own: Float[np.ndarray, "own"],
+    spots: Spots,
     shared: Float[np.ndarray, "shared"],
     shell: Int[np.ndarray, "spot"],
     intensity: _Spots,
@@ -44,14 +44,15 @@ def glance(
         Boxes.
     method:
         Whose equations.
-    own, shared:
-        Parameters.
+    spots:
+        Where the parameters have them.
+    shared:
+        Parameters that all images share.
     shell:
         Whose R1 each spot has.
     intensity:
         Expected I of each spot.
     """
-    spots = spots_at(still.scene, own, shared)
     factor = np.exp(spots.ln_factor)
     amount = factor * intensity
     columns, rows = still.boxes.offsets(spots.xy)

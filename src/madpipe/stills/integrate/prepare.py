@@ -10,6 +10,7 @@ from madpipe.stills.geometry import Beam, Crystal, Panel
 from madpipe.stills.integrate.image_model import Scene
 from madpipe.stills.integrate.settings import IntegrateConfig
 from madpipe.stills.reflections.boxes import ALL_MASKED, SATURATED, Boxes, cut, joined
+from madpipe.stills.reflections.domains import shapes_of
 from madpipe.stills.reflections.model import predicted, squared_radius
 from madpipe.stills.reflections.movement import strains_of
 
@@ -90,7 +91,7 @@ def prepared(
             f"{len(kept)} predicted ones can; check its crystal, R0 and mask."
         )
     strains = strains_of(crystal) if config.fit_strain else np.zeros((0, 3, 3))
-    scene = Scene(beam, panels, spots.those(kept), strains)
+    scene = Scene(beam, panels, spots.those(kept), strains, shapes_of(crystal))
     return Still(name, scene, boxes.those(kept), ln_monitor, {why: int(many.sum()) for why, many in reasons.items()})
 
 

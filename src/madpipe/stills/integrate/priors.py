@@ -8,8 +8,9 @@ from jaxtyping import Bool, Float
 from madpipe.physics.arrowhead import Arrowhead
 from madpipe.stills.integrate.image_model import OWN, SHARED
 from madpipe.stills.integrate.settings import IntegrateConfig, Prior
+from madpipe.stills.reflections.domains import SHAPES
 
-_NONE = 1e9  # standard deviation of a prior that is off
+NO_PRIOR = 1e9  # standard deviation of a prior that is off
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,9 @@ def beliefs_of(
     own_mean = np.tile(own, (len(ln_monitors), 1))
     own_mean[:, 0] += ln_monitors
     own_sd = [_sd(priors.ln_scale), _sd(priors.b_factor), *turn[1], *[_sd(priors.strain)] * strains]
-    scales = (1.0, 1.0, 1.0, 1.0, distance, np.pi / 180, np.pi / 180)
+    scales = (1.0, 1.0, 1.0, 1.0, distance, np.pi / 180, np.pi / 180, np.pi / 180, 1.0, *[1.0] * len(SHAPES))
     shared = [priors.mosaic_radius, priors.bandwidth, priors.centre, priors.centre, priors.distance]
-    shared += [priors.tilt, priors.tilt]
+    shared += [priors.tilt, priors.tilt, priors.mosaicity, priors.tail, *[priors.shape] * len(SHAPES)]
     mean = [_mean(one) * scale for one, scale in zip(shared, scales, strict=True)]
     sd = [_sd(one) * scale for one, scale in zip(shared, scales, strict=True)]
     of_logarithm = np.zeros(len(SHARED) + len(log_widths), dtype=bool)
@@ -72,7 +73,7 @@ def _mean(prior: Prior) -> float:
 
 
 def _sd(prior: Prior) -> float:
-    return prior.sd if prior.used else _NONE
+    return prior.sd if prior.used else NO_PRIOR
 
 
 def with_priors(

@@ -28,6 +28,15 @@ class Priors(Model):
     strain: Prior = Field(Prior(sd=0.003), description="each strain of the told reciprocal cell [1]")
     mosaic_radius: Prior = Field(Prior(value=1e-3, sd=5e-4), description="R0 of the crystals [1/angstrom]")
     bandwidth: Prior = Field(Prior(value=1e-3, sd=5e-4), description="rms, relative to the wavelength [1]")
+    mosaicity: Prior = Field(
+        Prior(value=0.02, sd=0.2), description="eta, rms rotation of the domains about each axis [degree]"
+    )
+    tail: Prior = Field(
+        Prior(value=0.2, sd=0.5), description="root of the partiality's t, 0 for a normal law, 1 for a Lorentzian [1]"
+    )
+    shape: Prior = Field(
+        Prior(sd=1.0), description="each number of the logarithm of the domains' shape, 0 for round ones [1]"
+    )
     distance: Prior = Field(Prior(sd=1e-3), description="of the detector from the told one, relative to it [1]")
     centre: Prior = Field(Prior(sd=2.0), description="of the beam from the told one, along each axis [pixel]")
     tilt: Prior = Field(Prior(sd=0.5), description="of the detector about each axis [degree]")
@@ -49,6 +58,9 @@ class IntegrateConfig(Model):
     fit_orientation: bool = Field(True, description="turn each crystal")
     fit_strain: bool = Field(False, description="strain each cell as its symmetry allows")
     fit_mosaic_radius: bool = Field(True, description="one R0 for all images")
+    fit_mosaicity: bool = Field(True, description="one mosaicity for all images, which moves spots too")
+    fit_tail: bool = Field(True, description="one tail of the partiality for all images")
+    fit_shape: bool = Field(True, description="R0 by direction in the crystal, as its symmetry allows")
     fit_bandwidth: bool = Field(False, description="one bandwidth for all images")
     movements: tuple[MovementName, ...] = Field((), description="of the detector that are fitted, one for all images")
     doubt: float = Field(0.3, ge=0, description="tau: relative error of the reference at the start [1]")

@@ -39,6 +39,7 @@ SAMPLE = SimulatedStills(
 CONFIG = IntegrateConfig(resolution=2.6, shells=1)
 NUMBERS = ("ln G", "B", "turn x", "turn y", "turn z", "ln R0", "ln R1")  # of an image and of all, whose errors are told
 _ALONE = 7.0  # d of the reflections of the one image whose R0 and G are weighed [angstrom]
+_ONE_RADIUS = {"fit_mosaicity": False, "fit_tail": False, "fit_shape": False}  # without a prior one image tells no more
 _HELD = (0.7, 0.8, 0.9, 1.0, 1.1, 1.2, 1.3)  # R0 over the one that was found
 _TURN = np.radians([0.05, 0.05, 0.15])  # by which the one crystal is told wrong, about x, y and the beam
 _BRIGHT = 1000.0  # photons of a spot whose centroid is drawn
@@ -120,7 +121,8 @@ def block(fitted: Fitted, config: IntegrateConfig, image: int = 0) -> Float[np.n
 def _degeneracy(made: DrawnSet) -> Degeneracy:
     """R0 and G of the first image alone, of its low angles: without a prior, with that of all images, R0 held."""
     crystal = [made.drawn.told[0]]
-    config = CONFIG.model_copy(update={"resolution": _ALONE})
+    none = Priors(mosaicity=Prior(value=0.0, sd=1.0), tail=Prior(value=0.0, sd=1.0))
+    config = CONFIG.model_copy(update={"resolution": _ALONE, "priors": none, **_ONE_RADIUS})
     stills = made.stills(config, crystal)
     free = _with_radius(config, Prior(used=False, value=1e-3, sd=1.0))
     first = _of_one(made.fit(free, crystal, stills), None)
