@@ -1,4 +1,4 @@
-"""Bessel functions over their argument, the amplitudes of a slab, a disc and a ball: exact near zero, differentiable."""
+"""Amplitudes of a slab, a disc and a ball: Bessel functions over their argument, exact near zero, differentiable."""
 
 from collections.abc import Callable
 from math import factorial
@@ -110,19 +110,20 @@ class _J0(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor) -> Tensor:  # type: ignore[override]
-        return torch.special.bessel_j0(x)
+    def forward(x: Tensor) -> Tensor:
+        value: Tensor = torch.special.bessel_j0(x)
+        return value
 
     @staticmethod
     def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         _keep(ctx, inputs)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return -grad * bessel_j1(ctx.saved_tensors[0])
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
         return -tangent * bessel_j1(ctx.saved_tensors[0])
 
 
@@ -132,19 +133,20 @@ class _J1(torch.autograd.Function):
     generate_vmap_rule = True
 
     @staticmethod
-    def forward(x: Tensor) -> Tensor:  # type: ignore[override]
-        return torch.special.bessel_j1(x)
+    def forward(x: Tensor) -> Tensor:
+        value: Tensor = torch.special.bessel_j1(x)
+        return value
 
     @staticmethod
     def setup_context(ctx: FunctionCtx, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         _keep(ctx, inputs)
 
     @staticmethod
-    def backward(ctx: Any, grad: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad * _slope_of_j1(ctx.saved_tensors[0])
 
     @staticmethod
-    def jvp(ctx: Any, tangent: Tensor) -> Tensor:  # type: ignore[override]
+    def jvp(ctx: Any, tangent: Tensor) -> Tensor:
         return tangent * _slope_of_j1(ctx.saved_tensors[0])
 
 

@@ -55,7 +55,7 @@ def density(
     """
     p = width[:, None]
     if kind == "gaussian":
-        inside = torch.special.ndtr(1 / p)
+        inside: Tensor = torch.special.ndtr(1 / p)
         return torch.exp(-0.5 * ((x - 1) / p) ** 2) / (sqrt(2 * pi) * p * inside)
     if kind == "schulz":
         k = p**-2
@@ -140,7 +140,7 @@ def nodes_and_weights(
     Returns
     -------
     :
-        Nodes stay where they are when the width is differentiated (but those of the uniform distribution, whose ends move):
+        Nodes stay where they are when the width is differentiated, but for the uniform distribution, whose ends move:
         the gradient flows through the weights.
     """
     place, share = (torch.as_tensor(part, dtype=width.dtype, device=width.device) for part in legendre_rule(count))

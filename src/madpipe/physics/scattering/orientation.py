@@ -50,8 +50,8 @@ def nodes_for(phase: Float[Tensor, "*any"]) -> Int[Tensor, "*any"]:
     Returns
     -------
     :
-        16 + 0.55 phase + 4 phase^(1/3), rounded up to one of few counts. The rule is worthless below phase / 2 and exact
-        beyond it and a margin that grows as the turning zone of the Bessel functions.
+        16 + 0.55 phase + 4 phase^(1/3), rounded up to one of few counts. The rule is worthless below phase / 2, and
+        exact beyond it and a margin that grows as the turning zone of the Bessel functions.
     """
     phase = phase.detach()
     return rounded_up(16 + 0.55 * phase + 4 * phase.abs() ** (1 / 3))
@@ -89,13 +89,14 @@ def directions(polar: int, azimuthal: int, like: Tensor, most: int = CHUNK) -> I
     Yields
     ------
     :
-        Pieces whose weights sum to 1 together. The azimuths are midpoints of a quarter turn: for a periodic function that
-        rule converges exponentially.
+        Pieces whose weights sum to 1 together. The azimuths are midpoints of a quarter turn: for a periodic function
+        that rule converges exponentially.
     """
     cosine, weight = (torch.as_tensor(part, dtype=like.dtype, device=like.device) for part in legendre_rule(polar))
     angle = (torch.arange(azimuthal, dtype=like.dtype, device=like.device) + 0.5) * (pi / 2 / azimuthal)
     step = max(1, most // azimuthal)
-    for part, share in zip(cosine.split(step), weight.split(step), strict=True):
+    for start in range(0, len(cosine), step):
+        part, share = cosine[start : start + step], weight[start : start + step]
         each = part.repeat_interleave(azimuthal)
         yield Directions(
             polar=each,
@@ -129,10 +130,20 @@ def by_count(
     """
     order, values = [], []
     key = polar * _KEY + azimuthal
-    for group in key.unique().tolist() if key.min() < key.max() else [int(key[0])]:
+    for group in _distinct(key):
         counts = divmod(group, _KEY)
-        for part in torch.nonzero(key == group)[:, 0].split(max(1, size // (counts[0] * counts[1]))):
-            order.append(part)
-            values.append(evaluate(part, *counts))
+        members, step = torch.nonzero(key == group)[:, 0], max(1, size // (counts[0] * counts[1]))
+        for start in range(0, len(members), step):
+            order.append(members[start : start + step])
+            values.append(evaluate(order[-1], *counts))
     joined = torch.cat(values)
-    return joined if key.min() == key.max() else torch.zeros_like(joined).index_copy(0, torch.cat(order), joined)
+    return torch.zeros_like(joined).index_copy(0, torch.cat(order), joined)
+
+
+def _distinct(key: Int[Tensor, "point"]) -> list[int]:
+    """Values that occur; one is found without sorting."""
+    least = int(key.min())
+    if least == int(key.max()):
+        return [least]
+    found: list[int] = torch.unique(key).tolist()  # type: ignore[no-untyped-call]
+    return found
