@@ -70,7 +70,17 @@ def test_pinhole_is_that_of_quadrature_at_every_point_of_few(relative):
 def test_negative_q_is_reflected(cut):
     q, dq = np.array([1e-4, 2e-4]), np.array([4e-4, 9e-5])
     found = smeared(Resolution(dq=torch.from_numpy(dq), cut=cut), q)
-    np.testing.assert_allclose(found, [pinhole(*pair, cut) for pair in zip(q, dq, strict=True)], rtol=1e-6)
+    np.testing.assert_allclose(found, [pinhole(*pair, cut) for pair in zip(q, dq, strict=True)], rtol=1e-8)
+
+
+def test_a_curve_with_a_peak_at_zero_is_reflected_there():
+    """Where few nodes lie between 0 and the first point, those below 0 count."""
+    q, dq, curve = 0.05, 0.025, lambda k: 1 / (1 + (100 * k) ** 2)
+    found = smeared(Resolution(dq=torch.tensor([dq])), np.array([q]), curve, 50.0)
+    shape = lambda k: math.exp(-0.5 * ((k - q) / dq) ** 2)  # noqa: E731
+    ends = np.linspace(q - 2.5 * dq, q + 2.5 * dq, 9)
+    expected = integral(lambda k: curve(k) * shape(k), ends) / integral(shape, ends)
+    assert float(found[0]) == pytest.approx(expected, rel=2e-7)
 
 
 def test_slit_s_length_and_width_together_are_those_of_a_double_integral():
