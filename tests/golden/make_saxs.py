@@ -20,7 +20,12 @@ SOLVENT, LAYERS = 1.0, (4.0, 2.5, 0.25, 3.0)  # 1e-6/angstrom^2, from the inside
 # ours: (our lengths, sasmodels' name, sasmodels' names of the lengths, of the scattering length densities)
 SHAPES = {
     "sphere": ("sphere", ["radius"], ["sld"], [[50.0], [800.0]]),
-    "core_shell_sphere": ("core_shell_sphere", ["radius", "thickness"], ["sld_core", "sld_shell"], [[60.0, 10.0], [300.0, 25.0]]),
+    "core_shell_sphere": (
+        "core_shell_sphere",
+        ["radius", "thickness"],
+        ["sld_core", "sld_shell"],
+        [[60.0, 10.0], [300.0, 25.0]],
+    ),
     "core_multi_shell": (
         "core_multi_shell",
         ["radius", "thickness1", "thickness2", "thickness3"],
@@ -48,8 +53,18 @@ SHAPES = {
         ["sld_core", "sld_face", "sld_rim"],
         [[80.0, 10.0, 12.0, 50.0], [300.0, 20.0, 8.0, 25.0]],
     ),
-    "hollow_cylinder": ("hollow_cylinder", ["radius", "thickness", "length"], ["sld"], [[20.0, 10.0, 400.0], [100.0, 8.0, 2000.0]]),
-    "parallelepiped": ("parallelepiped", ["length_a", "length_b", "length_c"], ["sld"], [[35.0, 75.0, 400.0], [100.0, 100.0, 100.0]]),
+    "hollow_cylinder": (
+        "hollow_cylinder",
+        ["radius", "thickness", "length"],
+        ["sld"],
+        [[20.0, 10.0, 400.0], [100.0, 8.0, 2000.0]],
+    ),
+    "parallelepiped": (
+        "parallelepiped",
+        ["length_a", "length_b", "length_c"],
+        ["sld"],
+        [[35.0, 75.0, 400.0], [100.0, 100.0, 100.0]],
+    ),
     "lamella": ("lamellar", ["thickness"], ["sld"], [[40.0], [150.0]]),
     "bilayer": ("lamellar_hg", ["length_tail", "length_head"], ["sld", "sld_head"], [[15.0, 10.0], [20.0, 6.0]]),
 }
@@ -72,7 +87,11 @@ def shape_curves():
     for name, (model, lengths, slds, cases) in SHAPES.items():
         for case in cases:
             solvent = "sld_solvent"
-            given = dict(zip(lengths, case)) | dict(zip(slds, LAYERS)) | {solvent: SOLVENT}
+            given = (
+                dict(zip(lengths, case, strict=True))
+                | dict(zip(slds, LAYERS[: len(slds)], strict=True))
+                | {solvent: SOLVENT}
+            )
             extra = {"core_multi_shell": {"n": 3}, "vesicle": {"volfraction": 1.0}}.get(name, {})
             ours = [2 * case[0], case[1]] if name == "bilayer" else case  # their tail is one leaflet's
             contrasts = [layer - SOLVENT for layer in LAYERS[: len(slds)]]
@@ -83,12 +102,12 @@ def law_curves():
     """The same of empirical laws."""
     for name, (model, names, cases, extra) in LAWS.items():
         for case in cases:
-            yield {"law": name, "parameters": case}, curve(model, dict(zip(names, case)) | extra)
+            yield {"law": name, "parameters": case}, curve(model, dict(zip(names, case, strict=True)) | extra)
 
 
 def main(path: str) -> None:
     """Write all curves."""
-    labels, curves = zip(*shape_curves(), *law_curves())
+    labels, curves = zip(*shape_curves(), *law_curves(), strict=True)
     np.savez_compressed(path, q=Q, intensity=np.stack(curves), what=np.array([json.dumps(label) for label in labels]))
 
 

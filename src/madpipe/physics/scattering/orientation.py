@@ -14,6 +14,7 @@ from torch import Tensor
 CHUNK = 2**16  # numbers in one array of a chunk: it and its temporaries stay in the processor's cache
 _RUNGS = torch.tensor(sorted({2 * ceil(4 * 2 ** (step / 4)) for step in range(80)}))  # counts of nodes in use
 _KEY = 2**24  # beyond any count of nodes
+_LONGEST_IN_COSINE = 192  # nodes of the rule in the cosine
 _LONGEST_RULE = 512  # nodes of one Gauss-Legendre rule; longer ones are panels of it
 
 
@@ -82,9 +83,10 @@ def polar_rule(count: int) -> tuple[Float[np.ndarray, "node"], Float[np.ndarray,
     ----------
     count:
         Nodes: the positive half of a Gauss-Legendre rule in the cosine; the rule of 0..1 would need 1.4 times as many
-        for disks, whose amplitude is steep at the axis. Beyond 512 panels in the angle, 1.6 times as many nodes.
+        for disks, whose amplitude is steep at the axis. Beyond 192, panels in the angle with 1.6 times as many nodes:
+        rounding of cosines near 1 would cost disks 1e-9.
     """
-    if count <= _LONGEST_RULE:
+    if count <= _LONGEST_IN_COSINE:
         node, weight = roots_legendre(2 * count)
         node, weight = node[count:], weight[count:]
         return node, np.sqrt((1 - node) * (1 + node)), weight
