@@ -90,21 +90,62 @@ def size_averages(
         Differentiable with respect to lengths and width.
     """
     batch, points = len(lengths), len(q)
-    spread = spread.to(lengths)
     number = torch.arange(batch * points, device=q.device)
-    which, q_of = number // points, q[number % points]
-    cuts = _cuts(form, q_of, lengths, which, kind, width, spread, tolerance)
-    phase = (q_of * form.reach(lengths.detach() * spread)[which]).detach()
+    packed = _packed(form, q[number % points], lengths, number // points, kind, width, spread.to(lengths), tolerance)
+    gram, mean = form.unpacked(packed.reshape(batch, points, -1))
+    return SizeAverages(gram, mean, _mean_volumes(form, lengths, kind, width, spread.to(lengths), tolerance))
+
+
+def size_averages_at_points(
+    form: FormFactor,
+    q: Float[Tensor, "point"],
+    lengths: Float[Tensor, "point length"],
+    kind: Distribution,
+    width: Float[Tensor, "point"],
+    spread: Float[Tensor, "length"],
+    tolerance: float = TOLERANCE,
+) -> tuple[Float[Tensor, "point region region"], Float[Tensor, "point region"], Float[Tensor, "point region"]]:
+    """Average at points that each have a q, lengths and a width of their own.
+
+    One backward pass through the sum over points gives the derivatives at every point by all of its own numbers.
+
+    Parameters
+    ----------
+    form, q, lengths, kind, width, spread, tolerance:
+        As for `size_averages`, point by point.
+
+    Returns
+    -------
+    :
+        Products [angstrom^6], amplitudes and volumes [angstrom^3] of the regions.
+    """
+    spread = spread.to(lengths)
+    packed = _packed(form, q, lengths, torch.arange(len(q), device=q.device), kind, width, spread, tolerance)
+    gram, mean = form.unpacked(packed[None])
+    return gram[0], mean[0], _mean_volumes(form, lengths, kind, width, spread, tolerance)
+
+
+def _packed(
+    form: FormFactor,
+    q: Float[Tensor, "point"],
+    lengths: Float[Tensor, "batch length"],
+    which: Int[Tensor, "point"],
+    kind: Distribution,
+    width: Float[Tensor, "batch"],
+    spread: Float[Tensor, "length"],
+    tolerance: float,
+) -> Float[Tensor, "point column"]:
+    """What `FormFactor.at_points` gives, averaged; each point takes the lengths and the width of one of the batch."""
+    cuts = _cuts(form, q, lengths, which, kind, width, spread, tolerance)
+    phase = (q * form.reach(lengths.detach() * spread)[which]).detach()
     counts = node_counts(kind, width.detach()[which], cuts, phase, tolerance)
 
     def evaluate(some: Int[Tensor, "some"], count: int, _: int) -> Float[Tensor, "some column"]:
         cut = Limits(cuts.low[some], cuts.high[some])
         x, weight = nodes_and_weights(kind, width[which[some]], cut, phase[some], count)
-        return form.over_nodes(q_of[some], _sized(lengths[which[some]], x, spread), weight)
+        return form.over_nodes(q[some], _sized(lengths[which[some]], x, spread), weight)
 
-    packed = by_count(counts, torch.ones_like(counts), evaluate)
-    gram, mean = form.unpacked(packed.reshape(batch, points, -1))
-    return SizeAverages(gram, mean, _mean_volumes(form, lengths, kind, width, spread, tolerance))
+    return by_count(counts, torch.ones_like(counts), evaluate)
 
 
 def _sized(lengths: Float[Tensor, "some length"], x: Float[Tensor, "some node"], spread: Tensor) -> Lengths:

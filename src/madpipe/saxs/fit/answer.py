@@ -1,0 +1,195 @@
+"""One curve's fit as numbers: parameters, factors and what follows from them, with errors, states and words."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from madpipe.saxs.fit.derived import UNITS, derived, derived_names, derived_slopes
+from madpipe.saxs.fit.errors import Uncertainty, interval, uncertainty
+from madpipe.saxs.fit.problem import Fitted, Problem
+from madpipe.saxs.fit.residuals import excess, longest_run_probability, runs_probability
+from madpipe.saxs.fit.search import Found
+from madpipe.saxs.intensities import is_absolute
+from madpipe.saxs.records import AT_BOUND, FREE, HELD, OPEN
+
+NOISE = 4.0  # standard deviations of chi-square beyond its mean that no noise explains
+LEAST_CHANCE = 1e-4  # of runs of residuals
+_END = 0.01  # of a range, in free numbers or as a share, that counts as its end
+_SHARES = (0.95, 0.68)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One curve's fit."""
+
+    names: list[str]
+    units: list[str]
+    values: np.ndarray
+    errors: np.ndarray
+    quantiles: Float[np.ndarray, "parameter 4"]
+    states: np.ndarray
+    correlation: Float[np.ndarray, "parameter parameter"]
+    models: Sequence[np.ndarray]  # of each curve that was fitted together
+    chi2: list[float]  # of each
+    points: list[int]
+    dof: int
+    runs: list[float]
+    longest_run: list[float]
+    error_scale: float
+    starts: int
+    explained: bool
+    verdict: str
+    rivals: list[str]
+
+
+def answer_of(problem: Problem, found: Found, samples: int, generator: np.random.Generator) -> Answer:
+    """Turn the end of a search into numbers with errors.
+
+    Parameters
+    ----------
+    problem:
+        What was fitted.
+    found:
+        Where the search ended.
+    samples:
+        Draws from the posterior at most.
+    generator:
+        Draws.
+    """
+    fitted = problem.fitted(found.best.numbers)
+    dof = max(fitted.dof, 1)
+    beyond = excess(fitted.deviance, dof)
+    scale = math.sqrt(fitted.deviance / dof) if beyond > 2 else 1.0
+    known = uncertainty(fitted, scale, samples, generator)
+    names, units, values, slopes = _everything(problem, fitted)
+    covariance = slopes @ known.covariance @ slopes.T
+    errors = np.sqrt(np.maximum(np.diag(covariance), 0))
+    residuals = [one.residuals for one in fitted.factors]
+    runs, longest = [runs_probability(one) for one in residuals], [longest_run_probability(one) for one in residuals]
+    states = _states(problem, fitted, known, len(names))
+    verdict, explained = _verdict(fitted, dof, beyond, min(longest), names, states)
+    return Answer(
+        names,
+        units,
+        values,
+        errors,
+        _quantiles(problem, fitted, known, values, errors),
+        states,
+        covariance / np.maximum(np.outer(errors, errors), 1e-300),
+        fitted.models,
+        [float(one @ one) / max(dof * len(one) / sum(map(len, residuals)), 1) for one in residuals],
+        [len(one) for one in residuals],
+        dof,
+        runs,
+        longest,
+        scale,
+        found.starts,
+        explained,
+        verdict,
+        _rivals(problem, found),
+    )
+
+
+def _everything(problem: Problem, fitted: Fitted) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:
+    """Names, units and values of parameters, factors and derived ones; derivatives by free numbers and factors."""
+    numbers = torch.from_numpy(fitted.numbers)
+    values, free = problem.natural(fitted.numbers), problem.free
+    size = len(free) + sum(column.shape[1] for column in fitted.columns)
+    names, units, found, rows = [], [], [], []
+    for one in problem.model.parameters():
+        if one.name not in values:
+            continue
+        row = np.zeros(size)
+        places = [place for place, other in enumerate(free) if other.name == one.name]
+        for place in places:
+            row[place] = float(one.slope(numbers[place]))
+        names.append(one.name), units.append(one.unit), found.append(values[one.name]), rows.append(row)
+    for place, (name, unit, value) in enumerate(_factors(problem, fitted), len(free)):
+        names.append(name), units.append(unit), found.append(value), rows.append(np.eye(size)[place])
+    more, slopes = derived(problem, numbers), derived_slopes(problem, numbers)
+    for name, value, slope in zip(derived_names(problem), more.tolist(), slopes.numpy(), strict=True):
+        names.append(name), units.append(UNITS[name.split(".")[-1]]), found.append(value)
+        rows.append(np.concatenate([slope, np.zeros(size - len(free))]))
+    return names, units, np.array(found), np.array(rows)
+
+
+def _factors(problem: Problem, fitted: Fitted) -> list[tuple[str, str, float]]:
+    """Scales of the terms and factors of the background of every curve."""
+    told = []
+    many = len(fitted.factors) > 1
+    for number, found in enumerate(fitted.factors):
+        behind = f"[{number + 1}]" if many else ""
+        for term, factor in zip(problem.model.terms, found.factors, strict=False):
+            known = is_absolute(term, problem.contrasts)
+            name, unit = ("volume_fraction", "1") if known else ("scale", "1e-12/angstrom^4")
+            told.append((f"{term.prefix}{name}{behind}", unit, float(factor)))
+        rest = found.factors[len(problem.model.terms) :]
+        words = (("background", "1/cm"), ("power_law", "1/cm"))
+        told += [(f"{name}{behind}", unit, float(one)) for (name, unit), one in zip(words, rest, strict=False)]
+    return told
+
+
+def _states(problem: Problem, fitted: Fitted, known: Uncertainty, count: int) -> np.ndarray:
+    """State of each parameter; factors and derived ones are free."""
+    states = np.full(count, FREE)
+    free = {one.name: place for place, one in enumerate(problem.free)}
+    named = [one for one in problem.model.parameters() if one.name in free or one.name in problem.held]
+    for row, one in enumerate(named):
+        if one.name not in free:
+            states[row] = HELD
+            continue
+        number = fitted.numbers[free[one.name]]
+        value = float(one.natural(torch.tensor(number)))
+        near = min(abs(value - one.low), abs(one.high - value)) < _END * (one.high - one.low if one.scale == "logit" else 0)
+        beyond = one.scale == "ln" and not one.low * (1 + _END) < value < one.high * (1 - _END)
+        if near or beyond:
+            states[row] = AT_BOUND
+        elif known.open[free[one.name]]:
+            states[row] = OPEN
+    return states
+
+
+def _quantiles(
+    problem: Problem, fitted: Fitted, known: Uncertainty, values: np.ndarray, errors: np.ndarray
+) -> Float[np.ndarray, "parameter 4"]:
+    """Ends of the central 95 and 68 %: of parameters from free numbers, of others from their errors."""
+    free = [one.name for one in problem.free]
+    named = [one.name for one in problem.model.parameters() if one.name in free or one.name in problem.held]
+    ends = values[:, None] + errors[:, None] * np.array([-1.96, -1.0, 1.0, 1.96])
+    for row, name in enumerate(named):
+        if name in free:
+            outer, inner = (interval(problem, fitted, known, free.index(name), share) for share in _SHARES)
+            ends[row] = outer[0], inner[0], inner[1], outer[1]
+    return ends
+
+
+def _verdict(
+    fitted: Fitted, dof: int, beyond: float, chance: float, names: list[str], states: np.ndarray
+) -> tuple[str, bool]:
+    """Whether the model explains the data, in words."""
+    chi2 = fitted.deviance / dof
+    words = [f"chi-square {chi2:.3g} per degree of freedom of {dof}"]
+    explained = beyond < NOISE and chance > LEAST_CHANCE
+    if beyond >= NOISE:
+        words.append(f"the model does not explain the data: {beyond:.1f} standard deviations beyond noise")
+    elif chance <= LEAST_CHANCE:
+        words.append(f"the model does not explain the data: residuals keep their sign too long (chance {chance:.1g})")
+    elif beyond < -NOISE:
+        words.append("errors are stated too large")
+    for state, said in ((OPEN, "left open by the data"), (AT_BOUND, "at an end of its range")):
+        words += [f"{name} is {said}" for name, one in zip(names, states, strict=True) if one == state]
+    return "; ".join(words), explained
+
+
+def _rivals(problem: Problem, found: Found) -> list[str]:
+    """Other solutions in words."""
+    told = []
+    for one in found.others:
+        values = problem.natural(one.numbers)
+        listed = ", ".join(f"{name} {value:.4g}" for name, value in values.items() if name not in problem.held)
+        told.append(f"{listed} (chi-square {one.deviance - found.best.deviance:+.2f})")
+    return told

@@ -1,0 +1,87 @@
+"""Curves as a fit sees them: a range of q, the resolution's matrix, columns of the background."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from jaxtyping import Float
+
+from madpipe.base.curves.records import Curves
+from madpipe.base.errors import InputError
+from madpipe.physics.scattering.smearing import Resolution, Smearing, largest_seen, smearing
+from madpipe.saxs.fit.problem import Measured
+from madpipe.saxs.fit.settings import SaxsFitConfig
+
+_FEWEST = 10  # points
+
+
+def measured(curves: Curves, config: SaxsFitConfig) -> list[Measured]:
+    """Prepare every curve of a record.
+
+    Raises
+    ------
+    InputError
+        Fewer than ten points in the range of q; a sigma that is no error.
+    """
+    smeared: dict[bytes, Smearing | None] = {}
+    found = []
+    for number in range(len(curves.intensity)):
+        rows = _rows(curves, number, config)
+        key = rows.tobytes()
+        if key not in smeared:
+            smeared[key] = _smearing(curves, rows) if config.smear else None
+        found.append(_one(curves, number, rows, smeared[key], config))
+    return found
+
+
+def _rows(curves: Curves, number: int, config: SaxsFitConfig) -> np.ndarray:
+    """Points of one curve that are used."""
+    sigma = curves.sigma[number]
+    if (sigma <= 0).any() or np.isnan(sigma).any():
+        raise InputError(
+            f"{curves.title}: needs errors above 0 for every point; {int((~(sigma > 0)).sum())} are not; leave those "
+            "points out or give their errors."
+        )
+    q = curves.q
+    used = np.isfinite(sigma) & np.isfinite(curves.intensity[number]) & (q > 0) & (q >= config.q_min)
+    used &= q <= (np.inf if config.q_max is None else config.q_max)
+    if used.sum() < _FEWEST:
+        raise InputError(
+            f"{curves.title}: needs at least {_FEWEST} points between q_min and q_max; {int(used.sum())} came of "
+            f"{len(q)} from {q.min():.4g} to {q.max():.4g}/angstrom; widen the range."
+        )
+    rows: np.ndarray = np.flatnonzero(used)
+    return rows
+
+
+def _smearing(curves: Curves, rows: np.ndarray) -> Smearing | None:
+    """Matrix of the resolution, where the curves tell one."""
+    widths = [None if one is None else torch.from_numpy(one[rows]) for one in (curves.dq, curves.slit_length, curves.slit_width)]
+    if not any(one is not None and bool((one > 0).any()) for one in widths):
+        return None
+    q = torch.from_numpy(curves.q[rows])
+    return smearing(q, Resolution(*widths), largest_seen(q))
+
+
+def _one(curves: Curves, number: int, rows: np.ndarray, smeared: Smearing | None, config: SaxsFitConfig) -> Measured:
+    """One curve with its matrix and its background."""
+    q = curves.q[rows]
+    fine = torch.from_numpy(q) if smeared is None else smeared.q
+    matrix = None if smeared is None else smeared.matrix.numpy()
+    columns, positive = _background(q, fine.numpy(), matrix, config)
+    data, sigma = curves.intensity[number, rows], curves.sigma[number, rows]
+    return Measured(q, data, sigma, fine, matrix, columns, np.array(positive, dtype=bool), rows)
+
+
+def _background(
+    q: np.ndarray, fine: np.ndarray, matrix: np.ndarray | None, config: SaxsFitConfig
+) -> tuple[Float[np.ndarray, "q column"], Sequence[bool]]:
+    """Columns of the background; a constant may be negative, for too much may have been subtracted."""
+    if config.background == "none":
+        return np.zeros((len(q), 0)), []
+    flat = np.ones((len(q), 1))
+    if config.background == "flat":
+        return flat, [False]
+    power = (fine / fine.min()) ** -config.power
+    smeared = power if matrix is None else matrix @ power
+    return np.column_stack([flat, smeared]), [False, True]

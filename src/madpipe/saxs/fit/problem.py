@@ -1,0 +1,212 @@
+"""What a fit moves and what it compares: curves, a model, values that are held, and the derivatives of all."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from madpipe.physics.scattering.distributions import Distribution
+from madpipe.saxs.fit.elimination import Eliminated, eliminated, reduced
+from madpipe.saxs.intensities import unit_intensities
+from madpipe.saxs.model import ParticleModel
+from madpipe.saxs.parameters import Parameter
+
+_Numbers = Float[np.ndarray, "number"]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One curve as a fit sees it.
+
+    Attributes
+    ----------
+    q:
+        [1/angstrom].
+    intensity, sigma:
+        [1/cm].
+    fine:
+        Where the model is computed [1/angstrom]; q itself without smearing.
+    smearing:
+        Matrix from ``fine`` to ``q``; none: no smearing.
+    background:
+        Columns added to the model, such as 1 and q^-4, each with a factor of its own.
+    positive:
+        Which of these factors must not be negative.
+    rows:
+        Of the record, that these points are.
+    """
+
+    q: Float[np.ndarray, "q"]
+    intensity: Float[np.ndarray, "q"]
+    sigma: Float[np.ndarray, "q"]
+    fine: Float[Tensor, "fine"]
+    smearing: Float[np.ndarray, "q fine"] | None
+    background: Float[np.ndarray, "q column"]
+    positive: Bool[np.ndarray, "column"]
+    rows: np.ndarray = field(default_factory=lambda: np.arange(0))
+
+    def smeared(self, fine: Float[np.ndarray, "fine column"]) -> Float[np.ndarray, "q column"]:
+        """Bring what was computed on the fine axis to the data's."""
+        return fine if self.smearing is None else self.smearing @ fine
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Curves that one set of parameters explains, each with factors of its own.
+
+    Attributes
+    ----------
+    curves:
+        At least one.
+    model, distribution:
+        Of the sample, and of the size that is spread.
+    contrasts:
+        Of regions, by name, where they are known [1e-6/angstrom^2].
+    held:
+        Values that the fit does not move, by name.
+    """
+
+    curves: Sequence[Measured]
+    model: ParticleModel
+    distribution: Distribution
+    contrasts: Mapping[str, float] = field(default_factory=dict)
+    held: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def free(self) -> tuple[Parameter, ...]:
+        """What the fit moves."""
+        return tuple(one for one in self.model.parameters() if one.name not in self.held and not self._is_known(one))
+
+    def _is_known(self, one: Parameter) -> bool:
+        """Whether a contrast ratio follows from contrasts that are known."""
+        region = one.name.removesuffix("_contrast_ratio")
+        return region != one.name and region in self.contrasts
+
+    def values(self, numbers: Float[Tensor, "number *point"]) -> dict[str, Tensor]:
+        """Every parameter's value, from the free numbers."""
+        found = {one.name: one.natural(number) for one, number in zip(self.free, numbers, strict=True)}
+        held = {name: numbers.new_full(numbers.shape[1:], value) for name, value in self.held.items()}
+        return {**held, **found}
+
+    def natural(self, numbers: _Numbers) -> dict[str, float]:
+        """Every parameter's value as a plain number."""
+        return {name: float(value) for name, value in self.values(torch.from_numpy(numbers)).items()}
+
+    def numbers(self, values: Mapping[str, float]) -> _Numbers:
+        """Free numbers of values, which are kept inside their ranges."""
+        inside = [min(max(values[one.name], one.low), one.high) for one in self.free]
+        inside = [_off_the_ends(one, value) for one, value in zip(self.free, inside, strict=True)]
+        moved = [one.free(torch.tensor(v, dtype=torch.float64)) for one, v in zip(self.free, inside, strict=True)]
+        return np.array([float(number) for number in moved])
+
+    def _axis(self) -> Float[Tensor, "point"]:
+        """Every curve's fine axis, one behind the other."""
+        return torch.cat([one.fine for one in self.curves])
+
+    def _unit(self, at_points: Float[Tensor, "point number"]) -> Float[Tensor, "term point"]:
+        """Unit intensities of the terms on the axes, for free numbers at each point."""
+        values = self.values(at_points.T)
+        return unit_intensities(self.model, values, self._axis(), self.distribution, self.contrasts)
+
+    def evaluated(self, numbers: _Numbers) -> "Evaluated":
+        """Evaluate the fit and its derivatives at some free numbers."""
+        columns, factors, residuals = self._parts(numbers)
+        slopes = self._slopes(numbers, factors)
+        slope, normal = np.zeros(len(numbers)), np.zeros((len(numbers),) * 2)
+        for column, one, tangent in zip(columns, factors, slopes, strict=True):
+            more = reduced(tangent, column[:, one.free], one.residuals)
+            slope, normal = slope + more[0], normal + more[1]
+        return Evaluated(numbers, float(residuals @ residuals), slope, normal)
+
+    def deviance(self, numbers: _Numbers) -> float:
+        """Chi-square without derivatives."""
+        residuals = self._parts(numbers)[2]
+        return float(residuals @ residuals)
+
+    def fitted(self, numbers: _Numbers) -> "Fitted":
+        """Curves, factors and the covariance of free numbers and factors together."""
+        columns, factors, residuals = self._parts(numbers)
+        slopes = self._slopes(numbers, factors)
+        models = [one.intensity + found.residuals * one.sigma for one, found in zip(self.curves, factors, strict=True)]
+        return Fitted(self, numbers, models, factors, columns, slopes, float(residuals @ residuals))
+
+    def _parts(self, numbers: _Numbers) -> tuple[list[np.ndarray], list[Eliminated], np.ndarray]:
+        """Weighted columns, factors and residuals of each curve."""
+        with torch.no_grad():
+            points = torch.from_numpy(numbers).expand(len(self._axis()), -1)
+            shapes = self._unit(points).split([len(one.fine) for one in self.curves], dim=1)
+        columns = [
+            np.column_stack([one.smeared(shape.numpy().T), one.background]) / one.sigma[:, None]
+            for one, shape in zip(self.curves, shapes, strict=True)
+        ]
+        terms = np.ones(len(self.model.terms), dtype=bool)
+        factors = [
+            eliminated(column, one.intensity / one.sigma, np.concatenate([terms, one.positive]))
+            for one, column in zip(self.curves, columns, strict=True)
+        ]
+        return columns, factors, np.concatenate([one.residuals for one in factors])
+
+    def _slopes(self, numbers: _Numbers, factors: Sequence[Eliminated]) -> list[Float[np.ndarray, "q number"]]:
+        """Derivatives of each weighted curve by the free numbers, with the factors held."""
+        sizes = [len(one.fine) for one in self.curves]
+        points = torch.from_numpy(numbers).repeat(sum(sizes), 1).requires_grad_()
+        scales = [np.repeat(one.factors[: len(self.model.terms), None], n, axis=1) for one, n in zip(factors, sizes, strict=True)]
+        summed = (self._unit(points) * torch.from_numpy(np.concatenate(scales, axis=1))).sum()
+        (gradient,) = torch.autograd.grad(summed, points)
+        return [
+            one.smeared(part.numpy()) / one.sigma[:, None]
+            for one, part in zip(self.curves, gradient.split(sizes), strict=True)
+        ]
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """A trial of the search: see `physics.marquardt.Trial`."""
+
+    numbers: _Numbers
+    deviance: float
+    slope: _Numbers
+    normal: Float[np.ndarray, "number number"]
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """Where a search ended, with all that errors need."""
+
+    problem: Problem
+    numbers: _Numbers
+    models: Sequence[Float[np.ndarray, "q"]]
+    factors: Sequence[Eliminated]
+    columns: Sequence[Float[np.ndarray, "q column"]]
+    slopes: Sequence[Float[np.ndarray, "q number"]]
+    deviance: float
+
+    @property
+    def dof(self) -> int:
+        """Points less everything that is free."""
+        free = sum(int(one.free.sum()) for one in self.factors)
+        return sum(len(one.q) for one in self.problem.curves) - len(self.numbers) - free
+
+    def information(self) -> Float[np.ndarray, "number number"]:
+        """Fisher information of the free numbers and, behind them, of every curve's factors."""
+        widths = [column.shape[1] for column in self.columns]
+        size = len(self.numbers)
+        whole = np.zeros((size + sum(widths),) * 2)
+        at = size
+        for column, slopes, width in zip(self.columns, self.slopes, widths, strict=True):
+            own = slice(at, at + width)
+            whole[:size, :size] += slopes.T @ slopes
+            whole[:size, own] = slopes.T @ column
+            whole[own, :size] = whole[:size, own].T
+            whole[own, own] = column.T @ column
+            at += width
+        return whole
+
+
+def _off_the_ends(one: Parameter, value: float) -> float:
+    """Keep a value from the ends of a range where its free number would be infinite."""
+    margin = 1e-6 * (one.high - one.low)
+    return min(max(value, one.low + margin), one.high - margin) if one.scale == "logit" else value
