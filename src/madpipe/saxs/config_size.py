@@ -11,7 +11,7 @@ class SizeSettings(Model):
     """How a size distribution is estimated."""
 
     method: Literal["smooth", "entropy"] = Field(
-        "smooth", description="smooth: least second differences; entropy: maximum entropy (Skilling and Bryan)"
+        "entropy", description="smooth: least second differences; entropy: maximum entropy (Skilling and Bryan)"
     )
     q_min: float | None = Field(None, description="lowest q that is used [1/angstrom]", gt=0.0)
     q_max: float | None = Field(None, description="highest q that is used [1/angstrom]", gt=0.0)

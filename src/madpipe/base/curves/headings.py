@@ -1,7 +1,7 @@
 """Columns of a table by their headings: which is q, which the intensity, and in what unit."""
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from madpipe.base.curves.units import found_inverse_lengths, inverse_length
 from madpipe.base.errors import InputError
@@ -30,7 +30,7 @@ _KINDS = (  # first that fits; of lower case, without unit
         "sigma",
         r"(d_?i(\(q\))?|dy|i_?dev|sigma?s?|sig|σ.*|s\.?d\.?|std.*|e|esd|err.*|error.*|(i|intensity|iq|i\(q\)|j|y|exp)?[_ ]*"
         r"(err(or)?s?|std(dev)?|sigma|sig|unc\w*|esd|dev|sd)(\s*\(?\[?i?\(?q?\)?\)?\]?)?|δi.*|Δi.*|delta_?i.*|uncert.*|unc|"
-        r"sigma_?[_(]?\s*i.*|s_?i|si|fehler|erreur|ei|ierr.*|\+/-|±|i_?err.*|experimental error)",
+        r"sigma[_ ]\S+|sig_\S+|d_?i_\S+|sigma_?[_(]?\s*i.*|s_?i|si|fehler|erreur|ei|ierr.*|\+/-|±|i_?err.*|experimental error)",
     ),
     (
         "q",
@@ -41,7 +41,7 @@ _KINDS = (  # first that fits; of lower case, without unit
         "intensity",
         r"(i|iq|i_?\(?[qs]\)?|i0?_?(abs|sub|exp|avg|mean|sample|corr)?|intens.*|int\.?|y|y_?axis|j|j_?exp|iexp.*|i_?exp.*|"
         r"exp(_?|\s*)int.*|exp|counts?|cts|signal|data(_?y)?|abs.*|cross.*section.*|d?.?sigma/d.?omega.*|dσ/dω.*|"
-        r"dsdw|dsigma.*|scattering( intensity)?|scattered.*|sub.*|sample|value|absolute.*|i_?\w*ev)",
+        r"i[_ ]\S+|int_\S+|dsdw|dsigma.*|scattering( intensity)?|scattered.*|sub.*|sample|value|absolute.*|i_?\w*ev)",
     ),
     ("index", r"(#|no\.?|index|idx|point|pt|n|id|row|)"),
 )
@@ -68,14 +68,20 @@ def headings_of(above: tuple[str, ...], width: int) -> tuple[Heading, ...] | Non
         How many columns there are.
     """
     for number in range(len(above) - 1, max(len(above) - 9, -1), -1):
-        line = re.sub(r"^[\s#%!;*'/]+", "", above[number])
+        line = re.sub(r"^([\s#%!;*'/]+|WAVES(/\w+)*\s+|X\s*Waves?:?\s+)", "", above[number])
         for words in _splittings(line, width):
-            found = tuple(_heading(word) for word in words)
+            found = _with_s_as_sigma(tuple(_heading(word) for word in words))
             kinds = [one.kind for one in found]
             if ("q" in kinds or "angle" in kinds) and ("intensity" in kinds):
                 below = above[number + 1] if number + 1 < len(above) else ""
                 return _with_units_below(found, below)
     return None
+
+
+def _with_s_as_sigma(found: tuple[Heading, ...]) -> tuple[Heading, ...]:
+    """Headings in which s, ATSAS' name of q, is sigma where another column is q."""
+    has_q = any(one.kind == "q" and one.name.lower() != "s" for one in found)
+    return tuple(replace(one, kind="sigma") if has_q and one.name.lower() == "s" else one for one in found)
 
 
 def _splittings(line: str, width: int) -> list[list[str]]:

@@ -22,9 +22,7 @@ class Dialect:
     def values(self, line: str) -> list[float] | None:
         """Numbers of a line, NaN where one is missing; None where it holds words, or less than two numbers."""
         words = self.words(line)
-        while words and not words[-1]:
-            words.pop()
-        if len(words) < 2 or not self.number.fullmatch(words[0]):
+        if len(words) - words.count("") < 2 or not self.number.fullmatch(words[0]):
             return None
         found = [self._value(word) for word in words]
         return None if None in found else [value for value in found if value is not None]
@@ -62,6 +60,7 @@ def _comma_and_blank(line: str) -> list[str]:
 
 DIALECTS = (  # the first of those that read most
     Dialect(_blanks, _POINT),
+    Dialect(_comma_and_blank, _COMMA),
     Dialect(_cells(","), _POINT),
     Dialect(_cells(";"), _POINT),
     Dialect(_cells("\t"), _POINT),
@@ -70,5 +69,4 @@ DIALECTS = (  # the first of those that read most
     Dialect(_cells(";"), _COMMA),
     Dialect(_cells("\t"), _COMMA),
     Dialect(_cells(","), _COMMA),  # decimal commas in quotes
-    Dialect(_comma_and_blank, _COMMA),
 )

@@ -87,34 +87,36 @@ def _bare(line: str) -> str:
 
 
 def _cut(lines: list[str], dialect: Dialect) -> tuple[list[Table], tuple[str, ...]]:
-    """Cut the lines into tables."""
+    """Cut the lines into tables; what stands below the last is given apart."""
     tables: list[Table] = []
-    above: list[str] = []
+    above: list[str] = []  # of the table that is being read, or comes next
+    between: list[str] = []  # since the last row
     rows: list[list[float]] = []
-    between: list[str] = []
-    last_rows: list[str] = []
+    words: list[str] = []  # of the rows
 
     def close() -> None:
-        nonlocal above, rows, between, last_rows
+        nonlocal above, rows, words
         if len(rows) >= _FEWEST:
             tables.append(Table(tuple(above), np.array(rows), dialect))
-            above = between
+            above = []
         else:
-            above = above + last_rows + between
-        rows, between, last_rows = [], [], []
+            above = above + words
+        rows, words = [], []
 
     for line in lines:
         values = dialect.values(_bare(line))
-        if values is not None and len(values) <= _MOST_COLUMNS:
-            if rows and (len(values) != len(rows[0]) or any(not _COMMENT.match(one) for one in between)):
-                close()
-            rows.append(values)
-            last_rows.append(line.strip())
-            last_rows = last_rows[-_FEWEST:]
-        elif line.strip():
-            between.append(line.strip())
+        if values is None or len(values) > _MOST_COLUMNS:
+            between += [line.strip()] if line.strip() else []
+            continue
+        if rows and (len(values) != len(rows[0]) or any(not _COMMENT.match(one) for one in between)):
+            close()
+        if not rows:
+            above = above + between
+        between = []
+        rows.append(values)
+        words = [*words[1 - _FEWEST :], line.strip()]
     close()
-    return tables, tuple(above)
+    return tables, tuple(between)
 
 
 def _refuse_commas_for_both(lines: list[str], tables: list[Table]) -> None:

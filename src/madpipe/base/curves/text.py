@@ -155,6 +155,11 @@ def _curves_of(table: Table, tables: list[Table], name: str, suffix: str, told: 
     above = _head(tables, table)[-40:]
     values = table.values
     found = headings_of(above, values.shape[1])
+    empty = np.isnan(values).all(axis=0)
+    if empty.any():
+        values = values[:, ~empty]
+        kept = [place for place, is_empty in enumerate(empty) if not is_empty]
+        found = tuple(found[place] for place in kept) if found else headings_of(above, len(kept))
     searched = found_inverse_lengths("\n".join(above))
     units = searched & {"nm", "angstrom"}
     q_unit = f"1/{next(iter(units))}" if len(units) == 1 else ""

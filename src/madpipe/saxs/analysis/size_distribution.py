@@ -25,6 +25,8 @@ _ABOVE_LEAST = 1.02  # chi-square over its least, where the number of points can
 _GOOD_FIT = 4.0  # standard deviations of chi-square
 _SHARE_OF_PEAK = 0.01  # of the largest volume: the default of maximum entropy
 _SHARES = (0.1, 0.5, 0.9)
+_LESS = 0.1  # of the weight: the answer with less regularisation shows how much rests on it
+_WITHIN_BIN = 0.1  # of a bin's width in ln(size): what the shape within it can shift
 _EDGE = 0.05  # of the volume outside the trusted sizes, from which it is said
 
 
@@ -77,7 +79,8 @@ def size_distribution(
     Returns
     -------
     :
-        Errors are one standard deviation over noise draws around the fit, with the shift that smoothing makes in them.
+        Errors are the standard deviation over noise draws around the fit, with the shift that regularisation makes in them and
+        the change when its weight is a tenth.
 
     Raises
     ------
@@ -101,16 +104,17 @@ def size_distribution(
     columns = _background_columns(x, settings)
     problem = _Problem(matrix / s[:, None], columns / s[:, None], (y - given) / s)
     solve, volume, levels, weight = _solved(problem, settings)
+    freer = solve(problem, _LESS * weight)[0]
     model = matrix @ volume + columns @ levels
     trusted = (edges[1:] > np.pi / x[-1]) & (edges[:-1] < np.pi / x[0])
     draws = []
     for _ in range(settings.draws):
         drawn = problem.with_data(model / s + generator.normal(size=len(x)))
-        draws.append(solve(drawn)[0])
+        draws.append(solve(drawn, weight)[0])
     chi2 = float((((y - given - model) / s) ** 2).mean())
     flat, steep = _levels(levels, settings)
     return _summed_up(
-        edges, volume, np.array(draws), trusted, (x, y, s), model + given, (flat, steep), weight, chi2, problem.least
+        edges, volume, freer, np.array(draws), trusted, (x, y, s), model + given, (flat, steep), weight, chi2, problem.least
     )
 
 
@@ -156,7 +160,7 @@ class _Problem:
         return float(((self.matrix @ found[0] + self.columns @ found[1] - self.data) ** 2).sum())
 
 
-_Solve = Callable[["_Problem"], tuple[Float[np.ndarray, "bin"], Float[np.ndarray, "level"]]]
+_Solve = Callable[["_Problem", float], tuple[Float[np.ndarray, "bin"], Float[np.ndarray, "level"]]]
 
 
 def second_differences(bins: int) -> Float[np.ndarray, "bin bin"]:
@@ -198,7 +202,7 @@ def _solved(
     weight = _weight(lambda one: problem.chi2(problem.smooth(one)), target)
     smooth = problem.smooth(weight)
     if settings.method == "smooth" or not smooth[0].max() > 0:
-        return (lambda one: one.smooth(weight)), *smooth, weight
+        return _Problem.smooth, *smooth, weight
     levels = smooth[1]
     default = np.full(problem.matrix.shape[1], _SHARE_OF_PEAK * smooth[0].max())
 
@@ -207,7 +211,7 @@ def _solved(
 
     natural = float(np.abs(problem.matrix.T @ problem.data).max())
     alpha = _weight(lambda one: problem.chi2(entropic(problem, one * natural)), target) * natural
-    return (lambda one: entropic(one, alpha)), *entropic(problem, alpha), alpha
+    return entropic, *entropic(problem, alpha), alpha
 
 
 def _weight(chi2_of: Callable[[float], float], target: float) -> float:
@@ -232,14 +236,17 @@ def sizes_at_shares(
     return np.exp(np.interp(shares, below, np.log(edges)))
 
 
-def _spread(draws: Float[np.ndarray, "draw *one"], value: Float[np.ndarray, "*one"]) -> Float[np.ndarray, "*one"]:
-    """Standard deviation over draws, and the shift of their mean from the answer that they were drawn around."""
-    return np.sqrt(draws.var(axis=0, ddof=1) + (draws.mean(axis=0) - value) ** 2)
+def _spread(
+    draws: Float[np.ndarray, "draw *one"], value: Float[np.ndarray, "*one"], freer: Float[np.ndarray, "*one"]
+) -> Float[np.ndarray, "*one"]:
+    """Standard deviation over draws, the shift of their mean, and the change with less regularisation, in quadrature."""
+    return np.sqrt(draws.var(axis=0, ddof=1) + (draws.mean(axis=0) - value) ** 2 + (freer - value) ** 2)
 
 
 def _summed_up(
     edges: Float[np.ndarray, "edge"],
     volume: Float[np.ndarray, "bin"],
+    freer: Float[np.ndarray, "bin"],
     draws: Float[np.ndarray, "draw bin"],
     trusted: Bool[np.ndarray, "bin"],
     curve: tuple[Float[np.ndarray, "point"], Float[np.ndarray, "point"], Float[np.ndarray, "point"]],
@@ -253,10 +260,12 @@ def _summed_up(
     shares = np.array([sizes_at_shares(edges, one) for one in draws])
     here = sizes_at_shares(edges, volume)
     total = volume.sum()
+    width = _WITHIN_BIN * float(np.log(edges[1] / edges[0])) * here
+    errors = np.hypot(_spread(shares, here, sizes_at_shares(edges, freer)), width)
     return SizeAnswer(
         edges=edges,
         volume=volume,
-        volume_error=_spread(draws, volume),
+        volume_error=_spread(draws, volume, freer),
         is_trusted=trusted,
         q=curve[0],
         intensity=curve[1],
@@ -267,9 +276,9 @@ def _summed_up(
         weight=weight,
         chi2=chi2,
         total=float(total),
-        total_error=float(_spread(draws.sum(axis=1), np.asarray(total))),
+        total_error=float(_spread(draws.sum(axis=1), np.asarray(total), np.asarray(freer.sum()))),
         percentiles=here,
-        percentile_errors=_spread(shares, here),
+        percentile_errors=errors,
         verdict=_verdict(volume, trusted, least, len(curve[0])),
     )
 
