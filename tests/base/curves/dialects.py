@@ -126,6 +126,17 @@ DIALECTS = {
     "pdh": (".pdh", PDH + table(NM, "   ", "{:.6E}".format), 1, 0, "1/nm", 0),
     "pdh by another ending": (".txt", PDH + table(NM, "   ", "{:.6E}".format), 1, 0, "1/nm", 0),
     "igor": (".itx", "IGOR\nWAVES/D q, I, s\nBEGIN\n" + table(Q3, "\t") + "END\n", 1, 0, "", 0),
+    "fit2d": (".chi", "frame.edf\n Q (inverse nanometres)\n Intensity\n       25\n" + table((10 * Q, I)), 0, 0, "1/nm", 0),
+    "xenocs": (".dat", "##########\n# SampleName: a\nq(A-1)   I(q)   Sig(q)\n" + table(Q3, "   "), 1, 0, "1/A", 0),
+    "sigma(Q) beside sigma(I)": (".dat", "Q I(Q) sigma(I) sigma(Q)\n" + table(Q4), 1, 1, "", 0),
+    "grasp": (".dat", "mod_q\tI\tErr_I\tFWHM_q\n" + table((Q, I, S, 2.3548200450309493 * D), "\t", "{:.9g}".format), 1, 1, "", 0),
+    "irena": (".dat", "# SMR_Qvec SMR_Int SMR_Error\n" + table(Q3), 1, 0, "", 0),
+    "sascif": (".sascif", "data_a\nloop_\n_sas_scan_intensity.id\n_sas_scan_intensity.momentum_transfer\n"
+               "_sas_scan_intensity.intensity\n_sas_scan_intensity.intensity_su_counting\n"
+               + table((np.arange(1, N + 1), *Q3)) + "#\n", 1, 0, "", 0),
+    "xdi": (".dat", "# Column.1: q 1/nm\n# Column.2: intensity\n# Column.3: sigma\n" + table(NM), 1, 0, "1/nm", 0),
+    "empty cells at the end": (".csv", "q,I,err,note\n" + table(Q3, ",").replace("\n", ",\n"), 1, 0, "", 0),
+    "excel": (".csv", "sep=;\nq [1/nm];I [1/cm];err [1/cm]\n" + table(NM, ";", comma, end="\r\n"), 1, 0, "1/nm", 1),
     "xml 1.1": (".xml", xml(), 1, 1, "1/A", 1),
     "xml 1.0 in nm": (".XML", xml("1.0", 10.0, "1/nm"), 1, 1, "1/nm", 1),
     "xml without declaration": (".dat", xml(head=""), 1, 1, "1/A", 1),

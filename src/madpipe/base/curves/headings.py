@@ -19,7 +19,7 @@ _KINDS = (  # first that fits; of lower case, without unit
     (
         "dq",
         r"(d_?q|dx|q_?dev|q_?err(or)?s?|q_?std|sigma_?[_(]?\s*q\)?|sig_?q|sq|q_?sigma|s_?q|δq|Δq|σ_?q|"
-        r"delta_?q|q_?res(olution)?|res(olution)?|std\.? ?dev\.? ?q|q_?uncertainty|(err|error|std|sigma|uncertainty) ?\(?q\)?|"
+        r"delta_?q|q_?res(olution)?|res(olution)?|std\.? ?dev\.? ?q|q_?uncertainty|(err|error|std|sigma|uncertainty)[ _]?q|"
         r"dq/?2?|fwhm.*)",
     ),
     (
@@ -30,12 +30,12 @@ _KINDS = (  # first that fits; of lower case, without unit
         "sigma",
         r"(d_?i(\(q\))?|dy|i_?dev|sigma?s?|sig|σ.*|s\.?d\.?|std.*|e|esd|err.*|error.*|(i|intensity|iq|i\(q\)|j|y|exp)?[_ ]*"
         r"(err(or)?s?|std(dev)?|sigma|sig|unc\w*|esd|dev|sd)(\s*\(?\[?i?\(?q?\)?\)?\]?)?|δi.*|Δi.*|delta_?i.*|uncert.*|unc|"
-        r"sigma[_ ]\S+|sig_\S+|d_?i_\S+|sigma_?[_(]?\s*i.*|s_?i|si|fehler|erreur|ei|ierr.*|\+/-|±|i_?err.*|experimental error)",
+        r".*[_ ]su([_ ].*)?|(err|error|std|sigma|sig|uncertainty) ?\([qs]\)|sigma[_ ]\S+|sig_\S+|d_?i_\S+|sigma_?[_(]?\s*i.*|s_?i|si|fehler|erreur|ei|ierr.*|\+/-|±|i_?err.*|experimental error)",
     ),
     (
         "q",
         r"(\|?q\|?(_?(vec|vector|abs|values?|axis|mod|modulus|exp|bin\w*|center|centre))?|q\.?|s|sexp|s_?exp|h|k|x|x_?axis|"
-        r"(wave|scattering|momentum)[\s_-]*(vector|transfer|trans\w*).*|qx|q_?values?|r?adial.*|streuvektor.*|data_?x)",
+        r"mod[_(]?q\)?|abs\(?q\)?|(wave|scattering|momentum)[\s_-]*(vector|transfer|trans\w*).*|qx|q_?values?|r?adial.*|streuvektor.*|data_?x)",
     ),
     (
         "intensity",
@@ -67,6 +67,9 @@ def headings_of(above: tuple[str, ...], width: int) -> tuple[Heading, ...] | Non
     width:
         How many columns there are.
     """
+    stacked = _stacked(above, width)
+    if stacked is not None:
+        return stacked
     for number in range(len(above) - 1, max(len(above) - 9, -1), -1):
         line = re.sub(r"^([\s#%!;*'/]+|WAVES(/\w+)*\s+|X\s*Waves?:?\s+)", "", above[number])
         for words in _splittings(line, width):
@@ -78,10 +81,26 @@ def headings_of(above: tuple[str, ...], width: int) -> tuple[Heading, ...] | Non
     return None
 
 
+def _stacked(above: tuple[str, ...], width: int) -> tuple[Heading, ...] | None:
+    """Headings that stand one a line: a loop of sasCIF, or XDI's Column.1 and so on."""
+    loop = [line.split(".")[-1] for line in above if line.startswith("_")][-width:]
+    numbered = [match[1] for line in above if (match := re.match(r"[#\s]*column[._ ]?\d+\s*[:=]\s*(.+)", line, re.I))]
+    words = [f"{word.split()[0]} [{' '.join(word.split()[1:])}]".replace(" []", "") for word in numbered]
+    for some in (loop, words):
+        found = tuple(_heading(word) for word in some)
+        if len(found) == width and {"q", "intensity"} <= {one.kind for one in found}:
+            return found
+    return None
+
+
 def _with_s_as_sigma(found: tuple[Heading, ...]) -> tuple[Heading, ...]:
     """Headings in which s, ATSAS' name of q, is sigma where another column is q."""
     has_q = any(one.kind == "q" and one.name.lower() != "s" for one in found)
-    return tuple(replace(one, kind="sigma") if has_q and one.name.lower() == "s" else one for one in found)
+    found = tuple(replace(one, kind="sigma") if has_q and one.name.lower() == "s" else one for one in found)
+    of_q = [one for one in found if one.kind == "sigma" and re.search(r"\([qs]\)\s*(\W.*)?$", one.name, re.IGNORECASE)]
+    if len(of_q) == 1 and sum(one.kind == "sigma" for one in found) == 2:  # sigma(I) and sigma(Q)
+        found = tuple(replace(one, kind="dq") if one is of_q[0] else one for one in found)
+    return found
 
 
 def _splittings(line: str, width: int) -> list[list[str]]:
@@ -118,6 +137,7 @@ def _heading(word: str) -> Heading:
         elif hit and plain[: hit.start()].strip():
             plain, unit = plain[: hit.start()], hit[1]
     unit = _tidy(unit)
+    plain = re.sub(r"^(m_)?(smr|dsm|usaxs|saxs|blank)_", "", plain, flags=re.IGNORECASE)
     lower = plain.strip().strip("$\\").lower().replace("$", "")
     kind = next((kind for kind, pattern in _PATTERNS if pattern.fullmatch(lower)), "")
     return Heading(word.strip(), unit, kind)

@@ -19,7 +19,7 @@ _FEWEST = 3  # rows that make a table
 _MOST_COLUMNS = 2000
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Table:
     """Numbers, and the lines that stand between them and the table before."""
 

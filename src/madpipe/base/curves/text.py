@@ -18,6 +18,7 @@ _ENTRY = 10  # rows from which a further table is another curve
 _NAMED = {"sigma": "sigma", "dq": "dq", "slit_length": "slit_length", "slit_width": "slit_width"}
 _WAVELENGTH = re.compile(r"(?:wave-?\s?length|lambda)[^\d\n]{0,20}([0-9]+(?:[.,][0-9]+)?)\s*(nm|angstroms?|Å|A)?\b", re.I)
 _LIKE_I = 0.3  # a fit lies that near to the intensities
+_FWHM = 2.3548200450309493  # of a Gaussian, in standard deviations
 _MOST_UNNAMED = 6  # columns without headings
 
 
@@ -49,6 +50,7 @@ def read_text(text: str, name: str, suffix: str = "", told: tuple[str, ...] = ()
     tables, below = tables_of(text)
     if re.search(r"^\s*S\s+J EXP\s+ERROR", text, re.MULTILINE):
         return [_gnom(tables, name)]
+    tables = [part for table in tables for part in _restarted(table)]
     lengths = [len(table.values) for table in tables]
     longest = tables[int(np.argmax(lengths))]
     alike = [table for table in tables if table is longest or _is_another(table, longest)]
@@ -90,6 +92,16 @@ def _is_another(table: Table, longest: Table) -> bool:
     if len(table.values) < _ENTRY or table.values.shape[1] != longest.values.shape[1]:
         return False
     return not re.search(r"P\(R\)|distance distribution", "\n".join(table.above[-4:]), re.IGNORECASE)
+
+
+def _restarted(table: Table) -> list[Table]:
+    """A table cut where q begins anew from its lowest values: curves one below another."""
+    q = table.values[:, 0]
+    cuts = [k for k in np.flatnonzero(np.diff(q) < 0) + 1 if q[k] <= 1.5 * q[0] and q[k - 1] > 2.0 * q[0]]
+    parts = np.split(table.values, cuts)
+    if len(parts) == 1 or min(map(len, parts)) < _ENTRY:
+        return [table]
+    return [replace(table, above=table.above if number == 0 else (), values=part) for number, part in enumerate(parts)]
 
 
 def _left_out(tables: list[Table], taken: list[Table]) -> tuple[str, ...]:
@@ -164,6 +176,9 @@ def _curves_of(table: Table, tables: list[Table], name: str, suffix: str, told: 
     units = searched & {"nm", "angstrom"}
     q_unit = f"1/{next(iter(units))}" if len(units) == 1 else ""
     intensity_unit = "1/cm" if "cm" in searched else ""
+    if not found and any(re.search(r"(2|two)[\s_-]*theta", line, re.IGNORECASE) for line in above) and not q_unit:
+        found = tuple(Heading("", "", kind) for kind in ("angle", "intensity", "sigma"))[: values.shape[1]]
+        found += (Heading("", "", ""),) * (values.shape[1] - len(found))
     if told:
         names = tuple(one.name for one in found or ())
         kinds = ["", *[""] * (values.shape[1] - 1)]
@@ -188,7 +203,9 @@ def _by_headings(values: Float[np.ndarray, "row column"], found: tuple[Heading, 
     is_angle = is_angle or bool(re.fullmatch(r"deg.*|°", found[axis].unit, re.IGNORECASE))
     places = [place for place, kind in enumerate(kinds) if kind == "intensity"]
     extra = {
-        key: values[:, kinds.index(kind)] for kind, key in _NAMED.items() if kind in kinds and kind != "sigma"
+        key: values[:, kinds.index(kind)] / (_FWHM if "fwhm" in found[kinds.index(kind)].name.lower() else 1.0)
+        for kind, key in _NAMED.items()
+        if kind in kinds and kind != "sigma"
     }
     sigmas = [_sigma_of(place, places, kinds) for place in places]
     common = {"q_unit": "" if is_angle else found[axis].unit}
@@ -245,6 +262,13 @@ def _by_order(values: Float[np.ndarray, "row column"], name: str, suffix: str) -
     if sigma is not None and width == 3 and is_fit and _is_like(sigma, intensity):
         sigma = None
         notes += ("the third column follows the second, as the fit in a .fit does: there are no errors in this file",)
+    if sigma is not None and np.nanmedian(np.abs(sigma)) > np.nanmedian(np.abs(intensity)) > 0:
+        if width > 4:
+            raise InputError(
+                f"a table of {width} columns without names needs sigma in the third; it is larger than the second there; "
+                "say which are q, intensity and sigma with --columns (the key columns)."
+            )
+        notes += ("the third column, taken as sigma, is mostly larger than the second; check the columns",)
     dq = values[:, 3] if width > 3 and not is_fit else None
     if dq is not None and _is_like(dq, intensity) and not np.nanmax(np.abs(dq)) < np.nanmax(q):
         dq, notes = None, (*notes, "the fourth column follows the second and is taken as a fit, which is left out")

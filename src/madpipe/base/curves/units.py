@@ -6,8 +6,8 @@ from madpipe.base.errors import InputError
 
 _PER_LENGTH = {"angstrom": 1.0, "nm": 0.1, "um": 1e-4, "mm": 1e-7, "cm": 1e-8, "m": 1e-10}  # to 1/angstrom
 _LENGTHS = {
-    "angstrom": r"angstroms?|ang|ångströms?|Å|Å|A|Ã…|\\AA|\\mathrm\{\\AA\}|\\mathring\{A\}",
-    "nm": r"nm|nanomet(?:er|re)s?",
+    "angstrom": r"(?i:angstroms?|ångströms?)|[Aa]ng|Å|Å|A|Ã…|\\AA|\\mathrm\{\\AA\}|\\mathring\{A\}",
+    "nm": r"nm|(?i:nanomet(?:er|re)s?)",
     "um": r"um|µm|μm|micromet(?:er|re)s?|microns?",
     "mm": r"mm|millimet(?:er|re)s?",
     "cm": r"cm|centimet(?:er|re)s?",
@@ -32,8 +32,8 @@ def _per(length: str) -> re.Pattern[str]:
     """What "one over a length" looks like: 1/nm, nm^-1, nm-1, nm**-1, nm^{-1}, nm⁻¹, /nm, inverse nm."""
     words = _LENGTHS[length]
     return re.compile(
-        rf"(?:1(?:\.0)?\s*/\s*\(?\s*|/\s*|(?:inverse|reciprocal|inv\.?|per)[\s_]*)(?:{words})\)?"
-        rf"|\(?(?:{words})\)?\s*(?:\^|\*\*|\$\^)?\s*\{{?\(?\s*[-\u2212\u2013\u207b]\s*(?:1|\u00b9)(?:\.0)?\s*\)?\}}?\$?"
+        rf"(?:1(?:\.0)?\s*/\s*\(?\s*|/\s*|(?i:inverse|reciprocal|inv\.?|per)[\s_]*)(?:{words})\)?"
+        rf"|(?:{words})\s*(?i:inverse|reciprocal)|\(?(?:{words})\)?\s*(?:\^|\*\*|\$\^)?\s*\{{?\(?\s*[-\u2212\u2013\u207b]\s*(?:1|\u00b9)(?:\.0)?\s*\)?\}}?\$?"
     )
 
 
