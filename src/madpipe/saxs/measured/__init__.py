@@ -1,0 +1,1 @@
+"""Measured curves, as the commands of this study take them."""
