@@ -7,8 +7,9 @@ At each q the intensities are :math:`I_E = a_E \cdot x` with :math:`x = (\langle
 .. math:: x_0 \ge 0, \quad x_1 \ge 0, \quad x_2^2 + x_3^2 \le x_0 x_1.
 
 Where the least squares leave this cone, the best point of the cone lies on its surface:
-:math:`x = \rho\, (1, t^2, t \cos\chi, t \sin\chi)`, the intensity of a particle without spread. For a given :math:`\chi`
-(0 without the imaginary part) the gain is a quotient of polynomials in t, whose maxima are roots of one of degree 5.
+:math:`x = \rho\, (1, t^2, t \cos\chi, t \sin\chi)`, the intensity of a particle without spread. For a given
+:math:`\chi` (0 without the imaginary part) the gain is a quotient of polynomials in t; its maxima are roots of one of
+degree 5.
 """
 
 from dataclasses import dataclass
@@ -30,13 +31,14 @@ class Separated:
     covariance: Float[np.ndarray, "q term term"]  # of the free least squares: it holds where the cone is not reached
     bounded: Bool[np.ndarray, "q"]  # whether the cone bounds it there
     residual: Float[np.ndarray, "q energy"]  # over sigma
-    tangent: Float[np.ndarray, "q energy term"]  # over sigma: what a change of the terms makes; 0 where bounded
+    weighted: Float[np.ndarray, "q energy term"]  # the design over sigma
 
 
 def separate(
     intensity: Float[np.ndarray, "energy q"],
     sigma: Float[np.ndarray, "energy q"],
     design: Float[np.ndarray, "energy term"],
+    within_cone: bool = True,
 ) -> Separated:
     """Separate curves of one sample at several energies by weighted least squares within the cone.
 
@@ -46,6 +48,8 @@ def separate(
         [any unit]; a sigma of infinity is a point that was not measured.
     design:
         Rows :math:`a_E` with three or four terms; a factor of the curve's scale may multiply them.
+    within_cone:
+        False: least squares alone.
 
     Raises
     ------
@@ -58,13 +62,11 @@ def separate(
     _check(normal, design)
     right = (weighted * measured[..., None]).sum(1)
     terms = np.linalg.solve(normal, right[..., None])[..., 0]
-    bounded = ~_in_cone(terms)
-    tangent = weighted.copy()
+    bounded = ~_in_cone(terms) & within_cone
     if bounded.any():
-        terms[bounded], directions = _on_surface(normal[bounded], right[bounded])
-        tangent[bounded] = weighted[bounded] @ directions
+        terms[bounded] = _on_surface(normal[bounded], right[bounded])
     residual = measured - (weighted * terms[:, None]).sum(-1)
-    return Separated(terms, np.linalg.inv(normal), bounded, residual, tangent)
+    return Separated(terms, np.linalg.inv(normal), bounded, residual, weighted)
 
 
 def _check(normal: np.ndarray, design: np.ndarray) -> None:
@@ -86,21 +88,20 @@ def _in_cone(terms: np.ndarray) -> np.ndarray:
     return inside
 
 
-def _on_surface(normal: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Best points of the cone's surface, and directions along it (q, term, term), the last of them zeros."""
+def _on_surface(normal: np.ndarray, right: np.ndarray) -> np.ndarray:
+    """Best points of the cone's surface."""
     scale = np.sqrt(normal[:, 0, 0] / normal[:, 1, 1])  # t in units in which both squares weigh the same
     if normal.shape[1] == 3:
-        return _points(*_best_slope(normal, right, scale, np.zeros(len(normal)))[:2], np.zeros(len(normal)), 3)
+        return _best_on_line(normal, right, scale, np.zeros(len(normal)))[0]
     turns = np.pi * np.arange(_TURNS) / _TURNS
-    gains = np.array([_best_slope(normal, right, scale, np.full(len(normal), chi))[2] for chi in turns])
+    gains = np.array([_best_on_line(normal, right, scale, np.full(len(normal), chi))[1] for chi in turns])
     low = turns[gains.argmax(0)] - np.pi / _TURNS
     high = low + 2 * np.pi / _TURNS
     for _ in range(_REFINED):
         inner, outer = low + (high - low) / 3, high - (high - low) / 3
-        better = _best_slope(normal, right, scale, inner)[2] > _best_slope(normal, right, scale, outer)[2]
+        better = _best_on_line(normal, right, scale, inner)[1] > _best_on_line(normal, right, scale, outer)[1]
         low, high = np.where(better, low, inner), np.where(better, outer, high)
-    chi = (low + high) / 2
-    return _points(*_best_slope(normal, right, scale, chi)[:2], chi, 4)
+    return _best_on_line(normal, right, scale, (low + high) / 2)[0]
 
 
 def _directions(chi: np.ndarray, terms: int) -> np.ndarray:
@@ -113,30 +114,16 @@ def _directions(chi: np.ndarray, terms: int) -> np.ndarray:
     return made
 
 
-def _points(size: np.ndarray, slope: np.ndarray, chi: np.ndarray, terms: int) -> tuple[np.ndarray, np.ndarray]:
-    """Points rho (1, t^2, t cos chi, t sin chi) with their derivatives; t may be infinite, so both are over 1 + t^2."""
-    one, square, product = _unit(slope)
-    to_terms = _directions(chi, terms)
-    shape = (to_terms @ np.stack([one, square, product], 1)[..., None])[..., 0]
-    angle = np.stack([-2 * product, 2 * product, one - square], 1)  # derivative with respect to atan t
-    tangent = np.zeros((len(size), terms, terms))
-    tangent[:, :, 0] = shape
-    tangent[:, :, 1] = size[:, None] * (to_terms @ angle[..., None])[..., 0]
-    if terms == 4:
-        tangent[:, 2, 2], tangent[:, 3, 2] = -size * product * np.sin(chi), size * product * np.cos(chi)
-    return size[:, None] * shape, tangent
-
-
 def _unit(slope: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """(1, t^2, t) / (1 + t^2)."""
     angle = np.arctan(slope)
     return np.cos(angle) ** 2, np.sin(angle) ** 2, np.sin(angle) * np.cos(angle)
 
 
-def _best_slope(
+def _best_on_line(
     normal: np.ndarray, right: np.ndarray, scale: np.ndarray, chi: np.ndarray
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Size rho, slope t and gain of the best point at angles chi: b(t)^2 / n(t) at the roots of 2 b' n - b n'."""
+) -> tuple[np.ndarray, np.ndarray]:
+    """Best point at angles chi and its gain: b(t)^2 / n(t) at the roots of 2 b' n - b n'."""
     to_terms = _directions(chi, normal.shape[1])
     to_terms[:, :, 1] *= scale[:, None] ** 2
     to_terms[:, :, 2] *= scale[:, None]
@@ -157,7 +144,7 @@ def _best_slope(
     found = np.take_along_axis(gain, best, 1)[:, 0]
     shape = (_directions(chi, normal.shape[1]) @ np.stack(_unit(slope), 1)[..., None])[..., 0]
     size = np.maximum((shape * right).sum(1), 0) / np.einsum("qi,qij,qj->q", shape, normal, shape)
-    return size, slope, found
+    return size[:, None] * shape, found
 
 
 def _real_roots(b: np.ndarray, n: np.ndarray) -> np.ndarray:
