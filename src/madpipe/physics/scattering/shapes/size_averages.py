@@ -91,9 +91,10 @@ def size_averages(
     """
     batch, points = len(lengths), len(q)
     number = torch.arange(batch * points, device=q.device)
-    packed = _packed(form, q[number % points], lengths, number // points, kind, width, spread.to(lengths), tolerance)
+    far = limits(kind, width, _VOLUME_SQUARED, tolerance)
+    packed = _packed(form, q[number % points], lengths, number // points, kind, width, spread, far, tolerance)
     gram, mean = form.unpacked(packed.reshape(batch, points, -1))
-    return SizeAverages(gram, mean, _mean_volumes(form, lengths, kind, width, spread.to(lengths), tolerance))
+    return SizeAverages(gram, mean, _mean_volumes(form, lengths, kind, width, spread, far, tolerance))
 
 
 def size_averages_at_points(
@@ -119,10 +120,10 @@ def size_averages_at_points(
     :
         Products [angstrom^6], amplitudes and volumes [angstrom^3] of the regions.
     """
-    spread = spread.to(lengths)
-    packed = _packed(form, q, lengths, torch.arange(len(q), device=q.device), kind, width, spread, tolerance)
+    far = limits(kind, width, _VOLUME_SQUARED, tolerance)
+    packed = _packed(form, q, lengths, torch.arange(len(q), device=q.device), kind, width, spread, far, tolerance)
     gram, mean = form.unpacked(packed[None])
-    return gram[0], mean[0], _mean_volumes(form, lengths, kind, width, spread, tolerance)
+    return gram[0], mean[0], _mean_volumes(form, lengths, kind, width, spread, far, tolerance)
 
 
 def _packed(
@@ -133,10 +134,13 @@ def _packed(
     kind: Distribution,
     width: Float[Tensor, "batch"],
     spread: Float[Tensor, "length"],
+    far: Limits,
     tolerance: float,
 ) -> Float[Tensor, "point column"]:
     """What `FormFactor.at_points` gives, averaged; each point takes the lengths and the width of one of the batch."""
-    cuts = _cuts(form, q, lengths, which, kind, width, spread, tolerance)
+    near = limits(kind, width, _SURFACE, tolerance)
+    past = q * _smallest(form, lengths.detach(), spread)[which] > _PAST_PLATEAU  # large particles weigh less then
+    cuts = Limits(far.low[which], torch.where(past, near.high[which], far.high[which]))
     phase = (q * form.reach(lengths.detach() * spread)[which]).detach()
     counts = node_counts(kind, width.detach()[which], cuts, phase, tolerance)
 
@@ -154,22 +158,12 @@ def _sized(lengths: Float[Tensor, "some length"], x: Float[Tensor, "some node"],
     return tuple(length * x if varies[place] else length for place, length in enumerate(lengths[:, None].unbind(-1)))
 
 
-def _cuts(
-    form: FormFactor,
-    q: Float[Tensor, "point"],
-    lengths: Float[Tensor, "batch length"],
-    which: Int[Tensor, "point"],
-    kind: Distribution,
-    width: Float[Tensor, "batch"],
-    spread: Float[Tensor, "length"],
-    tolerance: float,
-) -> Limits:
-    """Limits at each point: nearer once only surfaces scatter, since large particles weigh less then."""
-    varying = torch.where((spread > 0) & (lengths > 0), lengths, torch.inf).detach()
+def _smallest(
+    form: FormFactor, lengths: Float[Tensor, "batch length"], spread: Float[Tensor, "length"]
+) -> Float[Tensor, "batch"]:
+    """Smallest half length that varies."""
     halves = torch.tensor([0.5 if spec.kind == "length" else 1.0 for spec in form.lengths]).to(lengths)
-    past = q * (varying * halves).amin(1)[which] > _PAST_PLATEAU
-    near, far = (limits(kind, width, growth, tolerance) for growth in (_SURFACE, _VOLUME_SQUARED))
-    return Limits(far.low[which], torch.where(past, near.high[which], far.high[which]))
+    return torch.where((spread > 0) & (lengths > 0), halves * lengths, torch.inf).amin(1)
 
 
 def _mean_volumes(
@@ -178,10 +172,11 @@ def _mean_volumes(
     kind: Distribution,
     width: Float[Tensor, "batch"],
     spread: Float[Tensor, "length"],
+    cut: Limits,
     tolerance: float,
 ) -> Float[Tensor, "batch region"]:
     """Regions' volumes, averaged."""
-    cut, still = limits(kind, width, _VOLUME_SQUARED, tolerance), torch.zeros_like(width.detach())
+    still = torch.zeros_like(width.detach())
     count = int(node_counts(kind, width.detach(), cut, still, tolerance).max())
     x, weight = nodes_and_weights(kind, width, cut, still, count)
     sizes = torch.stack([length.expand_as(x) for length in _sized(lengths, x, spread)], dim=-1)
