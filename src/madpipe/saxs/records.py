@@ -34,7 +34,9 @@ class ParticleFit:
     degrees_of_freedom: _Array = entry(f"{_FIT}/degrees_of_freedom")
     runs: _Array = entry(f"{_FIT}/runs_probability")  # chance of so few runs of one sign
     longest_run: _Array = entry(f"{_FIT}/longest_run_probability")  # chance of so long a run of one sign
-    error_scale: _Array = entry(f"{_FIT}/error_scale")  # errors are multiplied by it: 1 where the model explains the data
+    error_scale: _Array = entry(
+        f"{_FIT}/error_scale"
+    )  # errors are multiplied by it: 1 where the model explains the data
     starts: _Array = entry(f"{_FIT}/starts")  # searches, of each curve
     explained: _Array = entry(f"{_FIT}/explained")  # 1 where the model explains the curve, else 0
     verdicts: str = entry(f"{_FIT}/verdicts")  # in words, one a line

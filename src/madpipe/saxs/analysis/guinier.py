@@ -216,9 +216,7 @@ def _curved(
     return float(np.hypot(its_error, other - rg)), chi2
 
 
-def _verdict(
-    radii: Float[np.ndarray, "start"], errors: Float[np.ndarray, "start"], chi2: float, count: int
-) -> str:
+def _verdict(radii: Float[np.ndarray, "start"], errors: Float[np.ndarray, "start"], chi2: float, count: int) -> str:
     """Why no single number is quoted, in words; "" where one is."""
     inflated = errors * np.sqrt(max(chi2, 1.0))
     gained = np.sqrt(np.maximum(inflated**2 - inflated[0] ** 2, 1e-300))
@@ -236,5 +234,7 @@ def _verdict(
             f"angstrom ({score[worst]:.1f} standard errors) as the lowest points are left out and {how}"
         )
     if chi2 > 1.0 + _GOOD_FIT * np.sqrt(2.0 / (count - 2)):
-        return f"the fit needs a chi-square near 1; it is {chi2:.2f} per point, with a curvature too: errors are too small"
+        return (
+            f"the fit needs a chi-square near 1; it is {chi2:.2f} per point, with a curvature too: errors are too small"
+        )
     return ""

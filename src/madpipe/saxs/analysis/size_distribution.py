@@ -114,7 +114,17 @@ def size_distribution(
     chi2 = float((((y - given - model) / s) ** 2).mean())
     flat, steep = _levels(levels, settings)
     return _summed_up(
-        edges, volume, freer, np.array(draws), trusted, (x, y, s), model + given, (flat, steep), weight, chi2, problem.least
+        edges,
+        volume,
+        freer,
+        np.array(draws),
+        trusted,
+        (x, y, s),
+        model + given,
+        (flat, steep),
+        weight,
+        chi2,
+        problem.least,
     )
 
 
@@ -173,7 +183,9 @@ def _edges(x: Float[np.ndarray, "point"], settings: SizeSettings) -> Float[np.nd
     low = settings.smallest or float(np.pi / x[-1]) / 2
     high = settings.largest or float(np.pi / x[0]) * 2
     if not low < high:
-        raise InputError(f"sizes need to run from a smaller to a larger one; {low:g} to {high:g} angstrom came; swap them.")
+        raise InputError(
+            f"sizes need to run from a smaller to a larger one; {low:g} to {high:g} angstrom came; swap them."
+        )
     return size_edges(low, high, settings.bins)
 
 
@@ -294,5 +306,7 @@ def _verdict(volume: Float[np.ndarray, "bin"], trusted: Bool[np.ndarray, "bin"],
         )
     outside = float(volume[~trusted].sum() / volume.sum())
     if outside > _EDGE:
-        return f"{100 * outside:.0f} % of the volume lies in sizes that the range of q does not reach: those are a guess"
+        return (
+            f"{100 * outside:.0f} % of the volume lies in sizes that the range of q does not reach: those are a guess"
+        )
     return ""

@@ -144,7 +144,9 @@ def _states(problem: Problem, fitted: Fitted, known: Uncertainty, count: int) ->
             continue
         number = fitted.numbers[free[one.name]]
         value = float(one.natural(torch.tensor(number)))
-        near = min(abs(value - one.low), abs(one.high - value)) < _END * (one.high - one.low if one.scale == "logit" else 0)
+        near = min(abs(value - one.low), abs(one.high - value)) < _END * (
+            one.high - one.low if one.scale == "logit" else 0
+        )
         beyond = one.scale == "ln" and not one.low * (1 + _END) < value < one.high * (1 - _END)
         if near or beyond:
             states[row] = AT_BOUND

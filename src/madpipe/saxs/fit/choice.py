@@ -80,7 +80,9 @@ def _free(fit: ParticleFit) -> int:
     """Parameters and factors that were fitted; derived ones are none."""
     names = fit.names.split("\n")
     derived = ("radius_of_gyration", "volume")
-    return sum(state != HELD and name.split(".")[-1] not in derived for name, state in zip(names, fit.states[0], strict=True))
+    return sum(
+        state != HELD and name.split(".")[-1] not in derived for name, state in zip(names, fit.states[0], strict=True)
+    )
 
 
 def _bic(fit: ParticleFit, number: int) -> float:
@@ -99,6 +101,6 @@ def _candidate(fit: ParticleFit, number: int, bic: float, noise: float) -> Candi
     chi2, dof = float(fit.chi2[number]), int(fit.degrees_of_freedom[number])
     beyond, chance = excess(chi2 * dof, dof), float(fit.longest_run[number])
     verdict = fit.verdicts.split("\n")[number]
-    return Candidate(fit.model, chi2, bic, _free(fit), beyond, chance, beyond < noise and chance > _LEAST_CHANCE, verdict)
-
-
+    return Candidate(
+        fit.model, chi2, bic, _free(fit), beyond, chance, beyond < noise and chance > _LEAST_CHANCE, verdict
+    )

@@ -40,7 +40,8 @@ def derived_slopes(problem: Problem, numbers: Float[Tensor, "number"]) -> Float[
     place = numbers.clone().requires_grad_()
     found = derived(problem, place)
     rows = [
-        torch.autograd.grad(one, place, retain_graph=True, allow_unused=True, materialize_grads=True)[0] for one in found
+        torch.autograd.grad(one, place, retain_graph=True, allow_unused=True, materialize_grads=True)[0]
+        for one in found
     ]
     return torch.stack(rows)
 

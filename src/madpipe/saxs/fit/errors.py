@@ -117,9 +117,7 @@ def _positive(matrix: np.ndarray) -> np.ndarray:
     return added
 
 
-def interval(
-    problem: Problem, fitted: Fitted, found: Uncertainty, number: int, share: float
-) -> tuple[float, float]:
+def interval(problem: Problem, fitted: Fitted, found: Uncertainty, number: int, share: float) -> tuple[float, float]:
     """Give the central interval of a parameter, in its own unit, that holds a share of the posterior."""
     one = problem.free[number]
     if found.draws is not None:

@@ -1,7 +1,8 @@
 """Fit of a model to curves, one by one, in a chain, or all together."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import chain
+from dataclasses import dataclass, replace
+from itertools import islice
 
 import numpy as np
 
@@ -10,7 +11,7 @@ from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import progress
 from madpipe.saxs.fit.answer import Answer, answer_of
-from madpipe.saxs.fit.measured import measured
+from madpipe.saxs.fit.measured import Prepared
 from madpipe.saxs.fit.problem import Measured, Problem
 from madpipe.saxs.fit.search import Found, search
 from madpipe.saxs.fit.settings import SaxsFitConfig
@@ -20,6 +21,10 @@ from madpipe.saxs.records import ParticleFit
 
 RIVALS = 6.0  # of chi-square above the best, of solutions that are told beside it
 Start = Mapping[str, float]
+_COARSE = 30.0  # of the largest dimension: the library's curves need no oscillations
+_MARGIN = 1.5  # over a particle's size, by which it may grow in a search
+_RESOLVED = 3  # starts whose oscillations the fine axis of a search resolves
+_CHAINED = 3  # starts of a curve in a chain: its neighbour's answer, and the library's best
 
 
 def fit_curves(
@@ -45,19 +50,64 @@ def fit_curves(
     """
     model = model_named(config.model, None if config.spread == "none" else config.spread)
     _check_names(model, config)
-    every = measured(curves, config)
-    groups = [every] if config.series == "global" else [[one] for one in every]
-    answers: list[Answer] = []
-    problems = [Problem(group, model, config.distribution, config.contrast, config.fix) for group in groups]
+    task = _Task(Prepared(curves, config), model, config, seed)
+    count = len(curves.intensity)
+    groups = [tuple(range(count))] if config.series == "global" else [(number,) for number in range(count)]
+    told = starts or [[]] * len(groups)
     if config.series == "chained":
-        found = _chained(problems, config, seed, starts)
+        found = _chained(task, groups, told)
     else:
-        told = starts or [[] for _ in problems]
-        each = zip(problems, told, strict=False)
-        found = [_searched(problem, given, config, seed) for problem, given in progress(list(each), "curves")]
-    for problem, one in zip(problems, found, strict=True):
-        answers.append(answer_of(problem, one, config.samples, np.random.default_rng(seed)))
-    return _record(curves, config, every, answers)
+        found = [
+            task.searched(group, given) for group, given in progress(list(zip(groups, told, strict=True)), "curves")
+        ]
+    draws = [np.random.default_rng([seed, number]) for number in range(len(found))]
+    answers = [answer_of(one.problem, one.found, config.samples, own) for one, own in zip(found, draws, strict=True)]
+    return _record(curves, config, [one for end in found for one in end.problem.curves], answers)
+
+
+@dataclass(frozen=True)
+class _Ended:
+    """A search's end, and what it was of."""
+
+    problem: Problem
+    found: Found
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What every search of a fit shares."""
+
+    prepared: Prepared
+    model: ParticleModel
+    config: SaxsFitConfig
+    seed: int
+
+    def problem(self, group: Sequence[int], largest: float) -> Problem:
+        """Some curves under one set of parameters, for particles of at most a size."""
+        config = self.config
+        curves = [self.prepared.measured(number, largest) for number in group]
+        return Problem(curves, self.model, config.distribution, config.contrast, config.fix)
+
+    def searched(self, group: Sequence[int], given: Sequence[Start], most: int | None = None) -> _Ended:
+        """Search from told starts, then from the library's best; the fine axis follows the particles' size."""
+        config = self.config
+        coarse = self.problem(group, self.prepared.largest / _COARSE)
+        drawn = list(islice(_apart(library(coarse, config.library, self.seed)), config.starts))
+        starts = [*given, *drawn][: most or config.starts]
+        problem = self.problem(group, _MARGIN * max(coarse.largest(one) for one in starts[:_RESOLVED]))
+        found = search(problem, starts, len(starts), config.evaluations, RIVALS)
+        while self.prepared.is_smeared and (size := problem.largest(problem.natural(found.best.numbers))) > 0:
+            wanted = self.problem(group, _MARGIN * size)
+            if len(wanted.curves[0].fine) == len(problem.curves[0].fine):
+                break
+            enough = len(wanted.curves[0].fine) < len(problem.curves[0].fine)
+            best = problem.natural(found.best.numbers)
+            problem, tried = wanted, found.starts
+            found = search(problem, [best], 1, config.evaluations, RIVALS)
+            found = Found(found.best, found.others, tried + 1)
+            if enough:
+                break
+        return _Ended(problem, found)
 
 
 def _check_names(model: ParticleModel, config: SaxsFitConfig) -> None:
@@ -81,12 +131,6 @@ def _check_names(model: ParticleModel, config: SaxsFitConfig) -> None:
             )
 
 
-def _searched(problem: Problem, given: Sequence[Start], config: SaxsFitConfig, seed: int) -> Found:
-    """Search from told starts, then from the library's best."""
-    own: Iterator[Start] = (start for drawn in [library(problem, config.library, seed)] for start in _apart(drawn))
-    return search(problem, chain(given, own), config.starts, config.evaluations, RIVALS)
-
-
 def _apart(drawn: Sequence[Start], factor: float = 1.1) -> Iterator[Start]:
     """Leave out starts that are nearly one that went before."""
     taken: list[Start] = []
@@ -97,31 +141,34 @@ def _apart(drawn: Sequence[Start], factor: float = 1.1) -> Iterator[Start]:
             yield one
 
 
-def _chained(
-    problems: Sequence[Problem], config: SaxsFitConfig, seed: int, starts: Sequence[Sequence[Start]] | None
-) -> list[Found]:
+def _chained(task: _Task, groups: Sequence[Sequence[int]], told: Sequence[Sequence[Start]]) -> list[_Ended]:
     """Fit each curve from its neighbour's answer, up and down the series, and keep the better."""
-    found = [_searched(problems[0], starts[0] if starts else [], config, seed)]
-    for problem in progress(problems[1:], "curves, up"):
-        before = problems[0].natural(found[-1].best.numbers)
-        found.append(search(problem, chain([before], library(problem, config.library, seed)[:2]), 3, config.evaluations, RIVALS))
-    for number in progress(list(range(len(problems) - 2, -1, -1)), "curves, down"):
-        after = problems[0].natural(found[number + 1].best.numbers)
-        again = search(problems[number], [after], 1, config.evaluations, RIVALS)
-        if again.best.deviance < found[number].best.deviance:
-            found[number] = Found(again.best, found[number].others, found[number].starts + 1)
-    return found
+    ends = [task.searched(groups[0], told[0])]
+    for group, given in progress(list(zip(groups[1:], told[1:], strict=True)), "curves, up"):
+        ends.append(task.searched(group, [_values(ends[-1]), *given], most=_CHAINED))
+    for number in progress(list(range(len(groups) - 2, -1, -1)), "curves, down"):
+        problem = ends[number].problem
+        again = search(problem, [_values(ends[number + 1])], 1, task.config.evaluations, RIVALS)
+        if again.best.deviance < ends[number].found.best.deviance:
+            ends[number] = _Ended(problem, replace(again, starts=ends[number].found.starts + 1))
+    return ends
+
+
+def _values(end: _Ended) -> Start:
+    """Values of the parameters where a search ended."""
+    return end.problem.natural(end.found.best.numbers)
 
 
 def _record(curves: Curves, config: SaxsFitConfig, every: Sequence[Measured], answers: Sequence[Answer]) -> ParticleFit:
     """Put the answers into one record."""
-    together = config.series == "global"
     calculated, sigma = np.full(curves.intensity.shape, np.nan), np.full(curves.intensity.shape, np.inf)
     models = [model for one in answers for model in one.models]
     for row, (one, model) in enumerate(zip(every, models, strict=True)):
         calculated[row, one.rows], sigma[row, one.rows] = model, one.sigma
     names = curves.names.split("\n")
-    said = [f"{name}: {one.verdict}" for name, one in zip(names, answers * (len(names) if together else 1), strict=False)]
+    said = [
+        f"{name}: {one.verdict}" for name, one in zip(names, answers, strict=False)
+    ]
     first = answers[0]
     return ParticleFit(
         q=curves.q,
@@ -145,7 +192,7 @@ def _record(curves: Curves, config: SaxsFitConfig, every: Sequence[Measured], an
         error_scale=np.array([one.error_scale for one in answers]),
         starts=np.array([one.starts for one in answers]),
         explained=np.array([int(one.explained) for one in answers]),
-        verdicts="\n".join(said[:1] if together else said),
+        verdicts="\n".join(said),
         rivals="\n".join(f"{name}: {line}" for name, one in zip(names, answers, strict=False) for line in one.rivals),
         energy=curves.energy,
         time=curves.time,

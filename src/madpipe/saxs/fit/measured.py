@@ -1,5 +1,6 @@
 """Curves as a fit sees them: a range of q, the resolution's matrix, columns of the background."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,23 +16,51 @@ from madpipe.saxs.fit.settings import SaxsFitConfig
 _FEWEST = 10  # points
 
 
-def measured(curves: Curves, config: SaxsFitConfig) -> list[Measured]:
-    """Prepare every curve of a record.
+class Prepared:
+    """Curves of a record, ready to be fitted; matrices of their resolution are made once for each size of particle.
+
+    Parameters
+    ----------
+    curves:
+        The record.
+    config:
+        Range of q, background, whether to smear.
 
     Raises
     ------
     InputError
         Fewer than ten points in the range of q; a sigma that is no error.
     """
-    smeared: dict[bytes, Smearing | None] = {}
-    found = []
-    for number in range(len(curves.intensity)):
-        rows = _rows(curves, number, config)
-        key = rows.tobytes()
-        if key not in smeared:
-            smeared[key] = _smearing(curves, rows) if config.smear else None
-        found.append(_one(curves, number, rows, smeared[key], config))
-    return found
+
+    def __init__(self, curves: Curves, config: SaxsFitConfig) -> None:
+        self.curves, self.config = curves, config
+        self.rows = [_rows(curves, number, config) for number in range(len(curves.intensity))]
+        self.is_smeared = config.smear and any(
+            one is not None and bool((one > 0).any()) for one in (curves.dq, curves.slit_length, curves.slit_width)
+        )
+        self._made: dict[tuple[bytes, int], Smearing] = {}
+
+    @property
+    def largest(self) -> float:
+        """Largest dimension that any curve tells of [angstrom]."""
+        return max(largest_seen(torch.from_numpy(self.curves.q[rows])) for rows in self.rows)
+
+    def measured(self, number: int, largest: float) -> Measured:
+        """One curve, its fine axis such that oscillations of a particle of a size are resolved.
+
+        Parameters
+        ----------
+        number:
+            Of the curve.
+        largest:
+            Largest dimension of the particle, rounded up to a factor of root 2 [angstrom].
+        """
+        rows = self.rows[number]
+        step = math.ceil(2 * math.log2(max(largest, 1.0)))
+        key = (rows.tobytes(), step)
+        if self.is_smeared and key not in self._made:
+            self._made[key] = _smearing(self.curves, rows, 2 ** (step / 2))
+        return _one(self.curves, number, rows, self._made.get(key), self.config)
 
 
 def _rows(curves: Curves, number: int, config: SaxsFitConfig) -> np.ndarray:
@@ -54,13 +83,11 @@ def _rows(curves: Curves, number: int, config: SaxsFitConfig) -> np.ndarray:
     return rows
 
 
-def _smearing(curves: Curves, rows: np.ndarray) -> Smearing | None:
-    """Matrix of the resolution, where the curves tell one."""
-    widths = [None if one is None else torch.from_numpy(one[rows]) for one in (curves.dq, curves.slit_length, curves.slit_width)]
-    if not any(one is not None and bool((one > 0).any()) for one in widths):
-        return None
-    q = torch.from_numpy(curves.q[rows])
-    return smearing(q, Resolution(*widths), largest_seen(q))
+def _smearing(curves: Curves, rows: np.ndarray, largest: float) -> Smearing:
+    """Matrix of the resolution that the curves tell."""
+    told = (curves.dq, curves.slit_length, curves.slit_width)
+    widths = [None if one is None else torch.from_numpy(one[rows]) for one in told]
+    return smearing(torch.from_numpy(curves.q[rows]), Resolution(*widths), largest)
 
 
 def _one(curves: Curves, number: int, rows: np.ndarray, smeared: Smearing | None, config: SaxsFitConfig) -> Measured:

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from madpipe.physics.scattering.distributions import Distribution
+from madpipe.physics.scattering.shapes.form_factor import FormFactor
 from madpipe.saxs.fit.elimination import Eliminated, eliminated, reduced
 from madpipe.saxs.intensities import unit_intensities
 from madpipe.saxs.model import ParticleModel
@@ -95,6 +96,16 @@ class Problem:
         """Every parameter's value as a plain number."""
         return {name: float(value) for name, value in self.values(torch.from_numpy(numbers)).items()}
 
+    def largest(self, values: Mapping[str, float]) -> float:
+        """Largest dimension of the particles, those of the distribution's upper end included [angstrom]."""
+        found = [0.0]
+        for term in self.model.terms:
+            if isinstance(term.shape, FormFactor) and not term.shape.is_sheet:
+                lengths = torch.tensor([[values[term.prefix + one.name] for one in term.shape.lengths]])
+                width = 0.0 if term.spread is None else values[f"{term.prefix}pd"]
+                found.append(2 * (1 + 2 * width) * float(term.shape.reach(lengths.double())[0]))
+        return max(found)
+
     def numbers(self, values: Mapping[str, float]) -> _Numbers:
         """Free numbers of values, which are kept inside their ranges."""
         inside = [min(max(values[one.name], one.low), one.high) for one in self.free]
@@ -153,7 +164,10 @@ class Problem:
         """Derivatives of each weighted curve by the free numbers, with the factors held."""
         sizes = [len(one.fine) for one in self.curves]
         points = torch.from_numpy(numbers).repeat(sum(sizes), 1).requires_grad_()
-        scales = [np.repeat(one.factors[: len(self.model.terms), None], n, axis=1) for one, n in zip(factors, sizes, strict=True)]
+        scales = [
+            np.repeat(one.factors[: len(self.model.terms), None], n, axis=1)
+            for one, n in zip(factors, sizes, strict=True)
+        ]
         summed = (self._unit(points) * torch.from_numpy(np.concatenate(scales, axis=1))).sum()
         (gradient,) = torch.autograd.grad(summed, points)
         return [

@@ -26,7 +26,9 @@ class Found:
     starts: int  # that were tried
 
 
-def search(problem: Problem, starts: Iterable[Mapping[str, float]], most: int, evaluations: int, rivals: float) -> Found:
+def search(
+    problem: Problem, starts: Iterable[Mapping[str, float]], most: int, evaluations: int, rivals: float
+) -> Found:
     """Minimise from starts in turn, until enough of them agree.
 
     Parameters

@@ -95,7 +95,9 @@ def _curves(problem: Problem, term: Term, values: dict[str, Tensor], axis: Tenso
     lengths = torch.stack([values[term.prefix + one.name] for one in shape.lengths], dim=1)
     contrasts = _contrasts(term, values, problem.contrasts, count)
     gram = shape.gram(axis, lengths)
-    square = torch.einsum("nk,nqkl,nl->nq", contrasts, gram, contrasts).clamp_min(0) / shape.outer_volume(lengths)[:, None]
+    square = (
+        torch.einsum("nk,nqkl,nl->nq", contrasts, gram, contrasts).clamp_min(0) / shape.outer_volume(lengths)[:, None]
+    )
     if term.spread is None:
         return square
     return _averaged(square, values[f"{term.prefix}pd"], axis)
@@ -112,7 +114,9 @@ def _contrasts(
     return torch.stack([*inner, one], dim=1)
 
 
-def _averaged(square: Float[Tensor, "drawn q"], width: Float[Tensor, "drawn"], axis: Tensor) -> Float[Tensor, "drawn q"]:
+def _averaged(
+    square: Float[Tensor, "drawn q"], width: Float[Tensor, "drawn"], axis: Tensor
+) -> Float[Tensor, "drawn q"]:
     r"""Average over particles larger and smaller in proportion, :math:`I(q; s) = s^3 I(sq; 1)` per volume."""
     place = torch.linspace(-_WIDEST, _WIDEST, _NODES, dtype=torch.float64)
     share = torch.softmax(-0.5 * place**2, 0)
