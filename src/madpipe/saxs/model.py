@@ -101,7 +101,8 @@ def model_named(text: str, spread: str | None = "auto") -> ParticleModel:
 def _term(prefix: str, word: str, spread: str | None) -> Term:
     """Read one term."""
     name, _, structure = word.lower().partition("@")
-    shape = _named(ALIASES.get(name, name), {**FORM_FACTORS, **EMPIRICAL}, "a shape")
+    known: dict[str, FormFactor | Empirical] = {**FORM_FACTORS, **EMPIRICAL}
+    shape = _named(ALIASES.get(name, name), known, "a shape")
     places = None
     if structure:
         _named(_LIKE.get(structure, structure), dict.fromkeys(STRUCTURES, ""), "a structure factor")

@@ -97,24 +97,22 @@ def answer_of(problem: Problem, found: Found, samples: int, generator: np.random
 def _everything(problem: Problem, fitted: Fitted) -> tuple[list[str], list[str], np.ndarray, np.ndarray]:
     """Names, units and values of parameters, factors and derived ones; derivatives by free numbers and factors."""
     numbers = torch.from_numpy(fitted.numbers)
-    values, free = problem.natural(fitted.numbers), problem.free
-    size = len(free) + sum(column.shape[1] for column in fitted.columns)
-    names, units, found, rows = [], [], [], []
-    for one in problem.model.parameters():
-        if one.name not in values:
-            continue
-        row = np.zeros(size)
-        places = [place for place, other in enumerate(free) if other.name == one.name]
-        for place in places:
-            row[place] = float(one.slope(numbers[place]))
-        names.append(one.name), units.append(one.unit), found.append(values[one.name]), rows.append(row)
-    for place, (name, unit, value) in enumerate(_factors(problem, fitted), len(free)):
-        names.append(name), units.append(unit), found.append(value), rows.append(np.eye(size)[place])
-    more, slopes = derived(problem, numbers), derived_slopes(problem, numbers)
-    for name, value, slope in zip(derived_names(problem), more.tolist(), slopes.numpy(), strict=True):
-        names.append(name), units.append(UNITS[name.split(".")[-1]]), found.append(value)
-        rows.append(np.concatenate([slope, np.zeros(size - len(free))]))
-    return names, units, np.array(found), np.array(rows)
+    values, free = problem.natural(fitted.numbers), [one.name for one in problem.free]
+    named = [one for one in problem.model.parameters() if one.name in values]
+    factors = _factors(problem, fitted)
+    more = derived_names(problem)
+    slopes = np.zeros((len(named) + len(factors) + len(more), len(free) + len(factors)))
+    for row, one in enumerate(named):
+        if one.name in free:
+            place = free.index(one.name)
+            slopes[row, place] = float(one.slope(numbers[place]))
+    slopes[len(named) : len(named) + len(factors), len(free) :] = np.eye(len(factors))
+    slopes[len(named) + len(factors) :, : len(free)] = derived_slopes(problem, numbers).numpy()
+    names = [*(one.name for one in named), *(name for name, _, _ in factors), *more]
+    units = [*(one.unit for one in named), *(unit for _, unit, _ in factors)]
+    units += [UNITS[name.split(".")[-1]] for name in more]
+    found = [*(values[one.name] for one in named), *(value for _, _, value in factors)]
+    return names, units, np.array([*found, *derived(problem, numbers).tolist()]), slopes
 
 
 def _factors(problem: Problem, fitted: Fitted) -> list[tuple[str, str, float]]:
@@ -161,7 +159,7 @@ def _quantiles(
     """Ends of the central 95 and 68 %: of parameters from free numbers, of others from their errors."""
     free = [one.name for one in problem.free]
     named = [one.name for one in problem.model.parameters() if one.name in free or one.name in problem.held]
-    ends = values[:, None] + errors[:, None] * np.array([-1.96, -1.0, 1.0, 1.96])
+    ends: np.ndarray = values[:, None] + errors[:, None] * np.array([-1.96, -1.0, 1.0, 1.96])
     for row, name in enumerate(named):
         if name in free:
             outer, inner = (interval(problem, fitted, known, free.index(name), share) for share in _SHARES)

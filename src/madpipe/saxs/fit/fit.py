@@ -166,9 +166,7 @@ def _record(curves: Curves, config: SaxsFitConfig, every: Sequence[Measured], an
     for row, (one, model) in enumerate(zip(every, models, strict=True)):
         calculated[row, one.rows], sigma[row, one.rows] = model, one.sigma
     names = curves.names.split("\n")
-    said = [
-        f"{name}: {one.verdict}" for name, one in zip(names, answers, strict=False)
-    ]
+    said = [f"{name}: {one.verdict}" for name, one in zip(names, answers, strict=False)]
     first = answers[0]
     return ParticleFit(
         q=curves.q,

@@ -85,9 +85,11 @@ def _rows(curves: Curves, number: int, config: SaxsFitConfig) -> np.ndarray:
 
 def _smearing(curves: Curves, rows: np.ndarray, largest: float) -> Smearing:
     """Matrix of the resolution that the curves tell."""
-    told = (curves.dq, curves.slit_length, curves.slit_width)
-    widths = [None if one is None else torch.from_numpy(one[rows]) for one in told]
-    return smearing(torch.from_numpy(curves.q[rows]), Resolution(*widths), largest)
+    dq, length, width = (
+        None if one is None else torch.from_numpy(one[rows])
+        for one in (curves.dq, curves.slit_length, curves.slit_width)
+    )
+    return smearing(torch.from_numpy(curves.q[rows]), Resolution(dq, length, width), largest)
 
 
 def _one(curves: Curves, number: int, rows: np.ndarray, smeared: Smearing | None, config: SaxsFitConfig) -> Measured:

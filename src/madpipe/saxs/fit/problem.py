@@ -148,7 +148,7 @@ class Problem:
         """Weighted columns, factors and residuals of each curve."""
         with torch.no_grad():
             points = torch.from_numpy(numbers).expand(len(self._axis()), -1)
-            shapes = self._unit(points).split([len(one.fine) for one in self.curves], dim=1)
+            shapes = torch.split(self._unit(points), [len(one.fine) for one in self.curves], dim=1)
         columns = [
             np.column_stack([one.smeared(shape.numpy().T), one.background]) / one.sigma[:, None]
             for one, shape in zip(self.curves, shapes, strict=True)
@@ -172,7 +172,7 @@ class Problem:
         (gradient,) = torch.autograd.grad(summed, points)
         return [
             one.smeared(part.numpy()) / one.sigma[:, None]
-            for one, part in zip(self.curves, gradient.split(sizes), strict=True)
+            for one, part in zip(self.curves, torch.split(gradient, sizes), strict=True)
         ]
 
 

@@ -1,6 +1,6 @@
 """Where searches begin: a library of curves of the model, compared with the data once linear parts are eliminated."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
@@ -72,14 +72,14 @@ def _spread(one: Parameter, share: Float[np.ndarray, "drawn"], least: float, mos
     return low + (high - low) * share
 
 
-def _lengths_seen(curves: "list[Measured] | tuple[Measured, ...]") -> tuple[float, float]:
+def _lengths_seen(curves: Sequence[Measured]) -> tuple[float, float]:
     """Smallest and largest length that the q range tells of [angstrom]."""
     most = max(float(one.q.max()) for one in curves)
     least = min(float(one.q[one.q > 0].min()) for one in curves)
     return _SMALLEST / most, _LARGEST / least
 
 
-def _axis(curves: "list[Measured] | tuple[Measured, ...]") -> Float[Tensor, "q"]:
+def _axis(curves: Sequence[Measured]) -> Float[Tensor, "q"]:
     """The library's axis of q, even in ln q, with room for smearing and for sizes beside the mean."""
     least = min(float(one.fine[one.fine > 0].min()) for one in curves) / _MARGIN
     most = max(float(one.fine.max()) for one in curves) * _MARGIN
@@ -156,4 +156,5 @@ def _least(columns: Float[Tensor, "drawn row column"], data: Float[Tensor, "row"
     factors = torch.linalg.solve(normal, (unit.transpose(1, 2) @ data)[..., None])[..., 0]
     terms = columns.shape[2] - 1
     factors[:, :terms] = factors[:, :terms].clamp_min(0)
-    return ((unit @ factors[..., None])[..., 0] - data).square().sum(1)
+    left: Tensor = ((unit @ factors[..., None])[..., 0] - data).square().sum(1)
+    return left
