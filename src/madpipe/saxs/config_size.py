@@ -15,9 +15,7 @@ class SizeSettings(Model):
     )
     q_min: float | None = Field(None, description="lowest q that is used [1/angstrom]", gt=0.0)
     q_max: float | None = Field(None, description="highest q that is used [1/angstrom]", gt=0.0)
-    smallest: float | None = Field(
-        None, description="smallest size; half of pi / q_max if left out [angstrom]", gt=0.0
-    )
+    smallest: float | None = Field(None, description="smallest size; half of pi / q_max if left out [angstrom]", gt=0.0)
     largest: float | None = Field(None, description="largest size; twice pi / q_min if left out [angstrom]", gt=0.0)
     bins: int = Field(100, description="bins of equal width in the logarithm of the size", ge=5, le=500)
     contrast: float = Field(

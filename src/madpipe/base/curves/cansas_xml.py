@@ -31,7 +31,9 @@ def read_xml(text: str, name: str) -> list[RawCurves]:
         No XML, another kind of XML, entities, values that are no numbers, several units in one column.
     """
     if re.search(r"<!\s*(DOCTYPE|ENTITY)", text, re.IGNORECASE):
-        raise InputError("canSAS XML needs no document type and no entities; it has some; remove the line <!DOCTYPE ...>.")
+        raise InputError(
+            "canSAS XML needs no document type and no entities; it has some; remove the line <!DOCTYPE ...>."
+        )
     plain = re.sub(r"^\s*<\?xml[^>]*\?>", "", text.lstrip("\ufeff"), count=1)
     try:
         root = ElementTree.fromstring(plain)

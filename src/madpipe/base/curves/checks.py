@@ -46,9 +46,9 @@ def with_units(raw: RawCurves, settings: CurvesSettings) -> tuple[RawCurves, boo
             "(the key unit_intensity) if they are, or volume fractions are not to be had."
         )
     one = 1.0 if scale is None else scale
-    widths = {key: None if (v := getattr(raw, key)) is None else v * factor for key in ("dq", "slit_length", "slit_width")}
     sigma = None if raw.sigma is None else raw.sigma * one
-    return replace(raw, q=raw.q * factor, intensity=raw.intensity * one, sigma=sigma, **widths), scale is not None
+    raw = raw.with_widths(lambda widths: widths * factor)
+    return replace(raw, q=raw.q * factor, intensity=raw.intensity * one, sigma=sigma), scale is not None
 
 
 def per_cm_or_none(unit: str) -> float | None:
@@ -129,9 +129,9 @@ def in_order(raw: RawCurves) -> RawCurves:
 
 def taken(raw: RawCurves, places: Float[np.ndarray, "kept"] | np.ndarray) -> RawCurves:
     """Some of the points."""
-    widths = {key: None if (v := getattr(raw, key)) is None else v[places] for key in ("dq", "slit_length", "slit_width")}
     sigma = None if raw.sigma is None else raw.sigma[:, places]
-    return replace(raw, q=raw.q[places], intensity=raw.intensity[:, places], sigma=sigma, **widths)
+    raw = raw.with_widths(lambda widths: widths[places])
+    return replace(raw, q=raw.q[places], intensity=raw.intensity[:, places], sigma=sigma)
 
 
 def with_widths(raw: RawCurves, settings: CurvesSettings) -> RawCurves:
@@ -144,24 +144,30 @@ def with_widths(raw: RawCurves, settings: CurvesSettings) -> RawCurves:
     """
     if settings.ignore_resolution:
         return replace(raw, dq=None, slit_length=None, slit_width=None)
-    found = {key: _width(getattr(raw, key), raw, key) for key in ("dq", "slit_length", "slit_width")}
-    dq = found["dq"]
+    dq = _width(raw.dq, raw, "dq")
+    length = _width(raw.slit_length, raw, "slit length")
+    width = _width(raw.slit_width, raw, "slit width")
     if dq is not None and (dq < 0).all():
         warn(f"{raw.name}: dq is negative throughout, as NIST marks the half height of a slit; it is taken as that.")
-        found |= {"dq": None, "slit_length": -dq}
+        dq, length = None, -dq
     elif dq is not None:
         _require_narrow(raw, dq)
-        found["dq"] = np.abs(dq)
-    for key in ("slit_length", "slit_width"):
-        widths = found[key]
-        if widths is None:
-            continue
-        if (widths < 0).any():
-            raise InputError(f"{raw.name}: a {key} needs values of at least 0; {widths.min():g} came; check the column.")
-        said = "full; it is halved" if settings.full_slit else "half of the slit's, as canSAS has it; say full_slit if not"
-        warn(f"{raw.name}: {key.replace('_', ' ')} {np.max(widths):.4g} / angstrom is taken as {said}.")
-        found[key] = widths / 2 if settings.full_slit else widths
-    return replace(raw, **found)
+        dq = np.abs(dq)
+    length = _half(length, raw, "slit length", settings)
+    return replace(raw, dq=dq, slit_length=length, slit_width=_half(width, raw, "slit width", settings))
+
+
+def _half(
+    widths: Float[np.ndarray, "q"] | None, raw: RawCurves, what: str, settings: CurvesSettings
+) -> Float[np.ndarray, "q"] | None:
+    """Half of a slit's extent, which the file states as half or, if the person says so, as full; which is said."""
+    if widths is None:
+        return None
+    if (widths < 0).any():
+        raise InputError(f"{raw.name}: a {what} needs values of at least 0; {widths.min():g} came; check the column.")
+    said = "full; it is halved" if settings.full_slit else "half of the slit's, as canSAS has it; say full_slit if not"
+    warn(f"{raw.name}: {what} {np.max(widths):.4g} / angstrom is taken as {said}.")
+    return widths / 2 if settings.full_slit else widths
 
 
 def _width(values: Float[np.ndarray, "q"] | None, raw: RawCurves, key: str) -> Float[np.ndarray, "q"] | None:
@@ -227,7 +233,11 @@ def with_errors(raw: RawCurves, is_counted: bool) -> RawCurves:
 def _say_absent(raw: RawCurves, absent: Bool[np.ndarray, "curve"], is_counted: bool) -> None:
     """Say where errors come from."""
     which = "the file has no errors" if absent.all() else f"{int(absent.sum())} curves have no errors"
-    source = "the root of the counts" if is_counted else "the scatter of neighbouring points, which knows no systematic error"
+    source = (
+        "the root of the counts"
+        if is_counted
+        else "the scatter of neighbouring points, which knows no systematic error"
+    )
     warn(f"{raw.name}: {which}; sigma is estimated from {source}.")
 
 

@@ -117,6 +117,7 @@ def _values(
 ) -> Float[np.ndarray, "curve"] | None:
     """Energies or times: those that were told, else the files' own, else those in the files' names."""
     what = {"energy": "energies", "time": "times"}[kind]
+    values: Float[np.ndarray, curve] | None
     if told is not None:
         if len(told) != curves:
             raise InputError(f"{curves} curves need as many {what}; {len(told)} were told; give one for each.")
@@ -132,7 +133,9 @@ def _values(
         if values is None:
             return None
     if not np.isfinite(values).all() or (kind == "energy" and (values <= 0).any()):
-        raise InputError(f"{what} need finite numbers{' above 0' if kind == 'energy' else ''}; {values} came; mend them.")
+        raise InputError(
+            f"{what} need finite numbers{' above 0' if kind == 'energy' else ''}; {values} came; mend them."
+        )
     _refuse_twice(values, kind, what)
     return values
 

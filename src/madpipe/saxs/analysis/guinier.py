@@ -137,7 +137,7 @@ def _end(x: Float[np.ndarray, "q"], y: Float[np.ndarray, "q"], error: Float[np.n
     fits = rg > 0
     within = fits & (x * rg <= limit)
     beyond = np.append(~within[1:], False)
-    ends: Bool[np.ndarray, "q"] = within & beyond & (count >= _FEWEST)
+    ends: Bool[np.ndarray, q] = within & beyond & (count >= _FEWEST)
     places = np.flatnonzero(ends)
     if not len(places):
         reached = float(x[-1] * rg[-1])
@@ -216,9 +216,7 @@ def _curved(
     return float(np.hypot(its_error, other - rg)), chi2
 
 
-def _verdict(
-    radii: Float[np.ndarray, "start"], errors: Float[np.ndarray, "start"], chi2: float, count: int
-) -> str:
+def _verdict(radii: Float[np.ndarray, "start"], errors: Float[np.ndarray, "start"], chi2: float, count: int) -> str:
     """Why no single number is quoted, in words; "" where one is."""
     inflated = errors * np.sqrt(max(chi2, 1.0))
     gained = np.sqrt(np.maximum(inflated**2 - inflated[0] ** 2, 1e-300))
@@ -236,5 +234,7 @@ def _verdict(
             f"angstrom ({score[worst]:.1f} standard errors) as the lowest points are left out and {how}"
         )
     if chi2 > 1.0 + _GOOD_FIT * np.sqrt(2.0 / (count - 2)):
-        return f"the fit needs a chi-square near 1; it is {chi2:.2f} per point, with a curvature too: errors are too small"
+        return (
+            f"the fit needs a chi-square near 1; it is {chi2:.2f} per point, with a curvature too: errors are too small"
+        )
     return ""

@@ -70,5 +70,5 @@ def entropy_fit(
             length /= 2
         if not now < value:
             break
-        x, value = trial, now
-    return x
+        x, value = np.asarray(trial), now
+    return np.asarray(x)

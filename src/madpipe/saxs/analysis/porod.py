@@ -125,7 +125,7 @@ def _exponent(
     at_middle = max(constant / middle**4, float(np.median(s)))
 
     def residual(p: Float[np.ndarray, "three"]) -> Float[np.ndarray, "q"]:
-        return (at_middle * p[0] * (x / middle) ** -p[1] + p[2] * at_middle - y) / s
+        return np.asarray((at_middle * p[0] * (x / middle) ** -p[1] + p[2] * at_middle - y) / s)
 
     found = least_squares(residual, [1.0, 4.0, background / at_middle], bounds=([0, 0, -np.inf], [np.inf, 8, np.inf]))
     normal = found.jac.T @ found.jac

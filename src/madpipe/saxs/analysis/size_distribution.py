@@ -114,7 +114,17 @@ def size_distribution(
     chi2 = float((((y - given - model) / s) ** 2).mean())
     flat, steep = _levels(levels, settings)
     return _summed_up(
-        edges, volume, freer, np.array(draws), trusted, (x, y, s), model + given, (flat, steep), weight, chi2, problem.least
+        edges,
+        volume,
+        freer,
+        np.array(draws),
+        trusted,
+        (x, y, s),
+        model + given,
+        (flat, steep),
+        weight,
+        chi2,
+        problem.least,
     )
 
 
@@ -173,7 +183,9 @@ def _edges(x: Float[np.ndarray, "point"], settings: SizeSettings) -> Float[np.nd
     low = settings.smallest or float(np.pi / x[-1]) / 2
     high = settings.largest or float(np.pi / x[0]) * 2
     if not low < high:
-        raise InputError(f"sizes need to run from a smaller to a larger one; {low:g} to {high:g} angstrom came; swap them.")
+        raise InputError(
+            f"sizes need to run from a smaller to a larger one; {low:g} to {high:g} angstrom came; swap them."
+        )
     return size_edges(low, high, settings.bins)
 
 
@@ -233,14 +245,14 @@ def sizes_at_shares(
     if not volume.sum() > 0:
         return np.full(len(shares), np.nan)
     below = np.concatenate([[0.0], np.cumsum(volume)]) / volume.sum()
-    return np.exp(np.interp(shares, below, np.log(edges)))
+    return np.asarray(np.exp(np.interp(shares, below, np.log(edges))))
 
 
 def _spread(
-    draws: Float[np.ndarray, "draw *one"], value: Float[np.ndarray, "*one"], freer: Float[np.ndarray, "*one"]
-) -> Float[np.ndarray, "*one"]:
+    draws: Float[np.ndarray, "draw one"], value: Float[np.ndarray, "one"], freer: Float[np.ndarray, "one"]
+) -> Float[np.ndarray, "one"]:
     """Standard deviation over draws, the shift of their mean, and the change with less regularisation, in quadrature."""
-    return np.sqrt(draws.var(axis=0, ddof=1) + (draws.mean(axis=0) - value) ** 2 + (freer - value) ** 2)
+    return np.asarray(np.sqrt(draws.var(axis=0, ddof=1) + (draws.mean(axis=0) - value) ** 2 + (freer - value) ** 2))
 
 
 def _summed_up(
@@ -276,7 +288,7 @@ def _summed_up(
         weight=weight,
         chi2=chi2,
         total=float(total),
-        total_error=float(_spread(draws.sum(axis=1), np.asarray(total), np.asarray(freer.sum()))),
+        total_error=float(_spread(draws.sum(axis=1)[:, None], np.array([total]), np.array([freer.sum()]))[0]),
         percentiles=here,
         percentile_errors=errors,
         verdict=_verdict(volume, trusted, least, len(curve[0])),
@@ -294,5 +306,7 @@ def _verdict(volume: Float[np.ndarray, "bin"], trusted: Bool[np.ndarray, "bin"],
         )
     outside = float(volume[~trusted].sum() / volume.sum())
     if outside > _EDGE:
-        return f"{100 * outside:.0f} % of the volume lies in sizes that the range of q does not reach: those are a guess"
+        return (
+            f"{100 * outside:.0f} % of the volume lies in sizes that the range of q does not reach: those are a guess"
+        )
     return ""
