@@ -29,11 +29,15 @@ def grouped_exponent(value):
 
 Q3, Q4 = (Q, I, S), (Q, I, S, D)
 NM = (10 * Q, I, S)
-JSON = '\n\n### HEADER:\n#\n#{\n#    "Conc": 4.2,\n#    "analysis": {"guinier": {"I0": "12.5", "Rg": "20.0"}},\n#    "a": [1, 2, 3]\n#}\n'
+JSON = (
+    '\n\n### HEADER:\n#\n#{\n#    "Conc": 4.2,\n#    "analysis": {"guinier": {"I0": "12.5", "Rg": "20.0"}},\n'
+    '#    "a": [1, 2, 3]\n#}\n'
+)
 ABS = (
     "SILICA10.ABS FILE CREATED: 12-OCT-2008\nMON CNT LAMBDA DET ANG DET DIST TRANS THICK AVE STEP\n"
     "1.1e+08 6.0 0.0 13.17 0.54 0.1 1.2 0.1\nBCENT(X,Y) A1(mm) A2(mm)\n64.5 65.1 50.0 12.7\n"
-    "SAM: a EMP: b\nThe 6 columns are | Q (1/A) | I(Q) (1/cm) | std. dev. I(Q) (1/cm) | sigmaQ | meanQ | ShadowFactor|\n"
+    "SAM: a EMP: b\nThe 6 columns are | Q (1/A) | I(Q) (1/cm) | std. dev. I(Q) (1/cm) | sigmaQ | "
+    "meanQ | ShadowFactor|\n"
 )
 SANS2D = " SANS2D Wed 28-AUG-2019 15:35\n Sample\n  25    0    0    0    1  25    0\n 0 0 0 0\n 3 (F12.5,2E16.6)\n"
 PDH = "sample in water\nSAXS BOX\n       25        0        0        0        0        0        0        0\n" + "".join(

@@ -17,6 +17,7 @@ METHODS = ("smooth", "entropy")
 Q = np.geomspace(0.002, 0.3, 120)
 EDGES = np.geomspace(8, 4000, 1501)
 FINE = np.sqrt(EDGES[1:] * EDGES[:-1])
+MATRIX = 10.0**2 * binned_kernel(Q, EDGES)
 RANGE = {"contrast": 10.0, "smallest": 8, "largest": 4000, "bins": 80}
 
 
@@ -27,7 +28,7 @@ def lognormal(middle, width):
 
 def curve(volume):
     """Intensity of spheres at contrast 10, over 1500 narrow bins."""
-    return 10.0**2 * binned_kernel(Q, EDGES) @ volume
+    return MATRIX @ volume
 
 
 CASES = {
@@ -132,8 +133,19 @@ def test_what_the_distribution_cannot_explain_is_said():
         size_distribution(Q, flat, flat, SizeSettings(smallest=100, largest=50), generator)
 
 
+def test_bins_that_are_too_wide_are_told_from_a_wrong_shape():
+    y = curve(0.01 * lognormal(1200, 0.05))
+    found = [
+        size_distribution(Q, y, 0.01 * y, SizeSettings(draws=3, **(RANGE | {"bins": bins})), np.random.default_rng(5))
+        for bins in (60, 250)
+    ]
+    assert "narrower bins" in found[0].verdict
+    assert not found[1].verdict
+    assert abs(found[1].percentiles[1] / 1200 - 1) < 0.01
+
+
 def test_sizes_beyond_the_range_of_q_are_marked():
-    large = 0.01 * lognormal(2600, 0.1)
+    large = 0.01 * lognormal(2600, 0.2)
     y = curve(large)
     answer = size_distribution(Q, y, 0.01 * y, SizeSettings(draws=3, **RANGE), np.random.default_rng(5))
     assert "does not reach" in answer.verdict

@@ -160,7 +160,8 @@ def _rows(values: Shaped[np.ndarray, "..."], size: int, name: str, key: str) -> 
     if array.ndim == 2 and array.shape[0] == size:
         return array.T.copy()
     raise InputError(
-        f"{name}: needs {size} values of {key} for each curve, as many as q; its shape is {np.shape(values)}; make them alike."
+        f"{name}: needs {size} values of {key} for each curve, as many as q; its shape is {np.shape(values)}; make "
+        "them alike."
     )
 
 

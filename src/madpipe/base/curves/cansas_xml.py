@@ -21,7 +21,7 @@ def read_xml(text: str, name: str) -> list[RawCurves]:
     Parameters
     ----------
     text:
-        The file's content; entities and document types are refused, since they can name other files or grow without end.
+        The file's content; entities and document types are refused: they can name other files or grow without end.
     name:
         Of the file.
 

@@ -86,8 +86,8 @@ def _unit_of_q(raw: RawCurves, settings: CurvesSettings) -> str:
             "1/angstrom; say which with --unit (the key unit_q)."
         )
     warn(
-        f"{raw.name}: the file states no unit of q: it is taken in 1/angstrom, since it ends at {largest:.4g}; say --unit "
-        "1/nm (the key unit_q) if it is not."
+        f"{raw.name}: the file states no unit of q: it is taken in 1/angstrom, since it ends at {largest:.4g}; "
+        "say --unit 1/nm (the key unit_q) if it is not."
     )
     return "1/angstrom"
 
@@ -149,7 +149,7 @@ def with_widths(raw: RawCurves, settings: CurvesSettings) -> RawCurves:
     width = _width(raw.slit_width, raw, "slit width")
     if dq is not None and (dq < 0).all():
         warn(f"{raw.name}: dq is negative throughout, as NIST marks the half height of a slit; it is taken as that.")
-        dq, length = None, -dq
+        length, dq = np.abs(dq), None
     elif dq is not None:
         _require_narrow(raw, dq)
         dq = np.abs(dq)
@@ -249,8 +249,8 @@ def _believable(
     bad = ~good & ~missing
     if bad.any() and good.any():
         warn(
-            f"{raw.name}: {int(bad.sum())} points have a sigma of 0, below 0 or none; they are marked as not measured, so "
-            "that no fit takes them; give their errors if they are good."
+            f"{raw.name}: {int(bad.sum())} points have a sigma of 0, below 0 or none; they are marked as not measured, "
+            "so that no fit takes them; give their errors if they are good."
         )
     sigma = np.where(good & ~missing, sigma, np.inf)
     size = np.abs(raw.intensity)
@@ -281,11 +281,11 @@ def _tell_wrong(raw: RawCurves, sigma: Float[np.ndarray, "curve q"], absent: Boo
     factor = float(np.median([one.factor for one in wrong]))
     if factor < 1:
         warn(
-            f"{raw.name}: neighbouring points scatter {1 / max(factor, 1e-9):.3g} times less than sigma says: the errors "
-            "are too large by that factor, or the points are smoothed and depend on each other."
+            f"{raw.name}: neighbouring points scatter {1 / max(factor, 1e-9):.3g} times less than sigma says: the "
+            "errors are too large by that factor, or the points are smoothed and depend on each other."
         )
     else:
         warn(
-            f"{raw.name}: neighbouring points scatter {factor:.3g} times more than sigma says: the errors are too small "
-            "by that factor; chi-square of a right model will be about its square."
+            f"{raw.name}: neighbouring points scatter {factor:.3g} times more than sigma says: the errors are too "
+            "small by that factor; chi-square of a right model will be about its square."
         )

@@ -90,13 +90,13 @@ def _roles(group: h5py.Group) -> dict[str, str]:
     if "intensity" in roles:
         item = known[roles["intensity"]]
         said = _texts(item, "uncertainties") + _texts(item, "uncertainty") + _texts(group, "I_uncertainties")
-        said += _texts(group, "I_uncertainty") + [f"{roles['intensity']}_errors"]
-        roles |= {"sigma": key for key in reversed(said) if key in known}
+        said += [*_texts(group, "I_uncertainty"), f"{roles['intensity']}_errors"]
+        roles["sigma"] = next((key for key in said if key in known), roles.get("sigma", ""))
     if "q" in roles:
         for key in _texts(known[roles["q"]], "resolutions") + _texts(known[roles["q"]], "resolution"):
             if key in known and key.lower() not in ("dql", "dqw"):
                 roles["dq"] = key
-    return roles
+    return {kind: key for kind, key in roles.items() if key}
 
 
 def _texts(item: h5py.HLObject, name: str) -> list[str]:

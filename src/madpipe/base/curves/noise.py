@@ -1,9 +1,9 @@
 """Noise of a curve by what its neighbours do not explain: to estimate a missing sigma, and to test a given one.
 
-A polynomial of degree m - 1 through any m + 1 neighbouring points vanishes in their divided difference of order m, whatever
-their spacing; what remains is noise. With weights c normalised so that sum c^2 sigma^2 = 1 it has variance 1 where sigma is
-right. Structure that the points do not resolve remains too, and less of it at a higher order: the smallest of several
-orders is taken, so that a factor above 1 is no artefact of a steep or oscillating curve.
+A polynomial of degree m - 1 through any m + 1 neighbouring points vanishes in their divided difference of order m,
+whatever their spacing; what remains is noise. With weights c normalised so that sum c^2 sigma^2 = 1 it has variance 1
+where sigma is right. Structure that the points do not resolve remains too, and less of it at a higher order: the
+smallest of several orders is taken, so that a factor above 1 is no artefact of a steep or oscillating curve.
 """
 
 from dataclasses import dataclass
@@ -48,8 +48,8 @@ def difference_weights(x: Float[np.ndarray, "q"], order: int) -> Float[np.ndarra
     Returns
     -------
     :
-        One row of order + 1 weights for each run of neighbours; each sums to 0 with any polynomial of a lower degree than
-        order. Rows are scaled to a sum of squares of 1.
+        One row of order + 1 weights for each run of neighbours; each sums to 0 with any polynomial of a lower degree
+        than order. Rows are scaled to a sum of squares of 1.
 
     References
     ----------

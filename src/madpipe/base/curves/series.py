@@ -43,8 +43,8 @@ def joined(found: Sequence[RawCurves], is_absolute: bool, settings: CurvesSettin
     time = _values(found, settings.times, stems, "time", len(intensity))
     if len(intensity) > 1 and energy is None and time is None:
         warn(
-            f"neither energies nor times of the {len(intensity)} curves are known: they stand in the order of the files; "
-            "give --energies or --times."
+            f"neither energies nor times of the {len(intensity)} curves are known: they stand in the order of the "
+            "files; give --energies or --times."
         )
     order = _order(energy, time, len(intensity))
     longest = next(one for one in found if one.q is q)
@@ -92,8 +92,8 @@ def _on_one_axis(
         if len(set(places)) < len(places) or (np.abs(q[places] - one.q) > _SAME_Q * one.q).any():
             raise InputError(
                 f"a series needs curves on one axis of q; {one.name} has {len(one.q)} points from {one.q[0]:.5g} to "
-                f"{one.q[-1]:.5g}, another {len(q)} from {q[0]:.5g} to {q[-1]:.5g} / angstrom; rebin them on one axis, or "
-                "read each alone."
+                f"{one.q[-1]:.5g}, another {len(q)} from {q[0]:.5g} to {q[-1]:.5g} / angstrom; rebin them on one axis, "
+                "or read each alone."
             )
         row, error = np.zeros((len(one.intensity), len(q))), np.full((len(one.intensity), len(q)), np.inf)
         row[:, places], error[:, places] = one.intensity, one.sigma

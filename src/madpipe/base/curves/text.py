@@ -259,10 +259,10 @@ def _by_order(values: Float[np.ndarray, "row column"], name: str, suffix: str) -
     """A curve whose columns have no names: q, intensity, sigma, dq."""
     notes: tuple[str, ...] = ()
     width = values.shape[1]
-    if width > 2 and len(values) > 2 and np.array_equal(np.diff(values[:, 0]), np.ones(len(values) - 1)):
-        if values[0, 0] in (0.0, 1.0) and (np.diff(values[:, 1]) > 0).all():
-            values, width = values[:, 1:], width - 1
-            notes = ("the first column only counts the lines and is left out",)
+    counts = values[0, 0] in (0.0, 1.0) and np.array_equal(np.diff(values[:, 0]), np.ones(len(values) - 1))
+    if width > 2 and counts and (np.diff(values[:, 1]) > 0).all():
+        values, width = values[:, 1:], width - 1
+        notes = ("the first column only counts the lines and is left out",)
     if width > _MOST_UNNAMED:
         raise InputError(
             f"a table of {width} columns needs a heading that names them; it has none that is understood; say which "
@@ -277,8 +277,8 @@ def _by_order(values: Float[np.ndarray, "row column"], name: str, suffix: str) -
     if sigma is not None and np.nanmedian(np.abs(sigma)) > np.nanmedian(np.abs(intensity)) > 0:
         if width > 4:
             raise InputError(
-                f"a table of {width} columns without names needs sigma in the third; it is larger than the second there; "
-                "say which are q, intensity and sigma with --columns (the key columns)."
+                f"a table of {width} columns without names needs sigma in the third; it is larger than the second "
+                "there; say which are q, intensity and sigma with --columns (the key columns)."
             )
         notes += ("the third column, taken as sigma, is mostly larger than the second; check the columns",)
     dq = values[:, 3] if width > 3 and not is_fit else None

@@ -57,8 +57,8 @@ def binned_kernel(
     Returns
     -------
     :
-        Intensity [1/cm] per volume fraction at contrast 1e-6 / angstrom^2. Gauss-Legendre with more nodes than the phase
-        q D changes by over a bin: error below 1e-9 of the kernel's size.
+        Intensity [1/cm] per volume fraction at contrast 1e-6 / angstrom^2. Gauss-Legendre with more nodes than the
+        phase q D changes by over a bin: error below 1e-9 of the kernel's size.
     """
     found = np.empty((len(q), len(edges) - 1))
     turns = float(q.max()) * np.diff(edges)
