@@ -108,8 +108,8 @@ def in_order(raw: RawCurves) -> RawCurves:
         warn(f"{raw.name}: {int(good.sum() - seen.sum())} points have no intensity and are left out.")
     if seen.sum() < FEWEST_POINTS:
         raise InputError(
-            f"{raw.name}: a curve needs {FEWEST_POINTS} points with q above 0 and an intensity; {int(seen.sum())} came; "
-            "check the file, or its columns."
+            f"{raw.name}: a curve needs {FEWEST_POINTS} points with q above 0 and an intensity; "
+            f"{int(seen.sum())} came; check the file, or its columns."
         )
     rising = bool((np.diff(raw.q[seen]) >= 0).all())
     if not rising:

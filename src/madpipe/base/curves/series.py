@@ -107,8 +107,8 @@ def _refuse_equal(intensity: Float[np.ndarray, "curve q"], names: Sequence[str])
     """Refuse a series whose curves are all the same numbers."""
     if len(intensity) > 1 and (intensity == intensity[0]).all():
         raise InputError(
-            f"a series needs curves that differ; all {len(intensity)} are the same numbers ({names[0][:40]} and so on); "
-            "check which files were named."
+            f"a series needs curves that differ; all {len(intensity)} are the same numbers "
+            f"({names[0][:40]} and so on); check which files were named."
         )
 
 
