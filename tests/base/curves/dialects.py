@@ -29,11 +29,15 @@ def grouped_exponent(value):
 
 Q3, Q4 = (Q, I, S), (Q, I, S, D)
 NM = (10 * Q, I, S)
-JSON = '\n\n### HEADER:\n#\n#{\n#    "Conc": 4.2,\n#    "analysis": {"guinier": {"I0": "12.5", "Rg": "20.0"}},\n#    "a": [1, 2, 3]\n#}\n'
+JSON = (
+    '\n\n### HEADER:\n#\n#{\n#    "Conc": 4.2,\n#    "analysis": {"guinier": {"I0": "12.5", "Rg": "20.0"}},\n'
+    '#    "a": [1, 2, 3]\n#}\n'
+)
 ABS = (
     "SILICA10.ABS FILE CREATED: 12-OCT-2008\nMON CNT LAMBDA DET ANG DET DIST TRANS THICK AVE STEP\n"
     "1.1e+08 6.0 0.0 13.17 0.54 0.1 1.2 0.1\nBCENT(X,Y) A1(mm) A2(mm)\n64.5 65.1 50.0 12.7\n"
-    "SAM: a EMP: b\nThe 6 columns are | Q (1/A) | I(Q) (1/cm) | std. dev. I(Q) (1/cm) | sigmaQ | meanQ | ShadowFactor|\n"
+    "SAM: a EMP: b\nThe 6 columns are | Q (1/A) | I(Q) (1/cm) | std. dev. I(Q) (1/cm) | sigmaQ | "
+    "meanQ | ShadowFactor|\n"
 )
 SANS2D = " SANS2D Wed 28-AUG-2019 15:35\n Sample\n  25    0    0    0    1  25    0\n 0 0 0 0\n 3 (F12.5,2E16.6)\n"
 PDH = "sample in water\nSAXS BOX\n       25        0        0        0        0        0        0        0\n" + "".join(
@@ -42,7 +46,10 @@ PDH = "sample in water\nSAXS BOX\n       25        0        0        0        0 
 GNOM = (
     "           ####    G N O M   Version 4.6    ####\n\n Angular   range    :     from    0.0100   to    0.3000\n"
     "      S          J EXP       ERROR       J REG       I REG\n\n"
-    + "".join(f"  {0.001 * k:.4E}                                       1.2500E+01\n".replace("   1.25", "  1.2") for k in range(9))
+    + "".join(
+        f"  {0.001 * k:.4E}                                       1.2500E+01\n".replace("   1.25", "  1.2")
+        for k in range(9)
+    )
     + table((Q, I, S, I * 1.01, I * 1.01), "  ", "{:.6E}".format)
     + "\n           Distance distribution  function of particle\n\n       R          P(R)      ERROR\n\n"
     + table((np.linspace(0, 60, 101), np.ones(101), 0.1 * np.ones(101)), "  ", "{:.4E}".format)
@@ -97,7 +104,14 @@ DIALECTS = {
     "names nm^-1": (".dat", "# q(nm^-1)  I(q)  sigma\n" + table(NM), 1, 0, "1/nm", 0),
     "names nm-1 in brackets": (".txt", "q [nm-1]\tI [a.u.]\tError [a.u.]\n" + table(NM, "\t"), 1, 0, "1/nm", 0),
     "names A^-1": (".txt", "Q[A^-1]\tI[cm^-1]\tsigma[cm^-1]\tdQ[A^-1]\n" + table(Q4, "\t"), 1, 1, "1/A", 1),
-    "names with angstrom sign": (".txt", "q / Å⁻¹\tI / cm⁻¹\tσ / cm⁻¹\n".replace("⁻¹", "^-1") + table(Q3, "\t"), 1, 0, "1/A", 1),
+    "names with angstrom sign": (
+        ".txt",
+        "q / Å⁻¹\tI / cm⁻¹\tσ / cm⁻¹\n".replace("⁻¹", "^-1") + table(Q3, "\t"),
+        1,
+        0,
+        "1/A",
+        1,
+    ),
     "sasview names": (".csv", "<X>, <Y>, <dY>\n" + table(Q3, ", "), 1, 0, "", 0),
     "sasview text": (".txt", "<X>   <Y>   <dY>   <dX>\n" + table(Q4, "   "), 1, 1, "", 0),
     "dq before sigma": (".dat", "# q I dq sigma\n" + table((Q, I, D, S)), 1, 1, "", 0),
@@ -106,19 +120,55 @@ DIALECTS = {
     "numbered lines": (".dat", table((np.arange(1, N + 1), *Q3)), 1, 0, "", 0),
     "units below names": (".dat", "q I error\nnm^-1 cm^-1 cm^-1\n" + table(NM), 1, 0, "1/nm", 1),
     "unit in the header": (".dat", "# pyFAI\n# unit: q_nm^-1\n# q  I  sigma\n" + table(NM), 1, 0, "1/nm", 0),
-    "pyfai": (".dat", "# == pyFAI calibration ==\n# Wavelength: 1.0e-10 m\n# --> demo.edf\n"
-              "#       q_nm^-1             I           sigma\n" + table(NM, "  ", "{:.7e}".format), 1, 0, "1/nm", 0),
-    "comments between": (".dat", table(Q3)[:200].rsplit("\n", 1)[0] + "\n# detector 2\n\n"
-                         + table(Q3)[len(table(Q3)[:200].rsplit("\n", 1)[0]) + 1 :], 1, 0, "", 0),
+    "pyfai": (
+        ".dat",
+        "# == pyFAI calibration ==\n# Wavelength: 1.0e-10 m\n# --> demo.edf\n"
+        "#       q_nm^-1             I           sigma\n" + table(NM, "  ", "{:.7e}".format),
+        1,
+        0,
+        "1/nm",
+        0,
+    ),
+    "comments between": (
+        ".dat",
+        table(Q3)[:200].rsplit("\n", 1)[0]
+        + "\n# detector 2\n\n"
+        + table(Q3)[len(table(Q3)[:200].rsplit("\n", 1)[0]) + 1 :],
+        1,
+        0,
+        "",
+        0,
+    ),
     "footer": (".dat", table(Q3) + "\nend of data\nchi2 = 1.1\n", 1, 0, "", 0),
-    "raw": (".dat", "### DATA:\n#\n# 25\n#      Q             I(Q)           Error\n" + table(Q3, "  ", "{:.8E}".format) + JSON, 1, 0, "1/A", 0),
-    "atsas": (".dat", "Sample description: BSA\nParent(s): a.dat b.dat\n" + table(Q3, "  ", "{:.6E}".format)
-              + "\ncreator: DATOP\nsample-concentration: 2.5\n", 1, 0, "", 0),
+    "raw": (
+        ".dat",
+        "### DATA:\n#\n# 25\n#      Q             I(Q)           Error\n" + table(Q3, "  ", "{:.8E}".format) + JSON,
+        1,
+        0,
+        "1/A",
+        0,
+    ),
+    "atsas": (
+        ".dat",
+        "Sample description: BSA\nParent(s): a.dat b.dat\n"
+        + table(Q3, "  ", "{:.6E}".format)
+        + "\ncreator: DATOP\nsample-concentration: 2.5\n",
+        1,
+        0,
+        "",
+        0,
+    ),
     "crysol": (".fit", "  T= 0.1E-04 Rg = 20.1  Chi^2: 1.1\n" + table((Q, I, S, I * 1.02)), 1, 0, "", 0),
     "dammin": (".fir", "from a.out sExp | iExp | Err | iFit\n" + table((Q, I, S, I * 1.02)), 1, 0, "", 0),
     "fit of three columns": (".fit", "sExp iExp iFit\n" + table((Q, I, I * 1.02)), 0, 0, "", 0),
-    "foxs": (".fit", "# offset = 0, scale = 1\n# q       exp_intensity   model_intensity error\n"
-             + table((Q, I, I * 1.02, S)), 1, 0, "", 0),
+    "foxs": (
+        ".fit",
+        "# offset = 0, scale = 1\n# q       exp_intensity   model_intensity error\n" + table((Q, I, I * 1.02, S)),
+        1,
+        0,
+        "",
+        0,
+    ),
     "gnom": (".out", GNOM, 1, 0, "", 0),
     "nist abs": (".ABS", ABS + table((Q, I, S, D, Q, np.ones(N)), "  "), 1, 1, "1/A", 1),
     "nist abs without names": (".ABS", "a\nb\n" + table((Q, I, S, D, Q, np.ones(N)), "  "), 1, 1, "", 0),
@@ -126,14 +176,36 @@ DIALECTS = {
     "pdh": (".pdh", PDH + table(NM, "   ", "{:.6E}".format), 1, 0, "1/nm", 0),
     "pdh by another ending": (".txt", PDH + table(NM, "   ", "{:.6E}".format), 1, 0, "1/nm", 0),
     "igor": (".itx", "IGOR\nWAVES/D q, I, s\nBEGIN\n" + table(Q3, "\t") + "END\n", 1, 0, "", 0),
-    "fit2d": (".chi", "frame.edf\n Q (inverse nanometres)\n Intensity\n       25\n" + table((10 * Q, I)), 0, 0, "1/nm", 0),
+    "fit2d": (
+        ".chi",
+        "frame.edf\n Q (inverse nanometres)\n Intensity\n       25\n" + table((10 * Q, I)),
+        0,
+        0,
+        "1/nm",
+        0,
+    ),
     "xenocs": (".dat", "##########\n# SampleName: a\nq(A-1)   I(q)   Sig(q)\n" + table(Q3, "   "), 1, 0, "1/A", 0),
     "sigma(Q) beside sigma(I)": (".dat", "Q I(Q) sigma(I) sigma(Q)\n" + table(Q4), 1, 1, "", 0),
-    "grasp": (".dat", "mod_q\tI\tErr_I\tFWHM_q\n" + table((Q, I, S, 2.3548200450309493 * D), "\t", "{:.9g}".format), 1, 1, "", 0),
+    "grasp": (
+        ".dat",
+        "mod_q\tI\tErr_I\tFWHM_q\n" + table((Q, I, S, 2.3548200450309493 * D), "\t", "{:.9g}".format),
+        1,
+        1,
+        "",
+        0,
+    ),
     "irena": (".dat", "# SMR_Qvec SMR_Int SMR_Error\n" + table(Q3), 1, 0, "", 0),
-    "sascif": (".sascif", "data_a\nloop_\n_sas_scan_intensity.id\n_sas_scan_intensity.momentum_transfer\n"
-               "_sas_scan_intensity.intensity\n_sas_scan_intensity.intensity_su_counting\n"
-               + table((np.arange(1, N + 1), *Q3)) + "#\n", 1, 0, "", 0),
+    "sascif": (
+        ".sascif",
+        "data_a\nloop_\n_sas_scan_intensity.id\n_sas_scan_intensity.momentum_transfer\n"
+        "_sas_scan_intensity.intensity\n_sas_scan_intensity.intensity_su_counting\n"
+        + table((np.arange(1, N + 1), *Q3))
+        + "#\n",
+        1,
+        0,
+        "",
+        0,
+    ),
     "xdi": (".dat", "# Column.1: q 1/nm\n# Column.2: intensity\n# Column.3: sigma\n" + table(NM), 1, 0, "1/nm", 0),
     "empty cells at the end": (".csv", "q,I,err,note\n" + table(Q3, ",").replace("\n", ",\n"), 1, 0, "", 0),
     "excel": (".csv", "sep=;\nq [1/nm];I [1/cm];err [1/cm]\n" + table(NM, ";", comma, end="\r\n"), 1, 0, "1/nm", 1),

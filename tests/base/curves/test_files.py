@@ -7,8 +7,8 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-
 from dialects import D, I, N, Q, S
+
 from madpipe.base import store
 from madpipe.base.curves.reading import read_curves
 from madpipe.base.curves.records import Curves
@@ -64,7 +64,7 @@ def test_nxcansas_of_any_ending(tmp_path, name, uncertainty):
 def test_nxcansas_without_sigma_and_with_several_entries(tmp_path):
     assert "no errors" in read_curves([nxcansas(tmp_path, has_sigma=False)]).warnings
     path = nxcansas(tmp_path, entries=2)
-    with pytest.raises(InputError, match="2 entries.*1: sasentry1/sasdata"):
+    with pytest.raises(InputError, match=r"2 entries.*1: sasentry1/sasdata"):
         read_curves([path])
     chosen = read_curves([path], CurvesSettings(entry="sasentry2/sasdata"))
     np.testing.assert_allclose(chosen.intensity[0], 2 * I, **EXACT)
@@ -78,23 +78,54 @@ def layouts():
     old = {f"profiles/{k:06d}": (np.stack([Q, FRAMES[k], ERRORS[k]], axis=1), {}) for k in range(3)}
     q_name, times = ("profiles/q", (Q, {})), {"times": (np.arange(3.0), {"unit": "s"})}
     return {
-        "plain": ({"q": (Q, plain), "intensity": (FRAMES, {}), "sigma": (ERRORS, {}), "time": (np.arange(3), {"units": "s"})}, {}),
-        "in ms": ({"q": (Q, plain), "intensity": (FRAMES, {}), "sigma": (ERRORS, {}), "time": (1000 * np.arange(3), {"units": "ms"})}, {}),
-        "q in the first axis": ({"q": (Q, plain), "I": (FRAMES.T, {}), "err": (ERRORS.T, {}), "time": (np.arange(3), {})}, {}),
-        "regals": ({"q": (Q[None], {}), "I": (FRAMES, {}), "sigma": (ERRORS, {}), "ms": (1000.0 * np.arange(3)[:, None], {})}, {}),
+        "plain": (
+            {"q": (Q, plain), "intensity": (FRAMES, {}), "sigma": (ERRORS, {}), "time": (np.arange(3), {"units": "s"})},
+            {},
+        ),
+        "in ms": (
+            {
+                "q": (Q, plain),
+                "intensity": (FRAMES, {}),
+                "sigma": (ERRORS, {}),
+                "time": (1000 * np.arange(3), {"units": "ms"}),
+            },
+            {},
+        ),
+        "q in the first axis": (
+            {"q": (Q, plain), "I": (FRAMES.T, {}), "err": (ERRORS.T, {}), "time": (np.arange(3), {})},
+            {},
+        ),
+        "regals": (
+            {"q": (Q[None], {}), "I": (FRAMES, {}), "sigma": (ERRORS, {}), "ms": (1000.0 * np.arange(3)[:, None], {})},
+            {},
+        ),
         "raw": ({**raw, **dict([q_name]), **times}, {"/": {"file_type": "RAW_Series"}}),
         "raw with q in each": ({**old, **times}, {"/": {"file_type": "RAW_Series"}}),
         "pyfai": (
-            {"e/r/q": (10 * Q, {"units": "nm^-1"}), "e/r/I": (FRAMES, {}), "e/r/errors": (ERRORS, {}), "e/r/t": (np.arange(3), {"units": "s"})},
+            {
+                "e/r/q": (10 * Q, {"units": "nm^-1"}),
+                "e/r/I": (FRAMES, {}),
+                "e/r/errors": (ERRORS, {}),
+                "e/r/t": (np.arange(3), {"units": "s"}),
+            },
             {"e/r": {"NX_class": "NXdata", "signal": "I", "axes": [".", "q"]}},
         ),
         "dawn": (
-            {"p/result/q": (Q, {"units": "1/Angstrom"}), "p/result/data": (FRAMES[:, None], {}), "p/result/data_errors": (ERRORS[:, None], {}),
-             "p/result/time": (np.arange(3), {"units": "s"})},
+            {
+                "p/result/q": (Q, {"units": "1/Angstrom"}),
+                "p/result/data": (FRAMES[:, None], {}),
+                "p/result/data_errors": (ERRORS[:, None], {}),
+                "p/result/time": (np.arange(3), {"units": "s"}),
+            },
             {"p/result": {"NX_class": "NXdata", "signal": "data", "axes": [".", ".", "q"]}},
         ),
         "nxcansas of a series": (
-            {"e/d/Q": (Q, {"units": "1/A"}), "e/d/I": (FRAMES, {"uncertainties": "Idev"}), "e/d/Idev": (ERRORS, {}), "e/d/Time": (np.arange(3), {"units": "s"})},
+            {
+                "e/d/Q": (Q, {"units": "1/A"}),
+                "e/d/I": (FRAMES, {"uncertainties": "Idev"}),
+                "e/d/Idev": (ERRORS, {}),
+                "e/d/Time": (np.arange(3), {"units": "s"}),
+            },
             {"e/d": {"canSAS_class": "SASdata", "signal": "I", "I_axes": "Time,Q", "Q_indices": [1]}},
         ),
     }
@@ -116,18 +147,32 @@ def test_datasets_that_are_named(tmp_path):
         read_curves([path])
     told = CurvesSettings(path="q=/a/abscissa,intensity=/b/ordinate,sigma=/b/spread")
     np.testing.assert_allclose(read_curves([path], told).sigma[0], S)
-    for bad, said in (("q=/a/abscissa", "needs q="), ("q=/a,intensity=/b/ordinate", "dataset at"), ("/nowhere", "group at"), ("p=/a,q=/b,intensity=/c", "needs q=")):
+    for bad, said in (
+        ("q=/a/abscissa", "needs q="),
+        ("q=/a,intensity=/b/ordinate", "dataset at"),
+        ("/nowhere", "group at"),
+        ("p=/a,q=/b,intensity=/c", "needs q="),
+    ):
         with pytest.raises(InputError, match=said):
             read_curves([path], CurvesSettings(path=bad))
 
 
 BAD = {
-    "images": ({"q": (np.ones((5, 5)), {}), "intensity": (np.ones((5, 5)), {})}, "one axis of q|distinct|differ|q above"),
+    "images": (
+        {"q": (np.ones((5, 5)), {}), "intensity": (np.ones((5, 5)), {})},
+        "one axis of q|distinct|differ|q above",
+    ),
     "other lengths": ({"e/Q": (Q, {}), "e/I": (I[:-1], {})}, "as many as q"),
     "words": ({"q": (Q, {}), "intensity": (["a"] * N, {})}, "q and intensity"),
-    "sigma of another shape": ({"q": (Q, {}), "intensity": (FRAMES, {}), "sigma": (S[:3], {})}, "values of sigma|sigma for each"),
+    "sigma of another shape": (
+        {"q": (Q, {}), "intensity": (FRAMES, {}), "sigma": (S[:3], {})},
+        "values of sigma|sigma for each",
+    ),
     "complex": ({"q": (Q, {}), "intensity": (I + 1j, {})}, "q and intensity|real numbers"),
-    "unit of time": ({"q": (Q, {}), "intensity": (FRAMES, {}), "time": (np.arange(3), {"units": "furlong"})}, "unit of time"),
+    "unit of time": (
+        {"q": (Q, {}), "intensity": (FRAMES, {}), "time": (np.arange(3), {"units": "furlong"})},
+        "unit of time",
+    ),
     "nothing": ({"x1": (Q, {})}, "none are so named"),
 }
 
@@ -154,7 +199,17 @@ def test_links_out_of_the_folder_are_refused(tmp_path):
 
 def test_npz(tmp_path):
     path = tmp_path / "a.npz"
-    np.savez(path, q=Q, intensity=FRAMES, sigma=ERRORS, energy_ev=[7000.0, 7100, 7110], dq=D, slit=0.1, element="Fe", edge="K")
+    np.savez(
+        path,
+        q=Q,
+        intensity=FRAMES,
+        sigma=ERRORS,
+        energy_ev=[7000.0, 7100, 7110],
+        dq=D,
+        slit=0.1,
+        element="Fe",
+        edge="K",
+    )
     curves = read_curves([path])
     np.testing.assert_allclose(curves.intensity, FRAMES, **EXACT)
     np.testing.assert_allclose(curves.energy, [7000, 7100, 7110])
@@ -173,7 +228,16 @@ def test_npz(tmp_path):
 
 def curves_of(**changed):
     names = "\n".join(f"frame {k}" for k in range(3))
-    base = {"q": Q, "intensity": FRAMES, "sigma": ERRORS, "absolute": 1, "names": names, "title": "silica", "dq": D, "sample": "s"}
+    base = {
+        "q": Q,
+        "intensity": FRAMES,
+        "sigma": ERRORS,
+        "absolute": 1,
+        "names": names,
+        "title": "silica",
+        "dq": D,
+        "sample": "s",
+    }
     return Curves(**(base | changed))
 
 
@@ -278,7 +342,9 @@ def test_shared_files(shared):
     np.testing.assert_allclose(usans.slit_length, 0.117)
     apoferritin = read_curves([folder / "apoferritin.txt"], CurvesSettings(unit_intensity="1/cm"))
     assert apoferritin.intensity.shape == (1, 395)
-    np.testing.assert_allclose([apoferritin.q[0], apoferritin.sigma[0, 0], apoferritin.dq[0]], [0.0055, 0.1143732, 8.935321e-4])
+    np.testing.assert_allclose(
+        [apoferritin.q[0], apoferritin.sigma[0, 0], apoferritin.dq[0]], [0.0055, 0.1143732, 8.935321e-4]
+    )
     lysozyme = read_curves([folder / "lys_saxs.dat"])
     assert lysozyme.intensity.shape == (1, 474)
     assert "Rg = 13.9128" in lysozyme.warnings

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dialects import DIALECTS, Q3, D, I, N, Q, S, comma, table, xml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dialects import DIALECTS, D, I, N, Q, Q3, S, comma, table, xml
 from madpipe.base import store
 from madpipe.base.curves.reading import read_curves
 from madpipe.base.curves.records import Curves
@@ -61,7 +61,9 @@ def test_dialect(tmp_path, name):
         assert curves.dq is None
 
 
-@pytest.mark.parametrize("name", [name for name, one in DIALECTS.items() if one[4] == "" and not one[1].startswith("<?")])
+@pytest.mark.parametrize(
+    "name", [name for name, one in DIALECTS.items() if one[4] == "" and not one[1].startswith("<?")]
+)
 def test_a_unit_that_is_not_in_the_file_is_said(tmp_path, name):
     ending, text, *_ = DIALECTS[name]
     assert "states no unit of q" in read(tmp_path, text, f"a{ending}").warnings
@@ -80,7 +82,8 @@ def test_encodings(tmp_path, encoding):
 
 def test_missing_cells_are_not_measured(tmp_path):
     text = "q,I,sigma\n" + "".join(
-        f"{q},{i},{s if k % 5 else ''}\n" if k != 7 else f"{q},NaN,{s}\n" for k, (q, i, s) in enumerate(zip(Q, I, S, strict=True))
+        f"{q},{i},{s if k % 5 else ''}\n" if k != 7 else f"{q},NaN,{s}\n"
+        for k, (q, i, s) in enumerate(zip(Q, I, S, strict=True))
     )
     curves = read(tmp_path, text)
     assert len(curves.q) == N - 1
@@ -119,12 +122,16 @@ BAD = {
     "old matlab": (b"MATLAB 5.0 MAT-file, Platform" + bytes(200), {}, "-v7.3"),
     "zip": (b"PK\x03\x04" + bytes(60), {}, ".npz"),
     "broken hdf5": (b"\x89HDF\r\n\x1a\n" + bytes(60), {}, "HDF5"),
-    "entities": (xml(head='<?xml version="1.0"?>\n<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>\n'), {}, "entities"),
+    "entities": (
+        xml(head='<?xml version="1.0"?>\n<!DOCTYPE a [<!ENTITY b SYSTEM "file:///etc/passwd">]>\n'),
+        {},
+        "entities",
+    ),
     "laughs": ('<!DOCTYPE a [<!ENTITY b "ha"><!ENTITY c "&b;&b;">]><SASroot>&c;</SASroot>', {}, "entities"),
     "cut xml": (xml()[:-50], {}, "whole XML"),
     "other xml": ('<?xml version="1.0"?><svg/>', {}, "SASroot"),
     "no entry": ('<?xml version="1.0"?><SASroot/>', {}, "SASentry"),
-    "words in xml": (xml().replace("<Q unit=\"1/A\">", "<Q unit=\"1/A\">x", 1), {}, "needs numbers"),
+    "words in xml": (xml().replace('<Q unit="1/A">', '<Q unit="1/A">x', 1), {}, "needs numbers"),
     "two units in xml": (xml().replace('<Q unit="1/A">', '<Q unit="1/nm">', 1), {}, "one unit"),
     "widths in another unit": (xml().replace('<Qdev unit="1/A">', '<Qdev unit="1/nm">'), {}, "unit of Q"),
     "two entries": (xml(entries=2), {}, "1: e1 (1 x 25 points); 2: e2"),
@@ -278,7 +285,10 @@ def test_series_that_are_refused(tmp_path):
 
 
 def test_a_curve_that_lacks_points_joins_a_series(tmp_path):
-    paths = [write(tmp_path, "a.dat", table(Q3)), write(tmp_path, "b.dat", table([2 * one[3:] if k else one[3:] for k, one in enumerate(Q3)]))]
+    paths = [
+        write(tmp_path, "a.dat", table(Q3)),
+        write(tmp_path, "b.dat", table([2 * one[3:] if k else one[3:] for k, one in enumerate(Q3)])),
+    ]
     found = read_curves(paths)
     assert found.intensity.shape == (2, N)
     assert np.isinf(found.sigma[1, :3]).all()
@@ -302,7 +312,10 @@ TEXTS = [text for _, text, *_ in DIALECTS.values()]
     number=st.integers(0, len(TEXTS) - 1),
     cut=st.integers(0, 2000),
     size=st.integers(0, 40),
-    junk=st.one_of(st.binary(max_size=12), st.sampled_from([b",", b"\n", b"e", b"-", b"1e999", b"nan ", b"#", b"\0", b"<", b"9" * 400])),
+    junk=st.one_of(
+        st.binary(max_size=12),
+        st.sampled_from([b",", b"\n", b"e", b"-", b"1e999", b"nan ", b"#", b"\0", b"<", b"9" * 400]),
+    ),
 )
 def test_damaged_files_give_one_line_or_numbers(tmp_path_factory, number, cut, size, junk):
     content = TEXTS[number].encode()

@@ -14,7 +14,20 @@ NAMES = {  # of arrays, in lower case, the likeliest first
     "q": ("q", "q_values", "qvec", "q_vector", "q_axis", "s", "qs", "x"),
     "intensity": ("intensity", "i", "intensities", "iq", "i_q", "data", "y", "i(q)", "ints"),
     "sigma": (
-        *("sigma", "idev", "sigmas", "errors", "error", "err", "dy", "di", "sig", "uncertainty", "uncertainties", "std"),
+        *(
+            "sigma",
+            "idev",
+            "sigmas",
+            "errors",
+            "error",
+            "err",
+            "dy",
+            "di",
+            "sig",
+            "uncertainty",
+            "uncertainties",
+            "std",
+        ),
         *("intensity_errors", "data_errors", "i_errors", "ierr", "i_err", "sigma_i", "intensity_error", "e", "stdev"),
         *("intensities_error", "errs", "int_err"),
     ),
@@ -22,9 +35,31 @@ NAMES = {  # of arrays, in lower case, the likeliest first
     "slit_length": ("slit_length", "dql", "slit"),
     "slit_width": ("slit_width", "dqw"),
     "energy": ("energy_ev", "energy", "energies", "energies_ev", "photon_energy", "e_ev", "energy_kev"),
-    "time": ("time", "times", "t", "time_s", "ms", "us", "ns", "delay", "delays", "time_ms", "time_us", "time_ns", "seconds"),
+    "time": (
+        "time",
+        "times",
+        "t",
+        "time_s",
+        "ms",
+        "us",
+        "ns",
+        "delay",
+        "delays",
+        "time_ms",
+        "time_us",
+        "time_ns",
+        "seconds",
+    ),
 }
-_UNIT_OF_NAME = {"ms": "ms", "us": "us", "ns": "ns", "time_ms": "ms", "time_us": "us", "time_ns": "ns", "energy_kev": "keV"}
+_UNIT_OF_NAME = {
+    "ms": "ms",
+    "us": "us",
+    "ns": "ns",
+    "time_ms": "ms",
+    "time_us": "us",
+    "time_ns": "ns",
+    "energy_kev": "keV",
+}
 
 
 def named(keys: Mapping[str, object] | list[str], kind: str) -> str | None:
@@ -125,7 +160,8 @@ def _rows(values: Shaped[np.ndarray, "..."], size: int, name: str, key: str) -> 
     if array.ndim == 2 and array.shape[0] == size:
         return array.T.copy()
     raise InputError(
-        f"{name}: needs {size} values of {key} for each curve, as many as q; its shape is {np.shape(values)}; make them alike."
+        f"{name}: needs {size} values of {key} for each curve, as many as q; its shape is {np.shape(values)}; make "
+        "them alike."
     )
 
 

@@ -21,7 +21,7 @@ def read_xml(text: str, name: str) -> list[RawCurves]:
     Parameters
     ----------
     text:
-        The file's content; entities and document types are refused, since they can name other files or grow without end.
+        The file's content; entities and document types are refused: they can name other files or grow without end.
     name:
         Of the file.
 
@@ -31,7 +31,9 @@ def read_xml(text: str, name: str) -> list[RawCurves]:
         No XML, another kind of XML, entities, values that are no numbers, several units in one column.
     """
     if re.search(r"<!\s*(DOCTYPE|ENTITY)", text, re.IGNORECASE):
-        raise InputError("canSAS XML needs no document type and no entities; it has some; remove the line <!DOCTYPE ...>.")
+        raise InputError(
+            "canSAS XML needs no document type and no entities; it has some; remove the line <!DOCTYPE ...>."
+        )
     plain = re.sub(r"^\s*<\?xml[^>]*\?>", "", text.lstrip("\ufeff"), count=1)
     try:
         root = ElementTree.fromstring(plain)

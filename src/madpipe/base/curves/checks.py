@@ -46,9 +46,9 @@ def with_units(raw: RawCurves, settings: CurvesSettings) -> tuple[RawCurves, boo
             "(the key unit_intensity) if they are, or volume fractions are not to be had."
         )
     one = 1.0 if scale is None else scale
-    widths = {key: None if (v := getattr(raw, key)) is None else v * factor for key in ("dq", "slit_length", "slit_width")}
     sigma = None if raw.sigma is None else raw.sigma * one
-    return replace(raw, q=raw.q * factor, intensity=raw.intensity * one, sigma=sigma, **widths), scale is not None
+    raw = raw.with_widths(lambda widths: widths * factor)
+    return replace(raw, q=raw.q * factor, intensity=raw.intensity * one, sigma=sigma), scale is not None
 
 
 def per_cm_or_none(unit: str) -> float | None:
@@ -86,8 +86,8 @@ def _unit_of_q(raw: RawCurves, settings: CurvesSettings) -> str:
             "1/angstrom; say which with --unit (the key unit_q)."
         )
     warn(
-        f"{raw.name}: the file states no unit of q: it is taken in 1/angstrom, since it ends at {largest:.4g}; say --unit "
-        "1/nm (the key unit_q) if it is not."
+        f"{raw.name}: the file states no unit of q: it is taken in 1/angstrom, since it ends at {largest:.4g}; "
+        "say --unit 1/nm (the key unit_q) if it is not."
     )
     return "1/angstrom"
 
@@ -108,8 +108,8 @@ def in_order(raw: RawCurves) -> RawCurves:
         warn(f"{raw.name}: {int(good.sum() - seen.sum())} points have no intensity and are left out.")
     if seen.sum() < FEWEST_POINTS:
         raise InputError(
-            f"{raw.name}: a curve needs {FEWEST_POINTS} points with q above 0 and an intensity; {int(seen.sum())} came; "
-            "check the file, or its columns."
+            f"{raw.name}: a curve needs {FEWEST_POINTS} points with q above 0 and an intensity; "
+            f"{int(seen.sum())} came; check the file, or its columns."
         )
     rising = bool((np.diff(raw.q[seen]) >= 0).all())
     if not rising:
@@ -129,9 +129,9 @@ def in_order(raw: RawCurves) -> RawCurves:
 
 def taken(raw: RawCurves, places: Float[np.ndarray, "kept"] | np.ndarray) -> RawCurves:
     """Some of the points."""
-    widths = {key: None if (v := getattr(raw, key)) is None else v[places] for key in ("dq", "slit_length", "slit_width")}
     sigma = None if raw.sigma is None else raw.sigma[:, places]
-    return replace(raw, q=raw.q[places], intensity=raw.intensity[:, places], sigma=sigma, **widths)
+    raw = raw.with_widths(lambda widths: widths[places])
+    return replace(raw, q=raw.q[places], intensity=raw.intensity[:, places], sigma=sigma)
 
 
 def with_widths(raw: RawCurves, settings: CurvesSettings) -> RawCurves:
@@ -144,24 +144,30 @@ def with_widths(raw: RawCurves, settings: CurvesSettings) -> RawCurves:
     """
     if settings.ignore_resolution:
         return replace(raw, dq=None, slit_length=None, slit_width=None)
-    found = {key: _width(getattr(raw, key), raw, key) for key in ("dq", "slit_length", "slit_width")}
-    dq = found["dq"]
+    dq = _width(raw.dq, raw, "dq")
+    length = _width(raw.slit_length, raw, "slit length")
+    width = _width(raw.slit_width, raw, "slit width")
     if dq is not None and (dq < 0).all():
         warn(f"{raw.name}: dq is negative throughout, as NIST marks the half height of a slit; it is taken as that.")
-        found |= {"dq": None, "slit_length": -dq}
+        length, dq = np.abs(dq), None
     elif dq is not None:
         _require_narrow(raw, dq)
-        found["dq"] = np.abs(dq)
-    for key in ("slit_length", "slit_width"):
-        widths = found[key]
-        if widths is None:
-            continue
-        if (widths < 0).any():
-            raise InputError(f"{raw.name}: a {key} needs values of at least 0; {widths.min():g} came; check the column.")
-        said = "full; it is halved" if settings.full_slit else "half of the slit's, as canSAS has it; say full_slit if not"
-        warn(f"{raw.name}: {key.replace('_', ' ')} {np.max(widths):.4g} / angstrom is taken as {said}.")
-        found[key] = widths / 2 if settings.full_slit else widths
-    return replace(raw, **found)
+        dq = np.abs(dq)
+    length = _half(length, raw, "slit length", settings)
+    return replace(raw, dq=dq, slit_length=length, slit_width=_half(width, raw, "slit width", settings))
+
+
+def _half(
+    widths: Float[np.ndarray, "q"] | None, raw: RawCurves, what: str, settings: CurvesSettings
+) -> Float[np.ndarray, "q"] | None:
+    """Half of a slit's extent, which the file states as half or, if the person says so, as full; which is said."""
+    if widths is None:
+        return None
+    if (widths < 0).any():
+        raise InputError(f"{raw.name}: a {what} needs values of at least 0; {widths.min():g} came; check the column.")
+    said = "full; it is halved" if settings.full_slit else "half of the slit's, as canSAS has it; say full_slit if not"
+    warn(f"{raw.name}: {what} {np.max(widths):.4g} / angstrom is taken as {said}.")
+    return widths / 2 if settings.full_slit else widths
 
 
 def _width(values: Float[np.ndarray, "q"] | None, raw: RawCurves, key: str) -> Float[np.ndarray, "q"] | None:
@@ -227,7 +233,11 @@ def with_errors(raw: RawCurves, is_counted: bool) -> RawCurves:
 def _say_absent(raw: RawCurves, absent: Bool[np.ndarray, "curve"], is_counted: bool) -> None:
     """Say where errors come from."""
     which = "the file has no errors" if absent.all() else f"{int(absent.sum())} curves have no errors"
-    source = "the root of the counts" if is_counted else "the scatter of neighbouring points, which knows no systematic error"
+    source = (
+        "the root of the counts"
+        if is_counted
+        else "the scatter of neighbouring points, which knows no systematic error"
+    )
     warn(f"{raw.name}: {which}; sigma is estimated from {source}.")
 
 
@@ -239,8 +249,8 @@ def _believable(
     bad = ~good & ~missing
     if bad.any() and good.any():
         warn(
-            f"{raw.name}: {int(bad.sum())} points have a sigma of 0, below 0 or none; they are marked as not measured, so "
-            "that no fit takes them; give their errors if they are good."
+            f"{raw.name}: {int(bad.sum())} points have a sigma of 0, below 0 or none; they are marked as not measured, "
+            "so that no fit takes them; give their errors if they are good."
         )
     sigma = np.where(good & ~missing, sigma, np.inf)
     size = np.abs(raw.intensity)
@@ -271,11 +281,11 @@ def _tell_wrong(raw: RawCurves, sigma: Float[np.ndarray, "curve q"], absent: Boo
     factor = float(np.median([one.factor for one in wrong]))
     if factor < 1:
         warn(
-            f"{raw.name}: neighbouring points scatter {1 / max(factor, 1e-9):.3g} times less than sigma says: the errors "
-            "are too large by that factor, or the points are smoothed and depend on each other."
+            f"{raw.name}: neighbouring points scatter {1 / max(factor, 1e-9):.3g} times less than sigma says: the "
+            "errors are too large by that factor, or the points are smoothed and depend on each other."
         )
     else:
         warn(
-            f"{raw.name}: neighbouring points scatter {factor:.3g} times more than sigma says: the errors are too small "
-            "by that factor; chi-square of a right model will be about its square."
+            f"{raw.name}: neighbouring points scatter {factor:.3g} times more than sigma says: the errors are too "
+            "small by that factor; chi-square of a right model will be about its square."
         )

@@ -59,7 +59,7 @@ def read_hdf5(path: str, name: str, place: str | None = None) -> list[RawCurves]
 
 def _groups(root: h5py.Group) -> Iterator[h5py.Group]:
     """A group and those below it, each once."""
-    waiting, seen = [root], set()
+    waiting, seen = [root], set[tuple[str, int]]()
     while waiting and len(seen) < _MOST_GROUPS:
         group = waiting.pop(0)
         mark = (group.file.filename, h5py.h5o.get_info(group.id).addr)
@@ -90,13 +90,13 @@ def _roles(group: h5py.Group) -> dict[str, str]:
     if "intensity" in roles:
         item = known[roles["intensity"]]
         said = _texts(item, "uncertainties") + _texts(item, "uncertainty") + _texts(group, "I_uncertainties")
-        said += _texts(group, "I_uncertainty") + [f"{roles['intensity']}_errors"]
-        roles |= {"sigma": key for key in reversed(said) if key in known}
+        said += [*_texts(group, "I_uncertainty"), f"{roles['intensity']}_errors"]
+        roles["sigma"] = next((key for key in said if key in known), roles.get("sigma", ""))
     if "q" in roles:
         for key in _texts(known[roles["q"]], "resolutions") + _texts(known[roles["q"]], "resolution"):
             if key in known and key.lower() not in ("dql", "dqw"):
                 roles["dq"] = key
-    return roles
+    return {kind: key for kind, key in roles.items() if key}
 
 
 def _texts(item: h5py.HLObject, name: str) -> list[str]:
@@ -136,7 +136,11 @@ def _group(group: h5py.Group, name: str) -> RawCurves:
     title = next((text for key in _TEXTS if (text := _text(entry, key))), "")
     units = {f"unit_{kind}": _unit(known[key]) for kind, key in roles.items() if kind != "sigma"}
     for kind in ("time", "energy"):
-        if kind in roles and not units[f"unit_{kind}"] and roles[kind].lower() in ("ms", "us", "ns", "time_ms", "energy_kev"):
+        if (
+            kind in roles
+            and not units[f"unit_{kind}"]
+            and roles[kind].lower() in ("ms", "us", "ns", "time_ms", "energy_kev")
+        ):
             units[f"unit_{kind}"] = roles[kind].lower().removeprefix("time_").replace("energy_kev", "keV")
     one = curves_of_arrays(where or name, _apart(arrays), units | {"title": title})
     frames = known.get("frame")

@@ -19,8 +19,8 @@ _KINDS = (  # first that fits; of lower case, without unit
     (
         "dq",
         r"(d_?q|dx|q_?dev|q_?err(or)?s?|q_?std|sigma_?[_(]?\s*q\)?|sig_?q|sq|q_?sigma|s_?q|δq|Δq|σ_?q|"
-        r"delta_?q|q_?res(olution)?|res(olution)?|std\.? ?dev\.? ?q|q_?uncertainty|(err|error|std|sigma|uncertainty)[ _]?q|"
-        r"dq/?2?|fwhm.*)",
+        r"delta_?q|q_?res(olution)?|res(olution)?|std\.? ?dev\.? ?q|q_?uncertainty|"
+        r"(err|error|std|sigma|uncertainty)[ _]?q|dq/?2?|fwhm.*)",
     ),
     (
         "model",
@@ -28,9 +28,11 @@ _KINDS = (  # first that fits; of lower case, without unit
     ),
     (
         "sigma",
-        r"(d_?i(\(q\))?|dy|i_?dev|sigma?s?|sig|σ.*|s\.?d\.?|std.*|e|esd|err.*|error.*|(i|intensity|iq|i\(q\)|j|y|exp)?[_ ]*"
-        r"(err(or)?s?|std(dev)?|sigma|sig|unc\w*|esd|dev|sd)(\s*\(?\[?i?\(?q?\)?\)?\]?)?|δi.*|Δi.*|delta_?i.*|uncert.*|unc|"
-        r".*[_ ]su([_ ].*)?|(err|error|std|sigma|sig|uncertainty) ?\([qs]\)|sigma[_ ]\S+|sig_\S+|d_?i_\S+|sigma_?[_(]?\s*i.*|s_?i|si|fehler|erreur|ei|ierr.*|\+/-|±|i_?err.*|experimental error)",
+        r"(d_?i(\(q\))?|dy|i_?dev|sigma?s?|sig|σ.*|s\.?d\.?|std.*|e|esd|err.*|error.*|"
+        r"(i|intensity|iq|i\(q\)|j|y|exp)?[_ ]*(err(or)?s?|std(dev)?|sigma|sig|unc\w*|esd|dev|sd)"
+        r"(\s*\(?\[?i?\(?q?\)?\)?\]?)?|δi.*|Δi.*|delta_?i.*|"
+        r"uncert.*|unc|.*[_ ]su([_ ].*)?|(err|error|std|sigma|sig|uncertainty) ?\([qs]\)|sigma[_ ]\S+|sig_\S+|"
+        r"d_?i_\S+|sigma_?[_(]?\s*i.*|s_?i|si|fehler|erreur|ei|ierr.*|\+/-|±|i_?err.*|experimental error)",
     ),
     (
         "q",

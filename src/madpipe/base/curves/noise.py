@@ -1,22 +1,23 @@
 """Noise of a curve by what its neighbours do not explain: to estimate a missing sigma, and to test a given one.
 
-A polynomial of degree m - 1 through any m + 1 neighbouring points vanishes in their divided difference of order m, whatever
-their spacing; what remains is noise. With weights c normalised so that sum c^2 sigma^2 = 1 it has variance 1 where sigma is
-right. Structure that the points do not resolve remains too, and less of it at a higher order: the smallest of several
-orders is taken, so that a factor above 1 is no artefact of a steep or oscillating curve.
+A polynomial of degree m - 1 through any m + 1 neighbouring points vanishes in their divided difference of order m,
+whatever their spacing; what remains is noise. With weights c normalised so that sum c^2 sigma^2 = 1 it has variance 1
+where sigma is right. Structure that the points do not resolve remains too, and less of it at a higher order: the
+smallest of several orders is taken, so that a factor above 1 is no artefact of a steep or oscillating curve.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
-from scipy.ndimage import gaussian_filter1d, median_filter
+from scipy.ndimage import gaussian_filter1d
 
 _ORDERS = (2, 4, 6)
 _NORMAL = 0.6744897501960817  # median of |x| of a normal variable
 _LEAST_FACTOR = 1.4  # from which a wrong sigma is said
 _SIGNIFICANT = 4.0  # standard errors
 _AVERAGED = 15  # points on each side in the estimate of a sigma
+_STRUCTURE = 1.5  # times that differences of a higher order are smaller where a curve's structure is in the lower ones
 _FLOOR = 1e-4  # smallest estimate, of the intensity's own size
 
 
@@ -47,8 +48,8 @@ def difference_weights(x: Float[np.ndarray, "q"], order: int) -> Float[np.ndarra
     Returns
     -------
     :
-        One row of order + 1 weights for each run of neighbours; each sums to 0 with any polynomial of a lower degree than
-        order. Rows are scaled to a sum of squares of 1.
+        One row of order + 1 weights for each run of neighbours; each sums to 0 with any polynomial of a lower degree
+        than order. Rows are scaled to a sum of squares of 1.
 
     References
     ----------
@@ -59,7 +60,7 @@ def difference_weights(x: Float[np.ndarray, "q"], order: int) -> Float[np.ndarra
     gaps = gaps / np.ptp(windows, axis=1)[:, None, None]
     gaps[:, np.arange(order + 1), np.arange(order + 1)] = 1.0
     weights = 1.0 / gaps.prod(axis=2)
-    return weights / np.sqrt((weights**2).sum(axis=1, keepdims=True))
+    return np.asarray(weights / np.sqrt((weights**2).sum(axis=1, keepdims=True)))
 
 
 def _distinct(
@@ -97,9 +98,19 @@ def noise_factor(
     return min(found, key=lambda one: one.factor)
 
 
-def estimated_sigma(
-    q: Float[np.ndarray, "q"], intensity: Float[np.ndarray, "q"]
-) -> Float[np.ndarray, "q"] | None:
+def _level(x: Float[np.ndarray, "q"], y: Float[np.ndarray, "q"], order: int) -> Float[np.ndarray, "q"]:
+    """Standard deviation by the differences of an order: their running median, smoothed."""
+    weights = difference_weights(x, order)
+    noise = np.abs((weights * np.lib.stride_tricks.sliding_window_view(y, order + 1)).sum(axis=1)) / _NORMAL
+    size = min(2 * _AVERAGED + 1, len(noise))
+    middle = np.lib.stride_tricks.sliding_window_view(noise, size)
+    medians = np.median(middle, axis=1)
+    places = np.clip(np.arange(len(x)) - order // 2 - size // 2, 0, len(medians) - 1)  # near the ends: the last window
+    smooth = gaussian_filter1d(np.log(np.maximum(medians, np.finfo(float).tiny)), _AVERAGED / 3.0, mode="nearest")
+    return np.asarray(np.exp(smooth[places]))
+
+
+def estimated_sigma(q: Float[np.ndarray, "q"], intensity: Float[np.ndarray, "q"]) -> Float[np.ndarray, "q"] | None:
     """Estimate sigma from the scatter of neighbouring points, as a smooth function of q.
 
     Parameters
@@ -119,15 +130,11 @@ def estimated_sigma(
     if len(places) < 3 * (_ORDERS[0] + 1):
         return None
     x, y = np.log(q[places]), intensity[places]
-    level = np.full(len(x), np.inf)
-    for order in _ORDERS:
-        if len(x) < 3 * (order + 1):
-            break
-        weights = difference_weights(x, order)
-        noise = np.abs((weights * np.lib.stride_tricks.sliding_window_view(y, order + 1)).sum(axis=1)) / _NORMAL
-        noise = np.pad(noise, (order // 2, order - order // 2), mode="edge")
-        level = np.minimum(level, median_filter(noise, size=min(2 * _AVERAGED + 1, len(noise)), mode="nearest"))
+    level = _level(x, y, _ORDERS[0])
+    for order in _ORDERS[1:]:
+        if len(x) >= 3 * (order + 1):
+            finer = _level(x, y, order)
+            level = np.where(finer < level / _STRUCTURE, finer, level)
     floor = _FLOOR * np.maximum(np.abs(y), 1e-3 * np.abs(y).max()) + np.finfo(float).tiny
-    smooth = np.exp(gaussian_filter1d(np.log(np.maximum(level, floor)), _AVERAGED / 3.0, mode="nearest"))
-    sigma = np.interp(np.log(q), x, np.maximum(smooth, floor))
+    sigma = np.interp(np.log(q), x, np.maximum(level, floor))
     return np.where(np.isfinite(intensity), sigma, np.inf)

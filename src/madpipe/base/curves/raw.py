@@ -1,6 +1,7 @@
 """What a file of curves holds, before its units, order and errors are looked at."""
 
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -55,3 +56,10 @@ class RawCurves:
                     f"{self.name}: needs one {what} for each of {len(self.intensity)} curves; {values.shape} came; "
                     "make them alike."
                 )
+
+    def with_widths(self, change: Callable[[_Array], _Array]) -> "RawCurves":
+        """Change every width of the resolution that there is."""
+        dq, length, width = (
+            None if one is None else change(one) for one in (self.dq, self.slit_length, self.slit_width)
+        )
+        return replace(self, dq=dq, slit_length=length, slit_width=width)

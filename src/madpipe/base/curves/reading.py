@@ -106,7 +106,9 @@ def entries_of(path: str | Path, settings: CurvesSettings | None = None) -> list
     _refuse_binary(content)
     text = decoded(content)
     start = text.lstrip("\ufeff \t\r\n")[:200000]
-    if start.startswith("<") and ("SASroot" in start or "<?xml" in start[:100] or start.lower().startswith("<!doctype")):
+    if start.startswith("<") and (
+        "SASroot" in start or "<?xml" in start[:100] or start.lower().startswith("<!doctype")
+    ):
         return read_xml(text, path.stem)
     return read_text(text, path.stem, path.suffix, settings.columns or ())
 

@@ -51,7 +51,8 @@ class Curves:
             )
         if len(self.q) != self.intensity.shape[1]:
             raise InputError(
-                f"curves: need one intensity for each q; {self.intensity.shape[1]} and {len(self.q)} came; make them alike."
+                f"curves: need one intensity for each q; {self.intensity.shape[1]} and {len(self.q)} came; make them "
+                "alike."
             )
 
     def nexus_groups(self) -> dict[str, dict[str, str | list[str] | list[int]]]:

@@ -43,8 +43,8 @@ def joined(found: Sequence[RawCurves], is_absolute: bool, settings: CurvesSettin
     time = _values(found, settings.times, stems, "time", len(intensity))
     if len(intensity) > 1 and energy is None and time is None:
         warn(
-            f"neither energies nor times of the {len(intensity)} curves are known: they stand in the order of the files; "
-            "give --energies or --times."
+            f"neither energies nor times of the {len(intensity)} curves are known: they stand in the order of the "
+            "files; give --energies or --times."
         )
     order = _order(energy, time, len(intensity))
     longest = next(one for one in found if one.q is q)
@@ -92,8 +92,8 @@ def _on_one_axis(
         if len(set(places)) < len(places) or (np.abs(q[places] - one.q) > _SAME_Q * one.q).any():
             raise InputError(
                 f"a series needs curves on one axis of q; {one.name} has {len(one.q)} points from {one.q[0]:.5g} to "
-                f"{one.q[-1]:.5g}, another {len(q)} from {q[0]:.5g} to {q[-1]:.5g} / angstrom; rebin them on one axis, or "
-                "read each alone."
+                f"{one.q[-1]:.5g}, another {len(q)} from {q[0]:.5g} to {q[-1]:.5g} / angstrom; rebin them on one axis, "
+                "or read each alone."
             )
         row, error = np.zeros((len(one.intensity), len(q))), np.full((len(one.intensity), len(q)), np.inf)
         row[:, places], error[:, places] = one.intensity, one.sigma
@@ -107,8 +107,8 @@ def _refuse_equal(intensity: Float[np.ndarray, "curve q"], names: Sequence[str])
     """Refuse a series whose curves are all the same numbers."""
     if len(intensity) > 1 and (intensity == intensity[0]).all():
         raise InputError(
-            f"a series needs curves that differ; all {len(intensity)} are the same numbers ({names[0][:40]} and so on); "
-            "check which files were named."
+            f"a series needs curves that differ; all {len(intensity)} are the same numbers "
+            f"({names[0][:40]} and so on); check which files were named."
         )
 
 
@@ -117,6 +117,7 @@ def _values(
 ) -> Float[np.ndarray, "curve"] | None:
     """Energies or times: those that were told, else the files' own, else those in the files' names."""
     what = {"energy": "energies", "time": "times"}[kind]
+    values: Float[np.ndarray, curve] | None
     if told is not None:
         if len(told) != curves:
             raise InputError(f"{curves} curves need as many {what}; {len(told)} were told; give one for each.")
@@ -132,7 +133,9 @@ def _values(
         if values is None:
             return None
     if not np.isfinite(values).all() or (kind == "energy" and (values <= 0).any()):
-        raise InputError(f"{what} need finite numbers{' above 0' if kind == 'energy' else ''}; {values} came; mend them.")
+        raise InputError(
+            f"{what} need finite numbers{' above 0' if kind == 'energy' else ''}; {values} came; mend them."
+        )
     _refuse_twice(values, kind, what)
     return values
 

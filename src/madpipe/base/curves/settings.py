@@ -25,7 +25,9 @@ class CurvesSettings(Model):
         "also dq, slit_length, slit_width, time and energy",
     )
     columns: tuple[str, ...] | None = Field(
-        None, description="in a table of text: names or numbers of the columns of q, intensity, sigma and dq", min_length=2
+        None,
+        description="in a table of text: names or numbers of the columns of q, intensity, sigma and dq",
+        min_length=2,
     )
     energies: tuple[float, ...] | None = Field(None, description="photon energy of each curve, in their order [eV]")
     times: tuple[float, ...] | None = Field(None, description="time of each curve, in their order [s]")

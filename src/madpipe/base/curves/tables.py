@@ -17,6 +17,7 @@ _MARKS = (
 )
 _FEWEST = 3  # rows that make a table
 _MOST_COLUMNS = 2000
+_SCORED = 5000  # lines that tell the dialect
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,7 +56,7 @@ def tables_of(text: str) -> tuple[list[Table], tuple[str, ...]]:
     lines = text.splitlines()
     best, most = DIALECTS[0], 0
     for dialect in DIALECTS:
-        score = _score(lines, dialect)
+        score = _score(lines[:_SCORED], dialect)
         if score > most:
             best, most = dialect, score
     if most < _FEWEST:

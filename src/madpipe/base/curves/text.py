@@ -15,8 +15,9 @@ from madpipe.base.curves.units import found_inverse_lengths
 from madpipe.base.errors import InputError
 
 _ENTRY = 10  # rows from which a further table is another curve
-_NAMED = {"sigma": "sigma", "dq": "dq", "slit_length": "slit_length", "slit_width": "slit_width"}
-_WAVELENGTH = re.compile(r"(?:wave-?\s?length|lambda)[^\d\n]{0,20}([0-9]+(?:[.,][0-9]+)?)\s*(nm|angstroms?|Å|A)?\b", re.I)
+_WAVELENGTH = re.compile(
+    r"(?:wave-?\s?length|lambda)[^\d\n]{0,20}([0-9]+(?:[.,][0-9]+)?)\s*(nm|angstroms?|Å|A)?\b", re.I
+)
 _LIKE_I = 0.3  # a fit lies that near to the intensities
 _FWHM = 2.3548200450309493  # of a Gaussian, in standard deviations
 _MOST_UNNAMED = 6  # columns without headings
@@ -107,10 +108,12 @@ def _restarted(table: Table) -> list[Table]:
 def _left_out(tables: list[Table], taken: list[Table]) -> tuple[str, ...]:
     """Say which tables were not read."""
     left = [f"{len(one.values)} lines of {one.values.shape[1]}" for one in tables if one not in taken]
-    left = [one for one, table in zip(left, (t for t in tables if t not in taken), strict=True) if len(table.values) > 9]
-    return (f"another table of numbers is left out ({', '.join(left)}); name its columns apart if it is wanted",) * bool(
-        left
-    )
+    left = [
+        one for one, table in zip(left, (t for t in tables if t not in taken), strict=True) if len(table.values) > 9
+    ]
+    return (
+        f"another table of numbers is left out ({', '.join(left)}); name its columns apart if it is wanted",
+    ) * bool(left)
 
 
 def _head(tables: list[Table], longest: Table) -> tuple[str, ...]:
@@ -202,33 +205,42 @@ def _by_headings(values: Float[np.ndarray, "row column"], found: tuple[Heading, 
     axis = kinds.index("angle" if is_angle else "q")
     is_angle = is_angle or bool(re.fullmatch(r"deg.*|°", found[axis].unit, re.IGNORECASE))
     places = [place for place, kind in enumerate(kinds) if kind == "intensity"]
-    extra = {
-        key: values[:, kinds.index(kind)] / (_FWHM if "fwhm" in found[kinds.index(kind)].name.lower() else 1.0)
-        for kind, key in _NAMED.items()
-        if kind in kinds and kind != "sigma"
-    }
     sigmas = [_sigma_of(place, places, kinds) for place in places]
-    common = {"q_unit": "" if is_angle else found[axis].unit}
+    base = RawCurves(
+        name,
+        values[:, axis],
+        values[:, places].T,
+        None if None in sigmas else values[:, [place for place in sigmas if place is not None]].T,
+        _widths(values, found, "dq"),
+        _widths(values, found, "slit_length"),
+        _widths(values, found, "slit_width"),
+        "" if is_angle else found[axis].unit,
+        is_angle=is_angle,
+    )
     energies = [energy_in(found[place].name) for place in places]
-    if len(places) > 1 and all(one is not None for one in energies) and len(set(energies)) == len(places):
-        sigma = None if None in sigmas else values[:, [place for place in sigmas if place is not None]].T
-        one = RawCurves(name, values[:, axis], values[:, places].T, sigma, **extra)
-        names = tuple(found[place].name for place in places)
+    if len(places) > 1 and None not in energies and len(set(energies)) == len(places):
         energy = np.array([energy for energy in energies if energy is not None])
-        return [replace(one, names=names, energy=energy, is_angle=is_angle, **common)]
+        return [replace(base, names=tuple(found[place].name for place in places), energy=energy)]
     return [
-        RawCurves(
-            found[place].name if len(places) > 1 else name,
-            values[:, axis],
-            values[None, :, place],
-            None if sigma is None else values[None, :, sigma],
-            **extra,
+        replace(
+            base,
+            name=found[place].name if len(places) > 1 else name,
+            intensity=values[None, :, place],
+            sigma=None if sigma is None else values[None, :, sigma],
             intensity_unit=found[place].unit,
-            is_angle=is_angle,
-            **common,
         )
         for place, sigma in zip(places, sigmas, strict=True)
     ]
+
+
+def _widths(
+    values: Float[np.ndarray, "row column"], found: tuple[Heading, ...], kind: str
+) -> Float[np.ndarray, "row"] | None:
+    """A column of the resolution, as one standard deviation where its name says that it is a full width."""
+    for place, one in enumerate(found):
+        if one.kind == kind:
+            return values[:, place] / (_FWHM if "fwhm" in one.name.lower() else 1.0)
+    return None
 
 
 def _sigma_of(place: int, places: list[int], kinds: list[str]) -> int | None:
@@ -247,10 +259,10 @@ def _by_order(values: Float[np.ndarray, "row column"], name: str, suffix: str) -
     """A curve whose columns have no names: q, intensity, sigma, dq."""
     notes: tuple[str, ...] = ()
     width = values.shape[1]
-    if width > 2 and len(values) > 2 and np.array_equal(np.diff(values[:, 0]), np.ones(len(values) - 1)):
-        if values[0, 0] in (0.0, 1.0) and (np.diff(values[:, 1]) > 0).all():
-            values, width = values[:, 1:], width - 1
-            notes = ("the first column only counts the lines and is left out",)
+    counts = values[0, 0] in (0.0, 1.0) and np.array_equal(np.diff(values[:, 0]), np.ones(len(values) - 1))
+    if width > 2 and counts and (np.diff(values[:, 1]) > 0).all():
+        values, width = values[:, 1:], width - 1
+        notes = ("the first column only counts the lines and is left out",)
     if width > _MOST_UNNAMED:
         raise InputError(
             f"a table of {width} columns needs a heading that names them; it has none that is understood; say which "
@@ -265,8 +277,8 @@ def _by_order(values: Float[np.ndarray, "row column"], name: str, suffix: str) -
     if sigma is not None and np.nanmedian(np.abs(sigma)) > np.nanmedian(np.abs(intensity)) > 0:
         if width > 4:
             raise InputError(
-                f"a table of {width} columns without names needs sigma in the third; it is larger than the second there; "
-                "say which are q, intensity and sigma with --columns (the key columns)."
+                f"a table of {width} columns without names needs sigma in the third; it is larger than the second "
+                "there; say which are q, intensity and sigma with --columns (the key columns)."
             )
         notes += ("the third column, taken as sigma, is mostly larger than the second; check the columns",)
     dq = values[:, 3] if width > 3 and not is_fit else None

@@ -39,7 +39,8 @@ def _per(length: str) -> re.Pattern[str]:
 
 _PER = {length: _per(length) for length in _LENGTHS}
 _SEARCHED = {
-    length: re.compile(rf"(?<![A-Za-z0-9/])(?:{_PER[length].pattern})(?![\w])") for length in ("angstrom", "nm", "cm", "m")
+    length: re.compile(rf"(?<![A-Za-z0-9/])(?:{_PER[length].pattern})(?![\w])")
+    for length in ("angstrom", "nm", "cm", "m")
 }
 
 

@@ -36,7 +36,9 @@ def write_nxcansas(path: str | Path, curves: Curves, *, process: Mapping[str, st
     NeXus application definition NXcanSAS, manual.nexusformat.org.
     """
     with store.whole_file(path) as temporary, h5py.File(temporary, "w") as file:
-        file.attrs.update({"NX_class": "NXroot", "canSAS_class": "SASroot", "default": "sasentry01", "creator": "madpipe"})
+        file.attrs.update(
+            {"NX_class": "NXroot", "canSAS_class": "SASroot", "default": "sasentry01", "creator": "madpipe"}
+        )
         for number, name in enumerate(curves.names.splitlines(), 1):
             entry = file.create_group(f"sasentry{number:02d}")
             _fill(entry, curves, number - 1, name)

@@ -2,8 +2,8 @@ r"""Guinier's law: radius of gyration and I(0) from the lowest q, and whether on
 
 .. math:: \ln I = \ln I(0) - q^2 R_g^2 / 3
 
-The range ends where q Rg passes a limit (1.3), which depends on the answer. All ranges from the first point are fitted at
-once by running sums; those that end where q Rg passes the limit are the candidates, so no start decides.
+The range ends where q Rg passes a limit (1.3), which depends on the answer. All ranges from the first point are fitted
+at once by running sums; those that end where q Rg passes the limit are the candidates, so no start decides.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ _FEWEST = 8  # points of a fit
 _GOOD_FIT = 4.0  # standard deviations of chi-square
 _RUNS = 3.0  # standard errors from which Rg runs with q_min
 _PHYSICAL = 0.03  # change of Rg with q_min that a compact particle's own curvature makes: 2.4 % for a sphere
-# Term in (q Rg)^4 of ln I: -0.008 for a sphere, 0.024 for a thin rod, 0.028 for a coil; it moves Rg of the line by -2 to 7 %.
+# Term in (q Rg)^4 of ln I: -0.008 for a sphere, 0.024 for a thin rod, 0.028 for a coil; up to 7 % of Rg.
 _CURVATURE = 0.012
 _LEAST_SHARE = 0.5  # of the points that are kept when the lowest are left out
 
@@ -121,8 +121,8 @@ def guinier(
         x, values, errors = (one[: negative[0]] for one in (x, values, errors))
     if len(x) < _FEWEST:
         raise InputError(
-            f"Guinier's law needs {_FEWEST} points with intensities above 0 at the lowest q; {len(x)} came; measure lower, "
-            "or choose q_min."
+            f"Guinier's law needs {_FEWEST} points with intensities above 0 at the lowest q; {len(x)} came; measure "
+            "lower, or choose q_min."
         )
     y, error = np.log(values), errors / values
     last = _end(x, y, error, limit)
@@ -137,7 +137,7 @@ def _end(x: Float[np.ndarray, "q"], y: Float[np.ndarray, "q"], error: Float[np.n
     fits = rg > 0
     within = fits & (x * rg <= limit)
     beyond = np.append(~within[1:], False)
-    ends: Bool[np.ndarray, "q"] = within & beyond & (count >= _FEWEST)
+    ends: Bool[np.ndarray, q] = within & beyond & (count >= _FEWEST)
     places = np.flatnonzero(ends)
     if not len(places):
         reached = float(x[-1] * rg[-1])

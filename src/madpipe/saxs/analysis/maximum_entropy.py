@@ -2,8 +2,8 @@ r"""Maximum entropy: of all distributions that fit the data, the one that says l
 
 .. math:: \min_x \tfrac12 \chi^2(x) - \alpha S(x), \qquad S = \sum_j x_j - m_j - x_j \ln(x_j / m_j)
 
-The problem is convex: Newton's steps end at its one minimum from any start. Skilling and Bryan's search in a few directions
-finds the same point for the alpha at which chi-square is the number of points.
+The problem is convex: Newton's steps end at its one minimum from any start. Skilling and Bryan's search in a few
+directions finds the same point for the alpha at which chi-square is the number of points.
 """
 
 import numpy as np
@@ -42,7 +42,8 @@ def entropy_fit(
 
     References
     ----------
-    Skilling and Bryan, Mon. Not. R. Astron. Soc. 211, 111 (1984). Potton, Daniell, Rainford, J. Appl. Cryst. 21, 663 (1988).
+    Skilling and Bryan, Mon. Not. R. Astron. Soc. 211, 111 (1984). Potton, Daniell, Rainford, J. Appl. Cryst. 21, 663
+    (1988).
     """
     x = np.maximum(default if start is None else start, _SMALLEST)
     square, right = kernel.T @ kernel, kernel.T @ data
@@ -70,5 +71,5 @@ def entropy_fit(
             length /= 2
         if not now < value:
             break
-        x, value = trial, now
-    return x
+        x, value = np.asarray(trial), now
+    return np.asarray(x)

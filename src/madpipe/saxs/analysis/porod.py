@@ -2,8 +2,8 @@ r"""Porod's law and the invariant: specific surface and contrast without a model
 
 .. math:: I(q) = K q^{-4} + B, \qquad Q^* = \int_0^\infty q^2 (I(q) - B)\, dq
 
-For two phases of contrast :math:`\Delta\rho` and volume fraction phi, :math:`Q^* = 2 \pi^2 \phi (1 - \phi) \Delta\rho^2` and
-the surface per volume is :math:`\pi \phi (1 - \phi) K / Q^*`.
+For two phases of contrast :math:`\Delta\rho` and volume fraction phi,
+:math:`Q^* = 2 \pi^2 \phi (1 - \phi) \Delta\rho^2` and the surface per volume is :math:`\pi \phi (1 - \phi) K / Q^*`.
 """
 
 from dataclasses import dataclass
@@ -61,8 +61,8 @@ def porod(
     q_range:
         Where the law is fitted [1/angstrom]; without it the upper third of the measured ln q.
     guinier:
-        I(0) [unit of the intensity] and Rg [angstrom] for the part of the invariant below the first point; without them the
-        intensity is taken as constant there.
+        I(0) [unit of the intensity] and Rg [angstrom] for the part of the invariant below the first point; without them
+        the intensity is taken as constant there.
 
     Returns
     -------
@@ -84,8 +84,8 @@ def porod(
     chosen = (x >= low) & (x <= high)
     if chosen.sum() < _FEWEST:
         raise InputError(
-            f"Porod's law needs {_FEWEST} points between {low:.4g} and {high:.4g} / angstrom; {int(chosen.sum())} are there; "
-            "choose a wider range."
+            f"Porod's law needs {_FEWEST} points between {low:.4g} and {high:.4g} / angstrom; {int(chosen.sum())} are "
+            "there; choose a wider range."
         )
     x_fit, y_fit, s_fit = x[chosen], y[chosen], s[chosen]
     design = np.stack([x_fit**-4.0, np.ones_like(x_fit)], axis=1) / s_fit[:, None]
@@ -125,7 +125,7 @@ def _exponent(
     at_middle = max(constant / middle**4, float(np.median(s)))
 
     def residual(p: Float[np.ndarray, "three"]) -> Float[np.ndarray, "q"]:
-        return (at_middle * p[0] * (x / middle) ** -p[1] + p[2] * at_middle - y) / s
+        return np.asarray((at_middle * p[0] * (x / middle) ** -p[1] + p[2] * at_middle - y) / s)
 
     found = least_squares(residual, [1.0, 4.0, background / at_middle], bounds=([0, 0, -np.inf], [np.inf, 8, np.inf]))
     normal = found.jac.T @ found.jac

@@ -1,9 +1,12 @@
-r"""Size distributions without a model of their form: volumes of bins of size, none below 0, as smooth as the data allow.
+r"""Size distributions without a model of their form: volumes in bins of size, none below 0, as smooth as data allow.
 
-.. math:: \min_{x \ge 0} \sum_i \Big(\frac{I_i - B - \sum_j K_{ij} x_j}{\sigma_i}\Big)^2 + \lambda \sum_j (x_{j-1} - 2 x_j + x_{j+1})^2
+.. math::
+    \min_{x \ge 0} \sum_i \Big(\frac{I_i - B - \sum_j K_{ij} x_j}{\sigma_i}\Big)^2
+    + \lambda \sum_j (x_{j-1} - 2 x_j + x_{j+1})^2
 
-K is integrated over each bin (:mod:`madpipe.saxs.analysis.size_kernels`). The weight of smoothness is the largest at which
-chi-square is still the number of points (discrepancy principle); where no distribution reaches that, the answer says so.
+K is integrated over each bin (:mod:`madpipe.saxs.analysis.size_kernels`). The weight of smoothness is the largest at
+which chi-square is still the number of points (discrepancy principle); where no distribution reaches that, the answer
+says so.
 """
 
 from collections.abc import Callable
@@ -27,6 +30,7 @@ _SHARE_OF_PEAK = 0.01  # of the largest volume: the default of maximum entropy
 _SHARES = (0.1, 0.5, 0.9)
 _LESS = 0.1  # of the weight: the answer with less regularisation shows how much rests on it
 _WITHIN_BIN = 0.1  # of a bin's width in ln(size): what the shape within it can shift
+_NARROWER = 4  # bins in the place of one, to tell wide bins from a wrong shape
 _EDGE = 0.05  # of the volume outside the trusted sizes, from which it is said
 
 
@@ -79,8 +83,8 @@ def size_distribution(
     Returns
     -------
     :
-        Errors are the standard deviation over noise draws around the fit, with the shift that regularisation makes in them and
-        the change when its weight is a tenth.
+        Errors are the standard deviation over noise draws around the fit, with the shift that regularisation makes in
+        them and the change when its weight is a tenth.
 
     Raises
     ------
@@ -112,6 +116,7 @@ def size_distribution(
         drawn = problem.with_data(model / s + generator.normal(size=len(x)))
         draws.append(solve(drawn, weight)[0])
     chi2 = float((((y - given - model) / s) ** 2).mean())
+    narrow = _least_of_narrow_bins(problem, edges, x, s, settings, kernel)
     flat, steep = _levels(levels, settings)
     return _summed_up(
         edges,
@@ -124,8 +129,13 @@ def size_distribution(
         (flat, steep),
         weight,
         chi2,
-        problem.least,
+        (problem.least, narrow),
     )
+
+
+def _is_poor(chi2: float, points: int) -> bool:
+    """Whether a least chi-square is beyond what noise makes it."""
+    return bool(chi2 > points + _GOOD_FIT * np.sqrt(2 * points))
 
 
 @dataclass(frozen=True)
@@ -176,6 +186,23 @@ _Solve = Callable[["_Problem", float], tuple[Float[np.ndarray, "bin"], Float[np.
 def second_differences(bins: int) -> Float[np.ndarray, "bin bin"]:
     """Matrix of second differences, with volumes of 0 beyond both ends."""
     return np.eye(bins, k=-1) - 2 * np.eye(bins) + np.eye(bins, k=1)
+
+
+def _least_of_narrow_bins(
+    problem: _Problem,
+    edges: Float[np.ndarray, "edge"],
+    x: Float[np.ndarray, "point"],
+    s: Float[np.ndarray, "point"],
+    settings: SizeSettings,
+    kernel: SizeKernel,
+) -> float:
+    """Chi-square of the best distribution, in narrower bins where these explain too little."""
+    least = problem.least
+    if not _is_poor(least, len(x)):
+        return least
+    narrow = np.exp(np.interp(np.arange(0, len(edges) - 1 + 1e-9, 1 / _NARROWER), np.arange(len(edges)), np.log(edges)))
+    matrix = settings.contrast**2 * binned_kernel(x, narrow, kernel) / s[:, None]
+    return min(least, _Problem(matrix, problem.columns, problem.data).least)
 
 
 def _edges(x: Float[np.ndarray, "point"], settings: SizeSettings) -> Float[np.ndarray, "edge"]:
@@ -245,14 +272,14 @@ def sizes_at_shares(
     if not volume.sum() > 0:
         return np.full(len(shares), np.nan)
     below = np.concatenate([[0.0], np.cumsum(volume)]) / volume.sum()
-    return np.exp(np.interp(shares, below, np.log(edges)))
+    return np.asarray(np.exp(np.interp(shares, below, np.log(edges))))
 
 
 def _spread(
-    draws: Float[np.ndarray, "draw *one"], value: Float[np.ndarray, "*one"], freer: Float[np.ndarray, "*one"]
-) -> Float[np.ndarray, "*one"]:
-    """Standard deviation over draws, the shift of their mean, and the change with less regularisation, in quadrature."""
-    return np.sqrt(draws.var(axis=0, ddof=1) + (draws.mean(axis=0) - value) ** 2 + (freer - value) ** 2)
+    draws: Float[np.ndarray, "draw one"], value: Float[np.ndarray, "one"], freer: Float[np.ndarray, "one"]
+) -> Float[np.ndarray, "one"]:
+    """Standard deviation over draws, the shift of their mean, the change with less regularisation, in quadrature."""
+    return np.asarray(np.sqrt(draws.var(axis=0, ddof=1) + (draws.mean(axis=0) - value) ** 2 + (freer - value) ** 2))
 
 
 def _summed_up(
@@ -266,7 +293,7 @@ def _summed_up(
     levels: tuple[float, float],
     weight: float,
     chi2: float,
-    least: float,
+    least: tuple[float, float],
 ) -> SizeAnswer:
     """Numbers of the distribution, and their errors by the draws."""
     shares = np.array([sizes_at_shares(edges, one) for one in draws])
@@ -288,22 +315,26 @@ def _summed_up(
         weight=weight,
         chi2=chi2,
         total=float(total),
-        total_error=float(_spread(draws.sum(axis=1), np.asarray(total), np.asarray(freer.sum()))),
+        total_error=float(_spread(draws.sum(axis=1)[:, None], np.array([total]), np.array([freer.sum()]))[0]),
         percentiles=here,
         percentile_errors=errors,
         verdict=_verdict(volume, trusted, least, len(curve[0])),
     )
 
 
-def _verdict(volume: Float[np.ndarray, "bin"], trusted: Bool[np.ndarray, "bin"], least: float, points: int) -> str:
+def _verdict(
+    volume: Float[np.ndarray, "bin"], trusted: Bool[np.ndarray, "bin"], least: tuple[float, float], points: int
+) -> str:
     """What speaks against the answer, in words; "" where nothing does."""
     if not volume.sum() > 0:
         return "no particles are found: the backgrounds explain the data"
-    if least > points + _GOOD_FIT * np.sqrt(2 * points):
+    if _is_poor(least[1], points):
         return (
-            f"no distribution of this shape explains the data: chi-square is at least {least / points:.2f} per point; "
-            "another shape, interacting particles, a power law below, or errors too small"
+            f"no distribution of this shape explains the data: chi-square is at least {least[1] / points:.2f} per "
+            "point; another shape, interacting particles, a power law below, or errors too small"
         )
+    if _is_poor(least[0], points):
+        return f"the sizes need narrower bins than these {len(volume)}, which cannot explain the data; set bins higher"
     outside = float(volume[~trusted].sum() / volume.sum())
     if outside > _EDGE:
         return (

@@ -30,7 +30,7 @@ def sphere_kernel(q: Float[np.ndarray, "q 1"], diameter: Float[np.ndarray, "size
     series = 1 - x**2 / 10 + x**4 / 280 - x**6 / 15120
     small = np.maximum(x, 0.05)
     closed = 3 * (np.sin(small) - small * np.cos(small)) / small**3
-    return np.pi / 6 * diameter**3 * np.where(x < 0.05, series, closed) ** 2
+    return np.asarray(np.pi / 6 * diameter**3 * np.where(x < 0.05, series, closed) ** 2)
 
 
 def size_edges(low: float, high: float, bins: int) -> Float[np.ndarray, "edge"]:
@@ -57,8 +57,8 @@ def binned_kernel(
     Returns
     -------
     :
-        Intensity [1/cm] per volume fraction at contrast 1e-6 / angstrom^2. Gauss-Legendre with more nodes than the phase
-        q D changes by over a bin: error below 1e-9 of the kernel's size.
+        Intensity [1/cm] per volume fraction at contrast 1e-6 / angstrom^2. Gauss-Legendre with more nodes than the
+        phase q D changes by over a bin: error below 1e-9 of the kernel's size.
     """
     found = np.empty((len(q), len(edges) - 1))
     turns = float(q.max()) * np.diff(edges)
