@@ -29,6 +29,7 @@ class Band:
     share: Float[np.ndarray, "component 2"]  # of the whole series, least and largest
     profile_low: Float[np.ndarray, "component q"]
     profile_high: Float[np.ndarray, "component q"]
+    curves: Float[np.ndarray, "solution component q"]  # at the extremes; the first is that of the middle
     outside: float  # by how much the constraints contradict the data [standard deviation beyond the tolerance]
 
     def width(self) -> Float[np.ndarray, " component"]:
@@ -254,8 +255,19 @@ def find_bands(
     concentrations: Float[np.ndarray, "frame component"],
     closure: bool,
     blocks: int = _BLOCKS,
+    only: int | None = None,
 ) -> Band:
-    """Drive the share of every component, in all of the series and in parts of it, to both its ends."""
+    """Drive the share of every component, in all of the series and in parts of it, to both its ends.
+
+    Parameters
+    ----------
+    concentrations:
+        Of a solution, from which the search starts.
+    blocks:
+        Parts of the series.
+    only:
+        The one component to look at, else all.
+    """
     gauge = gauge_of(factors, closure)
     frame = factors.weights.frame[:, None]
     fitted = np.linalg.lstsq(factors.left / frame, concentrations / frame, rcond=None)[0]
@@ -267,13 +279,13 @@ def find_bands(
     start, outside = into_the_set(start, within)
     within = replace(within, tolerance=within.tolerance + max(outside, 0.0))
     found = [start]
-    for measure in _measures(factors, gauge.vector, blocks):
+    for measure in _measures(factors, gauge.vector, blocks, only):
         found += _both_ends(start, within, measure)
     return _band(found, factors, components, gauge.vector, outside, within)
 
 
 def _measures(
-    factors: Factors, gauge: Float[np.ndarray, " component"], blocks: int
+    factors: Factors, gauge: Float[np.ndarray, " component"], blocks: int, only: int | None
 ) -> list[Float[np.ndarray, "component component"]]:
     """Shares of each component: of the whole series, and of those parts of it that have a signal."""
     frames, count = factors.left.shape
@@ -284,7 +296,7 @@ def _measures(
         of_part = float(np.mean(total[part])) if len(total[part]) else 0.0
         if of_part <= 0.05 * float(np.mean(np.abs(total))):
             continue
-        for k in range(count):
+        for k in range(count) if only is None else (only,):
             measure = np.zeros((count, count))
             measure[:, k] = factors.left[part].mean(axis=0) / of_part
             found.append(measure)
@@ -322,5 +334,6 @@ def _band(
         share=np.stack([shares.min(axis=0), shares.max(axis=0)], axis=1),
         profile_low=(curves - NOISE_SHOWN * spread).min(axis=0),
         profile_high=(curves + NOISE_SHOWN * spread).max(axis=0),
+        curves=curves,
         outside=max(outside, 0.0),
     )

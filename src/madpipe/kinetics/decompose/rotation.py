@@ -23,6 +23,8 @@ _TRUST, _LEAST_TRUST, _MOST_TRUST = 0.2, 1e-3, 0.5  # of a relative change of A
 _BREACH = 0.2  # by which a step may leave the set, as the programme is linear [standard deviation]
 _GAIN = 2e-3  # of a measure, which a step promises, below which an extreme has been reached
 _STEPS = 40
+_CORRECTIONS = (0.3, 0.1)  # lengths, over that of the step, of those that bring it back to the bent edge of the set
+_CONDITION = 1e10  # of a matrix that still has an inverse
 _COST = 10.0  # of one standard deviation outside the set, in the unit of the measure
 
 
@@ -113,26 +115,36 @@ def extreme(start: _Matrix, within: FeasibleSet, measure: _Measure) -> list[_Mat
 
 
 def _steps(a: _Matrix, within: FeasibleSet, measure: _Measure) -> Iterator[_Matrix]:
-    """Walk by linear programmes: a step that leaves the set is tried again, half as long."""
+    """Walk by linear programmes: a step that leaves the set is corrected, else tried again, half as long."""
     trust, value, breach = _TRUST, float(np.sum(measure * a)), within.breach(a)
     for _ in range(_STEPS):
-        change = _programme(a, within, measure, trust)
-        if change is None or (breach <= _BREACH and float(np.sum(measure * (a @ change))) < _GAIN):
+        tried = _tried(a, within, measure, trust)
+        if tried is None or (breach <= _BREACH and float(np.sum(measure * (tried - a))) < _GAIN):
             return
-        tried = a + a @ change
-        if np.linalg.cond(tried) > 1e10:
-            trust /= 2
-            continue
-        now, reached = within.breach(tried), float(np.sum(measure * tried))
-        better = (now < breach - 1e-3) if breach > _BREACH else (now <= _BREACH and reached > value)
-        if not better:
+        now = within.breach(tried)
+        for part in _CORRECTIONS if now > _BREACH else ():
+            tried = _tried(tried, within, measure, part * trust)
+            if tried is None:
+                return
+            now = within.breach(tried)
+        reached = float(np.sum(measure * tried))
+        if (now < breach - 1e-3) if breach > _BREACH else (now <= _BREACH and reached > value):
+            a, value, breach = tried, reached, now
+            yield a
+            trust = min(1.5 * trust, _MOST_TRUST)
+        else:
             trust /= 2
             if trust < _LEAST_TRUST:
                 return
-            continue
-        a, value, breach = tried, reached, now
-        yield a
-        trust = min(1.5 * trust, _MOST_TRUST)
+
+
+def _tried(a: _Matrix, within: FeasibleSet, measure: _Measure, trust: float) -> _Matrix | None:
+    """A after one programme; None where it has no solution or A would lose its inverse."""
+    change = _programme(a, within, measure, trust)
+    if change is None:
+        return None
+    tried = a + a @ change
+    return tried if np.linalg.cond(tried) < _CONDITION else None
 
 
 def _programme(a: _Matrix, within: FeasibleSet, measure: _Measure, trust: float) -> _Matrix | None:
@@ -194,7 +206,7 @@ def _bounds(
 ) -> tuple[Float[np.ndarray, "bound unknown"], Float[np.ndarray, " bound"]]:
     """Write bounds as G x <= h, in standard deviations; those out of reach of this step are left out."""
     deviation = rows.noise * noise[rows.component]
-    scaled = coefficients.reshape(len(now), -1) / deviation[:, None]
+    scaled = coefficients.reshape(len(now), len(noise) ** 2) / deviation[:, None]
     away = (now - rows.target) / deviation
     reach = trust * np.sum(np.abs(scaled), axis=1)
     low = away - reach < -within.tolerance
