@@ -7,7 +7,8 @@ from jaxtyping import Bool, Float
 
 from madpipe.kinetics.decompose import pair_distance
 from madpipe.kinetics.decompose.component import Component
-from madpipe.kinetics.decompose.rotation import FeasibleSet, Rows, extreme, gauged, into_the_set, joined
+from madpipe.kinetics.decompose.rank import singular_values, smallest_detectable, tracy_widom_point
+from madpipe.kinetics.decompose.rotation import FeasibleSet, Measure, Rows, extreme, gauged, into_the_set, joined
 from madpipe.kinetics.decompose.weights import SeparableSigma
 
 _Rows = Float[np.ndarray, "row point"]
@@ -16,6 +17,7 @@ _BLOCKS = 6  # of the series: the share in each is driven to its ends, beside th
 TOLERANCE = 3.0  # of each bound [standard deviation]
 NOISE_SHOWN = 2.0  # standard deviations of noise that a band has beyond the extreme solutions
 _TOO_SMOOTH = 4.0  # standard deviations of chi-square
+_FRAME_BINS, _Q_BINS = 16, 48  # of the residual, in which slow components are looked for
 _LARGER = 3.0  # D_max beyond which a particle would be seen, over the one that is allowed
 
 
@@ -46,6 +48,11 @@ class Factors:
     right: Float[np.ndarray, "component q"]  # times singular values, over sigma_q
     weights: SeparableSigma
     noise: float  # factor of the noise over the stated one
+    hidden: float  # norm of a slow component beyond these that the residual shows, over the noise; 0 where it shows none
+
+    def slow_error(self, points: int) -> float:
+        """What the hidden component may add to each of a number of points, over their noise: means do not reduce it."""
+        return self.hidden / float(np.sqrt(points))
 
 
 @dataclass(frozen=True)
@@ -66,7 +73,26 @@ def factors_of(block: Float[np.ndarray, "frame q"], count: int, weights: Separab
         right=values[:count, None] * right[:count],
         weights=weights,
         noise=noise,
+        hidden=hidden_component((block - (left[:, :count] * values[:count]) @ right[:count]) / noise),
     )
+
+
+def hidden_component(residual: Float[np.ndarray, "frame q"]) -> float:
+    """Norm of the largest slow component in a residual of unit noise, below the edge of the whole matrix.
+
+    Sums over neighbouring frames and q, over the root of their number, keep the noise at 1 and make the matrix small: its
+    edge is then low, and a drift that is smooth in time and q stands above it.
+    """
+    summed = _binned(_binned(residual, _FRAME_BINS).T, _Q_BINS).T
+    largest = float(singular_values(summed)[0])
+    threshold = tracy_widom_point(*summed.shape)
+    return smallest_detectable(largest, 1.0, summed.shape) if largest > threshold else 0.0
+
+
+def _binned(matrix: Float[np.ndarray, "row column"], most: int) -> Float[np.ndarray, "bin column"]:
+    """Sums of neighbouring rows over the root of their number."""
+    edges = np.linspace(0, len(matrix), min(most, len(matrix)) + 1).round().astype(int)
+    return np.add.reduceat(matrix, edges[:-1], axis=0) / np.sqrt(np.diff(edges))[:, None]
 
 
 def windows(count: int, inside: Bool[np.ndarray, " point"]) -> _Rows:
@@ -149,7 +175,10 @@ def _concentration_rows(
         component=np.full(len(rows), k),
         target=np.broadcast_to(np.asarray(target, dtype=float), (len(rows),)).copy(),
         two_sided=np.full(len(rows), two_sided),
-        noise=np.linalg.norm(rows * factors.weights.frame, axis=1),
+        noise=np.hypot(
+            np.linalg.norm(rows * factors.weights.frame, axis=1),
+            factors.slow_error(len(factors.left)) * (rows @ factors.weights.frame),
+        ),
     )
 
 
@@ -220,7 +249,7 @@ def _weighted_rows(
         component=np.full(len(rows), k),
         target=np.broadcast_to(np.asarray(target, dtype=float), (len(rows),)).copy(),
         two_sided=np.full(len(rows), two_sided),
-        noise=np.linalg.norm(rows, axis=1),
+        noise=np.hypot(np.linalg.norm(rows, axis=1), factors.slow_error(rows.shape[1]) * rows.sum(axis=1)),
     )
 
 
@@ -279,14 +308,17 @@ def find_bands(
     start, outside = into_the_set(start, within)
     within = replace(within, tolerance=within.tolerance + max(outside, 0.0))
     found = [start]
-    for measure in _measures(factors, gauge.vector, blocks, only):
+    measures = _shares(factors, gauge.vector, blocks, only)
+    if only is None:
+        measures += _shapes(factors, q, start)
+    for measure in measures:
         found += _both_ends(start, within, measure)
     return _band(found, factors, components, gauge.vector, outside, within)
 
 
-def _measures(
+def _shares(
     factors: Factors, gauge: Float[np.ndarray, " component"], blocks: int, only: int | None
-) -> list[Float[np.ndarray, "component component"]]:
+) -> list[Measure]:
     """Shares of each component: of the whole series, and of those parts of it that have a signal."""
     frames, count = factors.left.shape
     total = factors.left @ gauge
@@ -299,15 +331,34 @@ def _measures(
         for k in range(count) if only is None else (only,):
             measure = np.zeros((count, count))
             measure[:, k] = factors.left[part].mean(axis=0) / of_part
-            found.append(measure)
+            found.append(Measure(measure, np.zeros((count, count))))
+    return found
+
+
+def _shapes(
+    factors: Factors, q: Float[np.ndarray, " q"], start: Float[np.ndarray, "component component"]
+) -> list[Measure]:
+    """Intensity of each component at low q against that at all q: what its radius of gyration depends on."""
+    count, inverse = len(start), np.linalg.inv(start)
+    low = np.zeros(len(q))
+    low[: max(2, len(q) // 12)] = 1.0
+    low, every = low / factors.weights.q, np.ones(len(q)) / factors.weights.q
+    at_low, at_all = factors.right @ low, factors.right @ every
+    found = []
+    for k in range(count):
+        first, other = float(inverse[k] @ at_low), float(inverse[k] @ at_all)
+        if abs(first) > 0 and abs(other) > 0:
+            measure = np.zeros((count, count))
+            measure[k] = at_low / abs(first) - at_all * (first / abs(first) / other)
+            found.append(Measure(np.zeros((count, count)), measure))
     return found
 
 
 def _both_ends(
-    start: Float[np.ndarray, "component component"], within: FeasibleSet, measure: Float[np.ndarray, "component component"]
+    start: Float[np.ndarray, "component component"], within: FeasibleSet, measure: Measure
 ) -> list[Float[np.ndarray, "component component"]]:
     """Solutions at which a measure is smallest and largest."""
-    return [one for sign in (-1.0, 1.0) for one in extreme(start, within, sign * measure)[-1:]]
+    return [one for towards in (measure.reversed(), measure) for one in extreme(start, within, towards)[-1:]]
 
 
 def _band(
@@ -320,7 +371,8 @@ def _band(
 ) -> Band:
     """Take the extremes over solutions, and add the noise of each."""
     smoothers = [_smoother(one, factors) for one in components]
-    reach = np.stack([np.linalg.norm(one * factors.weights.frame, axis=1) for one in smoothers], axis=1)
+    slow = factors.slow_error(len(factors.left)) * factors.weights.frame
+    reach = np.stack([np.hypot(np.linalg.norm(one * factors.weights.frame, axis=1), slow) for one in smoothers], axis=1)
     c = np.array([np.stack([s @ (factors.left @ a[:, k]) for k, s in enumerate(smoothers)], axis=1) for a in found])
     noise = NOISE_SHOWN * np.array([reach * within.concentration_noise(a) for a in found])
     curves = np.array([np.linalg.inv(a) @ factors.right for a in found]) * factors.weights.q

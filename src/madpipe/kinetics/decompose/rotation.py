@@ -18,12 +18,12 @@ from jaxtyping import Bool, Float, Int
 from scipy.optimize import linprog
 
 _Matrix = Float[np.ndarray, "component component"]
-_Measure = Float[np.ndarray, "component component"]  # rows of U averaged, by the component that they count
 _TRUST, _LEAST_TRUST, _MOST_TRUST = 0.2, 1e-3, 0.5  # of a relative change of A
 _BREACH = 0.2  # by which a step may leave the set, as the programme is linear [standard deviation]
 _GAIN = 2e-3  # of a measure, which a step promises, below which an extreme has been reached
 _STEPS = 40
 _CORRECTIONS = (0.3, 0.1)  # lengths, over that of the step, of those that bring it back to the bent edge of the set
+_UNBOUNDED = 10.0  # of a measure, which is of the order of 1: nothing bounds it
 _CONDITION = 1e10  # of a matrix that still has an inverse
 _COST = 10.0  # of one standard deviation outside the set, in the unit of the measure
 
@@ -44,6 +44,26 @@ def joined(*some: Rows) -> Rows:
     return Rows(
         *(np.concatenate([getattr(one, name) for one in some]) for name in ("vectors", "component", "target", "two_sided", "noise"))
     )
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is driven to its ends: the sum of one matrix times A, and of another times the inverse of A."""
+
+    of_concentrations: _Matrix
+    of_profiles: _Matrix
+
+    def value(self, a: _Matrix) -> float:
+        """Value of a solution."""
+        return float(np.sum(self.of_concentrations * a) + np.sum(self.of_profiles * np.linalg.inv(a)))
+
+    def slope(self, a: _Matrix) -> _Matrix:
+        """Derivative by a relative change E of A, which becomes A (1 + E)."""
+        return a.T @ self.of_concentrations - self.of_profiles @ np.linalg.inv(a).T
+
+    def reversed(self) -> "Measure":
+        """The same with the other sign."""
+        return Measure(-self.of_concentrations, -self.of_profiles)
 
 
 @dataclass(frozen=True)
@@ -98,7 +118,7 @@ def gauged(a: _Matrix, gauge: Float[np.ndarray, " component"], summed: Bool[np.n
 
 def into_the_set(start: _Matrix, within: FeasibleSet) -> tuple[_Matrix, float]:
     """Move a solution into the set, or as near as it gets: the matrix and how far outside it stays [sd]."""
-    nothing = np.zeros_like(start)
+    nothing = Measure(np.zeros_like(start), np.zeros_like(start))
     best, breach = start, within.breach(start)
     for a in _steps(start, within, nothing):
         now = within.breach(a)
@@ -109,28 +129,34 @@ def into_the_set(start: _Matrix, within: FeasibleSet) -> tuple[_Matrix, float]:
     return best, breach
 
 
-def extreme(start: _Matrix, within: FeasibleSet, measure: _Measure) -> list[_Matrix]:
-    """Solutions on the way to the largest value of a measure, the sum of measure times A: the last is the largest."""
+def extreme(start: _Matrix, within: FeasibleSet, measure: Measure) -> list[_Matrix]:
+    """Solutions on the way to the largest value of a measure: the last is the largest."""
     return list(_steps(start, within, measure))
 
 
-def _steps(a: _Matrix, within: FeasibleSet, measure: _Measure) -> Iterator[_Matrix]:
+def _steps(a: _Matrix, within: FeasibleSet, measure: Measure) -> Iterator[_Matrix]:
     """Walk by linear programmes: a step that leaves the set is corrected, else tried again, half as long."""
-    trust, value, breach = _TRUST, float(np.sum(measure * a)), within.breach(a)
+    trust, value, breach = _TRUST, measure.value(a), within.breach(a)
     for _ in range(_STEPS):
-        tried = _tried(a, within, measure, trust)
-        if tried is None or (breach <= _BREACH and float(np.sum(measure * (tried - a))) < _GAIN):
+        change = _programme(a, within, measure, trust)
+        if change is None or (breach <= _BREACH and float(np.sum(measure.slope(a) * change)) < _GAIN):
+            return
+        tried = _moved(a, change)
+        if tried is None:
             return
         now = within.breach(tried)
         for part in _CORRECTIONS if now > _BREACH else ():
-            tried = _tried(tried, within, measure, part * trust)
+            corrected = _programme(tried, within, measure, part * trust)
+            tried = None if corrected is None else _moved(tried, corrected)
             if tried is None:
                 return
             now = within.breach(tried)
-        reached = float(np.sum(measure * tried))
+        reached = measure.value(tried)
         if (now < breach - 1e-3) if breach > _BREACH else (now <= _BREACH and reached > value):
             a, value, breach = tried, reached, now
             yield a
+            if abs(value) > _UNBOUNDED:
+                return
             trust = min(1.5 * trust, _MOST_TRUST)
         else:
             trust /= 2
@@ -138,16 +164,13 @@ def _steps(a: _Matrix, within: FeasibleSet, measure: _Measure) -> Iterator[_Matr
                 return
 
 
-def _tried(a: _Matrix, within: FeasibleSet, measure: _Measure, trust: float) -> _Matrix | None:
-    """A after one programme; None where it has no solution or A would lose its inverse."""
-    change = _programme(a, within, measure, trust)
-    if change is None:
-        return None
-    tried = a + a @ change
-    return tried if np.linalg.cond(tried) < _CONDITION else None
+def _moved(a: _Matrix, change: _Matrix) -> _Matrix | None:
+    """A after a relative change; None where it would lose its inverse."""
+    moved = a + a @ change
+    return moved if np.linalg.cond(moved) < _CONDITION else None
 
 
-def _programme(a: _Matrix, within: FeasibleSet, measure: _Measure, trust: float) -> _Matrix | None:
+def _programme(a: _Matrix, within: FeasibleSet, measure: Measure, trust: float) -> _Matrix | None:
     """Best relative change E of A, to A (1 + E), with bounds linear in E: A^-1 becomes (1 - E) A^-1."""
     count = len(a)
     inverse = np.linalg.inv(a)
@@ -164,7 +187,7 @@ def _programme(a: _Matrix, within: FeasibleSet, measure: _Measure, trust: float)
         kept[row, k, k] = 1.0
     equal = np.vstack([equal, np.column_stack([kept.reshape(len(free), count**2), np.zeros(len(free))])])
     found = linprog(
-        np.concatenate([-(a.T @ measure).ravel(), [_COST]]),
+        np.concatenate([-measure.slope(a).ravel(), [_COST]]),
         A_ub=np.vstack(left),
         b_ub=np.concatenate(right),
         A_eq=equal,
