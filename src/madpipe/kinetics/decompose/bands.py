@@ -12,8 +12,8 @@ from madpipe.kinetics.decompose.rotation import FeasibleSet, Measure, Rows, extr
 from madpipe.kinetics.decompose.weights import SeparableSigma
 
 _Rows = Float[np.ndarray, "row point"]
-_MOST_WINDOWS = 128  # of the shortest length that is looked at
-_BLOCKS = 6  # of the series: the share in each is driven to its ends, beside that in all
+_MOST_WINDOWS = 64  # of the shortest length that is looked at
+_BLOCKS = 4  # of the series: the share in each is driven to its ends, beside that in all
 TOLERANCE = 3.0  # of each bound [standard deviation]
 NOISE_SHOWN = 2.0  # standard deviations of noise that a band has beyond the extreme solutions
 _TOO_SMOOTH = 4.0  # standard deviations of chi-square
@@ -48,7 +48,9 @@ class Factors:
     right: Float[np.ndarray, "component q"]  # times singular values, over sigma_q
     weights: SeparableSigma
     noise: float  # factor of the noise over the stated one
-    hidden: float  # norm of a slow component beyond these that the residual shows, over the noise; 0 where it shows none
+    hidden: (
+        float  # norm of a slow component beyond these that the residual shows, over the noise; 0 where it shows none
+    )
 
     def slow_error(self, points: int) -> float:
         """What the hidden component may add to each of a number of points, over their noise: means do not reduce it."""
@@ -162,7 +164,7 @@ def _smoother(one: Component, factors: Factors) -> Float[np.ndarray, "frame fram
     smoother = basis @ np.linalg.solve(inner, weighted.T / factors.weights.frame)
     removed = (factors.left - smoother @ factors.left) * factors.values / factors.weights.frame[:, None]
     taken = np.sum(removed**2, axis=0) / factors.noise**2
-    freedom = frames - float(np.trace(2 * smoother - smoother @ smoother.T))
+    freedom = frames - 2 * float(np.trace(smoother)) + float(np.sum(smoother**2))
     return smoother if taken.max() <= freedom + _TOO_SMOOTH * np.sqrt(2 * max(freedom, 1.0)) else np.eye(frames)
 
 
@@ -316,9 +318,7 @@ def find_bands(
     return _band(found, factors, components, gauge.vector, outside, within)
 
 
-def _shares(
-    factors: Factors, gauge: Float[np.ndarray, " component"], blocks: int, only: int | None
-) -> list[Measure]:
+def _shares(factors: Factors, gauge: Float[np.ndarray, " component"], blocks: int, only: int | None) -> list[Measure]:
     """Shares of each component: of the whole series, and of those parts of it that have a signal."""
     frames, count = factors.left.shape
     total = factors.left @ gauge

@@ -27,7 +27,10 @@ class ConcentrationStep:
         present = np.array([one.present(len(block)) for one in components])
         unknown = np.full((len(components), len(block)), np.nan)
         self._known = np.array(
-            [unknown[k] if one.known_concentration is None else one.known_concentration for k, one in enumerate(components)]
+            [
+                unknown[k] if one.known_concentration is None else one.known_concentration
+                for k, one in enumerate(components)
+            ]
         )
         self._known[~present] = 0.0
         self._free = [k for k, one in enumerate(components) if one.is_free_in_time()]
@@ -60,13 +63,15 @@ class ConcentrationStep:
             if not solved:
                 continue
             others = [k for k in range(len(c)) if k not in solved]
-            given = c[np.ix_(others, frames)]
-            wanted = right[np.ix_(solved, frames)] - gram[np.ix_(solved, others)] @ given
+            given = c[others][:, frames]
+            wanted = right[solved][:, frames] - gram[solved][:, others] @ given
             positive = np.array([self._components[k].positive_concentration for k in solved])
             summed, total = None, None
             if self._summed is not None and self._summed[solved].any():
                 summed, total = self._summed[solved], 1 / self._frame[frames] - self._summed[others] @ given
-            c[np.ix_(solved, frames)] = small_nonnegative(gram[np.ix_(solved, solved)], wanted, positive, summed, total)
+            c[np.array(solved)[:, None], frames] = small_nonnegative(
+                gram[solved][:, solved], wanted, positive, summed, total
+            )
 
     def _solve_smooth(
         self,

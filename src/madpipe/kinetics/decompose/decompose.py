@@ -166,11 +166,19 @@ def _smoothness(one: ComponentSettings, settings: DecomposeSettings, series: Ser
                 f"{'none' if series.time is None else f'{time.min():.4g} s'}; leave that frame out, or use time."
             )
         time = np.log10(time)
+    ends = settings.smooth_ends or (float(time[0]), float(time[-1]))
+    if settings.smooth_ends is not None and settings.smooth == "log_time":
+        ends = (float(np.log10(max(ends[0], 1e-300))), float(np.log10(max(ends[1], 1e-300))))
+    if ends[0] >= ends[1] or ends[0] > time[0] or ends[1] < time[-1]:
+        raise InputError(
+            f"smooth_ends: need the times of all frames between them, above 0 for log_time; {settings.smooth_ends} s "
+            "came; widen them."
+        )
     if (np.diff(time) <= 0).any():
         raise InputError("smooth: needs times that rise from frame to frame; others came; sort the series by time.")
     return Smoothness(
         axis=time,
-        ends=(float(time[0]), float(time[-1])),
+        ends=ends,
         nodes=min(settings.nodes, len(time)),
         penalty=settings.smooth_penalty,
         parameters=settings.smooth_parameters,
@@ -192,8 +200,10 @@ def _in_gauge(
         c = c * rescaled
         scale = float(np.max(factors.left @ gauge.vector))
     profiles = profiles / rescaled[:, None]
-    blocks = {"blocks": 6} if settings.bands else {"blocks": 0, "only": 0}
-    band = find_bands(factors, series.q, components, c, settings.closure, **blocks)
+    if settings.bands:
+        band = find_bands(factors, series.q, components, c, settings.closure)
+    else:
+        band = find_bands(factors, series.q, components, c, settings.closure, blocks=0, only=0)
     return _Answer(c / scale, profiles * scale, band, scale, rescaled / scale)
 
 
@@ -209,9 +219,12 @@ def _checks(
     """Judge the answer."""
     floor = _floor(factors, series)
     checks = {
-        "components": verdict(found.rank, count, True, "components above the noise are not more than those resolved"),
+        "components": verdict(float(found.rank), float(count), True, "components above the noise are not more than those resolved"),
         "constraints": verdict(
-            solution.chi2 / floor, _WORSE, True, "chi-square over that of the best matrix of this rank: they cost no more"
+            solution.chi2 / floor,
+            _WORSE,
+            True,
+            "chi-square over that of the best matrix of this rank: they cost no more",
         ),
         "contradiction": verdict(
             answer.band.outside, _CONTRADICTION, True, "standard deviations by which no solution obeys all constraints"
@@ -265,8 +278,16 @@ def _say(
             "relax one of them"
         )
     if "closure" in checks and not checks["closure"].passed:
-        warned.warn("concentrations cannot add up to a constant: the beam or the amount in it drifts; leave closure out")
+        warned.warn(
+            "concentrations cannot add up to a constant: the beam or the amount in it drifts; leave closure out"
+        )
     if "ambiguity" in checks and not checks["ambiguity"].passed:
+        if (checks["ambiguity"].value or 0.0) > 1:
+            warned.warn(
+                "the constraints do not bound the share of a component (concentrations or curves of either sign): its band "
+                "is that of the search, not of the data; give known curves or concentrations"
+            )
+            return
         better = best_constraint(factors, series.q, components, answer.band, settings.closure)
         warned.warn(
             f"the share of a component can lie anywhere in a range of {checks['ambiguity'].value:.2f}, all with the same "
@@ -360,7 +381,9 @@ def _radii(
         line = guinier_line(series.q, answer.profiles[k], sigma[k])
         rg[k] = line.rg if one.d_max is None or found is None else pair_distance.radius_of_gyration(found, one.d_max)
         of_extremes = [guinier_line(series.q, curve[k] * answer.scale, sigma[k]) for curve in answer.band.curves]
-        ends = [end for it in (line, *of_extremes) for end in (it.rg - 2 * it.rg_error, it.rg + 2 * it.rg_error)]
+        ends = [
+            end for it in (line, *of_extremes) for end in (max(it.rg - 2 * it.rg_error, 0.0), it.rg + 2 * it.rg_error)
+        ]
         finite = [end for end in (*ends, rg[k]) if np.isfinite(end)]
         band[k] = (min(finite), max(finite)) if finite else (np.nan, np.nan)
     return rg, band

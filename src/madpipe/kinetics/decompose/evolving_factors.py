@@ -12,7 +12,7 @@ from jaxtyping import Float, Int
 
 from madpipe.kinetics.decompose.rank import singular_values, tracy_widom_point
 
-_EVALUATED = 96  # frames at which a long series is looked at; between them squares of singular values are interpolated
+_EVALUATED = 48  # frames at which a long series is looked at; between them squares of singular values are interpolated
 
 
 @dataclass(frozen=True)

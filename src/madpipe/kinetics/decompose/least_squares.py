@@ -1,6 +1,5 @@
 """Least squares with some unknowns at least zero: many right-hand sides of one small matrix, or one larger matrix."""
 
-from collections.abc import Iterator
 from itertools import product
 
 import numpy as np
@@ -77,7 +76,10 @@ def dense(
     if free.any():
         factor = cho_factor(stable[np.ix_(free, free)])
         mixed = stable[np.ix_(free, positive)]
-        reduced, wanted = reduced - mixed.T @ cho_solve(factor, mixed), wanted - mixed.T @ cho_solve(factor, right[free])
+        reduced, wanted = (
+            reduced - mixed.T @ cho_solve(factor, mixed),
+            wanted - mixed.T @ cho_solve(factor, right[free]),
+        )
     root = cholesky(_stable(reduced))  # upper: G = R^T R
     found[positive] = nnls(root, solve_triangular(root, wanted, trans="T"), maxiter=30 * len(wanted))[0]
     if free.any():
@@ -100,28 +102,31 @@ def unimodal(values: Float[np.ndarray, " frame"]) -> Float[np.ndarray, " frame"]
     return np.concatenate([_rising(values[:top]), _rising(values[top:][::-1])[::-1]])
 
 
-def _pooled(values: Float[np.ndarray, " frame"]) -> Iterator[list[tuple[float, int]]]:
-    """Give, value after value, the levels and lengths of the rising series nearest to those so far."""
-    blocks = list[tuple[float, int]]()
-    for value in values:
-        mean, count = float(value), 1
-        while blocks and blocks[-1][0] > mean:
-            before, weight = blocks.pop()
-            mean, count = (before * weight + mean * count) / (weight + count), weight + count
-        blocks.append((mean, count))
-        yield blocks
-
-
 def _rising(values: Float[np.ndarray, " frame"]) -> Float[np.ndarray, " frame"]:
     """Nearest rising series: adjacent violators are pooled."""
     blocks = list[tuple[float, int]]()
-    for blocks in _pooled(values):
-        pass
+    for value in values:
+        _pool(blocks, float(value))
     return np.array([mean for mean, count in blocks for _ in range(count)], dtype=float)
 
 
 def _rising_costs(values: Float[np.ndarray, " frame"]) -> list[float]:
     """Square of the distance of every beginning of a series to the rising series nearest to it."""
-    squares = np.cumsum(values**2)
-    levels = (sum(mean**2 * count for mean, count in blocks) for blocks in _pooled(values))
-    return [float(square - level) for square, level in zip(squares, levels, strict=True)]
+    blocks, costs = list[tuple[float, int]](), list[float]()
+    explained = squares = 0.0
+    for value in values:
+        squares += float(value) ** 2
+        explained += _pool(blocks, float(value))
+        costs.append(squares - explained)
+    return costs
+
+
+def _pool(blocks: list[tuple[float, int]], value: float) -> float:
+    """Add a value to levels that rise, given with their lengths; give the change of the sum of level^2 length."""
+    mean, count, change = value, 1, 0.0
+    while blocks and blocks[-1][0] > mean:
+        before, length = blocks.pop()
+        change -= before**2 * length
+        mean, count = (before * length + mean * count) / (length + count), length + count
+    blocks.append((mean, count))
+    return change + mean**2 * count

@@ -63,9 +63,9 @@ class ProfileStep:
         """Curves without a basis: each q on its own."""
         if self._free:
             others = [k for k in range(len(curves)) if k not in self._free]
-            wanted = right[self._free] - gram[np.ix_(self._free, others)] @ curves[others]
+            wanted = right[self._free] - gram[self._free][:, others] @ curves[others]
             positive = np.array([self._components[k].positive_profile for k in self._free])
-            curves[self._free] = small_nonnegative(gram[np.ix_(self._free, self._free)], wanted, positive)
+            curves[self._free] = small_nonnegative(gram[self._free][:, self._free], wanted, positive)
 
     def _solve_real(
         self,

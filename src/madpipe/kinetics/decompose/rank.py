@@ -36,8 +36,8 @@ class Rank:
     rank_by_edge: int  # above the Tracy-Widom point: the quick look, blind to the subtraction
     noise_factor: float  # by which the true noise is larger than the stated sigmas
     detectable: float  # weighted norm that a component must have to be seen: below it, it is in the noise
-    autocorrelation_frame: Float[np.ndarray, " value"]  # lag one, of the left singular vectors: noise has about 0
-    autocorrelation_q: Float[np.ndarray, " value"]
+    autocorrelation_frame: Float[np.ndarray, " vector"]  # lag one, of the left singular vectors: noise has about 0
+    autocorrelation_q: Float[np.ndarray, " vector"]
 
 
 def singular_values(block: Float[np.ndarray, "frame q"]) -> Float[np.ndarray, " value"]:

@@ -42,7 +42,10 @@ class Rows:
 def joined(*some: Rows) -> Rows:
     """Put rows together."""
     return Rows(
-        *(np.concatenate([getattr(one, name) for one in some]) for name in ("vectors", "component", "target", "two_sided", "noise"))
+        *(
+            np.concatenate([getattr(one, name) for one in some])
+            for name in ("vectors", "component", "target", "two_sided", "noise")
+        )
     )
 
 
@@ -174,9 +177,7 @@ def _programme(a: _Matrix, within: FeasibleSet, measure: Measure, trust: float) 
     """Best relative change E of A, to A (1 + E), with bounds linear in E: A^-1 becomes (1 - E) A^-1."""
     count = len(a)
     inverse = np.linalg.inv(a)
-    left, right = zip(
-        _concentration_bounds(within, a, trust), _profile_bounds(within, inverse, trust), strict=True
-    )
+    left, right = zip(_concentration_bounds(within, a, trust), _profile_bounds(within, inverse, trust), strict=True)
     fixed = np.zeros((count, count, count))  # E times the ones of the gauge is zero
     for i in range(count):
         fixed[i, i, within.summed] = 1.0

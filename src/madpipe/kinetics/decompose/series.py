@@ -54,7 +54,10 @@ def chosen_series(curves: Curves, settings: DecomposeSettings) -> Series:
             f"series: need at least {_FEWEST_FRAMES} frames of {_FEWEST_Q} measured q; {len(inside)} of "
             f"{int(q_inside.sum())} came; choose more frames or a wider range of q."
         )
-    intensity, sigma = curves.intensity[place][:, q_inside].astype(float), curves.sigma[place][:, q_inside].astype(float)
+    intensity, sigma = (
+        curves.intensity[place][:, q_inside].astype(float),
+        curves.sigma[place][:, q_inside].astype(float),
+    )
     if not (np.isfinite(intensity).all() and (sigma > 0).all()):
         raise InputError(
             "series: need finite intensities and sigmas above zero; others came; leave those points out, or set their "
@@ -86,9 +89,7 @@ def chosen_series(curves: Curves, settings: DecomposeSettings) -> Series:
     )
 
 
-def _measured(
-    curves: Curves, settings: DecomposeSettings
-) -> tuple[Int[np.ndarray, " frame"], np.ndarray]:
+def _measured(curves: Curves, settings: DecomposeSettings) -> tuple[Int[np.ndarray, " frame"], np.ndarray]:
     """Frames and q of which everything was measured, within the range of q."""
     q_inside = (curves.q >= settings.q_min) & (curves.q <= (settings.q_max or np.inf))
     if not q_inside.any():

@@ -11,7 +11,9 @@ class ComponentSettings(Model):
     """What is known of one component beforehand; the rest is free."""
 
     name: str = Field("component", min_length=1, description="of the component, in tables and figures")
-    d_max: float | None = Field(None, gt=0, description="largest distance in the particle, which then has a P(r) [angstrom]")
+    d_max: float | None = Field(
+        None, gt=0, description="largest distance in the particle, which then has a P(r) [angstrom]"
+    )
     profile_penalty: float | None = Field(
         None, ge=0, description="of the second difference of P(r), else by 10 effective parameters [1]"
     )
@@ -45,12 +47,17 @@ class DecomposeSettings(Model):
     components: tuple[ComponentSettings, ...] = Field(
         (), max_length=8, description="what is known of each, else as many as the rank, of which nothing is known"
     )
-    closure: bool = Field(False, description="concentrations add up to 1: nothing comes or goes, and the beam is steady")
+    closure: bool = Field(
+        False, description="concentrations add up to 1: nothing comes or goes, and the beam is steady"
+    )
     ranges: Literal["free", "evolving"] = Field(
         "free", description="evolving: each component is zero outside its edges by evolving factor analysis"
     )
     unimodal: bool = Field(False, description="every concentration has one maximum, as in chromatography")
     smooth: Literal["none", "time", "log_time"] = Field("none", description="axis on which concentrations are smooth")
+    smooth_ends: tuple[float, float] | None = Field(
+        None, description="times of the first and last node, else those of the first and last frame [s]"
+    )
     smooth_penalty: float | None = Field(
         None, ge=0, description="of the second difference of a smooth concentration, else by smooth_parameters [1]"
     )

@@ -52,7 +52,7 @@ class Measurement:
     drift: Drift = field(default_factory=Drift)
 
 
-def linear_scheme(rates: Float[np.ndarray, "species species"], first: Float[np.ndarray, " species"], time: _Frames):
+def linear_scheme(rates: Float[np.ndarray, "species species"], first: Float[np.ndarray, " species"], time: _Frames) -> _Array:
     """Concentrations of a scheme of first order: exp(K t) c(0), K[j, i] the rate from species i to j [1/s]."""
     matrix = np.array(rates, dtype=float)
     np.fill_diagonal(matrix, 0.0)
@@ -76,8 +76,10 @@ def elution_peak(frames: _Frames, centre: float, width: float, tail: float) -> _
 def slow_walk(frames: int, generator: np.random.Generator) -> _Frames:
     """Smooth random function of mean 0 and standard deviation 1: four cosines of falling size."""
     place = (np.arange(frames) + 0.5) / frames
-    walk = sum(generator.standard_normal() / order * np.cos(np.pi * order * place) for order in range(1, 5))
-    walk = walk - np.mean(walk)
+    orders = np.arange(1, 5)
+    sizes = generator.standard_normal(4) / orders
+    walk = sizes @ np.cos(np.pi * np.outer(orders, place))
+    walk = walk - walk.mean()
     return walk / max(float(np.std(walk)), 1e-12)
 
 
