@@ -90,8 +90,8 @@ def test_a_chain_is_exact_for_equal_rates_too(first, second):
     np.testing.assert_allclose(found.sum(axis=1), 1, rtol=0, atol=1e-14)
 
 
-def test_the_exponential_of_many_decades_is_scipy_s(seed=5):
-    rng = np.random.default_rng(seed)
+def test_the_exponential_of_many_decades_is_scipy_s():
+    rng = np.random.default_rng(5)
     matrix = 10 ** rng.uniform(-2, 2, (4, 4))
     np.fill_diagonal(matrix, 0)
     matrix -= np.diag(matrix.sum(axis=0))
@@ -123,7 +123,7 @@ def test_derivatives_are_central_differences(text, values, given, width):
         up, down = list(values), list(values)
         up[place] *= np.exp(step)
         down[place] *= np.exp(-step)
-        difference = (solved(text, up, times, width, given=given)[0] - solved(text, down, times, width, given=given)[0])
+        difference = solved(text, up, times, width, given=given)[0] - solved(text, down, times, width, given=given)[0]
         # truncation step^2 / 6 times a third derivative of order 1; integration 1e-9 / step
         np.testing.assert_allclose(slopes[place], difference / (2 * step), rtol=0, atol=3e-5)
 

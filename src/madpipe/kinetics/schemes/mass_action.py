@@ -42,9 +42,7 @@ def integrated(
     if not len(ages) or ages[-1] == 0:
         found = np.repeat(start[None], len(ages), axis=0)
     else:
-        solved = solve_ivp(
-            flow, (0.0, ages[-1]), start, method="LSODA", t_eval=ages, rtol=_RELATIVE, atol=_ABSOLUTE
-        )
+        solved = solve_ivp(flow, (0.0, ages[-1]), start, method="LSODA", t_eval=ages, rtol=_RELATIVE, atol=_ABSOLUTE)
         if not solved.success or solved.y.shape[1] != len(ages) or not np.isfinite(solved.y).all():
             raise InputError(
                 f"scheme {scheme.text!r}: needs concentrations that stay finite; its integration ends with: "

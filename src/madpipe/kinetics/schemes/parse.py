@@ -4,7 +4,17 @@ import re
 from collections.abc import Sequence
 
 from madpipe.kinetics.schemes.scheme import Law, Reaction, Scheme
-from madpipe.kinetics.schemes.tokens import BOTH_WAYS, END_OF_CHAIN, NAME, NUMBER, ONE_WAY, PLUS, Token, fault, tokens_of
+from madpipe.kinetics.schemes.tokens import (
+    BOTH_WAYS,
+    END_OF_CHAIN,
+    NAME,
+    NUMBER,
+    ONE_WAY,
+    PLUS,
+    Token,
+    fault,
+    tokens_of,
+)
 
 _NAMED = {
     "avrami": "A->B (avrami)",

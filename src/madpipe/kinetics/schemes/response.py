@@ -45,7 +45,11 @@ def response_of(times: Float[np.ndarray, " frame"], width: float, dead_time: flo
     share = (nodes + 1) / 2
     if width == 0:
         early = ages < 0
-        wanted, weight, before = np.where(early, 0.0, ages)[:, None], (~early).astype(float)[:, None], early.astype(float)
+        wanted, weight, before = (
+            np.where(early, 0.0, ages)[:, None],
+            (~early).astype(float)[:, None],
+            early.astype(float),
+        )
     else:
         wanted = np.zeros((len(ages), _NODES))
         weight = np.zeros((len(ages), _NODES))
