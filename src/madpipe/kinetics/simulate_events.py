@@ -1,5 +1,6 @@
 """Series with events whose frames are known: steps, ramps, onsets, on a beam and a buffer that drift."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,6 +11,7 @@ from madpipe.base.curves.records import Curves
 SIGMAS = 6.0  # of an ideal observer, by which an event is there
 _APART = 8  # frames between events at least
 _TRIES = 40
+_FALSE = 1e-3  # alarms per frame of the ideal observer's sequential test
 
 
 @dataclass(frozen=True)
@@ -18,6 +20,7 @@ class TrueEvent:
 
     frame: int
     kind: str  # step: the signal jumps; kink: its slope changes
+    told: int  # frame by which that observer tells it at one false alarm in 1,000 frames: evidence 2 ln 1000
     settled: int  # frame by which an onset is within a hundredth of its end: inside it a second answer is a duplicate
     seen: int  # frame by which an ideal observer, who knows both laws, has six standard deviations
 
@@ -45,7 +48,50 @@ class EventPrior:
     shapes: tuple[str, ...] = ("step", "ramp", "exponential", "sigmoid")
 
 
-def draw_series(generator: np.random.Generator, prior: EventPrior | None = None, quiet: bool | None = None) -> EventSeries:
+def score_events(truth: Sequence[TrueEvent], found: Sequence[int], room: int = 2) -> "EventScore":
+    """Compare found frames with the truth.
+
+    An event is found where an answer lies from it to the frame where an ideal observer has seen it, with ``room`` frames on
+    either side, as a kink's place has an error. A further answer there, or inside an onset, is a duplicate; any other is
+    false.
+    """
+    left = list(found)
+    right = duplicates = 0
+    for one in truth:
+        hits = [frame for frame in left if one.frame - room <= frame <= one.seen + room]
+        right += bool(hits)
+        duplicates += max(len(hits) - 1, 0)
+        left = [frame for frame in left if frame not in hits]
+    inside = [frame for frame in left if any(one.frame <= frame <= one.settled for one in truth)]
+    return EventScore(right, len(truth) - right, len(left) - len(inside), duplicates + len(inside))
+
+
+@dataclass(frozen=True)
+class EventScore:
+    """Counts of answers; those of several series add up."""
+
+    right: int
+    missed: int
+    false: int
+    duplicates: int
+
+    def __add__(self, other: "EventScore") -> "EventScore":
+        return EventScore(
+            self.right + other.right,
+            self.missed + other.missed,
+            self.false + other.false,
+            self.duplicates + other.duplicates,
+        )
+
+    def f1(self, count_duplicates: bool = False) -> float:
+        """Give the harmonic mean of precision and recall; 1 where there was nothing to find and nothing was."""
+        wrong = self.missed + self.false + (self.duplicates if count_duplicates else 0)
+        return 2 * self.right / (2 * self.right + wrong) if self.right + wrong else 1.0
+
+
+def draw_series(
+    generator: np.random.Generator, prior: EventPrior | None = None, quiet: bool | None = None
+) -> EventSeries:
     """Draw a series of spheres of several sizes whose shares change.
 
     A step jumps; a ramp begins and ends with a kink; an exponential and a sigmoid onset begin with one. What the events
@@ -74,7 +120,9 @@ def draw_series(generator: np.random.Generator, prior: EventPrior | None = None,
         laws, events = _events(generator, prior, frames, changes)
     clean = species[0] + laws @ np.diff(species, axis=0)
     beam = 1 + prior.beam * _wander(generator, frames)
-    clean = clean * beam[:, None] + (prior.buffer * species[0][-points // 4 :].mean() * _wander(generator, frames))[:, None]
+    clean = (
+        clean * beam[:, None] + (prior.buffer * species[0][-points // 4 :].mean() * _wander(generator, frames))[:, None]
+    )
     of_frame = np.exp(generator.normal(0, 0.05, frames))
     noise = np.outer(of_frame, sigma)
     data = clean + noise * generator.normal(size=clean.shape)
@@ -106,7 +154,10 @@ def _clear_of_nuisances(changes: np.ndarray, *nuisances: np.ndarray) -> np.ndarr
 def _wander(generator: np.random.Generator, frames: int) -> np.ndarray:
     """A smooth drift within -1 to 1: three slow waves and a line, of random size."""
     place = np.linspace(0, 1, frames)
-    waves = sum(generator.normal() * np.sin(2 * np.pi * (place * generator.uniform(0, 2.5) + generator.random())) for _ in range(3))
+    waves = sum(
+        generator.normal() * np.sin(2 * np.pi * (place * generator.uniform(0, 2.5) + generator.random()))
+        for _ in range(3)
+    )
     drift = np.asarray(waves) + generator.normal() * place
     drift -= drift.mean()
     found: np.ndarray = drift / max(np.abs(drift).max(), 1e-9) * generator.random()
@@ -128,7 +179,8 @@ def _events(
             seen = np.flatnonzero(evidence >= SIGMAS**2)
             if not len(seen):
                 break
-            found.append(TrueEvent(start, kind, start + settled, start + int(seen[0])))
+            told = int(np.flatnonzero(evidence >= 2 * np.log(1 / _FALSE))[0])
+            found.append(TrueEvent(start, kind, start + told, start + settled, start + int(seen[0])))
         if len(found) == len(pieces):
             return total, tuple(found)
     return np.zeros((frames, len(changes))), ()

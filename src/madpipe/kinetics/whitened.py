@@ -8,7 +8,8 @@ from jaxtyping import Bool, Float
 from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
 
-_ABOVE = 1.02  # times sqrt(frames) + sqrt(q): the largest singular value of noise is below it, 99 % of the time
+RARELY = 2.02  # quantile of Tracy and Widom's law (beta = 1): noise is above it once in 100
+HARDLY = 4.5  # less than once in 10,000
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,9 @@ def whiten(curves: Curves) -> Whitened:
     return Whitened(data, np.exp(of_frame), np.exp(of_q), kept)
 
 
-def noise_of(singular: Float[np.ndarray, " value"], frames: int, columns: int) -> Noise:
+def noise_of(
+    singular: Float[np.ndarray, " value"], frames: int, columns: int, quantile: float = RARELY
+) -> Noise:
     """Tell components from noise by the edge of the noise's singular values, whose level is measured beyond the rank.
 
     Parameters
@@ -69,17 +72,34 @@ def noise_of(singular: Float[np.ndarray, " value"], frames: int, columns: int) -
         Falling.
     frames, columns:
         Degrees of freedom of the matrix.
-
-    References
-    ----------
-    Johnstone, Ann. Stat. 29, 295 (2001): the largest singular value of noise, sqrt(frames) + sqrt(columns).
+    quantile:
+        Of the largest singular value of noise, see :func:`noise_edge`.
     """
     rank = 0
     energy = np.square(singular)
     while True:
         left = max((frames - rank) * (columns - rank), 1)
         level = float(np.sqrt(energy[rank:].sum() / left))
-        edge = _ABOVE * level * (np.sqrt(frames - rank) + np.sqrt(columns - rank))
+        edge = level * noise_edge(frames - rank, columns - rank, quantile)
         if rank >= min(frames, columns) - 2 or singular[rank] <= edge:
-            return Noise(rank, level, float(edge))
+            return Noise(rank, level, edge)
         rank += 1
+
+
+def noise_edge(rows: int, columns: int, quantile: float) -> float:
+    r"""Give a quantile of the largest singular value of noise of variance 1.
+
+    .. math:: s^2 = (\sqrt{n} + \sqrt{p})^2 + x\, (\sqrt{n} + \sqrt{p})\, (1/\sqrt{n} + 1/\sqrt{p})^{1/3}
+
+    Parameters
+    ----------
+    quantile:
+        x, of Tracy and Widom's law.
+
+    References
+    ----------
+    Johnstone, Ann. Stat. 29, 295 (2001), theorem 1.1.
+    """
+    total = float(np.sqrt(rows) + np.sqrt(columns))
+    spread = total * float(1 / np.sqrt(rows) + 1 / np.sqrt(columns)) ** (1 / 3)
+    return float(np.sqrt(total**2 + quantile * spread))

@@ -4,7 +4,7 @@ import numpy as np
 
 from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
-from madpipe.kinetics.events.laws import Law, evident_by, jumps, kink_between, law_of
+from madpipe.kinetics.events.laws import Law, evident_by, is_jump, kink_between, law_of
 from madpipe.kinetics.events.partition import bends_of, partition
 from madpipe.kinetics.events.penalty import curve_penalty, event_penalty
 from madpipe.kinetics.events.scores import Scores, scores_of
@@ -50,7 +50,9 @@ def find_events(curves: Curves, settings: EventsSettings) -> Events:
             law_of(scores.values, scores.weights, int(start), int(end), known[kind] if kind >= 0 else None)
             for start, end, kind in zip(found.starts, ends, found.bends, strict=True)
         ]
-        events = _merged([_event(scores, before, after, curves, settings, penalty) for before, after in zip(laws, laws[1:])])
+        events = _merged(
+            [_event(scores, before, after, curves, settings, penalty) for before, after in zip(laws, laws[1:])]
+        )
     return Events(
         frames=frames,
         components=components,
@@ -67,19 +69,18 @@ def _whole(scores: Scores, frames: int) -> list[Law]:
     return [law_of(np.zeros((frames, 1)), scores.weights, 0, frames, None)]
 
 
-def _event(
-    scores: Scores, before: Law, after: Law, curves: Curves, settings: EventsSettings, penalty: float
-) -> Event:
+def _event(scores: Scores, before: Law, after: Law, curves: Curves, settings: EventsSettings, penalty: float) -> Event:
     """Say what happens between two laws."""
     values, weights = scores.values, scores.weights
-    frame, kind = after.start, "step"
-    if not jumps(before, after):
-        kind = "kink"
-        frame, _ = kink_between(values, weights, before, after)
+    apart = _squares(scores, before) + _squares(scores, after)
+    frame, meeting = kink_between(values, weights, before, after)
+    kind = "kink"
+    if is_jump(meeting, apart, values.shape[1]):
+        frame, kind = after.start, "step"
     place = np.arange(frame, after.end, dtype=float)
     difference = np.linalg.norm(after.at(place) - before.at(place), axis=1) * np.sqrt(weights[frame : after.end])
     joined = law_of(values, weights, before.start, after.end, before.bend)
-    gain = _squares(scores, joined) - _squares(scores, before) - _squares(scores, after) - penalty
+    gain = _squares(scores, joined) - apart - penalty
     return Event(
         frame=int(frame),
         time=None if curves.time is None else float(curves.time[frame]),

@@ -35,14 +35,13 @@ class Law:
         """Scores by the law."""
         return self.basis(frames) @ self.coefficients
 
-    def variance(self, frame: float) -> float:
-        """Variance of a component at a frame."""
-        row = self.basis(np.array([frame]))[0]
-        return float(row @ self.inverse @ row)
-
 
 def law_of(
-    scores: Float[np.ndarray, "frame component"], weights: Float[np.ndarray, " frame"], start: int, end: int, bend: Bend | None
+    scores: Float[np.ndarray, "frame component"],
+    weights: Float[np.ndarray, " frame"],
+    start: int,
+    end: int,
+    bend: Bend | None,
 ) -> Law:
     """Fit a segment."""
     empty = Law(start, end, bend, np.zeros((2, 1)), np.zeros((2, 2)))
@@ -52,12 +51,9 @@ def law_of(
     return Law(start, end, bend, inverse @ (scores[start:end] * root), inverse @ inverse.T)
 
 
-def jumps(before: Law, after: Law) -> bool:
-    """Say whether the signal jumps between two laws."""
-    frame = float(after.start)
-    difference = after.at(np.array([frame])) - before.at(np.array([frame]))
-    size = float(np.square(difference).sum()) / (before.variance(frame) + after.variance(frame))
-    return bool(size > chi2.isf(_JUMP, difference.shape[1]))
+def is_jump(kink: float, jump: float, components: int) -> bool:
+    """Say whether the signal jumps: squares about laws that meet, over those about laws that need not."""
+    return bool(kink - jump > chi2.isf(_JUMP, components))
 
 
 def kink_between(
@@ -80,9 +76,7 @@ def kink_between(
     return best
 
 
-def evident_by(
-    weights: Float[np.ndarray, " frame"], before: Law, after: Law, frame: int, sigmas: float
-) -> int:
+def evident_by(weights: Float[np.ndarray, " frame"], before: Law, after: Law, frame: int, sigmas: float) -> int:
     """Give the frame by which the data differ from the law before by so many standard deviations; else the last."""
     frames = np.arange(frame, after.end)
     difference = after.at(frames.astype(float)) - before.at(frames.astype(float))

@@ -6,14 +6,13 @@ import numpy as np
 from jaxtyping import Float
 
 from madpipe.base.curves.records import Curves
-from madpipe.kinetics.whitened import Noise, noise_of, whiten
+from madpipe.kinetics.whitened import HARDLY, Noise, noise_edge, noise_of, whiten
 
 
 _LAG = 3  # frames whose mean is compared with that of as many before
 _COARSE_Q = 24  # groups of neighbouring q in which faint changes are looked for
 _BLOCK = 4  # frames taken together for them
 _FEWEST = 6  # groups at least
-_SURE = 1.1  # times the noise's edge: a direction of noise is above with a chance of 1e-4
 _BRIGHT = 20.0  # standard deviations of a frame's signal, below which its beam is not told
 
 
@@ -44,7 +43,7 @@ def scores_of(curves: Curves) -> Scores:
     signal = data @ mean
     data = data - np.outer(signal, mean)
     _, singular, right = np.linalg.svd(data, full_matrices=False)
-    noise = noise_of(singular, data.shape[0], data.shape[1] - 2)
+    noise = noise_of(singular, data.shape[0], data.shape[1] - 2, HARDLY)
     directions = _with_faint(data / noise.level, right[: noise.rank])
     sigma = whitened.sigma_frame / np.mean(whitened.sigma_frame)
     values = data @ directions.T * (sigma / noise.level)[:, None]
@@ -65,7 +64,7 @@ def _with_faint(data: np.ndarray, directions: np.ndarray) -> np.ndarray:
         if min(coarse.shape) < _FEWEST:
             continue
         _, singular, right = np.linalg.svd(coarse, full_matrices=False)
-        edge = _SURE * (np.sqrt(coarse.shape[0]) + np.sqrt(coarse.shape[1]))
+        edge = noise_edge(*coarse.shape, HARDLY)
         found = right[singular > edge] @ of_q
         directions = np.concatenate([directions, found - (found @ directions.T) @ directions])
     return directions

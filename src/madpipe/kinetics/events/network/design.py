@@ -25,12 +25,15 @@ class EventNetwork(nn.Module):
     def __init__(self, config: EventsTrainConfig, generator: torch.Generator) -> None:
         super().__init__()
         self.first = nn.Conv1d(CHANNELS, config.width, _KERNEL, padding=_KERNEL // 2)
-        self.layers = nn.ModuleList(_Layer(config.width, 2 ** (place % (_FARTHEST + 1))) for place in range(config.layers))
+        self.layers = nn.ModuleList(
+            _Layer(config.width, 2 ** (place % (_FARTHEST + 1))) for place in range(config.layers)
+        )
         self.last = nn.Conv1d(config.width, 2, 1)
-        for weights in self.parameters():
-            if weights.ndim > 1:
-                bound = 1 / (weights.shape[1] * weights.shape[2]) ** 0.5
-                weights.data.uniform_(-bound, bound, generator=generator)
+        for part in self.modules():
+            if isinstance(part, nn.Conv1d):
+                bound = 1 / (part.weight.shape[1] * part.weight.shape[2]) ** 0.5
+                part.weight.data.uniform_(-bound, bound, generator=generator)
+                nn.init.zeros_(part.bias)  # type: ignore[arg-type]
         nn.init.constant_(self.last.bias, _RARE)  # type: ignore[arg-type]
 
     def forward(self, seen: Float[Tensor, "series channel frame"]) -> Float[Tensor, "series 2 frame"]:

@@ -2,7 +2,15 @@
 
 from pydantic import Field
 
-from madpipe.base.training_config import Batch, GradientClip, LearningRate, Patience, Steps, TrainingConfig, ValidateEvery
+from madpipe.base.training_config import (
+    Batch,
+    GradientClip,
+    LearningRate,
+    Patience,
+    Steps,
+    TrainingConfig,
+    ValidateEvery,
+)
 
 
 class EventsTrainConfig(TrainingConfig):
