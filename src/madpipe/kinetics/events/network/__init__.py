@@ -1,0 +1,1 @@
+"""A network that marks the events of a series frame by frame."""
