@@ -1,0 +1,36 @@
+"""What the network's training minimises."""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from madpipe.saxs.network.design import ShapeNetwork, negative_log_likelihood
+from madpipe.saxs.network.settings import SaxsTrainConfig
+from madpipe.saxs.network.simulate import Example
+
+_WORST = 8.0  # of a curve's likelihood, so that a single one does not turn a step
+
+
+class Loss:
+    """Cross entropy of the class, and likelihood of the parameters of the true class.
+
+    Parameters
+    ----------
+    config:
+        Weights of the terms.
+    """
+
+    def __init__(self, config: SaxsTrainConfig) -> None:
+        self.config = config
+
+    def __call__(self, network: ShapeNetwork, batch: Example) -> tuple[Tensor, dict[str, Tensor]]:
+        """Give the value to minimise, and its terms."""
+        answer = network(batch.seen)
+        terms = {"class": functional.cross_entropy(answer.logits, batch.label)}
+        total = terms["class"]
+        terms["wrong"] = (answer.logits.argmax(1) != batch.label).to(total.dtype).mean()
+        if self.config.parameters:
+            standard = network.standardised(batch.truth, batch.label)
+            terms["parameters"] = negative_log_likelihood(answer, batch.label, standard).clamp(max=_WORST).mean()
+            total = total + self.config.parameters * terms["parameters"]
+        return total, terms
