@@ -10,7 +10,7 @@ import h5py
 import numpy as np
 import torch
 from jaxtyping import Float, Int
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from madpipe.base import training
@@ -24,7 +24,7 @@ from madpipe.saxs.network.rods import angles_for
 SHAPES = ("sphere", "cylinder", "disk", "cs_sphere", "cs_cylinder", "cs_disk")
 _SOLVENT = 4.0  # 1e-6/angstrom^2, in every curve of the benchmark
 _BACKGROUND = 1e-3  # 1/cm, in every curve
-_NODES = 40  # of the distributions, as the benchmark's
+_NODES, _REACH = 40, (3.0, 3.0)  # nodes and deviations of the distributions, as the benchmark's
 _SMALLEST, _LARGEST = 24.17, 1698.2  # 2 pi over the ends of q [angstrom]
 _CHUNK = 64
 EXACT = 1e-3  # relative error that a curve without noise is given
@@ -79,7 +79,7 @@ def simulate_shape(shape: str, q: Float[np.ndarray, "q"], count: int, generator:
     order = torch.argsort(torch.maximum(outer, length / 2))
     for chosen in order.split(_CHUNK):
         radius, along, shell, pd, given = (one[chosen] for one in (outer, length, thickness, width, contrasts))
-        spread = schulz(pd, _NODES)
+        spread = schulz(pd, _NODES, _REACH)
         if shape.endswith("sphere"):
             square, volume = core_shell_spheres(axis, radius - shell, shell[:, None].expand(-1, _NODES), spread, given)
         else:
@@ -89,13 +89,13 @@ def simulate_shape(shape: str, q: Float[np.ndarray, "q"], count: int, generator:
             spreads = (single(pd), spread) if long else (spread, single(pd))
             square, volume = round_rods(angles_for(axis, size), radius - shell, core, shell, spreads, given)
         parts.append(square / volume[:, None] * TO_PER_CM + _BACKGROUND)
-    found = torch.empty(count, len(q))
+    found = torch.empty(count, len(q), dtype=torch.float32)
     found[order] = torch.cat(parts)
     return found.double().numpy()
 
 
 def _draw_particles(shape: str, count: int, generator: torch.Generator) -> tuple[Tensor, ...]:
-    """Outer radius, length, thickness [angstrom], spread, contrasts of core and shell, by rejection of what is too small."""
+    """Outer radius, length, thickness [angstrom], spread, contrasts of core and shell; none is too small to see."""
     ends = {
         "sphere": (40.0, 470.0), "cylinder": (100.0, 1696.0), "disk": (79.0, 501.0),
         "cs_sphere": (40.0, 470.0), "cs_cylinder": (350.0, 1700.0), "cs_disk": (240.0, 849.0),
@@ -106,7 +106,7 @@ def _draw_particles(shape: str, count: int, generator: torch.Generator) -> tuple
     aspect = 2 * 10 ** free[1]
     outer = main / (2 * aspect) if shape.endswith("cylinder") else main
     length = main if shape.endswith("cylinder") else 2 * main / aspect
-    thickness = outer * (0.1 + 0.85 * free[2]) if shape.startswith("cs") else torch.zeros(many)
+    thickness = outer * (0.1 + 0.85 * free[2]) if shape.startswith("cs") else torch.zeros_like(outer)
     good = (2 * outer > _SMALLEST) & (2 * outer < _LARGEST)
     if not shape.endswith("sphere"):
         good &= (length > _SMALLEST) & (length < _LARGEST)
@@ -118,7 +118,9 @@ def _draw_particles(shape: str, count: int, generator: torch.Generator) -> tuple
     signs = torch.randint(2, (2, many), generator=generator) * 2 - 1
     shell = signs[0] * (0.5 + 3 * free[3])
     core = shell + signs[1] * (0.5 + 3 * free[4])
-    contrasts = torch.stack([core, shell], 1) if shape.startswith("cs") else torch.stack([shell, torch.zeros(many)], 1)
+    contrasts = (
+        torch.stack([core, shell], 1) if shape.startswith("cs") else torch.stack([shell, torch.zeros_like(shell)], 1)
+    )
     return outer[kept], length[kept], thickness[kept], (0.1 + 0.25 * free[5])[kept], contrasts[kept]
 
 
@@ -153,7 +155,10 @@ def random_batch(sources: tuple[Labelled, Labelled], config: AutomatedSasConfig,
         torch.randint(len(source.label), (count,), generator=generator).numpy()
         for source, count in zip(sources, (theirs, config.batch - theirs), strict=True)
     ]
-    both = [np.concatenate([getattr(one, name)[pick] for one, pick in zip(sources, picks, strict=True)]) for name in ("intensity", "label")]
+    both = [
+        np.concatenate([getattr(one, name)[pick] for one, pick in zip(sources, picks, strict=True)])
+        for name in ("intensity", "label")
+    ]
     free = torch.rand(3, config.batch, generator=generator, dtype=torch.float64)
     noise = np.where(free[0] < 0.35, 0.0, 10 ** (-3.0 + 1.7 * free[1].numpy()))
     q, cut = sources[0].q, torch.randint(40, (2,), generator=generator)
@@ -161,7 +166,7 @@ def random_batch(sources: tuple[Labelled, Labelled], config: AutomatedSasConfig,
     return measured(Labelled(q[kept], both[0][:, kept], both[1]), noise, generator, scale=free[2] < 0.5)
 
 
-def loss(model: Classifier, batch: Step) -> tuple[Tensor, dict[str, Tensor]]:
+def loss(model: nn.Module, batch: Step) -> tuple[Tensor, dict[str, Tensor]]:
     """Cross entropy, with labels that are a little uncertain."""
     logits = model(batch.seen)
     value = functional.cross_entropy(logits, batch.label, label_smoothing=0.01)
@@ -174,15 +179,15 @@ def train(
     """Train a classifier on the benchmark's training curves, of which a part decides which weights are kept."""
     order = torch.randperm(len(curves.label), generator=generator).numpy()
     held = round(config.held_back * len(order))
-    parts = [
-        Labelled(curves.q, curves.intensity[pick], curves.label[pick]) for pick in (order[:held], order[held:])
-    ]
+    parts = [Labelled(curves.q, curves.intensity[pick], curves.label[pick]) for pick in (order[:held], order[held:])]
     simulated = [simulate_shape(shape, curves.q, config.simulated, generator) for shape in SHAPES]
     labels = np.repeat(np.arange(len(SHAPES)), [len(one) for one in simulated])
     sources = (parts[1], Labelled(curves.q, np.concatenate(simulated), labels))
     network = Classifier(len(SHAPES), config.width, config.blocks, generator).float()
     validation = [
-        measured(parts[0], np.full(held, noise), generator, scale=scale) for noise in (0.0, 0.01) for scale in (True, False)
+        measured(parts[0], np.full(held, noise), generator, scale=scale)
+        for noise in (0.0, 0.01)
+        for scale in (True, False)
     ]
     history = training.train(
         network,

@@ -88,6 +88,9 @@ class ShapeNetwork(nn.Module):
         self.shares = nn.Linear(features, len(CLASSES) * MIXTURE)
         self.means = nn.Linear(features, len(CLASSES) * MIXTURE * MOST)
         self.roots = nn.Linear(features, len(CLASSES) * MIXTURE * (MOST + _BELOW))
+        self.used: Tensor
+        self.centre: Tensor
+        self.unit: Tensor
         self.register_buffer("used", used_parameters(), persistent=False)
         for name, value in (("centre", 0.0), ("unit", 1.0)):
             self.register_buffer(name, torch.full((len(CLASSES), MOST), value, dtype=torch.float32))
@@ -111,7 +114,6 @@ class ShapeNetwork(nn.Module):
         root = _with_lower(root, numbers[..., MOST:] * pairs, rows, columns)
         shares = functional.log_softmax(self.shares(hidden).unflatten(1, size), dim=-1)
         return Answer(self.classifier.classes(common), shares, mean, root, common)
-
 
     def standardise(self, truth: Float[Tensor, "curve parameter"], label: Int[Tensor, "curve"]) -> None:
         """Choose the parameters' centres and units: mean and standard deviation of each class in a sample."""
@@ -181,7 +183,9 @@ class _Pooling(nn.Module):
         """Give what each query found."""
         tokens = self.norm(tokens)
         queries = self.queries.expand(len(tokens), -1, -1)
-        split = (part.unflatten(2, (_HEADS, -1)).transpose(1, 2) for part in (queries, self.key(tokens), self.value(tokens)))
+        split = (
+            part.unflatten(2, (_HEADS, -1)).transpose(1, 2) for part in (queries, self.key(tokens), self.value(tokens))
+        )
         return functional.scaled_dot_product_attention(*split).transpose(1, 2).flatten(2)
 
 

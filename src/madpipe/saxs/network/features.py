@@ -1,4 +1,4 @@
-"""What the network sees of a curve: any axis of q becomes one grid of ln q, any scale one channel that can be hidden."""
+"""What the network sees of a curve: any axis of q becomes one grid of ln q, and its scale can be hidden."""
 
 import math
 from typing import NamedTuple
@@ -108,8 +108,8 @@ def gridded(
     ]
     rows = [_interpolated(grid, middle, level), _interpolated(grid, middle, spread), np.broadcast_to(near, count)]
     tensors = [torch.from_numpy(np.array(row)) for row in (*rows, *relative)]
-    single = [torch.full((len(intensity),), float(value), dtype=torch.float64) for value in (place[0], step)]
-    return Gridded(*single, *tensors, torch.full((len(intensity),), absolute))
+    first, apart = (torch.full((len(intensity),), float(one), dtype=torch.float64) for one in (place[0], step))
+    return Gridded(first, apart, *tensors, absolute=torch.full((len(intensity),), absolute))
 
 
 def _bin_means(
@@ -121,7 +121,9 @@ def _bin_means(
     """Weighted means of ln q and intensity of each bin that holds a point, and the mean's standard deviation."""
     begins = np.flatnonzero(np.diff(bins, prepend=-1))
     weight = (sigma.min(axis=1, keepdims=True) / sigma) ** 2
-    total, first, second = (np.add.reduceat(one, begins, axis=1) for one in (weight, weight * place, weight * intensity))
+    total, first, second = (
+        np.add.reduceat(one, begins, axis=1) for one in (weight, weight * place, weight * intensity)
+    )
     return np.array([first / total, second / total, sigma.min(axis=1, keepdims=True) / np.sqrt(total)])
 
 
@@ -135,7 +137,7 @@ def _interpolated(
     low, high = (np.take_along_axis(middle, above - back, axis=1) for back in (1, 0))
     share = np.clip((grid - low) / (high - low), 0, 1)
     below, over = (np.take_along_axis(values, above - back, axis=1) for back in (1, 0))
-    return below + share * (over - below)
+    return np.asarray(below + share * (over - below))
 
 
 def stacked(curves: list[Gridded]) -> Gridded:
@@ -192,7 +194,7 @@ def seen(curves: Gridded, *, slopes: bool = True, scale: bool = True) -> Seen:
 
 
 def _slope(curves: Gridded, apart: int) -> Float[Tensor, "curve point"]:
-    """Slope of the level over ln q between neighbours so many points apart on both sides, zero at what is unmeasured."""
+    """Slope of the level over ln q between neighbours so many points apart on both sides, zero where unmeasured."""
     level, known = curves.level, curves.measured
     points = level.shape[1]
     right = (torch.arange(points, device=level.device) + apart).clamp(max=points - 1)

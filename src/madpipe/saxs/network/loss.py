@@ -1,7 +1,6 @@
 """What the network's training minimises."""
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from madpipe.saxs.network.design import ShapeNetwork, negative_log_likelihood
@@ -23,8 +22,10 @@ class Loss:
     def __init__(self, config: SaxsTrainConfig) -> None:
         self.config = config
 
-    def __call__(self, network: ShapeNetwork, batch: Example) -> tuple[Tensor, dict[str, Tensor]]:
+    def __call__(self, network: nn.Module, batch: Example) -> tuple[Tensor, dict[str, Tensor]]:
         """Give the value to minimise, and its terms."""
+        if not isinstance(network, ShapeNetwork):
+            raise TypeError(f"the loss is of a ShapeNetwork; {type(network).__name__} came; train one of these")
         answer = network(batch.seen)
         terms = {"class": functional.cross_entropy(answer.logits, batch.label)}
         total = terms["class"]

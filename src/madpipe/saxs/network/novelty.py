@@ -86,13 +86,15 @@ def _coordinates(features: Tensor, centre: Tensor, directions: Tensor) -> Float[
 
 
 def area_under_curve(foreign: Float[Tensor, "curve"], known: Float[Tensor, "other"]) -> float:
-    """Chance that a foreign curve's score exceeds a known one's: the area under the receiver operating characteristic."""
+    """Chance that a foreign curve's score exceeds a known one's: area under the receiver operating characteristic."""
     order = torch.sort(known).values
     below = torch.searchsorted(order, foreign) + torch.searchsorted(order, foreign, right=True)
     return float(below.double().mean() / (2 * len(known)))
 
 
-def calibration_error(probabilities: Float[Tensor, "curve class"], label: Int[Tensor, "curve"], bins: int = 15) -> float:
+def calibration_error(
+    probabilities: Float[Tensor, "curve class"], label: Int[Tensor, "curve"], bins: int = 15
+) -> float:
     """Expected calibration error of the most probable class, in even bins of its probability.
 
     References

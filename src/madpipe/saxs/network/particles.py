@@ -1,4 +1,4 @@
-"""Intensities of six kinds of particles with a spread of sizes, for many at once, in float32: what training curves are."""
+"""Intensities of particles with a spread of sizes, for many at once, in float32: what training curves are made of."""
 
 from typing import NamedTuple
 
@@ -18,30 +18,39 @@ class Spread(NamedTuple):
     weights: Float[Tensor, "particle node"]
 
 
-def schulz(width: Float[Tensor, "particle"], nodes: int, deviations: float = 3.0) -> Spread:
-    """Schulz's distribution of a mean of 1, number-weighted, in even steps over so many deviations on both sides.
+def schulz(width: Float[Tensor, "particle"], nodes: int, reach: tuple[float, float] = (4.0, 8.0)) -> Spread:
+    """Schulz's distribution of a mean of 1, number-weighted, in even steps.
 
     .. math:: n(x) \\propto x^{z} e^{-(z+1) x}, \\quad z + 1 = 1 / pd^2
+
+    Parameters
+    ----------
+    width:
+        Standard deviation over the mean.
+    nodes:
+        Steps.
+    reach:
+        Deviations below and above the mean; the volume squared makes those above count.
     """
     inverse = 1 / width[:, None] ** 2
-    raw = 1 + width[:, None] * torch.linspace(-deviations, deviations, nodes, dtype=width.dtype)
+    raw = 1 + width[:, None] * torch.linspace(-reach[0], reach[1], nodes, dtype=width.dtype)
     relative = raw.clamp(min=1e-3)
     weights = torch.exp((inverse - 1) * torch.log(relative) - (relative - 1) * inverse) * (raw > 1e-3)
     return Spread(relative, weights / weights.sum(1, keepdim=True))
 
 
-def lognormal(width: Float[Tensor, "particle"], nodes: int, deviations: float = 3.0) -> Spread:
-    """Lognormal distribution of a mean of 1 and a relative standard deviation, in even steps of ln x."""
+def lognormal(width: Float[Tensor, "particle"], nodes: int, reach: tuple[float, float] = (4.0, 6.0)) -> Spread:
+    """Lognormal distribution of a mean of 1 and a relative width, in even steps of ln x; see :func:`schulz`."""
     deviation = torch.sqrt(torch.log1p(width**2))[:, None]
-    steps = torch.linspace(-deviations, deviations, nodes, dtype=width.dtype)
+    steps = torch.linspace(-reach[0], reach[1], nodes, dtype=width.dtype)
     relative = torch.exp(deviation * steps - deviation**2 / 2)
     weights = torch.exp(-(steps**2) / 2).expand_as(relative)
     return Spread(relative, weights / weights.sum(1, keepdim=True))
 
 
-def gaussian(width: Float[Tensor, "particle"], nodes: int, deviations: float = 3.0) -> Spread:
-    """Gaussian distribution of a mean of 1, cut at 0, in even steps."""
-    steps = torch.linspace(-deviations, deviations, nodes, dtype=width.dtype)
+def gaussian(width: Float[Tensor, "particle"], nodes: int, reach: tuple[float, float] = (4.0, 5.0)) -> Spread:
+    """Gaussian distribution of a mean of 1, cut at 0, in even steps; see :func:`schulz`."""
+    steps = torch.linspace(-reach[0], reach[1], nodes, dtype=width.dtype)
     raw = 1 + width[:, None] * steps
     weights = torch.exp(-(steps**2) / 2) * (raw > 1e-3)
     return Spread(raw.clamp(min=1e-3), weights / weights.sum(1, keepdim=True))
@@ -91,7 +100,7 @@ def round_rods(
     spreads: tuple[Spread, Spread],
     contrasts: Float[Tensor, "particle 2"],
 ) -> tuple[Float[Tensor, "particle q"], Float[Tensor, "particle"]]:
-    """Mean square amplitude of cylinders in a shell, and mean outer volume; spreads are of the core's radius and length."""
+    """Mean square amplitude of cylinders in a shell, mean outer volume; spreads are of the core's radius and length."""
     wide, long = spreads
     nodes = radius[:, None] * wide.relative, length[:, None] * long.relative
     return cylinders(angles, *nodes, thickness, wide.weights, long.weights, contrasts)

@@ -14,6 +14,7 @@ from torch import Tensor
 
 _TABLE = 1536  # values of a table, dense at small arguments
 _BLOCK = 32  # points of q that share their angles
+_STEP = 0.0125  # of ln x in the table of a sphere's average
 _FEWEST, _DENSITY, _MOST_ANGLES = 20, 0.7, 256  # angles: this many, and so many more for each radian of q times size
 
 
@@ -158,10 +159,10 @@ def spheroids(
     nodes, share = np.polynomial.legendre.leggauss(64)
     cosine = torch.from_numpy((nodes + 1) / 2).float()
     radius = torch.sqrt((polar[:, None] * cosine) ** 2 + equatorial[:, None] ** 2 * (1 - cosine**2))
-    step = float(torch.log(q[1] / q[0]))
+    step = min(float(torch.log(q[1] / q[0])), 2 * _STEP)
     most, least = torch.maximum(polar, equatorial).max(), torch.minimum(polar, equatorial).min()
     begin, end = torch.log(q[0] * least) - 2 * step, torch.log(q[-1] * most) + 2 * step
-    at = torch.exp(torch.arange(float(begin), float(end), step / 2))
+    at = torch.exp(torch.arange(float(begin), float(end), step / 2, dtype=q.dtype))
     square = sphere_amplitude(at[:, None] * relative[:, None]) ** 2 * relative[:, None] ** 6
     table = (square @ weights[:, :, None])[..., 0]
     place = (torch.log(q[:, None] * radius[:, None]) - begin) / (step / 2)

@@ -1,4 +1,4 @@
-"""Training curves on the fly: table curves at random sizes, in random windows of q, smeared, with background and noise."""
+"""Training curves on the fly: table curves at random sizes, in windows of q, smeared, with background and noise."""
 
 import math
 from typing import NamedTuple
@@ -41,7 +41,7 @@ class Window(NamedTuple):
 
     begin: Float[Tensor, "curve"]  # ln(q size) of the first point
     step: Float[Tensor, "curve"]  # of ln q
-    count: Int[Tensor, "curve"]  # points of the grid
+    points: Int[Tensor, "curve"]  # of the grid
 
 
 def draw(table: Table, config: SaxsTrainConfig, count: int, generator: torch.Generator) -> Example:
@@ -91,7 +91,7 @@ def expose(
     first = _even(len(level), tuple(map(math.log, _Q_FIRST)), generator)
     scale = _even(len(level), tuple(map(math.log, _SCALE)), generator) + math.log(TO_PER_CM)
     rise = scale + 3 * (window.begin - first) + peak[:, 0]
-    shown = torch.rand(len(level), generator=generator) >= config.hidden_scale
+    shown = _uniform(len(level), generator) >= config.hidden_scale
     curves = grid._replace(first=first, level=grid.level + rise[:, None], width=width, slit=slit, absolute=shown)
     prepared = seen(curves, slopes=config.slopes, scale=config.scale)
     return Example(prepared, label, _truth(numbers, label, window, scale - 3 * first, prepared.shift), curves)
@@ -102,11 +102,11 @@ def interacting(
 ) -> Float[Tensor, "curve point"]:
     """Multiply a share of the curves of compact particles, rods and disks by a hard-sphere structure factor."""
     kinds = torch.tensor([1 if name in _COMPACT else 2 if name in _RODS else 0 for name in NAMES])[label]
-    chosen = torch.nonzero((kinds > 0) & (torch.rand(len(level), generator=generator) < share))[:, 0]
+    chosen = torch.nonzero((kinds > 0) & (_uniform(len(level), generator) < share))[:, 0]
     if not len(chosen):
         return level
     compact = kinds[chosen] == 1
-    radius = torch.where(compact, 0.8, 0.35) * torch.exp(_even(len(chosen), (-0.3, 0.4), generator))
+    radius = torch.where(compact, 0.8, 0.35).float() * torch.exp(_even(len(chosen), (-0.3, 0.4), generator))
     phi = torch.exp(_even(len(chosen), (math.log(0.01), math.log(0.2)), generator))
     factor = hard_sphere(axis().double(), radius.double(), phi.double())
     return level.index_add(0, chosen, torch.log(factor).float())
@@ -115,7 +115,7 @@ def interacting(
 def random_window(count: int, generator: torch.Generator) -> Window:
     """Draw which part of the axis each curve covers."""
     usual, wide = (_even(count, ends, generator) for ends in _SPANS[:2])
-    span = torch.where(torch.rand(count, generator=generator) < _SPANS[2], wide, usual)
+    span = torch.where(_uniform(count, generator) < _SPANS[2], wide, usual)
     last = _even(count, _LAST, generator)
     begin = (last - span).clamp(*_FIRST)
     span = torch.minimum(span, _LAST[1] - begin).clamp(min=1.5)
@@ -123,10 +123,8 @@ def random_window(count: int, generator: torch.Generator) -> Window:
     return Window(begin, step, (span / step).round().long() + 1)
 
 
-def read(
-    level: Float[Tensor, "curve point"], place: Float[Tensor, "curve *any"]
-) -> Float[Tensor, "curve *any"]:
-    """Interpolate tabulated levels at ln(q size), beyond the end with Porod's slope, before the begin with the first one."""
+def read(level: Float[Tensor, "curve point"], place: Float[Tensor, "curve *any"]) -> Float[Tensor, "curve *any"]:
+    """Interpolate tabulated levels at ln(q size); beyond the end the slope is Porod's, before the begin the first."""
     wanted = ((place - BEGIN) / FINEST).flatten(1)
     inside = wanted.clamp(0, level.shape[1] - 1.001)
     below = inside.long()
@@ -150,10 +148,10 @@ def smeared(
     count, points = len(level), torch.arange(POINTS)
     place = window.begin[:, None] + window.step[:, None] * points
     found = read(level, place)
-    kind = torch.rand(count, generator=generator) / max(share, 1e-9)
+    kind = _uniform(count, generator) / max(share, 1e-9)
     pinhole, slit = kind < 0.75, (kind >= 0.75) & (kind < 1)
     width = torch.exp(_even(count, (math.log(0.01), math.log(0.12)), generator))[:, None].expand(-1, POINTS)
-    fixed = torch.rand(count, generator=generator) < 0.5  # the same dq at every q
+    fixed = _uniform(count, generator) < 0.5  # the same dq at every q
     width = torch.where(fixed[:, None], (2 * width * torch.exp(window.begin[:, None] - place)).clamp(min=1e-3), width)
     width = width * pinhole[:, None]
     length = torch.exp(_even(count, (math.log(0.3), math.log(500.0)), generator))[:, None]
@@ -192,10 +190,10 @@ def beside(
 ) -> Float[Tensor, "curve point"]:
     """Draw a flat background, and for a share of the curves a power law at small q."""
     count = len(intensity)
-    end = intensity.gather(1, (window.count - 1)[:, None])[:, 0]
-    flat = torch.exp(torch.minimum(torch.log(end) + _even(count, (-7.0, 2.5), generator), torch.tensor(-2.5)))
+    end = intensity.gather(1, (window.points - 1)[:, None])[:, 0]
+    flat = torch.exp((torch.log(end) + _even(count, (-7.0, 2.5), generator)).clamp(max=-2.5))
     power = _even(count, (2.5, 4.2), generator)[:, None]
-    amount = torch.exp(_even(count, (-3.0, 1.0), generator)) * (torch.rand(count, generator=generator) < share)
+    amount = torch.exp(_even(count, (-3.0, 1.0), generator)) * (_uniform(count, generator) < share)
     fall = torch.exp(-power * window.step[:, None] * torch.arange(POINTS))
     return flat[:, None] + (amount * intensity[:, 0])[:, None] * fall
 
@@ -209,21 +207,23 @@ def measured(
     """
     count, points = len(intensity), torch.arange(POINTS)
     level = torch.exp(_even(count, tuple(map(math.log, noise)), generator))[:, None]
-    counting = torch.rand(count, generator=generator)[:, None] < 0.6
+    counting = _uniform(count, generator)[:, None] < 0.6
     pixels = torch.exp(_even(count, (0.0, 2.0), generator)[:, None] * window.step[:, None] * points)
-    inside = points < window.count[:, None]
+    inside = points < window.points[:, None]
     poisson = 1 / torch.sqrt(intensity * pixels)
-    middle = torch.where(inside, torch.log(poisson), torch.zeros(())).sum(1, keepdim=True) / window.count[:, None]
+    middle = (
+        torch.where(inside, torch.log(poisson), torch.zeros_like(poisson)).sum(1, keepdim=True) / window.points[:, None]
+    )
     relative = torch.where(counting, level * poisson * torch.exp(-middle), level).clamp(max=30.0)
-    floor = level * torch.rand(count, 1, generator=generator) * 0.5
+    floor = level * _uniform(count, generator)[:, None] * 0.5
     sigma = intensity * torch.sqrt(relative**2 + floor**2) + 1e-12
-    noisy = intensity + sigma * torch.randn(count, POINTS, generator=generator)
-    wrong = torch.rand(count, 1, generator=generator) < 0.2
-    told = sigma * torch.where(wrong, torch.exp(_even(count, (-0.7, 0.7), generator)[:, None]), torch.ones(()))
+    noisy = intensity + sigma * torch.randn(count, POINTS, generator=generator, dtype=torch.float32)
+    wrong = _uniform(count, generator)[:, None] < 0.2
+    told = sigma * torch.where(wrong, torch.exp(_even(count, (-0.7, 0.7), generator)[:, None]), torch.ones_like(level))
     error = told / torch.sqrt(noisy**2 + 4 * told**2)
     logs = torch.asinh(noisy / (2 * told)) + torch.log(told)
     level, error, known = _gaps(logs, error, window, generator)
-    blank = torch.zeros(count)
+    blank = torch.zeros_like(window.step)
     return Gridded(blank, window.step, level, error, known, torch.zeros_like(level), torch.zeros_like(level), blank > 1)
 
 
@@ -232,9 +232,9 @@ def _gaps(
 ) -> tuple[Tensor, Tensor, Bool[Tensor, "curve point"]]:
     """Sample half of the curves evenly in q: at small q points are far apart, and levels between them interpolated."""
     count, points = len(level), torch.arange(POINTS)
-    last = (window.count - 1)[:, None]
+    last = (window.points - 1)[:, None]
     q = torch.exp(window.step[:, None] * points)
-    even = torch.rand(count, 1, generator=generator) < 0.5
+    even = _uniform(count, generator)[:, None] < 0.5
     number = torch.exp(_even(count, (math.log(60.0), math.log(1500.0)), generator))[:, None]
     spacing = (torch.exp(window.step[:, None] * last) - 1) / number
     half = window.step[:, None] / 2
@@ -244,8 +244,8 @@ def _gaps(
     after = torch.where(here, points, POINTS).flip(1).cummin(1).values.flip(1).clamp(max=POINTS - 1)
     share = (points - before) / (after - before).clamp(min=1)
     filled = [one.gather(1, before) * (1 - share) + one.gather(1, after) * share for one in (level, error)]
-    near = torch.minimum(points - before, (after - points).abs()) * window.step[:, None] <= torch.maximum(
-        torch.tensor(0.25), window.step[:, None]
+    near = torch.minimum(points - before, (after - points).abs()) * window.step[:, None] <= window.step[:, None].clamp(
+        min=0.25
     )
     return filled[0], filled[1], near & (points <= last)
 
@@ -257,10 +257,15 @@ def _truth(
     lengths = torch.tensor([len(one.lengths) for one in CLASSES])[label][:, None]
     last = torch.tensor([len(one.parameters) - 1 for one in CLASSES])[label][:, None]
     places = torch.arange(MOST)
-    truth = numbers + torch.where(places < lengths, window.begin[:, None], torch.zeros(()))
+    truth = numbers + torch.where(places < lengths, window.begin[:, None], torch.zeros_like(numbers))
     return torch.where(places == last, (scale - shift)[:, None], truth)
+
+
+def _uniform(count: int, generator: torch.Generator) -> Float[Tensor, "curve"]:
+    """Draw evenly between 0 and 1."""
+    return torch.rand(count, generator=generator, dtype=torch.float32)
 
 
 def _even(count: int, ends: tuple[float, ...], generator: torch.Generator) -> Float[Tensor, "curve"]:
     """Draw evenly between two ends."""
-    return ends[0] + (ends[1] - ends[0]) * torch.rand(count, generator=generator, dtype=torch.float32)
+    return ends[0] + (ends[1] - ends[0]) * _uniform(count, generator)

@@ -25,9 +25,10 @@ from madpipe.saxs.network.rods import Angles, angles_for, slab_amplitude, sphere
 
 FINEST = 1 / 40  # of ln(q size) between points of the table
 BEGIN, POINTS = -3.91, 369  # ln(q size) of the first point, and how many: up to 200
-_NODES = 96  # of distributions
-_CHUNK = 48
-_WIDTHS = (0.01, 0.35)  # relative spread of sizes
+_FLOAT = torch.float32
+_NODES = (96, 256)  # of narrow and of wide distributions: a step is at most 3 rad at the last point
+_CHUNK = 32
+_WIDTHS = ((0.01, 0.1), (0.1, 0.35))  # relative spread of sizes, narrow and wide
 _SHELL = (0.05, 0.9)  # of the outer radius or half length
 _ASPECT = (1.5, 30.0)
 _CONTRAST = (0.5, 3.5)  # of shell against solvent and of core against shell, any sign, in one unit
@@ -76,7 +77,7 @@ def _class_table(shape: ShapeClass, number: int, count: int, generator: torch.Ge
     for size in [_CHUNK] * (count // _CHUNK) + [count % _CHUNK] * bool(count % _CHUNK):
         drawn = _DRAWS[shape.name](size, generator)
         levels.append(torch.log(drawn.intensity.clamp(min=1e-30)))
-        row = torch.zeros(size, MOST)
+        row = torch.zeros(size, MOST, dtype=_FLOAT)
         for place, values in enumerate(drawn.parameters):
             row[:, place] = values
         rows.append(row)
@@ -94,24 +95,25 @@ def _logarithmic(size: int, ends: tuple[float, float], generator: torch.Generato
 
 
 def _spread(size: int, generator: torch.Generator) -> tuple[Spread, Float[Tensor, "particle"]]:
-    """Draw a kind of distribution, one for all, and its widths."""
-    width = _logarithmic(size, _WIDTHS, generator)
+    """Draw a kind of distribution, and whether it is narrow, for all; and widths."""
+    wide = int(torch.randint(2, (), generator=generator))
+    width = _logarithmic(size, _WIDTHS[wide], generator)
     kind = _KINDS[int(torch.randint(len(_KINDS), (), generator=generator))]
-    return kind(width, _NODES, 3.5), width
+    return kind(width, _NODES[wide]), width
 
 
 def _contrasts(size: int, generator: torch.Generator) -> Float[Tensor, "particle 2"]:
     """Contrasts of core and shell, the shell's 1."""
-    sign = 2.0 * torch.randint(2, (size,), generator=generator) - 1
+    sign = 2 * torch.randint(2, (size,), generator=generator) - 1
     ratio = 1 + sign * _uniform(size, _CONTRAST, generator) / _uniform(size, _CONTRAST, generator)
-    return torch.stack([ratio, torch.ones(size)], dim=1)
+    return torch.stack([ratio, torch.ones_like(ratio)], dim=1)
 
 
 def _sphere(size: int, generator: torch.Generator) -> Draw:
     """Homogeneous spheres of radius 1."""
     spread, width = _spread(size, generator)
-    one, none = torch.ones(size), torch.zeros(size, 1)
-    contrasts = torch.stack([one, torch.zeros(size)], dim=1)
+    one, none = torch.ones_like(width), torch.zeros_like(width)[:, None]
+    contrasts = torch.stack([one, none[:, 0]], dim=1)
     square, volume = core_shell_spheres(axis(), one, none, spread, contrasts)
     return Draw(square / volume[:, None], [torch.log(one), torch.log(width)])
 
@@ -139,7 +141,7 @@ def _core_shell_sphere(size: int, generator: torch.Generator) -> Draw:
 
 def _vesicle(size: int, generator: torch.Generator) -> Draw:
     """A shell about solvent; its volume is the material's."""
-    contrasts = torch.tensor([0.0, 1.0]).expand(size, 2)
+    contrasts = torch.tensor([0.0, 1.0], dtype=_FLOAT).expand(size, 2)
     drawn, ratio = _shell(size, (0.03, 0.7), contrasts, generator)
     return Draw(drawn.intensity * ratio[:, None], drawn.parameters)
 
@@ -148,8 +150,8 @@ def _ellipsoid(size: int, generator: torch.Generator) -> Draw:
     """Ellipsoids of revolution, oblate or prolate by 1.4 to 10, the larger radius 1."""
     spread, width = _spread(size, generator)
     small = 1 / _logarithmic(size, (1.4, 10.0), generator)
-    oblate = torch.rand(size, generator=generator) < 0.5
-    polar, equatorial = torch.where(oblate, small, 1.0), torch.where(oblate, 1.0, small)
+    oblate, one = torch.rand(size, generator=generator) < 0.5, torch.ones_like(small)
+    polar, equatorial = torch.where(oblate, small, one), torch.where(oblate, one, small)
     square, volume = spheroids(axis(), polar, equatorial, spread.relative, spread.weights)
     return Draw(square / volume[:, None], [torch.log(polar), torch.log(equatorial), torch.log(width)])
 
@@ -158,9 +160,10 @@ def _rods(size: int, flat: bool, coated: bool, generator: torch.Generator) -> Dr
     """Cylinders of outer half length 1, or disks of outer radius 1; radius or length is spread."""
     spread, width = _spread(size, generator)
     small = 1 / _logarithmic(size, _ASPECT, generator)
-    outer, half = (torch.ones(size), small) if flat else (small, torch.ones(size))
-    contrasts = _contrasts(size, generator) if coated else torch.tensor([1.0, 0.0]).expand(size, 2)
-    thickness = small * _uniform(size, _SHELL, generator) if coated else torch.zeros(size)
+    one = torch.ones_like(small)
+    outer, half = (one, small) if flat else (small, one)
+    contrasts = _contrasts(size, generator) if coated else torch.tensor([1.0, 0.0], dtype=_FLOAT).expand(size, 2)
+    thickness = small * _uniform(size, _SHELL, generator) if coated else torch.zeros_like(small)
     radius, length = outer - thickness, 2 * (half - thickness)
     spreads = (spread, single(width)) if torch.rand((), generator=generator) < 0.6 else (single(width), spread)
     square, volume = round_rods(_angles(), radius, length, thickness, spreads, contrasts)
@@ -173,7 +176,7 @@ def _coil(size: int, _: torch.Generator) -> Draw:
     """Gaussian coils of radius of gyration 1, by Debye's function, over their volume."""
     square = (axis().double() ** 2).expand(size, -1)
     debye = torch.where(square < 1e-2, 1 - square / 3 + square**2 / 12, 2 * (torch.expm1(-square) + square) / square**2)
-    return Draw(debye.float(), [torch.zeros(size)])
+    return Draw(debye.float(), [torch.zeros(size, dtype=_FLOAT)])
 
 
 def _lamella(size: int, generator: torch.Generator) -> Draw:
@@ -182,7 +185,9 @@ def _lamella(size: int, generator: torch.Generator) -> Draw:
     thickness = 2 * spread.relative
     amplitude = thickness[:, None] * slab_amplitude(axis()[:, None] * thickness[:, None] / 2)
     square = (amplitude**2 @ spread.weights[:, :, None])[..., 0] * 2 * torch.pi / axis() ** 2
-    return Draw(square / (thickness * spread.weights).sum(1)[:, None], [torch.full((size,), 2.0).log(), torch.log(width)])
+    return Draw(
+        square / (thickness * spread.weights).sum(1)[:, None], [torch.full_like(width, 2.0).log(), torch.log(width)]
+    )
 
 
 def _fractal(size: int, generator: torch.Generator) -> Draw:
@@ -190,11 +195,13 @@ def _fractal(size: int, generator: torch.Generator) -> Draw:
     radius = 1 / _logarithmic(size, (3.0, 100.0), generator)
     dimension = _uniform(size, (1.1, 2.9), generator)
     q, power = axis(), dimension[:, None] - 1
-    factor = torch.sin(power * torch.atan(q)) / ((q * radius[:, None]) ** dimension[:, None] * (1 + q**-2) ** (power / 2))
+    factor = torch.sin(power * torch.atan(q)) / (
+        (q * radius[:, None]) ** dimension[:, None] * (1 + q**-2) ** (power / 2)
+    )
     structure = 1 + dimension[:, None] * torch.exp(torch.lgamma(power)) * factor
     volume = 4 / 3 * torch.pi * radius**3
     one = sphere_amplitude(q * radius[:, None]) ** 2 * volume[:, None]
-    return Draw(structure * one, [torch.log(radius), torch.zeros(size), torch.log(dimension)])
+    return Draw(structure * one, [torch.log(radius), torch.zeros_like(radius), torch.log(dimension)])
 
 
 @cache

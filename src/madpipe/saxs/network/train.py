@@ -95,9 +95,7 @@ def tables_of(config: SaxsTrainConfig, generator: torch.Generator) -> tuple[Tabl
     return own, simulated_table(max(config.table // _OTHERS, 16), generator, names)
 
 
-def calibrate(
-    network: ShapeNetwork, table: Table, config: SaxsTrainConfig, generator: torch.Generator
-) -> Calibration:
+def calibrate(network: ShapeNetwork, table: Table, config: SaxsTrainConfig, generator: torch.Generator) -> Calibration:
     """Calibrate a network on curves that no training saw."""
     return calibrated(*answers(network, table, config, config.calibration_curves, generator), len(CLASSES))
 
