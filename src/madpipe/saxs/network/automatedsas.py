@@ -27,6 +27,7 @@ _BACKGROUND = 1e-3  # 1/cm, in every curve
 _NODES, _REACH = 40, (3.0, 3.0)  # nodes and deviations of the distributions, as the benchmark's
 _SMALLEST, _LARGEST = 24.17, 1698.2  # 2 pi over the ends of q [angstrom]
 _CHUNK = 64
+_TESTED = 500  # curves at once
 EXACT = 1e-3  # relative error that a curve without noise is given
 
 
@@ -34,7 +35,7 @@ class AutomatedSasConfig(TrainingConfig):
     """Training of a classifier for the benchmark."""
 
     batch: Batch = 128
-    steps: Steps = 4000
+    steps: Steps = 1500
     learning_rate: LearningRate = 2e-3
     validate_every: ValidateEvery = 250
     patience: Patience = 40
@@ -51,6 +52,16 @@ class Labelled(NamedTuple):
     q: Float[np.ndarray, "q"]
     intensity: Float[np.ndarray, "curve q"]
     label: Int[np.ndarray, "curve"]
+
+
+class Particles(NamedTuple):
+    """Particles of one shape, as the benchmark counts their lengths."""
+
+    outer: Float[Tensor, "curve"]  # radius with the shell [angstrom]
+    length: Float[Tensor, "curve"]  # of the core of cs_cylinder, of the whole else [angstrom]
+    thickness: Float[Tensor, "curve"]  # of the shell; 0 without one [angstrom]
+    width: Float[Tensor, "curve"]  # relative, of the distribution
+    contrasts: Float[Tensor, "curve 2"]  # core and shell against the solvent [1e-6/angstrom^2]
 
 
 class Step(NamedTuple):
@@ -73,12 +84,15 @@ def simulate_shape(shape: str, q: Float[np.ndarray, "q"], count: int, generator:
     Aspect ratios are 2 to 20, shells .1 to .95 of the outer radius; contrasts, spread, background are the benchmark's.
     Schulz's distribution is that of the core's radius, of the length for the two cylinders.
     """
-    outer, length, thickness, width, contrasts = _draw_particles(shape, count, generator)
+    return curves_of(shape, q, Particles(*_draw_particles(shape, count, generator)))
+
+
+def curves_of(shape: str, q: Float[np.ndarray, "q"], particles: Particles) -> Float[np.ndarray, "curve q"]:
+    """Intensities of particles of one of the six shapes as the benchmark has them [1/cm]."""
     axis = torch.from_numpy(q).float()
-    parts = []
-    order = torch.argsort(torch.maximum(outer, length / 2))
-    for chosen in order.split(_CHUNK):
-        radius, along, shell, pd, given = (one[chosen] for one in (outer, length, thickness, width, contrasts))
+    found = torch.empty(len(particles.outer), len(q), dtype=torch.float32)
+    for chosen in torch.argsort(torch.maximum(particles.outer, particles.length / 2)).split(_CHUNK):
+        radius, along, shell, pd, given = (one[chosen] for one in particles)
         spread = schulz(pd, _NODES, _REACH)
         if shape.endswith("sphere"):
             square, volume = core_shell_spheres(axis, radius - shell, shell[:, None].expand(-1, _NODES), spread, given)
@@ -88,9 +102,7 @@ def simulate_shape(shape: str, q: Float[np.ndarray, "q"], count: int, generator:
             core = along if long else along - 2 * shell
             spreads = (single(pd), spread) if long else (spread, single(pd))
             square, volume = round_rods(angles_for(axis, size), radius - shell, core, shell, spreads, given)
-        parts.append(square / volume[:, None] * TO_PER_CM + _BACKGROUND)
-    found = torch.empty(count, len(q), dtype=torch.float32)
-    found[order] = torch.cat(parts)
+        found[chosen] = square / volume[:, None] * TO_PER_CM + _BACKGROUND
     return found.double().numpy()
 
 
@@ -206,3 +218,28 @@ def probabilities(networks: list[Classifier], batch: Step) -> Float[Tensor, "cur
     """Mean probabilities of several networks."""
     with torch.no_grad():
         return torch.stack([network(batch.seen).softmax(1) for network in networks]).mean(0)
+
+
+def accuracy(
+    networks: list[Classifier], curves: Labelled, noise: float, generator: torch.Generator, *, scale: bool
+) -> float:
+    """Share of curves whose most probable shape is right.
+
+    Parameters
+    ----------
+    networks, curves:
+        Whose probabilities are averaged, and what they are asked.
+    noise:
+        Relative.
+    generator:
+        Of the noise.
+    scale:
+        Whether the absolute scale is shown.
+    """
+    right = 0
+    for begin in range(0, len(curves.label), _TESTED):
+        part = slice(begin, begin + _TESTED)
+        some = Labelled(curves.q, curves.intensity[part], curves.label[part])
+        batch = measured(some, np.full(len(some.label), noise), generator, scale=scale)
+        right += int((probabilities(networks, batch).argmax(1) == batch.label).sum())
+    return right / len(curves.label)

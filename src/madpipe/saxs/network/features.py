@@ -130,12 +130,12 @@ def _bin_means(
 def _interpolated(
     grid: Float[np.ndarray, "point"], middle: Float[np.ndarray, "curve bin"], values: Float[np.ndarray, "curve bin"]
 ) -> Float[np.ndarray, "curve point"]:
-    """Interpolate linearly in each row; beyond the ends the end's value."""
+    """Interpolate linearly in each row, and go on for half an interval beyond the ends."""
     rows = torch.from_numpy(np.ascontiguousarray(middle))
     above = torch.searchsorted(rows, torch.from_numpy(grid).expand(len(rows), -1).contiguous()).numpy()
     above = np.clip(above, 1, middle.shape[1] - 1)
     low, high = (np.take_along_axis(middle, above - back, axis=1) for back in (1, 0))
-    share = np.clip((grid - low) / (high - low), 0, 1)
+    share = np.clip((grid - low) / (high - low), -0.5, 1.5)
     below, over = (np.take_along_axis(values, above - back, axis=1) for back in (1, 0))
     return np.asarray(below + share * (over - below))
 

@@ -42,7 +42,7 @@ def mixtures(table: Table, count: int, config: SaxsTrainConfig, generator: torch
     return _exposed(torch.logaddexp(first, other), config, generator)
 
 
-def _exposed(level: Float[Tensor, "curve point"], config: SaxsTrainConfig, generator: torch.Generator) -> Example:
+def _exposed(level: Float[Tensor, "curve table"], config: SaxsTrainConfig, generator: torch.Generator) -> Example:
     """Measure curves that have no class; label and parameters are of no use."""
     count = len(level)
     none = torch.zeros(count, MOST, dtype=level.dtype)

@@ -1,4 +1,4 @@
-"""The network's answer to curves: probabilities of the shapes, parameters with covariance, whether it knows the kind."""
+"""The network's answer to curves: probabilities of shapes, parameters with covariance, whether it knows the kind."""
 
 import math
 from collections.abc import Mapping

@@ -4,6 +4,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from madpipe.saxs.network.design import ShapeNetwork, negative_log_likelihood
+from madpipe.saxs.network.physics_loss import curve_misfit
 from madpipe.saxs.network.settings import SaxsTrainConfig
 from madpipe.saxs.network.simulate import Example
 
@@ -11,7 +12,7 @@ _WORST = 8.0  # of a curve's likelihood, so that a single one does not turn a st
 
 
 class Loss:
-    """Cross entropy of the class, and likelihood of the parameters of the true class.
+    """Cross entropy of the class, likelihood of the parameters of the true class, misfit of the predicted curve.
 
     Parameters
     ----------
@@ -34,4 +35,7 @@ class Loss:
             standard = network.standardised(batch.truth, batch.label)
             terms["parameters"] = negative_log_likelihood(answer, batch.label, standard).clamp(max=_WORST).mean()
             total = total + self.config.parameters * terms["parameters"]
+        if self.config.physics:
+            terms["physics"] = curve_misfit(network, answer, batch).to(total.dtype)
+            total = total + self.config.physics * terms["physics"]
         return total, terms

@@ -65,7 +65,7 @@ def draw(table: Table, config: SaxsTrainConfig, count: int, generator: torch.Gen
 
 
 def expose(
-    level: Float[Tensor, "curve point"],
+    level: Float[Tensor, "curve table"],
     label: Int[Tensor, "curve"],
     numbers: Float[Tensor, "curve parameter"],
     config: SaxsTrainConfig,
@@ -98,8 +98,8 @@ def expose(
 
 
 def interacting(
-    level: Float[Tensor, "curve point"], label: Int[Tensor, "curve"], share: float, generator: torch.Generator
-) -> Float[Tensor, "curve point"]:
+    level: Float[Tensor, "curve table"], label: Int[Tensor, "curve"], share: float, generator: torch.Generator
+) -> Float[Tensor, "curve table"]:
     """Multiply a share of the curves of compact particles, rods and disks by a hard-sphere structure factor."""
     kinds = torch.tensor([1 if name in _COMPACT else 2 if name in _RODS else 0 for name in NAMES])[label]
     chosen = torch.nonzero((kinds > 0) & (_uniform(len(level), generator) < share))[:, 0]
@@ -123,7 +123,7 @@ def random_window(count: int, generator: torch.Generator) -> Window:
     return Window(begin, step, (span / step).round().long() + 1)
 
 
-def read(level: Float[Tensor, "curve point"], place: Float[Tensor, "curve *any"]) -> Float[Tensor, "curve *any"]:
+def read(level: Float[Tensor, "curve table"], place: Float[Tensor, "curve *any"]) -> Float[Tensor, "curve *any"]:
     """Interpolate tabulated levels at ln(q size); beyond the end the slope is Porod's, before the begin the first."""
     wanted = ((place - BEGIN) / FINEST).flatten(1)
     inside = wanted.clamp(0, level.shape[1] - 1.001)
@@ -136,7 +136,7 @@ def read(level: Float[Tensor, "curve point"], place: Float[Tensor, "curve *any"]
 
 
 def smeared(
-    level: Float[Tensor, "curve point"], window: Window, share: float, generator: torch.Generator
+    level: Float[Tensor, "curve table"], window: Window, share: float, generator: torch.Generator
 ) -> tuple[Float[Tensor, "curve point"], Float[Tensor, "curve point"], Float[Tensor, "curve point"]]:
     """Read curves in their windows; smear a share of them, three quarters by a pinhole, the others by a slit.
 
@@ -242,7 +242,7 @@ def _gaps(
     here = (here | ~even | (points == 0) | (points == last)) & (points <= last)
     before = torch.where(here, points, -1).cummax(1).values
     after = torch.where(here, points, POINTS).flip(1).cummin(1).values.flip(1).clamp(max=POINTS - 1)
-    share = (points - before) / (after - before).clamp(min=1)
+    share = (points - before).to(level.dtype) / (after - before).clamp(min=1)
     filled = [one.gather(1, before) * (1 - share) + one.gather(1, after) * share for one in (level, error)]
     near = torch.minimum(points - before, (after - points).abs()) * window.step[:, None] <= window.step[:, None].clamp(
         min=0.25

@@ -16,6 +16,7 @@ from madpipe.saxs.network.classes import CLASSES, NAMES
 from madpipe.saxs.network.design import ShapeNetwork
 from madpipe.saxs.network.loss import Loss
 from madpipe.saxs.network.novelty import Calibration, calibrated
+from madpipe.saxs.network.pretraining import pretrain
 from madpipe.saxs.network.settings import SaxsTrainConfig
 from madpipe.saxs.network.simulate import draw
 from madpipe.saxs.network.table import Table, simulated_table
@@ -68,6 +69,9 @@ def train_and_keep(
     network = ShapeNetwork(config.width, config.blocks, generator).float()
     sample = draw(own, config, _STANDARD, generator)
     network.standardise(sample.truth, sample.label)
+    if config.pretraining:
+        pretrain(network, own, config, generator)
+    own = with_known_class(own, config.known, generator)
     log.info("%d weights, %d smooth curves", sum(p.numel() for p in network.parameters()), len(own.label))
     batches = [draw(others, config, _CHUNK, generator) for _ in range(math.ceil(config.validation_curves / _CHUNK))]
     history = training.train(
@@ -89,10 +93,15 @@ def tables_of(config: SaxsTrainConfig, generator: torch.Generator) -> tuple[Tabl
     """Simulate the smooth curves of a training and those of its validation, without the classes that are left out."""
     names = tuple(one for one in NAMES if one not in config.left_out)
     own = simulated_table(config.table, generator, names)
-    if config.known is not None:
-        pick = torch.randperm(len(own.label), generator=generator)[: config.known]
-        own = Table(*(one[pick] for one in own))
     return own, simulated_table(max(config.table // _OTHERS, 16), generator, names)
+
+
+def with_known_class(table: Table, known: int | None, generator: torch.Generator) -> Table:
+    """Give the curves whose class is told: so many random ones, or all."""
+    if known is None:
+        return table
+    pick = torch.randperm(len(table.label), generator=generator)[:known]
+    return Table(*(one[pick] for one in table))
 
 
 def calibrate(network: ShapeNetwork, table: Table, config: SaxsTrainConfig, generator: torch.Generator) -> Calibration:

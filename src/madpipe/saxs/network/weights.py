@@ -36,7 +36,7 @@ class TrainedShapeNetwork:
         """Take a network's weights with half the bits, its calibration with single precision, and its training."""
         state = half_of(network)
         state.update({name: getattr(network, name).detach().cpu().clone() for name in _EXACT})
-        kept = Calibration(*(one.float() for one in calibration))
+        kept = Calibration(*(one.float().double() for one in calibration))  # as it comes back from a file
         return cls(config, state, kept, {"fingerprint": code, "history": history.validation()})
 
     def network(self) -> ShapeNetwork:
@@ -49,7 +49,7 @@ def save_network(path: str | Path, trained: TrainedShapeNetwork, *, process: Map
     """Write a trained network and who made it, whole or not at all, the same bytes for the same network."""
     kept = trained.calibration._asdict()
     kept["means"] = torch.nan_to_num(kept["means"], posinf=_NO_CLASS)
-    tensors = {**trained.state, **{_CALIBRATION + name: tensor for name, tensor in kept.items()}}
+    tensors = {**trained.state, **{_CALIBRATION + name: tensor.float() for name, tensor in kept.items()}}
     save_trained(path, _LAYOUT, trained, tensors, process, about=dict(trained.about))
 
 
