@@ -41,6 +41,7 @@ class ParticleFit:
     explained: _Array = entry(f"{_FIT}/explained")  # 1 where the model explains the curve, else 0
     verdicts: str = entry(f"{_FIT}/verdicts")  # in words, one a line
     rivals: str = entry(f"{_FIT}/rivals")  # other values that explain a curve as well, one a line
+    choice: str | None = entry(f"{_FIT}/choice", optional=True)  # of the model, where it was chosen: one curve a line
     energy: _Array | None = entry("entry_1/data_1/energy", "eV", optional=True)
     time: _Array | None = entry("entry_1/data_1/time", "s", optional=True)
     warnings: str | None = entry(warned.PATH, optional=True)

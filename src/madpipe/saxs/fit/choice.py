@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
@@ -58,6 +58,22 @@ def choose(curves: Curves, fit: SaxsFitConfig, choice: SaxsChoiceConfig, seed: i
     ]
     fits = [fit_curves(curves, one, seed) for one in progress(settings, "models")]
     return [_chosen(curves, fits, number, choice.noise_range) for number in range(len(curves.intensity))]
+
+
+def fit_best(curves: Curves, fit: SaxsFitConfig, choice: SaxsChoiceConfig, seed: int) -> ParticleFit:
+    """Fit the model that explains all curves together best; where none does, the nearest, which then says so.
+
+    Raises
+    ------
+    InputError
+        What a fit refuses; no candidate.
+    """
+    every = choose(curves, fit, choice, seed)
+    names = [one.model for one in every[0].candidates]
+    summed = {name: sum(row.bic for one in every for row in one.candidates if row.model == name) for name in names}
+    best = min(summed, key=lambda name: summed[name])
+    found = fit_curves(curves, fit.model_copy(update={"model": best, "fix": {}, "contrast": {}}), seed)
+    return replace(found, choice="\n".join(one.verdict for one in every))
 
 
 def _chosen(curves: Curves, fits: Sequence[ParticleFit], number: int, noise: float) -> Choice:
