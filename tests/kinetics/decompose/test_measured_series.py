@@ -14,7 +14,7 @@ from madpipe.kinetics.decompose.settings import DecomposeSettings
 from madpipe.kinetics.decompose.weights import separable_sigma
 from madpipe.physics.scattering.guinier import guinier_line
 
-MONOMER = """.961 .718 .618 .570 .531 .491 .469 .452 .445 .446 .449 .456 .470 .487 .511 .525 .538 .583 .624 .660 
+MONOMER = """.961 .718 .618 .570 .531 .491 .469 .452 .445 .446 .449 .456 .470 .487 .511 .525 .538 .583 .624 .660
  .749 .819 .981"""  # share of I(0) at the 23 times, REGALS
 
 
