@@ -2,11 +2,12 @@
 
 import numpy as np
 import pytest
+from scipy.optimize import linear_sum_assignment
 
 from madpipe.kinetics.decompose.bands import TOLERANCE, factors_of, feasible_set, find_bands, gauge_of, hidden_component
 from madpipe.kinetics.decompose.component import Component, Smoothness
 from madpipe.kinetics.decompose.mcr import Stop, resolve
-from madpipe.kinetics.decompose.rotation import gauged
+from madpipe.kinetics.decompose.rotation import FeasibleSet, Measure, Rows, _profile_bounds, gauged
 from madpipe.kinetics.decompose.weights import separable_sigma
 from madpipe.kinetics.simulate.series import (
     Drift,
@@ -48,11 +49,9 @@ def decomposed(seed, count, kind, frames=80, ends=False, noise=0.01):
 
 
 def in_order(band, truth):
-    """Give the order of the band's components that is nearest to the truth: by the middles of the bands."""
-    middle = ((band.low + band.high) / 2).mean(axis=0)
-    order = np.empty(truth.shape[1], dtype=int)
-    order[np.argsort(truth.mean(axis=0))] = np.argsort(middle)
-    return order
+    """Give the order of the band's components that is nearest to the truth."""
+    middle = (band.low + band.high) / 2
+    return linear_sum_assignment(np.abs(truth[:, :, None] - middle[:, None, :]).sum(axis=0))[1]
 
 
 @pytest.mark.parametrize("seed", [1])
@@ -120,7 +119,32 @@ def test_a_hidden_drift_of_the_buffer_widens_the_band_until_it_holds_the_truth()
     found = resolve(curves.intensity, curves.sigma, Q, weights, components, stop=Stop(100))
     factors = factors_of(curves.intensity / (weights.frame[:, None] * weights.q), 2, weights, 1.0)
     gauge = gauge_of(factors, False)
-    band = find_bands(factors, Q, components, found.concentrations * ((found.profiles / weights.q) @ gauge.signal), False)
+    band = find_bands(
+        factors, Q, components, found.concentrations * ((found.profiles / weights.q) @ gauge.signal), False
+    )
     truth = c * ((profiles / weights.q) @ gauge.signal)
     order = in_order(band, truth)
     assert ((truth >= band.low[:, order]) & (truth <= band.high[:, order])).mean() > 0.9
+
+
+def test_a_slope_is_that_of_the_measure():
+    """Against central differences of step h: error h^2 times a third derivative of order 10."""
+    draw = np.random.default_rng(51)
+    a, change = np.eye(3) + 0.2 * draw.standard_normal((3, 3)), draw.standard_normal((3, 3))
+    measure, h = Measure(draw.standard_normal((3, 3)), draw.standard_normal((3, 3))), 1e-5
+    numeric = (measure.value(a + h * a @ change) - measure.value(a - h * a @ change)) / (2 * h)
+    assert np.sum(measure.slope(a) * change) == pytest.approx(numeric, abs=1e-7)
+
+
+def test_bounds_on_curves_follow_the_curves():
+    """The programme's bound on a row of curves, against the curve after a small step: second order in the step."""
+    draw = np.random.default_rng(52)
+    a = np.eye(3) + 0.2 * draw.standard_normal((3, 3))
+    rows = Rows(draw.standard_normal((4, 3)), np.array([0, 1, 2, 1]), np.zeros(4), np.zeros(4, dtype=bool), np.ones(4))
+    values = np.array([30.0, 20.0, 10.0])
+    within = FeasibleSet(rows, rows, values, 1.0, 0.0, np.ones(3, dtype=bool))
+    inverse, change = np.linalg.inv(a), 1e-5 * draw.standard_normal((3, 3))
+    noise = within.profile_noise(inverse)[rows.component]
+    matrix, limit = _profile_bounds(within, inverse, 1e3)  # a reach that drops no row
+    after = np.sum(rows.vectors * np.linalg.inv(a + a @ change)[rows.component], axis=1) / noise
+    np.testing.assert_allclose(limit - matrix[:, :-1] @ change.ravel(), after, atol=1e-6)

@@ -14,8 +14,8 @@ from madpipe.kinetics.decompose.settings import DecomposeSettings
 from madpipe.kinetics.decompose.weights import separable_sigma
 from madpipe.physics.scattering.guinier import guinier_line
 
-MONOMER = """.961 .718 .618 .570 .531 .491 .469 .452 .445 .446 .449 .456 .470 .487 .511 .525 .538 .583 .624 .660 .749 .819
- .981"""  # share of I(0) at the 23 times, REGALS
+MONOMER = """.961 .718 .618 .570 .531 .491 .469 .452 .445 .446 .449 .456 .470 .487 .511 .525 .538 .583 .624 .660
+ .749 .819 .981"""  # share of I(0) at the 23 times, REGALS
 
 
 def series(shared, name):
@@ -51,7 +51,9 @@ def test_msba_with_the_constraints_of_regals(msba_by_regals):
     assert msba_by_regals.chi2 == pytest.approx(0.334059, rel=0.01)
     c = msba_by_regals.concentrations
     np.testing.assert_allclose(c[:, 1] / c.sum(axis=1), [float(one) for one in MONOMER.split()], atol=0.03)
-    found = [pair_distance.radius_of_gyration(p, d) for p, d in zip(msba_by_regals.pair_distances, (70.0, 62.0), strict=True)]
+    found = [
+        pair_distance.radius_of_gyration(p, d) for p, d in zip(msba_by_regals.pair_distances, (70.0, 62.0), strict=True)
+    ]
     np.testing.assert_allclose(found, [25.2, 20.8], rtol=0.015)
 
 

@@ -75,7 +75,9 @@ def test_wrong_sigmas_change_the_noise_s_factor_and_not_the_rank(factor):
 def test_the_edge_and_its_99_percent_point():
     generator = np.random.default_rng(2)
     largest = np.array([singular_values(generator.standard_normal((60, 90)))[0] for _ in range(400)])
-    assert noise_edge(60, 90) == pytest.approx(largest.mean(), rel=60 ** (-2 / 3) / 2)  # order of the law's own correction
+    assert noise_edge(60, 90) == pytest.approx(
+        largest.mean(), rel=60 ** (-2 / 3) / 2
+    )  # order of the law's own correction
     assert np.mean(largest > tracy_widom_point(60, 90)) < 0.03  # 1 % expected, 4 of 400; 3 sd of counting above it
     assert np.mean(largest > 0.985 * tracy_widom_point(60, 90)) > 0.01
 

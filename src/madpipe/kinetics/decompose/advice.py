@@ -1,4 +1,4 @@
-"""Which further constraint would narrow a wide band: each is tried, as if the present answer's value of it were known."""
+"""Which further constraint would narrow a wide band: each is tried with the present answer's value of it."""
 
 from collections.abc import Iterator
 from dataclasses import replace

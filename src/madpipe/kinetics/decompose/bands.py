@@ -82,8 +82,8 @@ def factors_of(block: Float[np.ndarray, "frame q"], count: int, weights: Separab
 def hidden_component(residual: Float[np.ndarray, "frame q"]) -> float:
     """Norm of the largest slow component in a residual of unit noise, below the edge of the whole matrix.
 
-    Sums over neighbouring frames and q, over the root of their number, keep the noise at 1 and make the matrix small: its
-    edge is then low, and a drift that is smooth in time and q stands above it.
+    Sums over neighbouring frames and q, over the root of their number, keep the noise at 1 and make the matrix small:
+    its edge is then low, and a drift that is smooth in time and q stands above it.
     """
     summed = _binned(_binned(residual, _FRAME_BINS).T, _Q_BINS).T
     largest = float(singular_values(summed)[0])

@@ -1,6 +1,6 @@
 """Series of curves -> its components, with the band in which each can lie."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float
@@ -12,12 +12,13 @@ from madpipe.base.verdict import Verdict, text_of, verdict
 from madpipe.kinetics.decompose import pair_distance
 from madpipe.kinetics.decompose.advice import best_constraint
 from madpipe.kinetics.decompose.bands import Band, Factors, factors_of, find_bands, gauge_of
-from madpipe.kinetics.decompose.component import Component, Projection, Smoothness, require_consistent
+from madpipe.kinetics.decompose.component import Component, Projection
+from madpipe.kinetics.decompose.constraints import components_of
 from madpipe.kinetics.decompose.evolving_factors import EvolvingFactors, evolving_factors
 from madpipe.kinetics.decompose.mcr import Solution, Stop, resolve
 from madpipe.kinetics.decompose.rank import Rank, find_rank
 from madpipe.kinetics.decompose.series import Series, chosen_series
-from madpipe.kinetics.decompose.settings import ComponentSettings, DecomposeSettings
+from madpipe.kinetics.decompose.settings import DecomposeSettings
 from madpipe.kinetics.records_parts import Parts
 from madpipe.physics.scattering.guinier import guinier_line
 
@@ -60,21 +61,39 @@ def decompose(curves: Curves, settings: DecomposeSettings, project: Projection |
     _require_components(count, found, settings, series)
     evolving = evolving_factors(series.block, count, found.threshold, found.noise_factor)
     components = components_of(settings, series, count, evolving)
-    solution = resolve(
-        series.intensity,
-        series.sigma,
-        series.q,
-        series.weights,
-        components,
-        closure=settings.closure,
-        project=project,
-        stop=Stop(settings.iterations, settings.change),
-    )
+    solution = _resolved(series, components, settings, project)
     factors = factors_of(series.block, count, series.weights, found.noise_factor)
     answer = _in_gauge(solution, factors, series, components, settings)
     checks = _checks(solution, answer, found, factors, series, settings, count)
     _say(checks, answer, found, factors, series, components, settings)
     return _parts(series, found, evolving, components, solution, answer, checks, settings)
+
+
+def _resolved(
+    series: Series, components: tuple[Component, ...], settings: DecomposeSettings, project: Projection | None
+) -> Solution:
+    """Resolve the series; where concentrations have one maximum, from two starts, as one may end in the wrong place."""
+
+    def from_start(
+        constraints: tuple[Component, ...], start: Float[np.ndarray, "frame component"] | None, iterations: int
+    ) -> Solution:
+        return resolve(
+            series.intensity,
+            series.sigma,
+            series.q,
+            series.weights,
+            constraints,
+            closure=settings.closure,
+            project=project,
+            start=start,
+            stop=Stop(iterations, settings.change),
+        )
+
+    direct = from_start(components, None, settings.iterations)
+    if not any(one.unimodal for one in components):
+        return direct
+    freed = from_start(tuple(replace(one, unimodal=False) for one in components), None, settings.iterations)
+    return min(direct, from_start(components, freed.concentrations, settings.iterations), key=lambda one: one.chi2)
 
 
 def _rank(series: Series, settings: DecomposeSettings) -> Rank:
@@ -109,84 +128,6 @@ def _require_components(count: int, found: Rank, settings: DecomposeSettings, se
         )
 
 
-def components_of(
-    settings: DecomposeSettings, series: Series, count: int, evolving: EvolvingFactors
-) -> tuple[Component, ...]:
-    """Turn settings into constraints on the frames and q that are used.
-
-    Raises
-    ------
-    InputError
-        Smoothness in a time that the series does not have, or constraints that do not fit it.
-    """
-    given = settings.components or tuple(ComponentSettings(name=f"component {k + 1}") for k in range(count))
-    made = []
-    for k, one in enumerate(given):
-        edges = (int(evolving.first[k]), int(evolving.last[k]) + 1) if settings.ranges == "evolving" else None
-        made.append(_component(one, settings, series, edges if edges and edges[0] < edges[1] else None))
-    require_consistent(tuple(made), len(series.frame), len(series.q))
-    return tuple(made)
-
-
-def _component(
-    one: ComponentSettings, settings: DecomposeSettings, series: Series, edges: tuple[int, int] | None
-) -> Component:
-    """Constraints of one component."""
-    frames, points = len(series.frame), len(series.q)
-    if one.first_frame is not None or one.stop_frame is not None:
-        edges = (one.first_frame or 0, frames if one.stop_frame is None else one.stop_frame)
-    known = np.full(frames, np.nan)
-    known[0] = np.nan if one.at_first is None else one.at_first
-    known[-1] = known[-1] if one.at_last is None else one.at_last
-    return Component(
-        name=one.name,
-        positive_concentration=one.positive_concentration and not one.constant_in_q,
-        positive_profile=one.positive_profile,
-        d_max=one.d_max,
-        profile_penalty=one.profile_penalty,
-        positive_pair_distance=one.positive_pair_distance,
-        frames=edges,
-        unimodal=(one.unimodal or settings.unimodal) and not one.constant_in_q,
-        smooth=None if one.constant_in_q else _smoothness(one, settings, series),
-        in_closure=one.in_closure and not one.constant_in_q,
-        known_profile=np.full(points, float(np.mean(series.weights.q))) if one.constant_in_q else None,
-        known_concentration=known if np.isfinite(known).any() else None,
-    )
-
-
-def _smoothness(one: ComponentSettings, settings: DecomposeSettings, series: Series) -> Smoothness | None:
-    """Smoothness on the axis that is asked for."""
-    if settings.smooth == "none":
-        return None
-    time = series.frame.astype(float) if series.time is None else series.time
-    if settings.smooth == "log_time":
-        if series.time is None or time.min() <= 0:
-            raise InputError(
-                "smooth: log_time needs a time above 0 for every frame; the series has "
-                f"{'none' if series.time is None else f'{time.min():.4g} s'}; leave that frame out, or use time."
-            )
-        time = np.log10(time)
-    ends = settings.smooth_ends or (float(time[0]), float(time[-1]))
-    if settings.smooth_ends is not None and settings.smooth == "log_time":
-        ends = (float(np.log10(max(ends[0], 1e-300))), float(np.log10(max(ends[1], 1e-300))))
-    if ends[0] >= ends[1] or ends[0] > time[0] or ends[1] < time[-1]:
-        raise InputError(
-            f"smooth_ends: need the times of all frames between them, above 0 for log_time; {settings.smooth_ends} s "
-            "came; widen them."
-        )
-    if (np.diff(time) <= 0).any():
-        raise InputError("smooth: needs times that rise from frame to frame; others came; sort the series by time.")
-    return Smoothness(
-        axis=time,
-        ends=ends,
-        nodes=min(settings.nodes, len(time)),
-        penalty=settings.smooth_penalty,
-        parameters=settings.smooth_parameters,
-        zero_first=one.zero_first,
-        zero_last=one.zero_last,
-    )
-
-
 def _in_gauge(
     solution: Solution, factors: Factors, series: Series, components: tuple[Component, ...], settings: DecomposeSettings
 ) -> _Answer:
@@ -219,7 +160,9 @@ def _checks(
     """Judge the answer."""
     floor = _floor(factors, series)
     checks = {
-        "components": verdict(float(found.rank), float(count), True, "components above the noise are not more than those resolved"),
+        "components": verdict(
+            float(found.rank), float(count), True, "components above the noise are not more than those resolved"
+        ),
         "constraints": verdict(
             solution.chi2 / floor,
             _WORSE,
@@ -259,7 +202,7 @@ def _say(
     """Tell what is wrong, and what would help."""
     if not 1 / _FACTOR < found.noise_factor < _FACTOR:
         warned.warn(
-            f"the noise is {found.noise_factor:.2f} times the stated sigmas; the rank and the bands use the noise found; "
+            f"the noise is {found.noise_factor:.2f} times the stated sigmas; rank and bands use the noise found; "
             "look at how the sigmas were made"
         )
     if not checks["components"].passed:
@@ -269,8 +212,8 @@ def _say(
         )
     if not checks["constraints"].passed:
         warned.warn(
-            f"with its constraints the answer has a chi-square {checks['constraints'].value:.3g} times that of the best "
-            "matrix of this rank: the constraints do not explain the series; relax them or let it iterate longer"
+            f"with its constraints the answer has a chi-square {checks['constraints'].value:.3g} times that of the "
+            "best matrix of this rank: the constraints do not explain the series; relax them or let it iterate longer"
         )
     if not checks["contradiction"].passed:
         warned.warn(
@@ -284,14 +227,14 @@ def _say(
     if "ambiguity" in checks and not checks["ambiguity"].passed:
         if (checks["ambiguity"].value or 0.0) > 1:
             warned.warn(
-                "the constraints do not bound the share of a component (concentrations or curves of either sign): its band "
-                "is that of the search, not of the data; give known curves or concentrations"
+                "the constraints do not bound the share of a component (concentrations or curves of either sign): its "
+                "band is that of the search, not of the data; give known curves or concentrations"
             )
             return
         better = best_constraint(factors, series.q, components, answer.band, settings.closure)
         warned.warn(
-            f"the share of a component can lie anywhere in a range of {checks['ambiguity'].value:.2f}, all with the same "
-            f"fit; {better or 'no single further constraint narrows it much: combine several'}"
+            f"the share of a component can lie anywhere in a range of {checks['ambiguity'].value:.2f}, all with the "
+            f"same fit; {better or 'no single further constraint narrows it much: combine several'}"
         )
 
 

@@ -19,8 +19,8 @@ def small_nonnegative(
 ) -> Float[np.ndarray, "component many"]:
     r"""Minimise :math:`x^T G x / 2 - b^T x` for every column b, with ``positive`` unknowns at least zero.
 
-    Every set of unknowns at zero is solved for all columns at once, and the least value that is allowed is taken: exact,
-    and independent of any start. There are 2^n sets: for few components. Where ``total`` is given, the ``summed``
+    Every set of unknowns at zero is solved for all columns at once, and the least allowed value is taken: exact, and
+    independent of any start. There are 2^n sets: for few components. Where ``total`` is given, the ``summed``
     unknowns of each column add up to it; a column in which they cannot is zero.
     """
     stable = _stable(gram)

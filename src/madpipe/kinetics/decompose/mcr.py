@@ -132,7 +132,7 @@ def first_guess(
     components: tuple[Component, ...],
     step: ConcentrationStep,
 ) -> Float[np.ndarray, "frame component"]:
-    """Begin with the ranges and ends that are known, where they tell all components apart, else with the purest frames."""
+    """Begin with the ranges and ends that are known, where they tell components apart, else with the purest frames."""
     shapes = np.stack([_shape(one, len(block)) for one in components], axis=1)
     unit = shapes / np.linalg.norm(shapes, axis=0)
     if len(components) == 1 or np.linalg.svd(unit, compute_uv=False)[-1] > 0.05:

@@ -1,8 +1,9 @@
 r"""The set of solutions that fit a series equally well, and its extremes.
 
-With the singular value decomposition :math:`X = U \Sigma V^T` of rank K, every :math:`C = U A`, :math:`S = A^{-1} \Sigma V^T`
-fits alike. The constraints, each within the noise that it has, leave a set of matrices A; a linear measure of the
-concentrations is driven to both its ends there by a sequence of linear programmes. One gauge, A 1 = g, fixes the scales.
+With the singular value decomposition :math:`X = U \Sigma V^T` of rank K, every :math:`C = U A`,
+:math:`S = A^{-1} \Sigma V^T` fits alike. The constraints, each within the noise that it has, leave a set of matrices
+A; a linear measure of the concentrations is driven to both its ends there by linear programmes. One gauge, A 1 = g,
+fixes the scales.
 
 References
 ----------

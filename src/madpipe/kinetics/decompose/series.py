@@ -13,7 +13,7 @@ from madpipe.kinetics.decompose.settings import DecomposeSettings
 from madpipe.kinetics.decompose.weights import SeparableSigma, measured_block, separable_sigma
 
 _FEWEST_FRAMES, _FEWEST_Q = 3, 10
-_NOT_SEPARABLE = 0.3  # root mean square of ln sigma over its product
+_NOT_SEPARABLE = 0.5  # root mean square of ln sigma over its product
 
 
 @dataclass(frozen=True)

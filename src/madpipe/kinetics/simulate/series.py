@@ -52,7 +52,9 @@ class Measurement:
     drift: Drift = field(default_factory=Drift)
 
 
-def linear_scheme(rates: Float[np.ndarray, "species species"], first: Float[np.ndarray, " species"], time: _Frames) -> _Array:
+def linear_scheme(
+    rates: Float[np.ndarray, "species species"], first: Float[np.ndarray, " species"], time: _Frames
+) -> _Array:
     """Concentrations of a scheme of first order: exp(K t) c(0), K[j, i] the rate from species i to j [1/s]."""
     matrix = np.array(rates, dtype=float)
     np.fill_diagonal(matrix, 0.0)
@@ -136,7 +138,7 @@ def measure_series(
 
 
 def drawn_profiles(count: int, q: Float[np.ndarray, " q"], generator: np.random.Generator) -> _Array:
-    """Draw curves of ``count`` species: spheres, core-shell spheres and coils, of sizes that differ by a tenth at least."""
+    """Draw curves of ``count`` species: spheres, core-shell spheres and coils, of sizes a fifth apart at least."""
     sizes = np.exp(generator.uniform(np.log(15.0), np.log(60.0), 40))
     chosen = [sizes[0]]
     for size in sizes[1:]:

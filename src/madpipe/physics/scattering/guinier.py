@@ -33,7 +33,7 @@ def guinier_line(
     sigma: Float[np.ndarray, " q"],
     limit: float = LIMIT,
 ) -> GuinierLine:
-    """Fit the line again and again to the points below ``limit`` over the Rg that came before, until they stay the same.
+    """Fit the line again and again to the points below ``limit`` over the last Rg, until they stay the same.
 
     Where two ranges take turns, the shorter one is kept. Points not above zero are left out.
 
