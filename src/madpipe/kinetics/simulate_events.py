@@ -51,9 +51,10 @@ class EventPrior:
 def score_events(truth: Sequence[TrueEvent], found: Sequence[int], room: int = 2) -> "EventScore":
     """Compare found frames with the truth.
 
-    An event is found where an answer lies from it to the frame where an ideal observer has seen it, with ``room`` frames on
-    either side, as a kink's place has an error. A further answer there, or inside an onset, is a duplicate; any other is
-    false.
+    An event is found where an answer lies from it to the frame where an ideal observer has seen it, with ``room``
+    frames on
+    either side, as a kink's place has an error. A further answer there, or inside an onset, is a duplicate; any other
+    is false.
     """
     left = list(found)
     right = duplicates = 0

@@ -61,9 +61,7 @@ def whiten(curves: Curves) -> Whitened:
     return Whitened(data, np.exp(of_frame), np.exp(of_q), kept)
 
 
-def noise_of(
-    singular: Float[np.ndarray, " value"], frames: int, columns: int, quantile: float = RARELY
-) -> Noise:
+def noise_of(singular: Float[np.ndarray, " value"], frames: int, columns: int, quantile: float = RARELY) -> Noise:
     """Tell components from noise by the edge of the noise's singular values, whose level is measured beyond the rank.
 
     Parameters

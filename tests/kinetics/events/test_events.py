@@ -1,6 +1,6 @@
 """Events: the programme against brute force, false alarms on noise, placing of steps and kinks, the online test."""
 
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
@@ -59,10 +59,10 @@ def test_the_partition_is_that_of_all_partitions(seed):
         for cuts in combinations(range(3, frames - 2), count):
             ends = [0, *cuts, frames]
             if min(np.diff(ends)) >= 3:
-                cost = sum(cost_of(scores, weights, a, b, bend) for a, b in zip(ends, ends[1:], strict=False))
+                cost = sum(cost_of(scores, weights, a, b, bend) for a, b in pairwise(ends))
                 best = min(best, cost + count * event)
     ends = [*found.starts, frames]
-    mine = sum(cost_of(scores, weights, a, b, bend) for a, b in zip(ends, ends[1:], strict=False))
+    mine = sum(cost_of(scores, weights, a, b, bend) for a, b in pairwise(ends))
     assert mine + (len(found.starts) - 1) * event <= best + 1e-8
 
 

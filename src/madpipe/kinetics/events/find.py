@@ -1,5 +1,7 @@
 """Events of a series: an optimal partition, its kinks placed where the laws meet."""
 
+from itertools import pairwise
+
 import numpy as np
 
 from madpipe.base.curves.records import Curves
@@ -17,8 +19,8 @@ _STILL = 3.0  # standard deviations of a slope below which a line is a constant
 def find_events(curves: Curves, settings: EventsSettings) -> Events:
     """Find the frames where the law of change changes.
 
-    A segment's law is a line or an onset for each component above the noise; beam and buffer are left out. An event that
-    begins before the one before it was evident is part of that one.
+    A segment's law is a line or an onset for each component above the noise; beam and buffer are left out. An event
+    that begins before the one before it was evident is part of that one.
 
     Parameters
     ----------
@@ -50,9 +52,7 @@ def find_events(curves: Curves, settings: EventsSettings) -> Events:
             law_of(scores.values, scores.weights, int(start), int(end), known[kind] if kind >= 0 else None)
             for start, end, kind in zip(found.starts, ends, found.bends, strict=True)
         ]
-        events = _merged(
-            [_event(scores, before, after, curves, settings, penalty) for before, after in zip(laws, laws[1:])]
-        )
+        events = _merged([_event(scores, before, after, curves, settings, penalty) for before, after in pairwise(laws)])
     return Events(
         frames=frames,
         components=components,

@@ -14,7 +14,7 @@ BACK = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32)  # frames since a change that are trie
 _BEGIN = 8  # frames from which the mean curve and the law before are taken, before the first test
 _WINDOW = 200  # frames that the law before is fitted to, at most
 _GROUPS = 8  # of neighbouring q: what changes is smooth in q, and its direction is not known beforehand
-# Tests per frame that are as good as independent, of the 20 that overlap: alarms of noise / (frames P(chi2_d > threshold)),
+# Tests per frame as good as independent, of the 20 that overlap: alarms of noise / (frames P(chi2_d > threshold)),
 # by `false_alarm_share` over 4e4 frames; 5.6 to 7.0 for 1 to 8 components.
 INDEPENDENT = 7.0
 

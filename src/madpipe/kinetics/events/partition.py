@@ -150,7 +150,6 @@ def _law_plainly(design, sums, length, bend):  # type: ignore[no-untyped-def]
     return least, chosen
 
 
-_COMPILED = {"cache": True, "error_model": "numpy", "nogil": True}
-_add = numba.njit(**_COMPILED)(inspect.unwrap(_add_plainly))
-_law = numba.njit(**_COMPILED)(inspect.unwrap(_law_plainly))
-_solve = numba.njit(**_COMPILED)(inspect.unwrap(_solve_plainly))
+_add = numba.njit(cache=True, error_model="numpy", nogil=True)(inspect.unwrap(_add_plainly))
+_law = numba.njit(cache=True, error_model="numpy", nogil=True)(inspect.unwrap(_law_plainly))
+_solve = numba.njit(cache=True, error_model="numpy", nogil=True)(inspect.unwrap(_solve_plainly))

@@ -8,7 +8,6 @@ from jaxtyping import Float
 from madpipe.base.curves.records import Curves
 from madpipe.kinetics.whitened import HARDLY, Noise, noise_edge, noise_of, whiten
 
-
 _LAG = 3  # frames whose mean is compared with that of as many before
 _COARSE_Q = 24  # groups of neighbouring q in which faint changes are looked for
 _BLOCK = 4  # frames taken together for them
@@ -28,7 +27,7 @@ class Scores:
 
 
 def scores_of(curves: Curves) -> Scores:
-    r"""Whiten, leave out the directions of beam and buffer, keep the components above the noise, and divide by the beam.
+    r"""Whiten, leave out the directions of beam and buffer, keep what is above the noise, and divide by the beam.
 
     The buffer adds a constant in q, whose direction is left out. The beam g multiplies a frame: scores are
     :math:`z_t = g_t x_t`, the signal along the mean curve is :math:`w_t = g_t (\mu + v \cdot x_t)`, hence
@@ -64,7 +63,7 @@ def _with_faint(data: np.ndarray, directions: np.ndarray) -> np.ndarray:
         if min(coarse.shape) < _FEWEST:
             continue
         _, singular, right = np.linalg.svd(coarse, full_matrices=False)
-        edge = noise_edge(*coarse.shape, HARDLY)
+        edge = noise_edge(coarse.shape[0], coarse.shape[1], HARDLY)
         found = right[singular > edge] @ of_q
         directions = np.concatenate([directions, found - (found @ directions.T) @ directions])
     return directions

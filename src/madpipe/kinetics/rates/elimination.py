@@ -29,9 +29,10 @@ def eliminated(
 ) -> Eliminated:
     r"""Minimise :math:`\|Y - A(x) S\|^2` over S.
 
-    With Kaufman's Jacobian, :math:`-(1 - A A^+)\, \partial A\, A^+ Y`: the gradient is exact, :math:`J^T J` is the Fisher
-    information where the residual is noise. Non-negative S: in each column the best of all subsets of species that is not
-    negative, hence exact.
+    With Kaufman's Jacobian, :math:`-(1 - A A^+)\, \partial A\, A^+ Y`: the gradient is exact, :math:`J^T J` is the
+    Fisher
+    information where the residual is noise. Non-negative S: in each column the best of all subsets of species that is
+    not negative, hence exact.
 
     Parameters
     ----------
@@ -57,7 +58,7 @@ def eliminated(
         basis, inverse = _inverted(columns[:, used])
         found = inverse @ data[:, where]
         left = data[:, where] - basis @ (basis.T @ data[:, where])
-        curves[np.ix_(list(used), where)] = found
+        curves[np.ix_(np.array(used), where)] = found
         residual[:, where] = left
         bent = slopes[:, :, used]
         slope -= np.einsum("pfs,fs->p", bent, left @ found.T, optimize=True)

@@ -41,8 +41,8 @@ class _Answer:
 def fit_rates(curves: Curves, settings: RatesSettings) -> Rates:
     """Fit the parameters of a scheme; the species' curves are free, and eliminated.
 
-    Drift ``auto`` takes the least of none, beam, buffer and both with which the scheme explains the data; where none does,
-    the scheme is rejected.
+    Drift ``auto`` takes the least of none, beam, buffer and both with which the scheme explains the data; where none
+    does, the scheme is rejected.
 
     Parameters
     ----------
@@ -73,7 +73,7 @@ def _times(curves: Curves, scheme: Scheme) -> Float[np.ndarray, " frame"]:
     distinct, needed = len(np.unique(curves.time)), len(scheme.parameters) + len(scheme.species) + 1
     if distinct < needed:
         raise InputError(
-            f"rates: the scheme {scheme.text!r} needs at least {needed} different times; {distinct} came; give more frames."
+            f"rates: the scheme {scheme.text!r} needs {needed} different times; {distinct} came; give more frames."
         )
     return np.asarray(curves.time, dtype=float)
 

@@ -28,7 +28,8 @@ class Judgement:
 def judged(problem: Problem, part: Eliminated) -> Judgement:
     """Test the residual in two ways, each at half the chance of rejecting a right scheme.
 
-    1. Along the directions in q of the clear components: the squares are chi-square of (frames - species) per component,
+    1. Along the directions in q of the clear components: the squares are chi-square of (frames - species) per
+    component,
        less the parameters. The direction's own noise adds columns / singular value^2.
     2. Everywhere: the largest singular value of the residual is below the noise's edge.
 
@@ -53,7 +54,7 @@ def judged(problem: Problem, part: Eliminated) -> Judgement:
     rejected = bool(along > limit or largest > 1.05 * most)
     words = (
         f"scheme {'rejected' if rejected else 'explains the data'}: misfit {misfit:.4g} per intensity, best matrix of "
-        f"{species} components {floor:.4g}; along the components {along:.4g} where noise gives {freedom:.4g} and at most "
+        f"{species} components {floor:.4g}; along the components {along:.4g} where noise gives {freedom:.4g}, at most "
         f"{limit:.4g}; largest remaining component {largest:.4g} where noise gives at most {1.05 * most:.4g}"
     )
     return Judgement(rejected, misfit, floor, noise, words)

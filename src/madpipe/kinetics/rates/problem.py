@@ -48,7 +48,8 @@ class Problem:
     ) -> tuple[Float[np.ndarray, "frame species"], Float[np.ndarray, "number frame species"]]:
         r"""Give A and its derivatives.
 
-        Steady beam: :math:`c_{tj} / \sigma_t`. Drifting: frame t is :math:`g_t \sum_j c_{tj} S_j`, and its signal w_t along
+        Steady beam: :math:`c_{tj} / \sigma_t`. Drifting: frame t is :math:`g_t \sum_j c_{tj} S_j`, and its signal w_t
+        along
         the mean curve says :math:`g_t = w_t / \sum_j c_{tj} v_j`, v_j being S_j along it: :math:`w_t c_{tj} / (c v)_t`.
         """
         parameters = len(self.scheme.parameters)

@@ -33,7 +33,7 @@ class Window:
 
 
 def window_of(names: Sequence[str], law: str, ages: Float[np.ndarray, " frame"]) -> Window:
-    """Give the rates that the times of the frames can show, from a fifth of 1 / the last to five times 1 / the first."""
+    """Give the rates that the frames can show, from a fifth of 1 / the last time to five times 1 / the first."""
     later = np.unique(ages[ages > 0])
     first, last = (later[0], later[-1]) if len(later) else (1.0, 1.0)
     exponents = (np.log(0.3), 0.0) if law == "stretched" else (0.0, np.log(5.0))

@@ -49,7 +49,8 @@ def concentrations(
 ) -> tuple[Float[np.ndarray, "frame species"], Float[np.ndarray, "parameter frame species"]]:
     r"""Give the concentrations of the species and their derivatives by the logarithms of the parameters.
 
-    Linear schemes: :math:`c(t) = \exp(K t)\, c(0)`; stretched and Avrami: :math:`c_A = c_A(0) \exp(-(k t)^n)`; all others by
+    Linear schemes: :math:`c(t) = \exp(K t)\, c(0)`; stretched and Avrami: :math:`c_A = c_A(0) \exp(-(k t)^n)`; all
+    others by
     integration. Then the average over the instrument's response, and the sum over the states that scatter alike.
 
     Parameters

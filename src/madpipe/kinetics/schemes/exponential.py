@@ -14,7 +14,8 @@ def exponential_of_rates(
 ) -> tuple[Float[np.ndarray, "time state state"], Float[np.ndarray, "parameter time state state"]]:
     r"""Give :math:`\exp(K t)` and its derivatives along :math:`\partial K`, for a matrix whose columns sum to zero.
 
-    Scaling and squaring of :math:`F = \exp(K t) - 1`, as :math:`F(2t) = F (2 + F)`: rates that differ by many decades keep
+    Scaling and squaring of :math:`F = \exp(K t) - 1`, as :math:`F(2t) = F (2 + F)`: rates that differ by many decades
+    keep
     their digits, as 1 is not added before the end. What leaves a state is set to what arrives elsewhere after each
     squaring, so that no molecule is lost to rounding. No eigenvectors: two equal rates are no special case.
 
@@ -29,8 +30,8 @@ def exponential_of_rates(
 
     References
     ----------
-    Higham, Functions of Matrices (2008), section 10.3; Al-Mohy & Higham, SIAM J. Matrix Anal. Appl. 30, 1639 (2009), eq. 3.3
-    (derivatives by squaring).
+    Higham, Functions of Matrices (2008), section 10.3; Al-Mohy & Higham, SIAM J. Matrix Anal. Appl. 30, 1639 (2009),
+    eq. 3.3 (derivatives by squaring).
     """
     largest = 2 * float(np.abs(np.diag(matrix)).max(initial=0.0)) * float(times.max(initial=0.0))
     squarings = max(0, int(np.ceil(np.log2(largest / _NORM)))) if largest > _NORM else 0

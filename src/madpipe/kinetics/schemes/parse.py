@@ -33,11 +33,13 @@ _Side = tuple[tuple[str, int], ...]  # (state, molecules)
 def parse_scheme(text: str) -> Scheme:
     """Read a mechanism.
 
-    Chains are separated by commas: ``A->B->C``; ``A<->B``; ``2A<->A2``; ``A->B, A->C`` (branches); ``A->B, B->A`` (a cycle);
-    ``A+B->C``; ``A->0`` (what is not seen any more). A name that returns within one chain, as in ``M->D->M``, is a state of
-    its own, M', that scatters as the first did: what started the reaction is not there a second time. ``A->B (avrami)`` and
-    ``A->B (stretched)`` have the conversion 1 - exp(-(k t)^n); ``finke-watzky`` stands for ``A->B, A+B->2B``. Rate constants
-    are k1, k2 ... in the order of the arrows, k-1 the way back of the first.
+    Chains are separated by commas: ``A->B->C``; ``A<->B``; ``2A<->A2``; ``A->B, A->C`` (branches); ``A->B, B->A`` (a
+    cycle);
+    ``A+B->C``; ``A->0`` (what is not seen any more). A name that returns within one chain, as in ``M->D->M``, is a
+    state of its own, M', that scatters as the first did: what started the reaction is not there a second time. ``A->B
+    (avrami)`` and
+    ``A->B (stretched)`` have the conversion 1 - exp(-(k t)^n); ``finke-watzky`` stands for ``A->B, A+B->2B``. Rate
+    constants are k1, k2 ... in the order of the arrows, k-1 the way back of the first.
 
     Raises
     ------
@@ -46,8 +48,8 @@ def parse_scheme(text: str) -> Scheme:
 
     References
     ----------
-    Avrami, J. Chem. Phys. 7, 1103 (1939), eq. for the transformed fraction; Watzky & Finke, J. Am. Chem. Soc. 119, 10382
-    (1997), A->B and A+B->2B.
+    Avrami, J. Chem. Phys. 7, 1103 (1939), eq. for the transformed fraction; Watzky & Finke, J. Am. Chem. Soc. 119,
+    10382 (1997), A->B and A+B->2B.
     """
     body = _NAMED.get(text.strip().lower(), text)
     law, body = _law_of(body)

@@ -22,7 +22,8 @@ class Reaction:
 class Scheme:
     """A mechanism.
 
-    The law is mass action, but for schemes of one step whose conversion is 1 - exp(-(k t)^n): ``stretched`` and ``avrami``.
+    The law is mass action, but for schemes of one step whose conversion is 1 - exp(-(k t)^n): ``stretched`` and
+    ``avrami``.
     """
 
     text: str
@@ -49,7 +50,7 @@ class Scheme:
         return found
 
     def sources(self) -> tuple[int, ...]:
-        """Give the states that are there at the start, where nothing else is said: the first, and what no step makes."""
+        """Give the states that are there at the start if nothing else is said: the first, and what no step makes."""
         made = {state for one in self.reactions for state, _ in one.products}
         return tuple(state for state in range(len(self.states)) if state == 0 or state not in made)
 

@@ -40,7 +40,7 @@ def marks_by(network: EventNetwork, curves: Curves, programme: bool, threshold: 
 def peaks_of(chances: Float[np.ndarray, "2 frame"], threshold: float) -> list[Mark]:
     """Take the peaks of the larger of both chances."""
     either = chances.max(axis=0)
-    found = []
+    found: list[Mark] = []
     for frame in np.flatnonzero(either >= threshold):
         near = either[max(frame - _APART, 0) : frame + _APART + 1]
         if either[frame] == near.max() and not (found and frame - found[-1].frame <= _APART):
