@@ -19,7 +19,7 @@ _GOOD_FIT = 4.0  # standard deviations of chi-square
 _RUNS = 3.0  # standard errors from which Rg runs with q_min
 _PHYSICAL = 0.03  # change of Rg with q_min that a compact particle's own curvature makes: 2.4 % for a sphere
 # Term in (q Rg)^4 of ln I: -0.008 for a sphere, 0.024 for a thin rod, 0.028 for a coil; up to 7 % of Rg.
-_CURVATURE = 0.012
+_CURVATURE = 0.02
 _LEAST_SHARE = 0.5  # of the points that are kept when the lowest are left out
 
 
@@ -29,7 +29,7 @@ class GuinierFit:
 
     rg: float  # [angstrom]
     rg_error: float  # of the weighted line alone
-    rg_total_error: float  # with chi-square above 1 and the curvature that ln I of a compact particle may have
+    rg_total_error: float  # with chi-square above 1 and the curvature that ln I of particles has
     i0: float  # unit of the intensity
     i0_error: float
     first: int  # place of the first point, among those measured
