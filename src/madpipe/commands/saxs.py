@@ -38,7 +38,8 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     fit = steps.add_parser("fit", help="curves -> fit.h5: sizes with errors by a model, or by the best of all models")
     _add_curves(fit)
     fit.add_argument(
-        "--model", help="shapes joined by +, as core_shell_sphere@hard_sphere; auto: the best (default: core_shell_sphere)"
+        "--model",
+        help="shapes joined by +, as core_shell_sphere@hard_sphere; auto: the best (default: core_shell_sphere)",
     )
     _add_fit(fit)
     fit.set_defaults(run=_fit)
@@ -168,7 +169,9 @@ def _convert(arguments: argparse.Namespace) -> None:
 
     curves = _told(arguments)
     store.write(arguments.output, curves, process=origin_of(arguments, "base.curves.reading"))
-    print(f"{curves.title}: {len(curves.intensity)} curves of {len(curves.q)} points, q {curves.q[0]:.4g} to {curves.q[-1]:.4g}/angstrom")
+    print(
+        f"{curves.title}: {len(curves.intensity)} curves of {len(curves.q)} points, q {curves.q[0]:.4g} to {curves.q[-1]:.4g}/angstrom"
+    )
 
 
 def _fit_settings(arguments: argparse.Namespace, model: str | None) -> SaxsFitConfig:
@@ -251,9 +254,7 @@ def _size(arguments: argparse.Namespace) -> None:
     if len(curves.intensity) > 1:
         raise InputError(f"size: needs one curve; {len(curves.intensity)} came; choose one with --entry.")
     given = {"method": arguments.method, "contrast": arguments.contrast}
-    settings = section(
-        arguments, "saxs", "size", SizeSettings, q_min=arguments.q_min, q_max=arguments.q_max, **given
-    )
+    settings = section(arguments, "saxs", "size", SizeSettings, q_min=arguments.q_min, q_max=arguments.q_max, **given)
     data = curves.q, curves.intensity[0], curves.sigma[0]
     answer = size_distribution(*data, settings, np.random.default_rng(arguments.seed))
     found = size_record(answer, settings.method)

@@ -1,7 +1,7 @@
 """Curves of scattered intensity against q, as every study of small-angle scattering takes them."""
 
 import dataclasses
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -69,3 +69,17 @@ class Curves:
                 "Q_indices": [1],
             },
         }
+
+
+def curve_of(curves: Curves, number: int) -> Curves:
+    """Take one curve of a record, from 0."""
+    one = slice(number, number + 1)
+    return replace(
+        curves,
+        intensity=curves.intensity[one],
+        sigma=curves.sigma[one],
+        names=curves.names.split("\n")[number],
+        energy=None if curves.energy is None else curves.energy[one],
+        time=None if curves.time is None else curves.time[one],
+        counts=None if curves.counts is None else curves.counts[one],
+    )
