@@ -36,7 +36,7 @@ class Spectrum:
 
 
 class Dispersion:
-    """f' + i f'' near the stated energies; beyond the nodes, six standard deviations of the prior, it is extrapolated.
+    """f' + i f'' near the stated energies; beyond six standard deviations of their prior straight lines.
 
     Parameters
     ----------
@@ -66,6 +66,7 @@ class Dispersion:
         reach = max(_LEAST, _SIGMAS * offset)
         nodes = np.arange(-reach, reach + _STEP / 2, _STEP)
         values = self.exactly((energy[None, :] + nodes[:, None]).ravel()).reshape(len(nodes), len(energy), -1)
+        self._reach = reach
         self._spline = CubicSpline(nodes, np.stack([values.real, values.imag], axis=-1), axis=0)
 
     def exactly(self, energy: Float[np.ndarray, "some"]) -> Complex[np.ndarray, "some element"]:
@@ -85,5 +86,7 @@ class Dispersion:
 
     def at(self, offset: float) -> tuple[Complex[np.ndarray, "energy element"], Complex[np.ndarray, "energy element"]]:
         """Give f' + i f'' at the energies plus an offset [eV], and their slopes by it [electron, electron/eV]."""
-        value, slope = self._spline(offset), self._spline(offset, 1)
+        inside = min(max(offset, -self._reach), self._reach)
+        slope = self._spline(inside, 1)
+        value = self._spline(inside) + slope * (offset - inside)
         return value[..., 0] + 1j * value[..., 1], slope[..., 0] + 1j * slope[..., 1]

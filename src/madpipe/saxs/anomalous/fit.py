@@ -17,7 +17,7 @@ from madpipe.saxs.anomalous.matches import axis_of, matches
 from madpipe.saxs.anomalous.problem import AnomalousProblem, FittedSeries
 from madpipe.saxs.anomalous.records import AnomalousFit
 from madpipe.saxs.anomalous.sample import sample_of
-from madpipe.saxs.anomalous.search import FoundSeries, search
+from madpipe.saxs.anomalous.search import FoundSeries, refined, search
 from madpipe.saxs.anomalous.settings import AnomalousFitConfig
 from madpipe.saxs.anomalous.starts import Start, library
 from madpipe.saxs.anomalous.unknowns import unknowns_of
@@ -125,15 +125,14 @@ class _Task:
         begun = [*given, *drawn][: max(config.starts, len(given))]
         sizes = [problem.largest(problem.unknowns.numbers(one)) for one in begun[:3]]
         problem = self.problem(_MARGIN * max(sizes))
-        found = search(problem, begun, len(begun), config.evaluations)
+        found = search(problem, begun, config.evaluations)
         for _ in range(_ROUNDS if self.prepared.is_smeared else 0):
             wanted = self.problem(_MARGIN * problem.largest(found.best.numbers))
             if len(wanted.curves[0].fine) <= len(problem.curves[0].fine):
                 break
             best = problem.unknowns.natural(found.best.numbers)
             problem, before = wanted, found
-            found = search(problem, [best], 1, config.evaluations)
-            found = FoundSeries(found.best, before.others, before.starts + 1)
+            found = FoundSeries(refined(problem, best, config.evaluations), before.others, before.starts + 1)
         return problem, found
 
 

@@ -8,7 +8,7 @@ scales :math:`s_E` are moved, those that are in doubt with their priors.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -106,6 +106,11 @@ class AnomalousProblem:
         slopes = factors.factors[0] * np.concatenate([one[:, :-1] for one in curves])
         off, _ = self.unknowns.prior(numbers)
         return FittedSeries(self, numbers, factors, columns, slopes, float(factors.residuals @ factors.residuals + off @ off))
+
+    def roughly(self, doubt: float) -> "AnomalousProblem":
+        """Lengths and shares alone, for curves with a relative error more in place of all doubts."""
+        curves = [replace(one, sigma=np.hypot(one.sigma, doubt * np.abs(one.intensity))) for one in self.curves]
+        return replace(self, curves=curves, unknowns=self.unknowns.without_doubts())
 
     def contrasts(self, numbers: Float[Tensor, "number"], about: float) -> Complex[Tensor, "energy region"]:
         """Contrasts at the curves' energies; f' and f'' are straight lines about an offset [eV]."""

@@ -1,6 +1,6 @@
 """Search from several starts for the particle that explains an energy series best."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,8 +9,9 @@ from madpipe.physics.marquardt import minimise
 from madpipe.saxs.anomalous.problem import AnomalousProblem, EvaluatedSeries
 from madpipe.saxs.anomalous.starts import Start, exchanged
 
-_AGREE = 3  # starts that end alike end the search
-_ALIKE, _ALIKE_DEVIANCE = 1e-4, 0.05  # relative difference of chi-square, or this difference
+_DOUBT = 0.02  # relative error of the curves that stands for all doubts at first
+_ROUGHLY = 60.0  # of chi-square above the best, of ends that are then refined
+_REFINED = 4  # at most
 _TOLERANCE = 1e-7
 _GRAIN = 1e-9  # free numbers are rounded to it: what processors round differently must not grow
 _APART = 5.0  # standard deviations of a length or share between solutions that are told as two
@@ -26,36 +27,40 @@ class FoundSeries:
     starts: int  # that were tried
 
 
-def search(problem: AnomalousProblem, starts: Iterable[Start], most: int, evaluations: int) -> FoundSeries:
-    """Minimise from starts in turn until enough agree, then from the best one's mirror images.
+def search(problem: AnomalousProblem, starts: Sequence[Start], evaluations: int) -> FoundSeries:
+    """Minimise over lengths and shares from every start, then over everything from the ends that are best.
 
     Parameters
     ----------
     problem:
         What to explain.
     starts:
-        Values of lengths and shares, the most promising first.
-    most:
-        Starts at most, besides the mirror images.
+        Values of lengths and shares.
     evaluations:
         For each start.
     """
-    ends: list[EvaluatedSeries] = []
-    for start, _ in zip(starts, range(most), strict=False):
-        ends.append(_ended(problem, start, evaluations))
-        if _agreeing(ends) >= min(_AGREE, most):
-            break
-    best = min(ends, key=lambda one: one.deviance)
-    if most > 1:
-        values = problem.unknowns.natural(best.numbers)
-        ends += [_ended(problem, start, evaluations) for start in exchanged(problem, values)]
+    rough = problem.roughly(_DOUBT)
+    begun = sorted((_ended(rough, start, evaluations) for start in starts), key=lambda one: one.deviance)
+    again = [one for start in begun[:1] for one in exchanged(rough, rough.unknowns.natural(start.numbers))]
+    begun = sorted([*begun, *(_ended(rough, start, evaluations) for start in again)], key=lambda one: one.deviance)
+    chosen = _apart(rough, begun, _ROUGHLY * max(begun[0].deviance / len(problem.data), 1.0))[:_REFINED]
+    ends = [_ended(problem, rough.unknowns.natural(one.numbers), evaluations) for one in chosen]
     ends.sort(key=lambda one: one.deviance)
-    others: list[EvaluatedSeries] = []
-    for one in ends[1:]:
-        near = [_is_near(problem, one, known) for known in (ends[0], *others)]
-        if one.deviance < ends[0].deviance + _RIVALS and not any(near):
-            others.append(one)
-    return FoundSeries(ends[0], tuple(others), len(ends))
+    return FoundSeries(ends[0], tuple(_apart(problem, ends, _RIVALS)[1:]), len(begun))
+
+
+def refined(problem: AnomalousProblem, start: Start, evaluations: int) -> EvaluatedSeries:
+    """Minimise over everything from one start."""
+    return _ended(problem, start, evaluations)
+
+
+def _apart(problem: AnomalousProblem, ends: Sequence[EvaluatedSeries], above: float) -> list[EvaluatedSeries]:
+    """Ends that are solutions of their own and not worse than the best by more, the best first."""
+    kept: list[EvaluatedSeries] = []
+    for one in ends:
+        if one.deviance < ends[0].deviance + above and not any(_is_near(problem, one, known) for known in kept):
+            kept.append(one)
+    return kept
 
 
 def _ended(problem: AnomalousProblem, start: Start, evaluations: int) -> EvaluatedSeries:
@@ -71,9 +76,3 @@ def _is_near(problem: AnomalousProblem, one: EvaluatedSeries, other: EvaluatedSe
     apart = np.abs(one.numbers - other.numbers)
     errors = np.sqrt(np.diag(np.linalg.pinv(other.normal, rcond=1e-12, hermitian=True)))
     return bool((apart <= np.maximum(_APART * errors, 1e-3))[shown].all())
-
-
-def _agreeing(ends: list[EvaluatedSeries]) -> int:
-    """How many ends are as good as the best."""
-    best = min(one.deviance for one in ends)
-    return sum(one.deviance - best < max(_ALIKE * best, _ALIKE_DEVIANCE) for one in ends)

@@ -59,5 +59,5 @@ class AnomalousFitConfig(Model):
     q_max: float | None = Field(None, gt=0, description="largest q that is used [1/angstrom]")
     smear: bool = Field(True, description="smear the model by the resolution that the curves tell")
     library: int = Field(1500, ge=16, description="particles drawn to choose starts from")
-    starts: int = Field(8, ge=1, description="starts at most; three that agree end the search")
-    evaluations: int = Field(40, ge=5, description="of the curves and their derivatives, for each start")
+    starts: int = Field(8, ge=1, description="particles from which a search begins")
+    evaluations: int = Field(60, ge=5, description="of the curves and their derivatives, for each start")

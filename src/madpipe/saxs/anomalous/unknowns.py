@@ -16,7 +16,6 @@ from madpipe.saxs.parameters import Parameter
 
 OFFSET = "energy_offset"
 _FARTHEST = {"ln": 0.7, "logit": 1.0}  # change in a step: a factor of 2 of a length
-_PRIORS = 2.0  # standard deviations that a number with a prior may move in a step
 _LEAST_SHARE = 0.02  # where a search begins of an element that the formula lacks
 
 
@@ -45,10 +44,10 @@ class Unknown:
 
     @property
     def farthest(self) -> float:
-        """Largest change of the free number in a step of the search."""
+        """Largest change of the free number in a step of the search; a prior holds without a limit."""
         if self.prior is None or self.kind == "share":
             return _FARTHEST[self.parameter.scale]
-        return _PRIORS * self.prior[1]
+        return np.inf
 
 
 @dataclass(frozen=True)
@@ -99,6 +98,12 @@ class Unknowns:
             value = min(max(values.get(one.name, self.started[one.name]), low + margin), high - margin)
             found.append(float(one.parameter.free(torch.tensor(value, dtype=torch.float64))))
         return np.array(found)
+
+    def without_doubts(self) -> "Unknowns":
+        """Lengths and shares alone, all that has a prior of its own held at its mean."""
+        kept = tuple(one for one in self.moved if one.kind in ("shape", "share"))
+        means = {one.name: one.prior[0] for one in self.moved if one not in kept and one.prior is not None}
+        return Unknowns(self.every, kept, {**self.held, **means}, self.started)
 
     def slopes(self, numbers: Float[np.ndarray, "number"]) -> Float[np.ndarray, "number"]:
         """Derivatives of the values by the free numbers."""
