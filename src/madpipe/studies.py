@@ -2,7 +2,8 @@
 
 from madpipe.mad.study import MAD
 from madpipe.rocking.study import ROCKING
+from madpipe.saxs.study import SAXS
 from madpipe.stills.study import STILLS
 
-STUDIES = (MAD, ROCKING, STILLS)
+STUDIES = (MAD, ROCKING, STILLS, SAXS)
 BY_NAME = {study.name: study for study in STUDIES}

@@ -19,7 +19,7 @@ rule saxs_simulate:
         runtime=minutes(10),
     params:
         **from_config(config="saxs.samples.{sample}.simulate", seed="seed"),
-        code=fingerprint("madpipe.saxs.simulate.sample"),
+        code=fingerprint("madpipe.saxs.simulate.curves"),
     script:
         "../scripts/saxs_simulate.py"
 

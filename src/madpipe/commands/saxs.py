@@ -15,7 +15,7 @@ from madpipe.commands.options import (
     section,
     words,
 )
-from madpipe.saxs.anomalous.settings import AnomalousSettings
+from madpipe.saxs.anomalous.settings import AnomalousFitConfig
 from madpipe.saxs.config_plan import PlanSettings
 from madpipe.saxs.config_separation import SeparationSettings
 from madpipe.saxs.config_size import SizeSettings
@@ -225,6 +225,7 @@ def _predict(arguments: argparse.Namespace) -> None:
 
 def _classify(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
+    from madpipe.base.plain import to_plain
     from madpipe.base.shipped import shipped_weights
     from madpipe.saxs.network.refine import classes_of
 
@@ -235,7 +236,7 @@ def _classify(arguments: argparse.Namespace) -> None:
     found = classes_of(curves, weights, config, fit, arguments.seed)
     more = () if arguments.weights else (weights,)
     store.write_json(
-        arguments.output, {"curves": found}, process=origin_of(arguments, "saxs.network.refine", more=more)
+        arguments.output, {"curves": to_plain(found)}, process=origin_of(arguments, "saxs.network.refine", more=more)
     )
     for one in found:
         print(one.verdict)
@@ -269,11 +270,12 @@ def _size(arguments: argparse.Namespace) -> None:
 
 def _guinier(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
+    from madpipe.base.plain import to_plain
     from madpipe.saxs.analysis.low_and_high_q import low_and_high_q
 
     found = low_and_high_q(_told(arguments))
     process = origin_of(arguments, "saxs.analysis.low_and_high_q")
-    store.write_json(arguments.output, {"curves": found}, process=process)
+    store.write_json(arguments.output, {"curves": to_plain(found)}, process=process)
     for one in found:
         print(one.verdict)
 
@@ -293,7 +295,7 @@ def _anomalous(arguments: argparse.Namespace) -> None:
     from madpipe.saxs.anomalous.fit import fit_anomalous
 
     curves = _told(arguments)
-    settings = section(arguments, "saxs", "anomalous", AnomalousSettings)
+    settings = section(arguments, "saxs", "anomalous", AnomalousFitConfig)
     found = fit_anomalous(curves, settings, arguments.seed)
     store.write(arguments.output, found, process=origin_of(arguments, "saxs.anomalous.fit"))
 
@@ -308,7 +310,7 @@ def _plan(arguments: argparse.Namespace) -> None:
     found = plan(settings)
     if arguments.output is not None:
         store.write_json(arguments.output, found, process=origin_of(arguments, "saxs.plan.plan"))
-    print(found.verdict)
+    print(*found.verdict, sep="\n")
 
 
 def _tell(found: "ParticleFit") -> None:

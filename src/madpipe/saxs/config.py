@@ -7,7 +7,7 @@ from pydantic import Discriminator, Field, Tag
 
 from madpipe.base.config import InputFile, Model, SampleName
 from madpipe.base.curves.settings import CurvesSettings
-from madpipe.saxs.anomalous.settings import AnomalousSettings
+from madpipe.saxs.anomalous.settings import AnomalousFitConfig
 from madpipe.saxs.config_plan import PlanSettings
 from madpipe.saxs.config_separation import SeparationSettings
 from madpipe.saxs.config_size import SizeSettings
@@ -24,7 +24,7 @@ class SaxsSample(Model):
     steps: tuple[Step, ...] = Field(("fit",), min_length=1, description="what is made of the curves")
     fit: SaxsFitConfig = Field(SaxsFitConfig(), description="model, range of q and search of step fit")
     size: SizeSettings = Field(SizeSettings(), description="of step size")
-    anomalous: AnomalousSettings = Field(AnomalousSettings(), description="of step anomalous")
+    anomalous: AnomalousFitConfig = Field(AnomalousFitConfig(), description="of step anomalous")
 
 
 class SimulatedSample(SaxsSample):
@@ -63,7 +63,7 @@ class SaxsConfig(Model):
     size: SizeSettings = Field(SizeSettings(), description="size distribution, by the command")
     read: CurvesSettings = Field(CurvesSettings(), description="files of curves, by the command")
     separation: SeparationSettings = Field(SeparationSettings(), description="partial intensities, by the command")
-    anomalous: AnomalousSettings = Field(AnomalousSettings(), description="fit of an energy series, by the command")
+    anomalous: AnomalousFitConfig = Field(AnomalousFitConfig(), description="fit of an energy series, by the command")
     plan: PlanSettings = Field(PlanSettings(), description="errors that a measurement would have")
     train: SaxsTrainConfig = Field(SaxsTrainConfig(), description="network")
     infer: SaxsInferConfig = Field(SaxsInferConfig(), description="the network's answer")

@@ -6,7 +6,27 @@ from madpipe.saxs.network.variants import VARIANTS
 
 _DATA = "../shared/data/saxs"
 _SAMPLES: dict[str, dict[str, object]] = {  # the flagship's particle at eight energies, and measured curves
-    "nickel_shell": {"simulate": {}, "steps": ["anomalous"]},
+    "nickel_shell": {
+        "simulate": {
+            "materials": {"core": "Ni3Fe", "shell": "Ni"},
+            "energies": (8033.0, 8133.0, 8203.0, 8253.0, 8283.0, 8303.0, 8313.0, 8318.0),
+            "scale_error": 0.005,
+            "background_rise": 0.5,
+        },
+        "steps": ["anomalous"],
+    },
+    "behind_a_slit": {
+        "simulate": {
+            "contrast": {"core": 2.0, "shell": -1.0},
+            "values": {"core_radius": 60.0, "thickness": 20.0, "pd": 0.08},
+            "volume_fraction": 0.01,
+            "q_min": 0.003,
+            "q_max": 0.3,
+            "slit_length": 0.02,
+        },
+        "steps": ["fit", "infer"],
+        "fit": {"spread": "all"},
+    },
     "latex": {
         "path": [f"{_DATA}/latex_smeared.xml"],
         "read": {"entry": "latex_usans"},
@@ -31,7 +51,6 @@ _SAMPLES: dict[str, dict[str, object]] = {  # the flagship's particle at eight e
         "size": {
             "q_min": 0.00068801,
             "q_max": 0.10604,
-            "contrast": 1e4,
             "background": 0.121176,
             "power_law": 2.55e-7,
             "error_factor": 1.9033,
@@ -59,7 +78,7 @@ SAXS = Study(
     config=SaxsConfig,
     samples=_SAMPLES,
     overlays={"smoke": _SMOKE, "weights": _WEIGHTS},
-    records=("ParticleFit",),
+    records=("ParticleFit", "SizeDistribution", "Separation", "AnomalousFit", "SaxsTruth"),
     variants=tuple(VARIANTS),
     sizes=sizes,
 )

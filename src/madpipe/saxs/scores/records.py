@@ -61,6 +61,7 @@ class SaxsScores:
     title: str
     curves: int
     fits: tuple[FitScores, ...] = ()
+    anomalous: FitScores | None = None  # of an energy series
     size: SizeScores | None = None
     guinier: tuple[GuinierScores, ...] = ()
     warnings: tuple[str, ...] = ()  # of curves and answers, each once

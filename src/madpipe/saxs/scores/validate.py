@@ -3,16 +3,16 @@
 import math
 from collections.abc import Mapping
 
-import numpy as np
-
 from madpipe.base.curves.records import Curves
 from madpipe.base.metrics import finite
 from madpipe.base.verdict import Verdict, verdict
 from madpipe.base.warned import kept, lines_of
 from madpipe.saxs.analysis.guinier import guinier
+from madpipe.saxs.anomalous.records import AnomalousFit
 from madpipe.saxs.records import AT_BOUND, FREE, HELD, OPEN, ParticleFit
 from madpipe.saxs.records_size import SizeDistribution
 from madpipe.saxs.scores.records import FitScores, GuinierScores, SaxsScores, SizeScores, ValueScore
+from madpipe.saxs.simulate.records import SaxsTruth
 
 _STATES = {FREE: "free", HELD: "held", OPEN: "open", AT_BOUND: "at an end of its range"}
 _NOISE = 4.0  # standard deviations of chi-square
@@ -23,8 +23,9 @@ def score(
     curves: Curves,
     fit: ParticleFit | None = None,
     size: SizeDistribution | None = None,
+    anomalous: AnomalousFit | None = None,
     with_guinier: bool = False,
-    truth: Mapping[str, float] | None = None,
+    truth: SaxsTruth | None = None,
 ) -> SaxsScores:
     """Score what was made of curves.
 
@@ -32,28 +33,33 @@ def score(
     ----------
     curves:
         The data.
-    fit, size:
+    fit, size, anomalous:
         Answers, as far as there are some.
     with_guinier:
         Fit Guinier's law to every curve.
     truth:
-        Values of the parameters that a simulation took, by name.
+        What a simulation took.
     """
-    fits = () if fit is None else tuple(_fits(fit, truth or {}))
+    known = {} if truth is None else dict(zip(truth.names.split("\n"), truth.values.tolist(), strict=True))
+    fits = () if fit is None else tuple(_fits(fit, known))
+    of_energies = None if anomalous is None else _anomalous(anomalous, known)
     lines = () if not with_guinier else tuple(_guinier(curves))
     verdicts: dict[str, Verdict] = {}
     if fit is not None:
-        verdicts |= _of_fit(fit, fits)
+        verdicts |= _of_values("fit", fits)
+    if of_energies is not None:
+        verdicts |= _of_values("anomalous", (of_energies,))
     if size is not None:
         verdicts |= _of_size(size)
     if lines:
         words = "curves whose radius of gyration no single number describes"
         verdicts["guinier_single"] = verdict(sum(bool(one.verdict) for one in lines), 0, True, words)
-    said = kept(curves.warnings, fit and fit.warnings, size and size.warnings)
+    said = kept(curves.warnings, *(one.warnings for one in (fit, size, anomalous) if one is not None))
     return SaxsScores(
         title=curves.title,
         curves=len(curves.intensity),
         fits=fits,
+        anomalous=of_energies,
         size=None if size is None else _size(size),
         guinier=lines,
         warnings=lines_of(said),
@@ -86,12 +92,31 @@ def _fits(fit: ParticleFit, truth: Mapping[str, float]) -> list[FitScores]:
     return found
 
 
-def _of_fit(fit: ParticleFit, fits: tuple[FitScores, ...]) -> dict[str, Verdict]:
-    """Whether the model explains the curves, and whether a truth lies within the errors."""
-    worst = int(np.argmax(fit.chi2[: len(fits)] - 1))
-    limit = 1 + _NOISE * math.sqrt(2 / fits[worst].degrees_of_freedom)
-    words = f"chi-square per degree of freedom, {fits[worst].curve}; at most what noise makes it"
-    made = {"fit_chi2": verdict(float(fit.chi2[worst]), limit, True, words)}
+def _anomalous(fit: AnomalousFit, truth: Mapping[str, float]) -> FitScores:
+    """The fit of an energy series."""
+    rows = zip(fit.names.split("\n"), fit.units.split("\n"), fit.values, fit.errors, fit.states, strict=True)
+    told = {
+        name: ValueScore(finite(float(value)), finite(float(error)), unit, _STATES[int(state)], truth.get(name))
+        for name, unit, value, error, state in rows
+    }
+    return FitScores(
+        "all energies",
+        fit.model,
+        finite(fit.chi2),
+        fit.degrees_of_freedom,
+        finite(float(fit.longest_run.min())),
+        finite(fit.error_scale),
+        fit.verdict,
+        told,
+    )
+
+
+def _of_values(step: str, fits: tuple[FitScores, ...]) -> dict[str, Verdict]:
+    """Whether a model explains the curves, and whether a truth lies within the errors."""
+    worst = max(fits, key=lambda one: math.inf if one.chi2 is None else one.chi2)
+    limit = 1 + _NOISE * math.sqrt(2 / max(worst.degrees_of_freedom, 1))
+    words = f"chi-square per degree of freedom, {worst.curve}; at most what noise makes it"
+    made = {f"{step}_chi2": verdict(math.nan if worst.chi2 is None else worst.chi2, limit, True, words)}
     off = [
         abs(one.value - one.truth) / one.error
         for found in fits
@@ -99,7 +124,8 @@ def _of_fit(fit: ParticleFit, fits: tuple[FitScores, ...]) -> dict[str, Verdict]
         if one.truth is not None and one.value is not None and one.error
     ]
     if off:
-        made["fit_truth"] = verdict(max(off), _FARTHEST, True, "farthest parameter from the truth, in stated errors")
+        words = "farthest quantity from the truth, in stated errors"
+        made[f"{step}_truth"] = verdict(max(off), _FARTHEST, True, words)
     return made
 
 
