@@ -127,6 +127,58 @@ rule saxs_anomalous:
         "../scripts/saxs_anomalous.py"
 
 
+rule saxs_train:
+    """Train the network on curves drawn on the fly."""
+    input:
+        [BY_NAME["saxs"].weights] if SAXS.train.begin == "shipped" else [],
+    output:
+        weights=f"{SAXS_AT.network}/weights.safetensors",
+        history=f"{SAXS_AT.network}/history.json",
+    log:
+        f"{SAXS_AT.logs}/network/train.log",
+    benchmark:
+        f"{SAXS_AT.logs}/network/train.tsv"
+    conda:
+        CONDA
+    threads: SAXS.train.threads + SAXS.train.workers
+    resources:
+        mem_mb=memory(4000),
+        runtime=minutes(300),
+        gpu=1,
+    params:
+        **from_config(config="saxs.train", seed="seed"),
+        checkpoint=f"{SAXS_AT.network}/train.ckpt",
+        study="saxs",
+        code=fingerprint("madpipe.saxs.network.train"),
+    script:
+        "../scripts/train.py"
+
+
+rule saxs_infer:
+    """Answer the curves by the network: probabilities of shapes, and fits of the likeliest."""
+    input:
+        curves=f"{SAXS_AT.results}/{{sample}}/curves.h5",
+        weights=SAXS_AT.weights,
+    output:
+        f"{SAXS_AT.results}/{{sample}}/classes.json",
+    log:
+        f"{SAXS_AT.logs}/{{sample}}/infer.log",
+    benchmark:
+        f"{SAXS_AT.logs}/{{sample}}/infer.tsv"
+    wildcard_constraints:
+        sample=one_of(saxs_with("infer")),
+    conda:
+        CONDA
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(10),
+    params:
+        **from_config(config="saxs.infer", fit="saxs.samples.{sample}.fit", seed="seed"),
+        code=fingerprint("madpipe.saxs.network.refine"),
+    script:
+        "../scripts/saxs_infer.py"
+
+
 rule saxs_validate:
     """Score what was made of a sample's curves, beside the truth where there is one."""
     input:
@@ -190,12 +242,139 @@ for saxs_word, saxs_names in alike(SAXS_SAMPLES, saxs_kind).items():
             "../scripts/saxs_figures.py"
 
 
+rule saxs_evaluate:
+    """Score the network on curves that no training saw, known shapes and foreign ones."""
+    input:
+        SAXS_AT.weights,
+    output:
+        f"{SAXS_AT.network}/evaluation.json",
+    log:
+        f"{SAXS_AT.logs}/network/evaluate.log",
+    benchmark:
+        f"{SAXS_AT.logs}/network/evaluate.tsv"
+    conda:
+        CONDA
+    resources:
+        mem_mb=memory(1500),
+        runtime=minutes(30),
+    params:
+        **from_config(
+            config="saxs.evaluate",
+            seed="seed",
+        ),
+        code=fingerprint("madpipe.saxs.network.evaluate"),
+    script:
+        "../scripts/saxs_evaluate.py"
+
+
+rule saxs_evaluation_figures:
+    """Draw the figures of the network's evaluation."""
+    input:
+        evaluation=f"{SAXS_AT.network}/evaluation.json",
+        weights=SAXS_AT.weights,
+    output:
+        figure_files(
+            f"{SAXS_AT.figures}/network",
+            SAXS_EVALUATION_FIGURES,
+            "saxs",
+            "network",
+        ),
+    log:
+        f"{SAXS_AT.logs}/figures/network.log",
+    benchmark:
+        f"{SAXS_AT.logs}/figures/network.tsv"
+    group:
+        "figures"
+    conda:
+        CONDA
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        code=fingerprint(
+            "madpipe.saxs.figures.network", "madpipe.saxs.network.weights"
+        ),
+    script:
+        "../scripts/saxs_evaluation_figures.py"
+
+
+rule saxs_ablate:
+    """Train one variant of the network, and score it on the ablation's curves."""
+    output:
+        scores=f"{SAXS_AT.results}/ablation/{{number}}_{{training}}.json",
+        weights=f"{SAXS_AT.results}/ablation/{{number}}_{{training}}.safetensors",
+    log:
+        f"{SAXS_AT.logs}/ablation/{{number}}_{{training}}.log",
+    benchmark:
+        f"{SAXS_AT.logs}/ablation/{{number}}_{{training}}.tsv"
+    wildcard_constraints:
+        number=r"\d+",
+        training=r"\d+",
+    conda:
+        CONDA
+    resources:
+        mem_mb=memory(3000),
+        runtime=minutes(120),
+        gpu=1,
+    params:
+        **from_config(
+            config="saxs.ablation",
+            seed="seed",
+        ),
+        variant=lambda wildcards: SAXS_VARIANTS[int(wildcards.number)],
+        training=lambda wildcards: int(wildcards.training),
+        study="saxs",
+        code=fingerprint(
+            "madpipe.saxs.network.ablation", "madpipe.saxs.network.train"
+        ),
+    script:
+        "../scripts/ablate.py"
+
+
+rule saxs_ablation:
+    """Compare the remedies: a table and its figure."""
+    input:
+        expand(
+            f"{SAXS_AT.results}/ablation/{{number}}_{{training}}.json",
+            number=range(len(SAXS_VARIANTS)),
+            training=range(SAXS.ablation.seeds),
+        ),
+    output:
+        json=f"{SAXS_AT.results}/ablation/table.json",
+        csv=f"{SAXS_AT.results}/ablation/table.csv",
+        figures=figure_files(
+            f"{SAXS_AT.figures}/network", ["ablation"], "saxs", "network"
+        ),
+    log:
+        f"{SAXS_AT.logs}/ablation/table.log",
+    benchmark:
+        f"{SAXS_AT.logs}/ablation/table.tsv"
+    conda:
+        CONDA
+    resources:
+        mem_mb=memory(1000),
+        runtime=minutes(10),
+    params:
+        code=fingerprint(
+            "madpipe.saxs.network.ablation",
+            "madpipe.saxs.figures.network",
+            "madpipe.saxs.scores.tables",
+        ),
+    script:
+        "../scripts/saxs_ablation.py"
+
+
 TARGETS += [
     *SAXS_AT.of_samples("scores.json", SAXS_SAMPLES),
     *(
         f"{SAXS_AT.figures}/{sample}/{name}.pdf"
         for sample in SAXS_SAMPLES
         for name in saxs_figures(sample)
+    ),
+    *(
+        f"{SAXS_AT.figures}/network/{name}.pdf"
+        for name in SAXS_EVALUATION_FIGURES
+        if saxs_with("infer")
     ),
 ]
 SCORES["saxs"] = SAXS_AT.of_samples("scores.json", SAXS_SAMPLES)
