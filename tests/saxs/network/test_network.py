@@ -349,6 +349,13 @@ def test_a_window_that_no_training_had_is_told(trained):
     assert Predictor(trained)(record(*(part[None] for part in sphere_curve())))[0].note == ""
 
 
+def test_a_curve_that_is_too_short_is_refused_by_its_name(trained):
+    intensity, sigma = sphere_curve()
+    curves = record(np.stack([intensity, intensity]), np.stack([sigma, np.full_like(sigma, np.inf)]))
+    with pytest.raises(InputError, match=r"^1: the network needs at least 8 points"):
+        Predictor(trained)(curves)
+
+
 def test_scores_of_a_network(trained, tables):
     scores = evaluate(trained, SaxsEvaluateConfig(curves=512, foreign=32), 1, tables[1])
     assert 0 <= scores.accuracy <= 1

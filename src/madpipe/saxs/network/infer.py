@@ -106,7 +106,8 @@ class Predictor:
 
     def _gridded(self, curves: Curves, number: int) -> Gridded:
         """Bring one curve on its grid; points without a finite sigma are left out."""
-        one = slice(number, number + 1)
+        one, names = slice(number, number + 1), curves.names.splitlines()
+        name = names[number] if number < len(names) else f"curve {number + 1}"
         return gridded(
             curves.q,
             curves.intensity[one],
@@ -114,6 +115,7 @@ class Predictor:
             dq=curves.dq,
             slit_length=curves.slit_length,
             absolute=bool(curves.absolute),
+            name=name,
         )
 
     def of_grids(self, grids: Gridded) -> list[ShapePrediction]:
