@@ -1,31 +1,30 @@
 """Parallelepipeds, and sheets without an end."""
 
-import torch
-from jaxtyping import Float
-from torch import Tensor
+from itertools import accumulate
 
-from madpipe.physics.scattering.shapes.form_factor import FormFactor, LengthSpec
+import torch
+
+from madpipe.physics.scattering.shapes.form_factor import Areas, FormFactor, Lengths, LengthSpec
 from madpipe.physics.scattering.shapes.solids import BOX, SLAB, Size
 
 
-def _half_sides(lengths: Float[Tensor, "*any length"]) -> list[Size]:
-    return [(lengths / 2).unbind(-1)]
+def _half_sides(lengths: Lengths) -> list[Size]:
+    return [tuple(length / 2 for length in lengths)]
 
 
-def _box_areas(lengths: Float[Tensor, "batch length"]) -> dict[tuple[int, int], Tensor]:
-    a, b, c = lengths.unbind(-1)
+def _box_areas(lengths: Lengths) -> Areas:
+    a, b, c = lengths
     return {(0, 1): 2 * (a * b + b * c + c * a)}
 
 
-def _half_thicknesses(lengths: Float[Tensor, "*any length"]) -> list[Size]:
+def _half_thicknesses(lengths: Lengths) -> list[Size]:
     """The first length is the middle layer's whole thickness, each other one that of a layer on either side."""
-    half = torch.cat([lengths[..., :1] / 2, lengths[..., 1:]], dim=-1).cumsum(-1)
-    return [(half[..., place],) for place in range(lengths.shape[-1])]
+    return [(half,) for half in accumulate([lengths[0] / 2, *lengths[1:]])]
 
 
-def _sheet_areas(lengths: Float[Tensor, "batch length"]) -> dict[tuple[int, int], Tensor]:
+def _sheet_areas(lengths: Lengths) -> Areas:
     """Two surfaces of each layer, per area of the sheet."""
-    return {(place, place + 1): torch.full_like(lengths[:, 0], 2.0) for place in range(lengths.shape[-1])}
+    return {(place, place + 1): torch.full_like(length, 2.0) for place, length in enumerate(lengths)}
 
 
 def _side(name: str, default: float) -> LengthSpec:

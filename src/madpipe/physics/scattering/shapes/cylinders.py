@@ -2,14 +2,10 @@
 
 from math import pi
 
-from jaxtyping import Float
 from torch import Tensor
 
-from madpipe.physics.scattering.shapes.form_factor import FormFactor, LengthSpec
+from madpipe.physics.scattering.shapes.form_factor import Areas, FormFactor, Lengths, LengthSpec
 from madpipe.physics.scattering.shapes.solids import ROD, Size
-
-Lengths = Float[Tensor, "*any length"]
-Areas = dict[tuple[int, int], Tensor]
 
 _RADIUS = LengthSpec("radius", 20.0, 2.0, 20000.0, "radius")
 _LENGTH = LengthSpec("length", 400.0, 2.0, 200000.0, "length")
@@ -17,24 +13,24 @@ _THICKNESS = LengthSpec("thickness", 10.0, 0.5, 2000.0, "thickness")
 
 
 def _plain(lengths: Lengths) -> list[Size]:
-    radius, length = lengths.unbind(-1)
+    radius, length = lengths
     return [(radius, length / 2)]
 
 
 def _coated(lengths: Lengths) -> list[Size]:
-    radius, thickness, length = lengths.unbind(-1)
+    radius, thickness, length = lengths
     return [(radius, length / 2), (radius + thickness, length / 2 + thickness)]
 
 
 def _bicelle(lengths: Lengths) -> list[Size]:
     """Core, core with both faces, the whole."""
-    radius, rim, face, length = lengths.unbind(-1)
+    radius, rim, face, length = lengths
     return [(radius, length / 2), (radius, length / 2 + face), (radius + rim, length / 2 + face)]
 
 
 def _pipe(lengths: Lengths) -> list[Size]:
     """Bore and the whole, equally long."""
-    radius, thickness, length = lengths.unbind(-1)
+    radius, thickness, length = lengths
     return [(radius, length / 2), (radius + thickness, length / 2)]
 
 
@@ -44,17 +40,17 @@ def _area(size: Size) -> Tensor:
     return 2 * pi * radius * (2 * half + radius)
 
 
-def _plain_areas(lengths: Float[Tensor, "batch length"]) -> Areas:
+def _plain_areas(lengths: Lengths) -> Areas:
     return {(0, 1): _area(_plain(lengths)[0])}
 
 
-def _coated_areas(lengths: Float[Tensor, "batch length"]) -> Areas:
+def _coated_areas(lengths: Lengths) -> Areas:
     return {(place, place + 1): _area(size) for place, size in enumerate(_coated(lengths))}
 
 
-def _bicelle_areas(lengths: Float[Tensor, "batch length"]) -> Areas:
+def _bicelle_areas(lengths: Lengths) -> Areas:
     """Core 0, face 1, rim 2, solvent 3."""
-    radius, rim, face, length = lengths.unbind(-1)
+    radius, _, face, length = lengths
     ends, whole = 2 * pi * radius**2, _area(_bicelle(lengths)[-1])
     return {
         (0, 1): ends,
@@ -65,9 +61,9 @@ def _bicelle_areas(lengths: Float[Tensor, "batch length"]) -> Areas:
     }
 
 
-def _pipe_areas(lengths: Float[Tensor, "batch length"]) -> Areas:
+def _pipe_areas(lengths: Lengths) -> Areas:
     """Both sides and the two rings of the wall."""
-    radius, thickness, length = lengths.unbind(-1)
+    radius, thickness, length = lengths
     outer = radius + thickness
     return {(0, 1): 2 * pi * (radius + outer) * length + 2 * pi * (outer**2 - radius**2)}
 

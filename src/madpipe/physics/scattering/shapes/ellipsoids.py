@@ -2,20 +2,18 @@
 
 from math import pi
 
-import torch
-from jaxtyping import Float
 from torch import Tensor
 
 from madpipe.physics.scattering.orientation import directions
-from madpipe.physics.scattering.shapes.form_factor import FormFactor, LengthSpec
+from madpipe.physics.scattering.shapes.form_factor import Areas, FormFactor, Lengths, LengthSpec
 from madpipe.physics.scattering.shapes.solids import ELLIPSOID, SPHEROID, Size
 
 _NODES = 128  # of the surface's integral: 1e-12 for ratios of axes up to 10
 
 
-def _axes(lengths: Float[Tensor, "*any length"]) -> list[Size]:
+def _axes(lengths: Lengths) -> list[Size]:
     """The lengths are the half axes."""
-    return [lengths.unbind(-1)]
+    return [lengths]
 
 
 def ellipsoid_area(axes: tuple[Tensor, Tensor, Tensor]) -> Tensor:
@@ -40,15 +38,15 @@ def ellipsoid_area(axes: tuple[Tensor, Tensor, Tensor]) -> Tensor:
     return 4 * pi * (across.sqrt() @ towards.weight)
 
 
-def _revolution_areas(lengths: Float[Tensor, "batch length"]) -> dict[tuple[int, int], Tensor]:
+def _revolution_areas(lengths: Lengths) -> Areas:
     """Whole surface."""
-    polar, equatorial = lengths.unbind(-1)
+    polar, equatorial = lengths
     return {(0, 1): ellipsoid_area((equatorial, equatorial, polar))}
 
 
-def _three_axes_areas(lengths: Float[Tensor, "batch length"]) -> dict[tuple[int, int], Tensor]:
+def _three_axes_areas(lengths: Lengths) -> Areas:
     """Whole surface."""
-    a, b, c = lengths.unbind(-1)
+    a, b, c = lengths
     return {(0, 1): ellipsoid_area((a, b, c))}
 
 

@@ -1,8 +1,9 @@
-"""Form factors: amplitudes of a particle's regions, their products averaged over orientation, what follows from them."""
+"""Form factors: amplitudes of a particle's regions, and the averages of their products over orientation."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import reduce
+from itertools import pairwise
 from math import pi
 from operator import add
 from typing import Literal
@@ -15,6 +16,8 @@ from madpipe.physics.scattering.orientation import Directions, by_count, directi
 from madpipe.physics.scattering.shapes.solids import Size, Solid
 
 LengthKind = Literal["radius", "thickness", "length"]
+Lengths = tuple[Tensor, ...]  # a tensor for each length of a shape [angstrom], all of one form
+Areas = dict[tuple[int, int], Tensor]  # between two media [angstrom^2]
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,8 @@ class LengthSpec:
 class FormFactor:
     r"""A shape of homogeneous regions, each one solid less the solid within it.
 
-    The intensity of one particle is :math:`\langle|F|^2\rangle = \sum_{kl} c_k^* G_{kl} c_l` with the regions' contrasts c
-    against the solvent, real or complex: amplitudes are never squared before the sum.
+    The intensity of one particle is :math:`\langle|F|^2\rangle = \sum_{kl} c_k^* G_{kl} c_l` with the regions'
+    contrasts c against the solvent, real or complex: amplitudes are never squared before the sum.
 
     Attributes
     ----------
@@ -69,8 +72,8 @@ class FormFactor:
     lengths: tuple[LengthSpec, ...]
     regions: tuple[str, ...]
     solid: Solid
-    nested: Callable[[Float[Tensor, "*any length"]], list[Size]]
-    areas: Callable[[Float[Tensor, "batch length"]], dict[tuple[int, int], Tensor]]
+    nested: Callable[[Lengths], list[Size]]
+    areas: Callable[[Lengths], Areas]
     hollow: bool = False
 
     @property
@@ -105,8 +108,8 @@ class FormFactor:
         Returns
         -------
         :
-            [angstrom^6]; of a sheet :math:`2\pi/q^2` times the products of amplitudes per area [angstrom^4]. Exact to 1e-9
-            of :math:`G_{kk} G_{ll}` at any q and size; differentiable with respect to the lengths.
+            [angstrom^6]; of a sheet :math:`2\pi/q^2` times the products of amplitudes per area [angstrom^4]. Exact to
+            1e-9 of the root of :math:`G_{kk} G_{ll}` at any q and size; differentiable with respect to the lengths.
         """
         return self.gram_and_mean(q, lengths)[0]
 
@@ -134,7 +137,7 @@ class FormFactor:
         batch, points = len(lengths), len(q)
         number = torch.arange(batch * points, device=q.device)
         packed = self.at_points(q[number % points], lengths[number // points])
-        return self.unpacked(packed.unflatten(0, (batch, points)))
+        return self.unpacked(packed.reshape(batch, points, -1))
 
     def at_points(
         self, q: Float[Tensor, "point"], lengths: Float[Tensor, "point length"]
@@ -155,12 +158,41 @@ class FormFactor:
         """
         polar, azimuthal = self._nodes(q, lengths)
 
-        def evaluate(some: Int[Tensor, "some"], *counts: int) -> Float[Tensor, "some column"]:
-            q_of, lengths_of = q[some, None], lengths[some, None]
-            parts = directions(*counts, like=lengths)
+        def evaluate(some: Int[Tensor, "some"], along: int, around: int) -> Float[Tensor, "some column"]:
+            q_of, lengths_of = q[some, None], lengths[some, None].unbind(-1)
+            parts = directions(along, around, like=lengths)
             return reduce(add, (_averages(self._amplitudes(q_of, lengths_of, part), part.weight) for part in parts))
 
         return by_count(polar, azimuthal, evaluate)
+
+    def over_nodes(
+        self,
+        q: Float[Tensor, "point"],
+        lengths: Lengths,
+        weight: Float[Tensor, "point node"],
+    ) -> Float[Tensor, "point column"]:
+        """Averages over orientation and over nodes with lengths and weights of their own.
+
+        Parameters
+        ----------
+        q:
+            Wave numbers [1/angstrom].
+        lengths:
+            Each broadcasts to (point, node) [angstrom].
+        weight:
+            Of each node.
+
+        Returns
+        -------
+        :
+            As of `at_points`.
+        """
+        if self.solid.symmetry in ("ball", "sheet"):
+            (towards,) = directions(1, 1, like=weight)
+            return _averages(self._amplitudes(q[:, None], lengths, towards), weight)
+        sizes = torch.stack([length.expand_as(weight).flatten() for length in lengths], dim=1)
+        values = self.at_points(q.repeat_interleave(weight.shape[1]), sizes)
+        return (weight[:, None] @ values.reshape(*weight.shape, -1))[:, 0]
 
     def unpacked(
         self, packed: Float[Tensor, "batch q column"]
@@ -176,7 +208,7 @@ class FormFactor:
         """Volumes of the regions: their amplitudes at q = 0 [angstrom^3], of a sheet per area [angstrom]."""
         zero = lengths.new_zeros(len(lengths), 1)
         towards = next(directions(1, 1, like=lengths))
-        solids = [self.solid.amplitude(zero, size, towards) for size in self.nested(lengths[:, None])]
+        solids = [self.solid.amplitude(zero, size, towards) for size in self.nested(lengths[:, None].unbind(-1))]
         return torch.cat(self._differences(solids), dim=1)
 
     def outer_volume(self, lengths: Float[Tensor, "batch length"]) -> Float[Tensor, "batch"]:
@@ -185,7 +217,9 @@ class FormFactor:
 
     def second_moments(self, lengths: Float[Tensor, "batch length"]) -> Float[Tensor, "batch region"]:
         r"""Second moments of the regions about the centre, :math:`\int_k r^2 d^3r` [angstrom^5]."""
-        return torch.stack(self._differences([self.solid.second_moment(size) for size in self.nested(lengths)]), dim=1)
+        return torch.stack(
+            self._differences([self.solid.second_moment(size) for size in self.nested(lengths.unbind(-1))]), dim=1
+        )
 
     def radius_of_gyration(
         self,
@@ -242,26 +276,26 @@ class FormFactor:
         media = torch.cat([contrasts, torch.zeros_like(contrasts[:, :1])], dim=1)
         steps = [
             area * (media[:, one] - media[:, other]).abs().square()
-            for (one, other), area in self.areas(lengths).items()
+            for (one, other), area in self.areas(lengths.unbind(-1)).items()
         ]
         return 2 * pi * torch.stack(steps).sum(0)
 
     def reach(self, lengths: Float[Tensor, "point length"]) -> Float[Tensor, "point"]:
         """Largest distance from the centre, or more: q times it bounds every phase [angstrom]."""
-        return torch.stack([length for length in self.nested(lengths)[-1]]).square().sum(0).sqrt()
+        return torch.stack(self.nested(lengths.unbind(-1))[-1]).square().sum(0).sqrt()
 
     def _nodes(self, q: Tensor, lengths: Tensor) -> tuple[Int[Tensor, "point"], Int[Tensor, "point"]]:
         """Counts of polar and azimuthal nodes of each point."""
         one = torch.ones(len(q), dtype=torch.long, device=q.device)
         if self.solid.symmetry in ("ball", "sheet"):
             return one, one
-        reach = [self.solid.reach(size) for size in self.nested(lengths.detach())]
+        reach = [self.solid.reach(size) for size in self.nested(lengths.detach().unbind(-1))]
         polar = nodes_for(q * torch.stack([along for along, _ in reach]).amax(0))
         if self.solid.symmetry == "revolution":
             return polar, one
         return polar, nodes_for(q * torch.stack([around for _, around in reach]).amax(0))
 
-    def _amplitudes(self, q: Tensor, lengths: Tensor, towards: Directions) -> list[Tensor]:
+    def _amplitudes(self, q: Tensor, lengths: Lengths, towards: Directions) -> list[Tensor]:
         """Amplitudes of the regions, (point, node) each; of a sheet times the root of its average over orientation."""
         solids = [self.solid.amplitude(q, size, towards) for size in self.nested(lengths)]
         regions = self._differences(solids)
@@ -269,11 +303,17 @@ class FormFactor:
 
     def _differences(self, solids: list[Tensor]) -> list[Tensor]:
         """Each solid less the one within it; the innermost itself, unless it is solvent."""
-        outer = [solid - within for within, solid in zip(solids[:-1], solids[1:], strict=True)]
+        outer = [solid - within for within, solid in pairwise(solids)]
         return outer if self.hollow else [solids[0], *outer]
 
 
-def _averages(amplitudes: list[Tensor], weight: Float[Tensor, "node"]) -> Float[Tensor, "point column"]:
-    """Weighted sums over directions: products by rows of the upper triangle, then the amplitudes themselves."""
-    pairs = [one * other for place, one in enumerate(amplitudes) for other in amplitudes[place:]]
-    return torch.stack([column @ weight for column in [*pairs, *amplitudes]], dim=1)
+def _averages(
+    amplitudes: list[Tensor], weight: Float[Tensor, "node"] | Float[Tensor, "point node"]
+) -> Float[Tensor, "point column"]:
+    """Weighted sums over nodes: products by rows of the upper triangle, then the amplitudes themselves."""
+    if weight.ndim == 1:
+        pairs = [one * other for place, one in enumerate(amplitudes) for other in amplitudes[place:]]
+        return torch.stack([column @ weight for column in [*pairs, *amplitudes]], dim=1)
+    weighted = [amplitude * weight for amplitude in amplitudes]
+    sums = [(one * other).sum(1) for place, one in enumerate(weighted) for other in amplitudes[place:]]
+    return torch.stack([*sums, *(one.sum(1) for one in weighted)], dim=1)

@@ -3,6 +3,7 @@
 from madpipe.physics.scattering.shapes.boxes_and_sheets import BILAYER, LAMELLA, PARALLELEPIPED
 from madpipe.physics.scattering.shapes.cylinders import BICELLE, CORE_SHELL_CYLINDER, CYLINDER, HOLLOW_CYLINDER
 from madpipe.physics.scattering.shapes.ellipsoids import ELLIPSOID_OF_REVOLUTION, TRIAXIAL_ELLIPSOID
+from madpipe.physics.scattering.shapes.empirical import EMPIRICAL_LAWS, Empirical
 from madpipe.physics.scattering.shapes.form_factor import FormFactor
 from madpipe.physics.scattering.shapes.spheres import CORE_MULTI_SHELL, CORE_SHELL_SPHERE, SPHERE, VESICLE
 
@@ -24,3 +25,5 @@ FORM_FACTORS: dict[str, FormFactor] = {
         BILAYER,
     )
 }
+
+EMPIRICAL: dict[str, Empirical] = {law.name: law for law in EMPIRICAL_LAWS}

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from madpipe.physics.scattering.distributions import Distribution, Limits, limits, node_counts, nodes_and_weights
 from madpipe.physics.scattering.orientation import by_count
-from madpipe.physics.scattering.shapes.form_factor import FormFactor
+from madpipe.physics.scattering.shapes.form_factor import FormFactor, Lengths
 
 TOLERANCE = 1e-9  # relative, of the averages
 _VOLUME_SQUARED, _SURFACE = 6.0, 2.0  # powers of size by which <|F|^2> grows at small and at large q
@@ -93,45 +93,34 @@ def size_averages(
     spread = spread.to(lengths)
     number = torch.arange(batch * points, device=q.device)
     which, q_of = number // points, q[number % points]
-    cuts = _cuts(form, q_of, lengths, which, kind, width, spread, tolerance)
+    near, far = (limits(kind, width, growth, tolerance) for growth in (_SURFACE, _VOLUME_SQUARED))
+    past = q_of * _smallest(form, lengths.detach(), spread)[which] > _PAST_PLATEAU  # large particles weigh less then
+    cuts = Limits(far.low[which], torch.where(past, near.high[which], far.high[which]))
     phase = (q_of * form.reach(lengths.detach() * spread)[which]).detach()
     counts = node_counts(kind, width.detach()[which], cuts, phase, tolerance)
 
     def evaluate(some: Int[Tensor, "some"], count: int, _: int) -> Float[Tensor, "some column"]:
         cut = Limits(cuts.low[some], cuts.high[some])
         x, weight = nodes_and_weights(kind, width[which[some]], cut, phase[some], count)
-        sizes = _sized(lengths[which[some]], x, spread)
-        values = form.at_points(q_of[some].repeat_interleave(x.shape[1]), sizes.flatten(0, 1))
-        return (weight[:, None] @ values.unflatten(0, (len(some), x.shape[1])))[:, 0]
+        return form.over_nodes(q_of[some], _sized(lengths[which[some]], x, spread), weight)
 
     packed = by_count(counts, torch.ones_like(counts), evaluate)
-    gram, mean = form.unpacked(packed.unflatten(0, (batch, points)))
-    return SizeAverages(gram, mean, _mean_volumes(form, lengths, kind, width, spread, tolerance))
+    gram, mean = form.unpacked(packed.reshape(batch, points, -1))
+    return SizeAverages(gram, mean, _mean_volumes(form, lengths, kind, width, spread, far, tolerance))
 
 
-def _sized(
-    lengths: Float[Tensor, "some length"], x: Float[Tensor, "some node"], spread: Float[Tensor, "length"]
-) -> Float[Tensor, "some node length"]:
-    """Lengths at each node: those that vary, times x."""
-    return lengths[:, None] * (1 + spread * (x[..., None] - 1))
+def _sized(lengths: Float[Tensor, "some length"], x: Float[Tensor, "some node"], spread: Tensor) -> Lengths:
+    """Lengths at each node: those that vary, times x; the others broadcast."""
+    varies = spread.tolist()
+    return tuple(length * x if varies[place] else length for place, length in enumerate(lengths[:, None].unbind(-1)))
 
 
-def _cuts(
-    form: FormFactor,
-    q: Float[Tensor, "point"],
-    lengths: Float[Tensor, "batch length"],
-    which: Int[Tensor, "point"],
-    kind: Distribution,
-    width: Float[Tensor, "batch"],
-    spread: Float[Tensor, "length"],
-    tolerance: float,
-) -> Limits:
-    """Limits at each point: nearer once only surfaces scatter, since large particles weigh less then."""
-    varying = torch.where((spread > 0) & (lengths > 0), lengths, torch.inf).detach()
+def _smallest(
+    form: FormFactor, lengths: Float[Tensor, "batch length"], spread: Float[Tensor, "length"]
+) -> Float[Tensor, "batch"]:
+    """Smallest half length that varies."""
     halves = torch.tensor([0.5 if spec.kind == "length" else 1.0 for spec in form.lengths]).to(lengths)
-    past = q * (varying * halves).amin(1)[which] > _PAST_PLATEAU
-    near, far = (limits(kind, width, growth, tolerance) for growth in (_SURFACE, _VOLUME_SQUARED))
-    return Limits(far.low[which], torch.where(past, near.high[which], far.high[which]))
+    return torch.where((spread > 0) & (lengths > 0), halves * lengths, torch.inf).amin(1)
 
 
 def _mean_volumes(
@@ -140,12 +129,14 @@ def _mean_volumes(
     kind: Distribution,
     width: Float[Tensor, "batch"],
     spread: Float[Tensor, "length"],
+    cut: Limits,
     tolerance: float,
 ) -> Float[Tensor, "batch region"]:
     """Regions' volumes, averaged."""
-    cut, still = limits(kind, width, _VOLUME_SQUARED, tolerance), torch.zeros_like(width.detach())
+    still = torch.zeros_like(width.detach())
     count = int(node_counts(kind, width.detach(), cut, still, tolerance).max())
     x, weight = nodes_and_weights(kind, width, cut, still, count)
-    sizes = _sized(lengths, x, spread)
-    volumes = form.volumes(sizes.flatten(0, 1)).unflatten(0, (len(lengths), x.shape[1]))
-    return (weight[:, None] @ volumes)[:, 0]
+    sizes = torch.stack([length.expand_as(x) for length in _sized(lengths, x, spread)], dim=-1)
+    volumes = form.volumes(sizes.flatten(0, 1)).reshape(*x.shape, -1)
+    averaged: Tensor = (weight[:, None] @ volumes)[:, 0]
+    return averaged

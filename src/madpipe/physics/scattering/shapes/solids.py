@@ -24,7 +24,7 @@ class Solid:
     symmetry:
         What the average over orientation has to go through.
     amplitude:
-        :math:`f(q) = \\int e^{iqr} d^3r` of wave number [1/angstrom], size and directions [angstrom^3]; its volume at 0.
+        :math:`f(q) = \\int e^{iqr} d^3r` of wave number [1/angstrom], size, directions [angstrom^3]; the volume at 0.
     second_moment:
         :math:`\\int r^2 d^3r` [angstrom^5].
     reach:

@@ -1,11 +1,9 @@
 """Spheres and concentric shells."""
 
+from itertools import accumulate
 from math import pi
 
-from jaxtyping import Float
-from torch import Tensor
-
-from madpipe.physics.scattering.shapes.form_factor import FormFactor, LengthSpec
+from madpipe.physics.scattering.shapes.form_factor import Areas, FormFactor, Lengths, LengthSpec
 from madpipe.physics.scattering.shapes.solids import BALL, Size
 
 _RADIUS = LengthSpec("radius", 60.0, 2.0, 20000.0, "radius")
@@ -13,20 +11,20 @@ _CORE = LengthSpec("core_radius", 60.0, 2.0, 20000.0, "radius")
 _SHELL = LengthSpec("thickness", 10.0, 0.5, 2000.0, "thickness")
 
 
-def _concentric(lengths: Float[Tensor, "*any length"]) -> list[Size]:
+def _concentric(lengths: Lengths) -> list[Size]:
     """Balls with radii that grow by each thickness."""
-    radii = lengths.cumsum(-1)
-    return [(radii[..., place],) for place in range(lengths.shape[-1])]
+    return [(radius,) for radius in accumulate(lengths)]
 
 
-def _sphere_areas(lengths: Float[Tensor, "batch length"]) -> dict[tuple[int, int], Tensor]:
+def _sphere_areas(lengths: Lengths) -> Areas:
     """Each ball's surface, between its region and the next."""
     return {(place, place + 1): 4 * pi * size[0] ** 2 for place, size in enumerate(_concentric(lengths))}
 
 
-def _vesicle_areas(lengths: Float[Tensor, "batch length"]) -> dict[tuple[int, int], Tensor]:
+def _vesicle_areas(lengths: Lengths) -> Areas:
     """Both surfaces, between the wall and the solvent."""
-    return {(0, 1): sum((4 * pi * size[0] ** 2 for size in _concentric(lengths)), lengths.new_zeros(len(lengths)))}
+    (inner,), (outer,) = _concentric(lengths)
+    return {(0, 1): 4 * pi * (inner**2 + outer**2)}
 
 
 def core_multi_shell(shells: int) -> FormFactor:
