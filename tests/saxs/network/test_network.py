@@ -11,7 +11,7 @@ from torch.testing import assert_close
 
 from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
-from madpipe.physics.scattering.shapes.registry import FORM_FACTORS
+from madpipe.physics.scattering.shapes.registry import EMPIRICAL, FORM_FACTORS
 from madpipe.saxs.network import train as training
 from madpipe.saxs.network.classes import BY_NAME, CLASSES, MOST, NAMES
 from madpipe.saxs.network.design import Answer, ShapeNetwork, negative_log_likelihood
@@ -144,6 +144,8 @@ def test_classes_name_the_lengths_of_their_form_factors():
     for one in CLASSES:
         if one.model in FORM_FACTORS:
             assert one.lengths == tuple(spec.name for spec in FORM_FACTORS[one.model].lengths)
+        else:
+            assert {*one.lengths, *one.numbers} == {spec.name for spec in EMPIRICAL[one.model].parameters}
     assert max(len(one.parameters) for one in CLASSES) == MOST
 
 
@@ -158,6 +160,21 @@ def test_a_table_holds_every_class_and_curves_of_volume_times_contrast_squared(t
     core, shell = own.parameters[vesicle, :2].exp().T
     material = 4 / 3 * math.pi * ((core + shell) ** 3 - core**3)
     assert bool((own.level[vesicle, 0] > torch.log(material) - 0.01).all())
+
+
+@pytest.mark.parametrize("name", ["coil", "fractal"])
+def test_curves_without_a_spread_are_the_empirical_laws(tables, name):
+    """But for the particle's volume; float32's rounding is of terms that cancel to a thousandth."""
+    shape, own = BY_NAME[name], tables[0]
+    rows = own.label == NAMES.index(name)
+    values = own.parameters[rows].double().exp()
+    columns = dict(zip((*shape.lengths, *shape.numbers), values.T, strict=False))
+    law = EMPIRICAL[shape.model]
+    numbers = torch.stack([columns[spec.name] for spec in law.parameters], dim=1)
+    volume = 4 / 3 * math.pi * columns["radius"] ** 3 if "radius" in columns else torch.ones(len(values))
+    expected = torch.log(law.intensity(axis().double(), numbers) * volume[:, None])
+    off = (own.level[rows].double() - expected).abs()
+    assert float(off.quantile(0.98)) < 2e-3  # zeros of the sphere's amplitude are left out
 
 
 def test_a_window_reads_the_table_and_goes_on_by_porod_s_law():
