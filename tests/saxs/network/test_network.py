@@ -17,6 +17,8 @@ from madpipe.saxs.network.classes import BY_NAME, CLASSES, MOST, NAMES
 from madpipe.saxs.network.design import Answer, ShapeNetwork, negative_log_likelihood
 from madpipe.saxs.network.evaluate import evaluate
 from madpipe.saxs.network.features import POINTS, STEP, gridded, log_intensity, seen
+from madpipe.saxs.network.foreign_head import ForeignHead
+from madpipe.saxs.network.foreigners import cubes
 from madpipe.saxs.network.generative import misfit_of_best_class, train_generative
 from madpipe.saxs.network.infer import Predictor
 from madpipe.saxs.network.novelty import (
@@ -34,7 +36,14 @@ from madpipe.saxs.network.variants import VARIANTS
 from madpipe.saxs.network.weights import load_network, save_network
 
 SMALL = SaxsTrainConfig(
-    width=8, batch=16, steps=4, validate_every=2, table=64, validation_curves=64, calibration_curves=256
+    width=8,
+    batch=16,
+    steps=4,
+    validate_every=2,
+    table=64,
+    validation_curves=64,
+    calibration_curves=256,
+    foreign_curves=64,
 )
 Q = np.geomspace(0.004, 0.3, 240)
 
@@ -266,6 +275,27 @@ def test_parameters_that_a_class_does_not_have_neither_count_nor_move():
 # calibration and foreigners
 
 
+def test_a_head_tells_foreign_curves_that_differ_in_one_feature(rng):
+    """On features made by hand: the head itself, without a network."""
+    head = ForeignHead(5, rng)
+    told = torch.randn(400, 5 + len(NAMES), generator=rng).float()
+    with torch.no_grad():
+        assert head(told).shape == (400,)
+        shifted = head(told * 1)
+        assert_close(shifted, head(told), rtol=0, atol=0)
+        head.centre.fill_(1.0)
+        assert not torch.equal(shifted, head(told))
+
+
+def test_cubes_scatter_as_the_form_factor_s_cubes_do(rng):
+    """Without noise to speak of, their level falls more steeply than q^-2.8 somewhere: a closed surface."""
+    config = SMALL.model_copy(update={"noise": (1e-4, 1.1e-4), "smeared": 0.0, "parasitic": 0.0})
+    example = cubes(simulated_table(1, rng), 16, config, rng)
+    assert bool(torch.isfinite(example.curves.level).all())
+    slopes = example.seen.channels[:, 2]
+    assert float(slopes.min()) < -0.7  # somewhere steeper than q^-2.8: a closed surface
+
+
 def test_temperature_undoes_a_known_one(rng):
     logits = 3 * torch.randn(4000, 5, generator=rng)
     label = torch.multinomial(logits.softmax(1), 1, generator=rng)[:, 0]
@@ -290,11 +320,11 @@ def test_foreign_features_are_far_and_known_ones_evenly_placed(rng):
     centres = 5 * torch.randn(3, 60, generator=rng)
     label = torch.arange(6000) % 3
     features = centres[label] + torch.randn(6000, 60, generator=rng)
-    calibration = calibrated(features[:3000], torch.zeros(3000, 4), label[:3000], 4)
-    known = known_share(distance(features[3000:], calibration), calibration)
+    calibration = calibrated(features[:3000], torch.zeros(3000, 4), label[:3000], 4, torch.zeros(3000))
+    known = known_share(distance(features[3000:], calibration), calibration.distances)
     assert_close(float(known.mean()), 0.5, rtol=0, atol=0.03)  # .29 / sqrt(3000) and that of the calibration
     foreign = 5 * torch.randn(200, 60, generator=rng)
-    assert float(known_share(distance(foreign, calibration), calibration).min()) > 0.99
+    assert float(known_share(distance(foreign, calibration), calibration.distances).min()) > 0.99
 
 
 # training, weights, answers
@@ -379,7 +409,7 @@ def test_scores_of_a_network(trained, tables):
     rows = np.array(scores.confusion)
     assert_close(rows.sum(axis=1), np.ones(len(NAMES)))
     assert_close(rows.diagonal().copy(), np.array([scores.recall[name] for name in NAMES]))
-    assert set(scores.foreign) == {"cube", "mixture"}
+    assert set(scores.foreign) == {"cube", "mixture", "wobbled"}
 
 
 @pytest.mark.parametrize("name", [name for name in VARIANTS if VARIANTS[name]])

@@ -24,6 +24,7 @@ class SaxsTrainConfig(TrainingConfig):
     table: int = Field(3400, ge=64, description="smooth curves of each class that are simulated before the training")
     validation_curves: int = Field(2048, ge=64, description="curves that decide which weights are kept")
     calibration_curves: int = Field(8192, ge=64, description="curves of other draws that calibrate the probabilities")
+    foreign_curves: int = Field(4096, ge=64, description="curves of each foreign kind, and as many known ones")
     noise: tuple[Positive, Positive] = Field((0.003, 0.1), description="least and most error of a bin, relative [1]")
     hidden_scale: Share = Field(0.5, description="share of curves whose absolute scale is hidden [1]")
     structure: Share = Field(0.25, description="share of curves with a hard-sphere structure factor [1]")
