@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 import torch
 from jaxtyping import Float, Int
+from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -34,16 +35,16 @@ EXACT = 1e-3  # relative error that a curve without noise is given
 class AutomatedSasConfig(TrainingConfig):
     """Training of a classifier for the benchmark."""
 
-    batch: Batch = 128
+    batch: Batch = Field(128, description="curves per step")
     steps: Steps = 1500
     learning_rate: LearningRate = 2e-3
     validate_every: ValidateEvery = 250
     patience: Patience = 40
-    width: int = 32
-    blocks: int = 1
-    simulated: int = 6000  # curves of each shape beside the benchmark's
-    simulated_share: float = 0.5  # of a batch
-    held_back: float = 0.15  # of the training curves, for validation
+    width: int = Field(32, ge=8, description="features of the first layers; the last ones have three times as many")
+    blocks: int = Field(1, ge=1, description="residual blocks between two halvings of the number of points")
+    simulated: int = Field(4000, ge=1, description="curves of each shape beside the benchmark's")
+    simulated_share: float = Field(0.5, ge=0, le=1, description="of a batch [1]")
+    held_back: float = Field(0.15, gt=0, lt=1, description="share of the training curves for validation [1]")
 
 
 class Labelled(NamedTuple):

@@ -30,7 +30,7 @@ CLASSES = (
     ShapeClass("core_shell_disk", "core_shell_cylinder", ("radius", "thickness", "length"), _CORE),
     ShapeClass("coil", "gaussian_coil", ("rg",)),
     ShapeClass("lamella", "lamella", ("thickness",), ("pd",)),
-    ShapeClass("fractal", "mass_fractal", ("radius", "cutoff_length"), ("fractal_dim_mass",)),
+    ShapeClass("fractal", "mass_fractal", ("radius", "correlation_length"), ("dimension",)),
 )
 NAMES = tuple(one.name for one in CLASSES)
 MOST = max(len(one.parameters) for one in CLASSES)  # parameters of a class

@@ -10,8 +10,8 @@ from torch import Tensor
 from madpipe.base.runtime import generator_for
 from madpipe.saxs.network.classes import CLASSES, NAMES
 from madpipe.saxs.network.design import Answer, ShapeNetwork
-from madpipe.saxs.network.foreigners import cubes, mixtures
-from madpipe.saxs.network.novelty import area_under_curve, calibration_error, distance
+from madpipe.saxs.network.foreign_head import KINDS, told
+from madpipe.saxs.network.novelty import area_under_curve, calibration_error
 from madpipe.saxs.network.settings import SaxsEvaluateConfig
 from madpipe.saxs.network.simulate import Example, draw
 from madpipe.saxs.network.table import Table, simulated_table
@@ -37,7 +37,7 @@ class ShapeScores:
     coverage_95: dict[str, float]
     median_error: dict[str, float]  # of each class, median of the rms standardised error of the parameters' mean
     foreign: dict[str, float]  # area under the receiver operating characteristic of each foreign kind
-    rejected: dict[str, float]  # share of each kind that is farther than 99 % of the known; "known" itself, too
+    rejected: dict[str, float]  # share of each kind that scores above 99 % of the known; "known" itself, too
 
 
 def evaluate(
@@ -68,16 +68,11 @@ def evaluate(
     probabilities = logits.softmax(1)
     right = probabilities.argmax(1) == label
     hidden = ~torch.cat([one.curves.absolute for one in examples])
-    far = torch.cat([distance(answer.common, trained.calibration) for answer in answers])
+    far = _foreign_scores(trained, answers)
     inside, error = _parameters(network, examples, answers)
-    foreign = {
-        "cube": cubes(config.foreign, trained.config, generator),
-        "mixture": mixtures(table, config.foreign, trained.config, generator),
-    }
-    distances = {
-        name: distance(_answered(network, one)[1].common, trained.calibration) for name, one in foreign.items()
-    }
-    limit = torch.quantile(trained.calibration.distances.double(), 0.99)
+    foreign = {name: kind(table, config.foreign, trained.config, generator) for name, kind in KINDS.items()}
+    distances = {name: _foreign_scores(trained, [_answered(network, one)[1]]) for name, one in foreign.items()}
+    limit = torch.quantile(trained.calibration.scores.double(), 0.99)
     return ShapeScores(
         curves=len(label),
         accuracy=_mean(right),
@@ -92,6 +87,13 @@ def evaluate(
         foreign={name: area_under_curve(one, far) for name, one in distances.items()},
         rejected={name: _mean(one > limit) for name, one in {"known": far, **distances}.items()},
     )
+
+
+def _foreign_scores(trained: TrainedShapeNetwork, answers: list[Answer]) -> Float[Tensor, "curve"]:
+    """Scores of the head that tells foreign curves."""
+    head = trained.foreign_head()
+    with torch.no_grad():
+        return torch.cat([head(told(answer)) for answer in answers])
 
 
 def _answered(network: ShapeNetwork, example: Example) -> tuple[Example, Answer]:

@@ -64,6 +64,7 @@ def gridded(
     dq: Float[np.ndarray, "q"] | None = None,
     slit_length: Float[np.ndarray, "q"] | None = None,
     absolute: bool = True,
+    name: str = "curve",
 ) -> Gridded:
     """Bring curves of one axis onto the network's grid, which begins at their first q.
 
@@ -80,6 +81,8 @@ def gridded(
         Standard deviation of a pinhole, half height of a slit [1/angstrom].
     absolute:
         Whether the intensity is in 1/cm.
+    name:
+        Of the curves, for the message.
 
     Raises
     ------
@@ -90,7 +93,7 @@ def gridded(
     order = np.argsort(np.where(good, q, np.inf), kind="stable")[: int(good.sum())]
     if len(order) < _LEAST:
         raise InputError(
-            f"curve: the network needs at least {_LEAST} points with q > 0 and sigma > 0; {len(order)} came; "
+            f"{name}: the network needs at least {_LEAST} points with q > 0 and sigma > 0; {len(order)} came; "
             "check the columns, or give sigma"
         )
     place = np.log(q[order])
@@ -109,7 +112,8 @@ def gridded(
     rows = [_interpolated(grid, middle, level), _interpolated(grid, middle, spread), np.broadcast_to(near, count)]
     tensors = [torch.from_numpy(np.array(row)) for row in (*rows, *relative)]
     first, apart = (torch.full((len(intensity),), float(one), dtype=torch.float64) for one in (place[0], step))
-    return Gridded(first, apart, *tensors, absolute=torch.full((len(intensity),), absolute))
+    known = torch.full((len(intensity),), absolute)
+    return Gridded(first, apart, tensors[0], tensors[1], tensors[2], tensors[3], tensors[4], known)
 
 
 def _bin_means(

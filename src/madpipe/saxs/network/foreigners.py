@@ -1,4 +1,4 @@
-"""Curves of no class, to measure how foreign they look: cubes, and sums of two kinds of particles."""
+"""Curves of no class, to learn how foreign curves look: cubes, sums of two kinds of particles, curves that waver."""
 
 import torch
 from jaxtyping import Float
@@ -13,12 +13,15 @@ from madpipe.saxs.network.table import Table, axis
 
 _SIDE = 1.16  # of a cube whose corner is at a distance of 1
 _WIDTHS = (0.01, 0.35)
-_NODES = 200
+_NODES = 96
+_WAVES = 4
+_RATES = (0.6, 5.5)  # radians of the waves for each unit of ln q
+_AMPLITUDES = (0.1, 0.75)  # of ln I
 _APART = (0.2, 5.0)  # ratio of the sizes of two particles
 _SHARES = (0.1, 10.0)  # ratio of their intensities at the middle of the axis
 
 
-def cubes(count: int, config: SaxsTrainConfig, generator: torch.Generator) -> Example:
+def cubes(_: Table, count: int, config: SaxsTrainConfig, generator: torch.Generator) -> Example:
     """Simulate cubes of a lognormal spread of sizes, measured as the training's curves are."""
     side = torch.full((1, 3), _SIDE, dtype=torch.float64)
     one = torch.log(FORM_FACTORS["parallelepiped"].gram(axis().double(), side)[:, :, 0, 0]).float()
@@ -40,6 +43,19 @@ def mixtures(table: Table, count: int, config: SaxsTrainConfig, generator: torch
     middle = first.shape[1] // 2
     other = other + (first - other)[:, middle : middle + 1] + torch.log(ratio)[:, None]
     return _exposed(torch.logaddexp(first, other), config, generator)
+
+
+def wobbled(table: Table, count: int, config: SaxsTrainConfig, generator: torch.Generator) -> Example:
+    """Add random waves of ln q to curves of a table: what no particle scatters."""
+    pick = torch.randint(len(table.label), (count,), generator=generator)
+    free = torch.rand(_WAVES + 1, 2, count, 1, generator=generator, dtype=torch.float32)
+    size = torch.randn(_WAVES, count, 1, generator=generator, dtype=torch.float32)
+    waves = torch.zeros_like(table.level[pick])
+    for (rate, phase), height in zip(free[1:], size, strict=True):
+        turns = _RATES[0] * (_RATES[1] / _RATES[0]) ** rate * torch.log(axis())
+        waves = waves + height * torch.sin(turns + 2 * torch.pi * phase)
+    amplitude = _AMPLITUDES[0] * (_AMPLITUDES[1] / _AMPLITUDES[0]) ** free[0, 0]
+    return _exposed(table.level[pick] + amplitude * waves, config, generator)
 
 
 def _exposed(level: Float[Tensor, "curve table"], config: SaxsTrainConfig, generator: torch.Generator) -> Example:

@@ -12,11 +12,13 @@ from madpipe.base.curves.records import Curves
 from madpipe.saxs.network.classes import CLASSES, NAMES, ShapeClass
 from madpipe.saxs.network.design import Answer
 from madpipe.saxs.network.features import Gridded, gridded, least_level, seen, stacked
+from madpipe.saxs.network.foreign_head import told
 from madpipe.saxs.network.novelty import distance, known_share
 from madpipe.saxs.network.particles import TO_PER_CM
 from madpipe.saxs.network.weights import TrainedShapeNetwork
 
 _CHUNK = 256
+_RARE = 10  # so many times rarer than a foreign score a distance of the features must be to count
 _USUAL = (1.5, 8.0)  # of ln q: spans that the network has seen
 _MOST_WIDTH = 0.6  # of the sizes, in a start
 
@@ -87,7 +89,7 @@ class Predictor:
     """
 
     def __init__(self, trained: TrainedShapeNetwork, foreign: float = 0.99) -> None:
-        self.network = trained.network()
+        self.network, self.head = trained.network(), trained.foreign_head()
         self.calibration, self.config, self.limit = trained.calibration, trained.config, foreign
 
     def __call__(self, curves: Curves) -> list[ShapePrediction]:
@@ -106,7 +108,8 @@ class Predictor:
 
     def _gridded(self, curves: Curves, number: int) -> Gridded:
         """Bring one curve on its grid; points without a finite sigma are left out."""
-        one = slice(number, number + 1)
+        one, names = slice(number, number + 1), curves.names.splitlines()
+        name = names[number] if number < len(names) else f"curve {number + 1}"
         return gridded(
             curves.q,
             curves.intensity[one],
@@ -114,6 +117,7 @@ class Predictor:
             dq=curves.dq,
             slit_length=curves.slit_length,
             absolute=bool(curves.absolute),
+            name=name,
         )
 
     def of_grids(self, grids: Gridded) -> list[ShapePrediction]:
@@ -125,7 +129,9 @@ class Predictor:
         for name in self.config.left_out:
             logits[:, NAMES.index(name)] = -torch.inf
         probabilities = logits.softmax(1).numpy()
-        shares = known_share(distance(answer.common, self.calibration), self.calibration).numpy()
+        with torch.no_grad():
+            shares = known_share(self.head(told(answer)), self.calibration.scores).numpy()
+        far = known_share(distance(answer.common, self.calibration), self.calibration.distances).numpy()
         backgrounds = torch.exp(least_level(grids)).numpy()
         first, shift = prepared.first.double().numpy(), prepared.shift.double().numpy()
         return [
@@ -136,9 +142,10 @@ class Predictor:
                 (first[number], shift[number]),
                 float(level),
                 share,
+                away,
                 _note(grids, number),
             )
-            for number, (level, share) in enumerate(zip(backgrounds, shares, strict=True))
+            for number, (level, share, away) in enumerate(zip(backgrounds, shares, far, strict=True))
         ]
 
     def _prediction(
@@ -149,6 +156,7 @@ class Predictor:
         origin: tuple[float, float],
         background: float,
         share: float,
+        far: float,
         note: str,
     ) -> ShapePrediction:
         """Put together what is said of one curve."""
@@ -160,7 +168,7 @@ class Predictor:
                 for place in order
             },
             float(share),
-            bool(share > self.limit),
+            bool(share > self.limit or far > 1 - (1 - self.limit) / _RARE),
             note,
         )
 

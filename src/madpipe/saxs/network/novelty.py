@@ -9,7 +9,7 @@ from torch.nn import functional
 
 _KEPT = 48  # principal directions of the features
 _RIDGE = 1e-3  # of the mean variance
-_QUANTILES = 201
+_QUANTILES = 1001
 _TEMPERATURES = torch.exp(torch.linspace(-1.6, 1.6, 321, dtype=torch.float64))
 
 
@@ -22,6 +22,7 @@ class Calibration(NamedTuple):
     means: Float[Tensor, "class coordinate"]  # of the coordinates: along the directions, and ln of what is left
     whitening: Float[Tensor, "coordinate coordinate"]  # coordinates times this have unit covariance within the classes
     distances: Float[Tensor, "quantile"]  # of known curves, at even probabilities from 0 to 1
+    scores: Float[Tensor, "quantile"]  # of the same curves, by the head that has learned what is foreign
 
 
 def best_temperature(logits: Float[Tensor, "curve class"], label: Int[Tensor, "curve"]) -> Float[Tensor, ""]:
@@ -35,8 +36,9 @@ def calibrated(
     logits: Float[Tensor, "curve class"],
     label: Int[Tensor, "curve"],
     classes: int,
+    scores: Float[Tensor, "curve"],
 ) -> Calibration:
-    """Learn the temperature from one half of the curves, distances from both.
+    """Learn the temperature of the probabilities, and how distances and scores of known curves are distributed.
 
     Parameters
     ----------
@@ -44,6 +46,8 @@ def calibrated(
         Of known curves that no training saw.
     classes:
         How many there are; one without a curve has no centre.
+    scores:
+        By the head that has learned what is foreign.
     """
     features = features.double()
     centre = features.mean(0)
@@ -57,10 +61,11 @@ def calibrated(
     covariance = within.T @ within / len(within)
     covariance += _RIDGE * covariance.diagonal().mean() * torch.eye(len(covariance), dtype=torch.float64)
     whitening = torch.linalg.inv(torch.linalg.cholesky(covariance)).T.contiguous()
-    found = Calibration(best_temperature(logits, label), centre, directions, means, whitening, torch.zeros(0))
+    blank = torch.zeros(0)
+    found = Calibration(best_temperature(logits, label), centre, directions, means, whitening, blank, blank)
     known = distance(features, found)
     levels = torch.linspace(0, 1, _QUANTILES, dtype=torch.float64)
-    return found._replace(distances=torch.quantile(known, levels))
+    return found._replace(distances=torch.quantile(known, levels), scores=torch.quantile(scores.double(), levels))
 
 
 def distance(features: Float[Tensor, "curve feature"], calibration: Calibration) -> Float[Tensor, "curve"]:
@@ -71,10 +76,10 @@ def distance(features: Float[Tensor, "curve feature"], calibration: Calibration)
     return torch.cdist(white, calibration.means[known] @ calibration.whitening).amin(1)
 
 
-def known_share(distances: Float[Tensor, "curve"], calibration: Calibration) -> Float[Tensor, "curve"]:
-    """Share of known curves that are nearer than each: near 1 is foreign."""
-    places = torch.searchsorted(calibration.distances, distances.double())
-    return places.double() / len(calibration.distances)
+def known_share(values: Float[Tensor, "curve"], quantiles: Float[Tensor, "quantile"]) -> Float[Tensor, "curve"]:
+    """Share of known curves whose distance or score is less than each: near 1 is foreign."""
+    places = torch.searchsorted(quantiles.double(), values.double())
+    return places.double() / len(quantiles)
 
 
 def _coordinates(features: Tensor, centre: Tensor, directions: Tensor) -> Float[Tensor, "curve coordinate"]:

@@ -15,15 +15,16 @@ class SaxsTrainConfig(TrainingConfig):
     """A network for the shapes of particles, and its training on simulated curves."""
 
     batch: Batch = Field(128, description="curves per step")
-    steps: Steps = 5000
+    steps: Steps = 4000
     learning_rate: LearningRate = 2e-3
-    validate_every: ValidateEvery = 500
+    validate_every: ValidateEvery = 250
     patience: Patience = 40
     width: int = Field(32, ge=8, description="features of the first layers; the last ones have three times as many")
-    blocks: int = Field(2, ge=1, description="residual blocks between two halvings of the number of points")
-    table: int = Field(16384, ge=64, description="smooth curves of each class that are simulated before the training")
-    validation_curves: int = Field(4096, ge=64, description="curves that decide which weights are kept")
+    blocks: int = Field(1, ge=1, description="residual blocks between two halvings of the number of points")
+    table: int = Field(3400, ge=64, description="smooth curves of each class that are simulated before the training")
+    validation_curves: int = Field(2048, ge=64, description="curves that decide which weights are kept")
     calibration_curves: int = Field(8192, ge=64, description="curves of other draws that calibrate the probabilities")
+    foreign_curves: int = Field(4096, ge=64, description="curves of each foreign kind, and as many known ones")
     noise: tuple[Positive, Positive] = Field((0.003, 0.1), description="least and most error of a bin, relative [1]")
     hidden_scale: Share = Field(0.5, description="share of curves whose absolute scale is hidden [1]")
     structure: Share = Field(0.25, description="share of curves with a hard-sphere structure factor [1]")

@@ -191,7 +191,7 @@ def _lamella(size: int, generator: torch.Generator) -> Draw:
 
 
 def _fractal(size: int, generator: torch.Generator) -> Draw:
-    """Mass fractals of spheres, Teixeira's, of cutoff length 1."""
+    """Mass fractals of spheres, Teixeira's, of correlation length 1."""
     radius = 1 / _logarithmic(size, (3.0, 100.0), generator)
     dimension = _uniform(size, (1.1, 2.9), generator)
     q, power = axis(), dimension[:, None] - 1

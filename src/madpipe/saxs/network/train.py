@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from jaxtyping import Float, Int
-from torch import Tensor
 
 from madpipe.base import training
 from madpipe.base.runtime import generator_for, log, require_threads
 from madpipe.base.training import History, Schedule
 from madpipe.saxs.network.classes import CLASSES, NAMES
 from madpipe.saxs.network.design import ShapeNetwork
+from madpipe.saxs.network.foreign_head import ForeignHead, told, train_head
 from madpipe.saxs.network.loss import Loss
 from madpipe.saxs.network.novelty import Calibration, calibrated
 from madpipe.saxs.network.pretraining import pretrain
@@ -85,8 +84,9 @@ def train_and_keep(
         fingerprint=name,
         label="training",
     )
-    calibration = calibrate(network.eval(), others, config, generator)
-    return TrainedShapeNetwork.of(network, calibration, config, code, history), history
+    head = train_head(network.eval(), own, config, generator)
+    calibration = calibrate(network, head, others, config, generator)
+    return TrainedShapeNetwork.of(network, head, calibration, config, code, history), history
 
 
 def tables_of(config: SaxsTrainConfig, generator: torch.Generator) -> tuple[Table, Table]:
@@ -104,20 +104,15 @@ def with_known_class(table: Table, known: int | None, generator: torch.Generator
     return Table(*(one[pick] for one in table))
 
 
-def calibrate(network: ShapeNetwork, table: Table, config: SaxsTrainConfig, generator: torch.Generator) -> Calibration:
-    """Calibrate a network on curves that no training saw."""
-    return calibrated(*answers(network, table, config, config.calibration_curves, generator), len(CLASSES))
-
-
-def answers(
-    network: ShapeNetwork, table: Table, config: SaxsTrainConfig, count: int, generator: torch.Generator
-) -> tuple[Float[Tensor, "curve feature"], Float[Tensor, "curve class"], Int[Tensor, "curve"]]:
-    """Features, logits and labels of random curves."""
+def calibrate(
+    network: ShapeNetwork, head: ForeignHead, table: Table, config: SaxsTrainConfig, generator: torch.Generator
+) -> Calibration:
+    """Calibrate a network and its head on curves that no training saw."""
     found = []
     with torch.no_grad():
-        for _ in range(math.ceil(count / _CHUNK)):
+        for _ in range(math.ceil(config.calibration_curves / _CHUNK)):
             example = draw(table, config, _CHUNK, generator)
             answer = network(example.seen)
-            found.append((answer.common, answer.logits, example.label))
-    features, logits, label = (torch.cat(parts) for parts in zip(*found, strict=True))
-    return features, logits, label
+            found.append((answer.common, answer.logits, example.label, head(told(answer))))
+    features, logits, label, scores = (torch.cat(parts) for parts in zip(*found, strict=True))
+    return calibrated(features, logits, label, len(CLASSES), scores)
