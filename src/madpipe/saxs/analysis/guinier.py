@@ -137,7 +137,7 @@ def _end(x: Float[np.ndarray, "q"], y: Float[np.ndarray, "q"], error: Float[np.n
     fits = rg > 0
     within = fits & (x * rg <= limit)
     beyond = np.append(~within[1:], False)
-    ends: Bool[np.ndarray, "q"] = within & beyond & (count >= _FEWEST)
+    ends: Bool[np.ndarray, q] = within & beyond & (count >= _FEWEST)
     places = np.flatnonzero(ends)
     if not len(places):
         reached = float(x[-1] * rg[-1])

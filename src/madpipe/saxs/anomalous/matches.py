@@ -60,7 +60,9 @@ def matches(
 
 def _padded(problem: AnomalousProblem, numbers: np.ndarray, energy: np.ndarray) -> np.ndarray:
     """Real contrasts of regions, and 0 of the solvent behind them."""
-    contrasts = problem.contrasts_of(torch.from_numpy(numbers), torch.from_numpy(problem.dispersion.exactly(energy))).real.numpy()
+    contrasts = problem.contrasts_of(
+        torch.from_numpy(numbers), torch.from_numpy(problem.dispersion.exactly(energy))
+    ).real.numpy()
     return np.column_stack([contrasts, np.zeros(len(energy))])
 
 

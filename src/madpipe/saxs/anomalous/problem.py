@@ -105,7 +105,9 @@ class AnomalousProblem:
         factors = eliminated(columns, self.data, self.positive)
         slopes = factors.factors[0] * np.concatenate([one[:, :-1] for one in curves])
         off, _ = self.unknowns.prior(numbers)
-        return FittedSeries(self, numbers, factors, columns, slopes, float(factors.residuals @ factors.residuals + off @ off))
+        return FittedSeries(
+            self, numbers, factors, columns, slopes, float(factors.residuals @ factors.residuals + off @ off)
+        )
 
     def roughly(self, doubt: float) -> "AnomalousProblem":
         """Lengths and shares alone, for curves with a relative error more in place of all doubts."""
@@ -201,9 +203,7 @@ class AnomalousProblem:
 
 def _by(values: Float[Tensor, "point"], points: Float[Tensor, "point number"]) -> Float[Tensor, "point number"]:
     """Derivatives at every point by its own numbers, in one backward pass."""
-    (found,) = torch.autograd.grad(
-        values.sum(), points, retain_graph=True, allow_unused=True, materialize_grads=True
-    )
+    (found,) = torch.autograd.grad(values.sum(), points, retain_graph=True, allow_unused=True, materialize_grads=True)
     return found
 
 
@@ -218,9 +218,7 @@ def _with_slopes(
     mean = gram.new_zeros(*shape, gram.shape[-1])  # of use only where places are ordered
 
     def section(gram: Tensor, volume: Tensor, own: Tensor) -> Tensor:
-        return cross_section(
-            gram.expand(*shape, -1, -1), mean, volume.expand(shape), own[:, None].expand(*shape, -1)
-        )
+        return cross_section(gram.expand(*shape, -1, -1), mean, volume.expand(shape), own[:, None].expand(*shape, -1))
 
     whole = section(gram, volume, contrasts)
     columns = []

@@ -117,7 +117,9 @@ def _share(text: str, regions: Sequence[str], materials: Sequence[Material]) -> 
     """Read one share."""
     region, _, element = text.partition(":")
     if region not in regions or not element:
-        raise InputError(f"shares: need region:element with a region of {', '.join(regions)}; {text!r} came; correct it.")
+        raise InputError(
+            f"shares: need region:element with a region of {', '.join(regions)}; {text!r} came; correct it."
+        )
     one = materials[list(regions).index(region)]
     if not [name for name in one.atoms if name != element]:
         raise InputError(

@@ -47,7 +47,9 @@ class AnomalousFitConfig(Model):
     distribution: Literal["gaussian", "schulz", "lognormal", "uniform"] = Field(
         "schulz", description="of the size that is spread, by number"
     )
-    spread: str = Field("all", description="length that is spread; all: all in proportion; none; auto: the first length")
+    spread: str = Field(
+        "all", description="length that is spread; all: all in proportion; none; auto: the first length"
+    )
     fix: Mapping[str, float] = Field(
         default_factory=dict, description="values that are held: lengths, pd and shares by name"
     )

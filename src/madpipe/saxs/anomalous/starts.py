@@ -103,7 +103,9 @@ def _lengths_seen(curves: Sequence[Measured]) -> tuple[float, float]:
 def _deviances(problem: AnomalousProblem, values: Mapping[str, np.ndarray]) -> Float[np.ndarray, "drawn"]:
     """Chi-square of each particle at some of the curves' points, with phi and backgrounds at their best."""
     count = len(next(iter(values.values())))
-    rows = [problem.unknowns.numbers({name: column[place] for name, column in values.items()}) for place in range(count)]
+    rows = [
+        problem.unknowns.numbers({name: column[place] for name, column in values.items()}) for place in range(count)
+    ]
     numbers = torch.from_numpy(np.array(rows))
     axis = _axis(problem.curves)
     averages = _averages(problem, numbers, axis)
@@ -154,5 +156,7 @@ def _compared(one: Measured, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray, 
     onto[np.arange(len(fine)), left + 1] = at - left
     onto = onto[rows] if one.smearing is None else one.smearing[rows] @ onto
     sigma = np.hypot(one.sigma[rows], _DOUBT * np.abs(one.intensity[rows]))
-    beside = np.linalg.qr(one.background[rows] / sigma[:, None])[0] if one.background.shape[1] else np.zeros((len(rows), 0))
+    beside = (
+        np.linalg.qr(one.background[rows] / sigma[:, None])[0] if one.background.shape[1] else np.zeros((len(rows), 0))
+    )
     return onto / sigma[:, None], one.intensity[rows] / sigma, beside

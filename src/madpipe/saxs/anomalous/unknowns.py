@@ -151,7 +151,10 @@ def unknowns_of(
     listed = [
         *(Unknown(one, "shape") for one in term.parameters() if not one.name.endswith("_contrast_ratio")),
         *(_share(one.name, one.nominal, config) for one in sample.shares),
-        *(_about_one(f"{name}:density", "density", config.densities.get(name, config.density)) for name in sample.regions),
+        *(
+            _about_one(f"{name}:density", "density", config.densities.get(name, config.density))
+            for name in sample.regions
+        ),
         _in_doubt(Parameter(OFFSET, "eV", 0.0, -reach, reach, "plain"), "offset", config.offset),
         *(_about_one(f"{name}:{part}", "table", config.table) for name in tables for part in ("f1", "f2")),
         *(_about_one(f"scale[{place + 1}]", "scale", config.scale) for place in range(curves)),

@@ -176,7 +176,9 @@ def _scales(count: int, config: SimulatedCurves, generator: np.random.Generator)
     """Scale of each curve, as told or drawn."""
     drawn = np.exp(config.scale_error * generator.standard_normal(count))
     if config.scales and len(config.scales) != count:
-        raise InputError(f"simulate: needs a scale for each of {count} curves; {len(config.scales)} came; correct them.")
+        raise InputError(
+            f"simulate: needs a scale for each of {count} curves; {len(config.scales)} came; correct them."
+        )
     return np.array(config.scales) if config.scales else drawn
 
 

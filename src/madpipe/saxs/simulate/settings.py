@@ -19,7 +19,9 @@ class SimulatedCurves(Model):
     distribution: Literal["gaussian", "schulz", "lognormal", "uniform"] = Field(
         "schulz", description="of the size that is spread, by number"
     )
-    spread: str = Field("all", description="length that is spread; all: all in proportion; none; auto: the first length")
+    spread: str = Field(
+        "all", description="length that is spread; all: all in proportion; none; auto: the first length"
+    )
     contrast: Mapping[str, float] = Field(
         default_factory=dict,
         description="of each region less the solvent's, for a curve without energies [1e-6/angstrom^2]",
