@@ -14,6 +14,7 @@ from madpipe.physics.scattering.shapes.form_factor import FormFactor
 from madpipe.saxs.anomalous.answer import error_scale, longest_runs, quantities, rivals, verdict
 from madpipe.saxs.anomalous.dispersion import Dispersion, Spectrum
 from madpipe.saxs.anomalous.matches import axis_of, matches
+from madpipe.saxs.anomalous.partial import partial_terms
 from madpipe.saxs.anomalous.problem import AnomalousProblem, FittedSeries
 from madpipe.saxs.anomalous.records import AnomalousFit
 from madpipe.saxs.anomalous.sample import sample_of
@@ -177,18 +178,14 @@ def _nearest_edge(element: str, energy: np.ndarray) -> float:
 
 def _apart(drawn: Sequence[Start], count: int, factor: float = 1.15) -> list[Start]:
     """Leave out starts that are nearly one that went before."""
-
-    def kept() -> "list[Start]":
-        taken: list[Start] = []
-        for one in islice(drawn, 50 * count):
-            near = (all(abs(one[k] - other[k]) < (factor - 1) * abs(one[k]) for k in one) for other in taken)
-            if not any(near):
-                taken.append(one)
-            if len(taken) == count:
-                break
-        return taken
-
-    return kept()
+    taken: list[Start] = []
+    for one in islice(drawn, 50 * count):
+        near = (all(abs(one[k] - other[k]) < (factor - 1) * abs(one[k]) for k in one) for other in taken)
+        if not any(near):
+            taken.append(one)
+        if len(taken) == count:
+            break
+    return taken
 
 
 def _warn_near_edges(problem: AnomalousProblem, spectra: Mapping[str, Spectrum]) -> None:
@@ -239,6 +236,8 @@ def _record(curves: Curves, config: AnomalousFitConfig, fitted: FittedSeries, fo
         elements="\n".join(problem.sample.elements),
         f_prime=used.real,
         f_double_prime=used.imag,
+        doubted="\n".join(problem.tables),
+        partials=_partials(fitted, len(curves.q)),
         regions="\n".join(problem.sample.regions),
         contrast=_split(problem.contrasts(numbers, offset)),
         axis=axis,
@@ -256,6 +255,16 @@ def _record(curves: Curves, config: AnomalousFitConfig, fitted: FittedSeries, fo
         rivals="\n".join(rivals(problem, found)),
         warnings=warned.kept(curves.warnings),
     )
+
+
+def _partials(fitted: FittedSeries, points: int) -> np.ndarray:
+    """Partial intensities of each element near an edge, on the record's q."""
+    problem, first = fitted.problem, fitted.problem.curves[0]
+    found = np.full((len(problem.tables), points, 4), np.nan)
+    for place, element in enumerate(problem.tables):
+        terms = partial_terms(problem, fitted.numbers, element)
+        found[place, first.rows] = fitted.factors.factors[0] * first.smeared(terms.numpy())
+    return found
 
 
 def _split(contrasts: torch.Tensor) -> np.ndarray:

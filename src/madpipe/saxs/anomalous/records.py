@@ -35,6 +35,10 @@ class AnomalousFit:
     elements: str = entry(f"{_FIT}/elements")  # one a line
     f_prime: _Array = entry(f"{_FIT}/f_prime", "electron")  # (curve, element), as used
     f_double_prime: _Array = entry(f"{_FIT}/f_double_prime", "electron")
+    doubted: str = entry(f"{_FIT}/doubted_elements")  # whose f', f'' are near an edge, one a line
+    partials: _Array = entry(
+        f"{_FIT}/partial_intensities", "1/cm", long_name="|F_T|^2, |F_A|^2, Re and Im of F_T F_A* of the fit, smeared"
+    )  # (doubted element, q, 4); not a number where the first curve is not used
     regions: str = entry(f"{_CONTRAST}/regions")  # one a line
     contrast: _Array = entry(f"{_CONTRAST}/at_curves", "1e-6/angstrom^2")  # (curve, region, 2), real and imaginary
     axis: _Array = entry(f"{_CONTRAST}/energy", "eV")  # true energies, for a figure
