@@ -41,6 +41,13 @@ class VariantRow:
     cube: tuple[float, float]  # area under the curve of cubes as foreigners
     mixture: tuple[float, float]
 
+    def flat(self) -> dict[str, str | int | float]:
+        """Cells of a table: each mean with its standard error behind it."""
+        cells: dict[str, str | int | float] = {"variant": self.variant, "trainings": self.trainings}
+        for name in ("accuracy", "accuracy_hidden", "calibration_error", "cube", "mixture"):
+            cells[name], cells[f"{name} error"] = getattr(self, name)
+        return cells
+
 
 def run(
     config: Mapping[str, Any], *, variant: str, training: int, seed: int, code: str

@@ -30,6 +30,7 @@ class ShapeScores:
     accuracy: float
     accuracy_hidden: float  # of those whose scale is hidden
     calibration_error: float  # expected, 15 bins
+    reliability: tuple[tuple[float, float, float], ...]  # by bin: mean probability, share right, share of curves
     confidence: float  # mean probability of the most probable class
     recall: dict[str, float]  # of each class
     confusion: tuple[tuple[float, ...], ...]  # share of each true class (row) that is called each
@@ -78,6 +79,7 @@ def evaluate(
         accuracy=_mean(right),
         accuracy_hidden=_mean(right[hidden]),
         calibration_error=calibration_error(probabilities, label),
+        reliability=reliability(probabilities, label),
         confidence=float(probabilities.amax(1).mean()),
         recall={name: _mean(right[label == number]) for number, name in enumerate(NAMES)},
         confusion=_confusion(probabilities.argmax(1), label),

@@ -97,6 +97,23 @@ def area_under_curve(foreign: Float[Tensor, "curve"], known: Float[Tensor, "othe
     return float(below.double().mean() / (2 * len(known)))
 
 
+def reliability(
+    probabilities: Float[Tensor, "curve class"], label: Int[Tensor, "curve"], bins: int = 15
+) -> tuple[tuple[float, float, float], ...]:
+    """Mean probability of the most probable class, share that is right, and share of curves, in even bins."""
+    confidence, found = probabilities.double().max(1)
+    right = (found == label).double()
+    place = (confidence * bins).long().clamp(max=bins - 1)
+    return tuple(
+        (
+            float(confidence[place == one].mean()),
+            float(right[place == one].mean()),
+            float((place == one).double().mean()),
+        )
+        for one in place.unique().tolist()
+    )
+
+
 def calibration_error(
     probabilities: Float[Tensor, "curve class"], label: Int[Tensor, "curve"], bins: int = 15
 ) -> float:
@@ -106,11 +123,4 @@ def calibration_error(
     ----------
     Guo et al., ICML (2017), eq. 3.
     """
-    confidence, found = probabilities.double().max(1)
-    right = (found == label).double()
-    place = (confidence * bins).long().clamp(max=bins - 1)
-    gaps = [
-        (confidence[place == one].mean() - right[place == one].mean()).abs() * (place == one).double().mean()
-        for one in place.unique().tolist()
-    ]
-    return float(sum(gaps))
+    return sum(abs(said - right) * share for said, right, share in reliability(probabilities, label, bins))
