@@ -11,7 +11,7 @@ from madpipe.base.runtime import generator_for
 from madpipe.saxs.network.classes import CLASSES, NAMES
 from madpipe.saxs.network.design import Answer, ShapeNetwork
 from madpipe.saxs.network.foreign_head import KINDS, told
-from madpipe.saxs.network.novelty import area_under_curve, calibration_error
+from madpipe.saxs.network.novelty import area_under_curve, calibration_error, reliability
 from madpipe.saxs.network.settings import SaxsEvaluateConfig
 from madpipe.saxs.network.simulate import Example, draw
 from madpipe.saxs.network.table import Table, simulated_table
