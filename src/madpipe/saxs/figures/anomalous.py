@@ -12,6 +12,7 @@ from madpipe.saxs.anomalous.records import AnomalousFit
 from madpipe.saxs.plan.records import SaxsPlan
 from madpipe.saxs.records import HELD
 from madpipe.saxs.records_separation import Separation
+import itertools
 
 _APART = 8.0  # standard errors between the deviations of two energies
 _DECADES = 1.0  # between the curves of two energies
@@ -79,7 +80,7 @@ def _between(axes: Axes, found: AnomalousFit, regions: Sequence[str]) -> None:
     """Contrast of each region against the next, real and imaginary, with its matches."""
     keV = found.axis / 1e3
     looks = iter(LOOKS)
-    for place, (one, other) in enumerate(zip(regions, regions[1:], strict=False)):
+    for place, (one, other) in enumerate(itertools.pairwise(regions)):
         apart = found.along[:, place] - found.along[:, place + 1]
         axes.plot(keV, apart[:, 0], **next(looks).dash(), label=f"{one} less {other}, real")
         axes.plot(keV, apart[:, 1], **next(looks).dash(), label="imaginary")
