@@ -111,7 +111,7 @@ def config(**more):
 
 
 def test_the_curves_are_those_of_a_sum_over_particles_written_apart():
-    """The sizes' distributions differ in their cut, 5 standard deviations here: 1e-4; the tables' splines 1e-5."""
+    """Atomic weights of two libraries differ by 1e-4, which counts twice in the level; shapes agree to the cut, 1e-4."""
     for energies in (BELOW_FE, ROUND_MATCH):
         curves = measured(energies, in_proportion(38, 13, 0.1), background=0.0)
         problem = anomalous_problem(curves, config(offset=0, table=0, scale=0, density=0), 200.0)
@@ -123,8 +123,10 @@ def test_the_curves_are_those_of_a_sum_over_particles_written_apart():
         made = series(
             curves.q, energies, in_proportion(38, 13, 0.1), core, atoms_of({"Ni": 1}, 8.9), atoms_of(WATER, 1.0), 1.0
         )
-        for own, one, expected in zip(problem.rows, problem.curves, made):
-            np.testing.assert_allclose(fitted.columns[own, 0] * one.sigma, expected, rtol=2e-4)
+        for own, one, expected in zip(problem.rows, problem.curves, made, strict=True):
+            ratio = fitted.columns[own, 0] * one.sigma / expected
+            np.testing.assert_allclose(ratio, 1, rtol=5e-4)
+            np.testing.assert_allclose(ratio, ratio.mean(), rtol=1.5e-4)
 
 
 @pytest.mark.parametrize("smeared", [False, True])
@@ -164,21 +166,26 @@ def test_the_slope_is_half_that_of_the_deviance_priors_included():
         ].name
 
 
-def test_an_offset_of_energies_spoils_a_plain_fit_and_is_found_by_one_that_doubts_them():
-    """3 eV at 1e8 photons, as the study's prototype had: chi-square above 5 and the share many errors off."""
-    curves = measured(BELOW_FE + 3, in_proportion(38, 13, 0.1), stated=BELOW_FE, photons=1e8)
+NEAR_FE = np.array([6812.0, 7012.0, 7062.0, 7087.0, 7096.0, 7104.0, 7108.0])
+NEAR_NI = np.array([8033.0, 8133.0, 8203.0, 8253.0, 8283.0, 8303.0, 8313.0, 8318.0])
+
+
+@pytest.mark.parametrize(("energies", "errors_off"), [(NEAR_FE, 50), (NEAR_NI, 10)])
+@pytest.mark.filterwarnings("ignore:energy series")
+def test_an_offset_of_energies_spoils_a_plain_fit_and_is_found_by_one_that_doubts_them(energies, errors_off):
+    """3 eV at 1e8 photons: a plain fit's chi-square is large and its share many errors off."""
+    curves = measured(energies + 3, in_proportion(38, 13, 0.1), stated=energies, photons=1e8, points=50)
     plain = fit_anomalous(curves, config(offset=0, table=0, scale=0, density=0), 0, starts=BEGUN)
     assert plain.chi2 > 5
     assert not plain.explained
     assert "does not explain" in plain.verdict
     off = (plain.of("core:Fe")[0] - 0.25) / (plain.of("core:Fe")[1] / plain.error_scale)
-    assert abs(off) > 20
+    assert abs(off) > errors_off
     found = fit_anomalous(curves, config(), 0, starts=BEGUN)
     assert found.explained
-    assert found.of("core:Fe")[0] == pytest.approx(0.25, abs=4 * found.of("core:Fe")[1])
-    assert found.of("core:Fe")[1] < 0.02
-    assert found.of("energy_offset")[0] == pytest.approx(3.0, abs=3 * found.of("energy_offset")[1])
-    assert found.of("core_radius")[0] == pytest.approx(38, abs=4 * found.of("core_radius")[1])
+    for name, value, within in (("core:Fe", 0.25, 0.02), ("energy_offset", 3.0, 1.0), ("core_radius", 38.0, 0.5)):
+        assert found.of(name)[1] < within
+        assert found.of(name)[0] == pytest.approx(value, abs=4 * found.of(name)[1]), name
 
 
 def test_near_a_match_the_fit_stays_right_and_tells_where_it_is():
@@ -255,7 +262,7 @@ def test_the_stated_errors_are_the_plan_s_bound_where_both_doubt_the_same():
         energy=BELOW_FE,
     )
     found = fit_anomalous(curves, config(offset=1.0, table=0.0), 0, starts=BEGUN)
-    for name, one in zip(("core_radius", "thickness", "pd", "core:Fe"), bound):
+    for name, one in zip(("core_radius", "thickness", "pd", "core:Fe"), bound[:4], strict=True):
         assert found.of(name)[1] == pytest.approx(one, rel=0.02), name
     assert found.of("volume_fraction")[1] / found.of("volume_fraction")[0] == pytest.approx(bound[4], rel=0.02)
 
@@ -269,21 +276,22 @@ def test_fluorescence_narrows_the_share():
     expected = (free.of("core:Fe")[0] * free.of("core:Fe")[1] ** -2 + 0.25 * 0.005**-2) * both**2
     assert known.of("core:Fe")[0] == pytest.approx(expected, abs=0.3 * both)
     far = fit_anomalous(curves, config(composition={"core:Fe": (0.6, 0.01)}), 0, starts=BEGUN)
-    assert "core:Fe" in far.verdict and "off what was known" in far.verdict
+    assert "standard deviations off what was known" in far.verdict
 
 
 def test_what_no_energy_tells_is_left_open():
     """A ball of one alloy far from its edges: neither phi, nor the density, nor the share can be told apart."""
     particles = [(40.0 * s, 1e-9, w) for s, _, w in in_proportion(1.0, 1e-9, 0.1)]
-    curves = measured(np.array([10000.0, 12000.0]), particles, photons=1e5)
+    curves = measured(np.array([20000.0, 22000.0]), particles, photons=1e5)
     found = fit_anomalous(
         curves,
         config(model="sphere", materials={"core": "Ni3Fe@8.65"}, densities={}),
         0,
         starts=[{"radius": 42.0, "pd": 0.12, "core:Fe": 0.3}],
     )
-    states = dict(zip(found.names.split("\n"), found.states))
-    assert states["core:Fe"] == OPEN and "core:Fe is left open" in found.verdict
+    states = dict(zip(found.names.split("\n"), found.states, strict=True))
+    assert states["core:Fe"] == OPEN
+    assert "core:Fe is left open" in found.verdict
     assert states["radius"] == FREE
     assert found.of("radius")[0] == pytest.approx(40, abs=4 * found.of("radius")[1])
 
@@ -317,7 +325,7 @@ def test_energies_near_an_edge_are_told():
     curves = measured(np.array([8133.0, 8300.0, 8325.0]), in_proportion(38, 13, 0.1), points=30)
     with pytest.warns(UserWarning, match="within 15 eV of an edge of Ni"), warnings.catch_warnings():
         found = fit_anomalous(curves, config(), 0, starts=BEGUN)
-    assert found.warnings is not None and "edge of Ni" in found.warnings
+    assert "edge of Ni" in (found.warnings or "")
 
 
 @pytest.mark.parametrize(
