@@ -53,7 +53,7 @@ def test_the_separated_resonant_term_is_that_of_the_fitted_particle(both):
 
 
 def test_partials_make_the_curves_again(both):
-    """a_E times the partial intensities of Ni, by hand, beside the calculated curve: other elements' f' hardly change."""
+    """a_E times the partial intensities of Ni, by hand, beside the curve: other elements' f' hardly change."""
     _, found = both
     place = found.elements.split("\n").index("Ni")
     ratio = (found.f_prime[:, place] + 1j * found.f_double_prime[:, place]) / 28

@@ -62,7 +62,10 @@ def in_proportion(radius, thickness, width, count=160):
     """Sizes of a Gaussian distribution, all lengths in proportion, cut at five standard deviations."""
     place, weight = np.polynomial.legendre.leggauss(count)
     size = 1 + 5 * width * place
-    return [(radius * s, thickness * s, w * np.exp(-0.5 * ((s - 1) / width) ** 2)) for s, w in zip(size, weight)]
+    return [
+        (radius * s, thickness * s, w * np.exp(-0.5 * ((s - 1) / width) ** 2))
+        for s, w in zip(size, weight, strict=True)
+    ]
 
 
 def two_kinds(radius, thickness, width):
@@ -111,7 +114,7 @@ def config(**more):
 
 
 def test_the_curves_are_those_of_a_sum_over_particles_written_apart():
-    """Atomic weights of two libraries differ by 1e-4, which counts twice in the level; shapes agree to the cut, 1e-4."""
+    """Atomic weights of two libraries differ by 1e-4, twice that in the level; shapes agree to the cut, 1e-4."""
     for energies in (BELOW_FE, ROUND_MATCH):
         curves = measured(energies, in_proportion(38, 13, 0.1), background=0.0)
         problem = anomalous_problem(curves, config(offset=0, table=0, scale=0, density=0), 200.0)

@@ -89,7 +89,8 @@ def _error(
         padded = torch.cat([both, both.new_zeros(1)])
         return padded[first] - padded[second]
 
-    by_numbers = torch.autograd.functional.jacobian(contrast, torch.from_numpy(numbers)).numpy()
+    moved = torch.from_numpy(numbers)
+    by_numbers = torch.autograd.functional.jacobian(contrast, moved).numpy()  # type: ignore[no-untyped-call]
     high, low = (_between(problem, numbers, energy + step, first, second)[0] for step in (_SLOPE, -_SLOPE))
     slope = (high - low) / (2 * _SLOPE)
     return float(np.sqrt(max(by_numbers @ covariance @ by_numbers, 0.0)) / max(abs(slope), 1e-300))

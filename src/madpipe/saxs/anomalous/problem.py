@@ -162,7 +162,7 @@ class AnomalousProblem:
         self, numbers: Float[Tensor, "number"], about: float
     ) -> tuple[Complex[Tensor, "energy region"], Complex[Tensor, "number energy region"]]:
         """Contrasts, and their derivatives by the free numbers."""
-        jacobian = torch.autograd.functional.jacobian(
+        jacobian = torch.autograd.functional.jacobian(  # type: ignore[no-untyped-call]
             lambda one: torch.view_as_real(self.contrasts(one, about)), numbers
         )
         return self.contrasts(numbers, about), torch.view_as_complex(jacobian.movedim(-1, 0).contiguous())
@@ -190,7 +190,7 @@ class AnomalousProblem:
     def averages(
         self, q: Float[Tensor, "point"], points: Float[Tensor, "point number"]
     ) -> tuple[Float[Tensor, "point region region"], Float[Tensor, "point"]]:
-        """Products of the regions' amplitudes [angstrom^6] and the particle's volume [angstrom^3], averaged over sizes."""
+        """Products of the regions' amplitudes [angstrom^6] and volume of the particle [angstrom^3], over sizes."""
         shape = self.term.shape
         if not isinstance(shape, FormFactor):
             raise TypeError("a shape with regions is required; an empirical law came; choose another model")

@@ -1,5 +1,6 @@
 """Figures of an energy series: fit and deviations, contrasts, the resonant term, errors against photons."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -12,7 +13,6 @@ from madpipe.saxs.anomalous.records import AnomalousFit
 from madpipe.saxs.plan.records import SaxsPlan
 from madpipe.saxs.records import HELD
 from madpipe.saxs.records_separation import Separation
-import itertools
 
 _APART = 8.0  # standard errors between the deviations of two energies
 _DECADES = 1.0  # between the curves of two energies
@@ -43,8 +43,8 @@ def series_fit(found: AnomalousFit) -> Picture:
     deviations.set(xscale="log", xlabel=_Q, ylabel=f"deviation + {_APART:g} k (error)")
     name_panels([curves, deviations], ["curves and fit", "deviations"])
     words = (
-        f"{found.model} of {' and '.join(found.materials.splitlines()[:-1])} at {count} energies: curves (points) and fit "
-        f"(lines), a decade apart; right, deviations over errors, cut at {_APART / 2:g}. Chi-square "
+        f"{found.model} of {' and '.join(found.materials.splitlines()[:-1])} at {count} energies: curves (points) and "
+        f"fit (lines), a decade apart; right, deviations over errors, cut at {_APART / 2:g}. Chi-square "
         f"{found.chi2:.3g} per degree of freedom, of single energies {found.chi2_of_curves.min():.2f} to "
         f"{found.chi2_of_curves.max():.2f} per point. {_sizes(found)}"
     )
@@ -127,7 +127,8 @@ def resonant_term(found: AnomalousFit, separation: Separation) -> Picture:
     words = (
         f"Pure resonant term of {separation.element}: separated at each q without a model (points, one standard "
         f"deviation, common nuisances included) and of the fitted particle (line). Root mean square of the deviations "
-        f"{np.sqrt(np.mean(near**2)):.2f} errors, which neighbouring q share; {int(shown.sum())} of {len(value)} above 0."
+        f"{np.sqrt(np.mean(near**2)):.2f} errors, which neighbouring q share; "
+        f"{int(shown.sum())} of {len(value)} above 0."
     )
     return Picture(figure, words)
 
@@ -166,8 +167,9 @@ def errors_against_photons(planned: SaxsPlan, found: Sequence[tuple[float, Anoma
     panels[0].legend()
     name_panels(panels, ["core radius", "thickness", "composition"])
     words = (
-        f"Standard errors against photons at each of {len(planned.energies)} energies: Cramer and Rao's bound of the plan "
-        f"(lines) and errors that fits state (points); stated over bound {min(ratios):.2f} to {max(ratios):.2f}, where backgrounds or "
+        f"Standard errors against photons at each of {len(planned.energies)} energies: Cramer and Rao's bound of the "
+        f"plan (lines) and errors that fits state (points); stated over bound {min(ratios):.2f} to {max(ratios):.2f}, "
+        "where backgrounds or "
         "doubts of the curves differ from the plan's among the rest."
     )
     return Picture(figure, words)
