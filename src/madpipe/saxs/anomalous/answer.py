@@ -163,8 +163,9 @@ def _far_off(fitted: FittedSeries, found: Quantities) -> list[str]:
     for place, one in enumerate(fitted.problem.unknowns.moved):
         if abs(off[place]) > _FAR:
             row = found.names.index(one.name)
+            unit = "" if one.parameter.unit == "1" else f" {one.parameter.unit}"
             told.append(
-                f"{one.name} {found.values[row]:.4g} +- {found.errors[row]:.2g} {one.parameter.unit} is "
+                f"{one.name} {found.values[row]:.4g} +- {found.errors[row]:.2g}{unit} is "
                 f"{abs(off[place]):.1f} standard deviations off what was known of it: check it"
             )
     return told

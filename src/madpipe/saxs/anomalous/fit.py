@@ -195,8 +195,8 @@ def _warn_near_edges(problem: AnomalousProblem, spectra: Mapping[str, Spectrum])
         near = sum(one < _NEAR for one in distances)
         if near and element not in spectra:
             warned.warn(
-                f"energy series: {near} energies lie within {_NEAR:g} eV of an edge of {element}, where f' and f'' of a "
-                "sample differ from the table: give its spectrum, leave them out, or let the table be in more doubt."
+                f"energy series: {near} energies lie within {_NEAR:g} eV of an edge of {element}, where f' and f'' of "
+                "a sample differ from the table: give its spectrum, leave them out, or let the table be in more doubt."
             )
 
 

@@ -50,9 +50,7 @@ def matches(
     for first, second in combinations(range(len(names)), 2):
         between = along[:, first] - along[:, second]
         for place in np.flatnonzero(between[:-1] * between[1:] < 0):
-            energy = float(
-                brentq(lambda at: _between(problem, numbers, at, first, second)[0], axis[place], axis[place + 1])
-            )
+            energy = _root(problem, numbers, (axis[place], axis[place + 1]), first, second)
             told.append(f"{names[first]}/{names[second]}")
             found.append([energy, _error(problem, numbers, covariance, energy, first, second)])
     return told, np.array(found).reshape(-1, 2)
@@ -73,6 +71,13 @@ def _between(problem: AnomalousProblem, numbers: np.ndarray, energy: float, firs
     return found
 
 
+def _root(
+    problem: AnomalousProblem, numbers: np.ndarray, within: tuple[float, float], first: int, second: int
+) -> float:
+    """Energy between two at which the real contrast between two parts vanishes [eV]."""
+    return float(brentq(lambda at: _between(problem, numbers, at, first, second)[0], *within))
+
+
 def _error(
     problem: AnomalousProblem, numbers: np.ndarray, covariance: np.ndarray, energy: float, first: int, second: int
 ) -> float:
@@ -84,7 +89,8 @@ def _error(
         padded = torch.cat([both, both.new_zeros(1)])
         return padded[first] - padded[second]
 
-    by_numbers = torch.func.jacrev(contrast)(torch.from_numpy(numbers)).numpy()
+    moved = torch.from_numpy(numbers)
+    by_numbers = torch.autograd.functional.jacobian(contrast, moved).numpy()  # type: ignore[no-untyped-call]
     high, low = (_between(problem, numbers, energy + step, first, second)[0] for step in (_SLOPE, -_SLOPE))
     slope = (high - low) / (2 * _SLOPE)
     return float(np.sqrt(max(by_numbers @ covariance @ by_numbers, 0.0)) / max(abs(slope), 1e-300))

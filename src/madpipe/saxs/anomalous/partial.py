@@ -36,7 +36,7 @@ def partial_terms(
     once[:, own] = 1.0
     normal = problem.contrasts_of(moved, without)[0]
     resonant = charges_of([element])[0] * _by_factor(problem, moved, without, once)
-    return PER_CM / volume[:, None] * partial_intensities(gram, normal.expand(1, -1), resonant.expand(1, -1))
+    return PER_CM / volume[:, None] * partial_intensities(gram, normal, resonant)
 
 
 def _by_factor(problem: AnomalousProblem, moved: Tensor, without: Tensor, once: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ scales :math:`s_E` are moved, those that are in doubt with their priors.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -66,7 +67,7 @@ class AnomalousProblem:
     def rows(self) -> list[slice]:
         """Each curve's rows among the residuals."""
         ends = np.cumsum([0, *(len(one.q) for one in self.curves)])
-        return [slice(int(first), int(last)) for first, last in zip(ends, ends[1:], strict=False)]
+        return [slice(int(first), int(last)) for first, last in pairwise(ends)]
 
     @cached_property
     def data(self) -> Float[np.ndarray, "row"]:
@@ -144,24 +145,36 @@ class AnomalousProblem:
         """Weighted curves for phi of 1, each behind its derivatives by the free numbers."""
         moved = torch.from_numpy(numbers)
         about = float(self.unknowns.of_kind("offset", moved)[0])
-        contrasts = self.contrasts(moved, about)
-        by_numbers = torch.view_as_complex(
-            torch.func.jacfwd(lambda one: torch.view_as_real(self.contrasts(one, about)))(moved)
-            .movedim(-1, 0)
-            .contiguous()
-        )
-        scales = self.unknowns.of_kind("scale", moved)
-        by_scales = torch.func.jacfwd(lambda one: self.unknowns.of_kind("scale", one))(moved)
+        contrasts, by_numbers = self._contrasts(moved, about)
+        scales, by_scales = self._scales(numbers)
         found: list[np.ndarray] = [np.zeros(0)] * len(self.curves)
         for places in self._alike:
             averages = self._averages(self.curves[places[0]].fine, moved)
             for place, unit in zip(
                 places, _with_slopes(averages, contrasts[places], by_numbers[:, places]), strict=True
             ):
-                whole = scales[place] * unit
-                whole[:, :-1] += unit[:, -1:] * by_scales[place]
-                found[place] = self.curves[place].smeared(whole.numpy()) / self.curves[place].sigma[:, None]
+                whole = scales[place] * unit.numpy()
+                whole[:, :-1] += unit[:, -1:].numpy() * by_scales[place]
+                found[place] = self.curves[place].smeared(whole) / self.curves[place].sigma[:, None]
         return found
+
+    def _contrasts(
+        self, numbers: Float[Tensor, "number"], about: float
+    ) -> tuple[Complex[Tensor, "energy region"], Complex[Tensor, "number energy region"]]:
+        """Contrasts, and their derivatives by the free numbers."""
+        jacobian = torch.autograd.functional.jacobian(  # type: ignore[no-untyped-call]
+            lambda one: torch.view_as_real(self.contrasts(one, about)), numbers
+        )
+        return self.contrasts(numbers, about), torch.view_as_complex(jacobian.movedim(-1, 0).contiguous())
+
+    def _scales(self, numbers: _Numbers) -> tuple[Float[np.ndarray, "curve"], Float[np.ndarray, "curve number"]]:
+        """Scales of the curves, and their derivatives by the free numbers."""
+        names, steps = self.unknowns.every["scale"], self.unknowns.slopes(numbers)
+        by_numbers = np.zeros((len(names), len(numbers)))
+        for place, one in enumerate(self.unknowns.moved):
+            if one.kind == "scale":
+                by_numbers[names.index(one.name), place] = steps[place]
+        return self.unknowns.of_kind("scale", torch.from_numpy(numbers)).numpy(), by_numbers
 
     def _averages(self, q: Float[Tensor, "point"], numbers: Float[Tensor, "number"]) -> tuple[Tensor, ...]:
         """Products of amplitudes [angstrom^6] and volume [angstrom^3] at each point, and derivatives of both."""
@@ -177,7 +190,7 @@ class AnomalousProblem:
     def averages(
         self, q: Float[Tensor, "point"], points: Float[Tensor, "point number"]
     ) -> tuple[Float[Tensor, "point region region"], Float[Tensor, "point"]]:
-        """Products of the regions' amplitudes [angstrom^6] and the particle's volume [angstrom^3], averaged over sizes."""
+        """Products of the regions' amplitudes [angstrom^6] and volume of the particle [angstrom^3], over sizes."""
         shape = self.term.shape
         if not isinstance(shape, FormFactor):
             raise TypeError("a shape with regions is required; an empirical law came; choose another model")
@@ -212,21 +225,21 @@ def _with_slopes(
     contrasts: Complex[Tensor, "energy region"],
     by_numbers: Complex[Tensor, "number energy region"],
 ) -> Float[Tensor, "energy point column"]:
-    """Cross sections for phi of 1, each behind its derivatives by the free numbers."""
+    """Cross sections for phi of 1, each behind its derivatives by the free numbers: one backward pass at points."""
     gram, volume, by_gram, by_volume = averages
-    shape = (len(contrasts), *volume.shape)
-    mean = gram.new_zeros(*shape, gram.shape[-1])  # of use only where places are ordered
-
-    def section(gram: Tensor, volume: Tensor, own: Tensor) -> Tensor:
-        return cross_section(gram.expand(*shape, -1, -1), mean, volume.expand(shape), own[:, None].expand(*shape, -1))
-
-    whole = section(gram, volume, contrasts)
-    columns = []
-    for place, one in enumerate(by_numbers):
-        tangents = (by_gram[..., place], by_volume[:, place], one)
-        moves = any(bool(part.any()) for part in tangents)
-        columns.append(torch.func.jvp(section, (gram, volume, contrasts), tangents)[1] if moves else 0 * whole)
-    return torch.stack([*columns, whole], dim=-1)
+    energies, points = len(contrasts), len(volume)
+    at_gram = gram.expand(energies, *gram.shape).clone().requires_grad_()
+    at_volume = volume.expand(energies, points).clone().requires_grad_()
+    at_contrast = contrasts[:, None].repeat(1, points, 1).requires_grad_()
+    mean = gram.new_zeros(energies, points, gram.shape[-1])  # of use only where places are ordered
+    whole = cross_section(at_gram, mean, at_volume, at_contrast)
+    of_gram, of_volume, of_contrast = torch.autograd.grad(whole.sum(), (at_gram, at_volume, at_contrast))
+    columns = (
+        torch.einsum("epkl,pkln->epn", of_gram, by_gram)
+        + of_volume[..., None] * by_volume
+        + torch.einsum("epk,nek->epn", of_contrast.conj(), by_numbers).real
+    )
+    return torch.cat([columns, whole.detach()[..., None]], dim=-1)
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ class AnomalousFitConfig(Model):
     )
     composition: Mapping[str, tuple[float, float]] = Field(
         default_factory=dict,
-        description="shares known otherwise, as from X-ray fluorescence: mean and standard deviation, by region:element",
+        description="shares known otherwise, as by X-ray fluorescence: mean and standard deviation, by region:element",
     )
     density: float = Field(
         0.005, ge=0, lt=1, description="standard deviation of each region's relative atomic density; 0: exact [1]"

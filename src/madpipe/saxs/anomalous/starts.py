@@ -63,7 +63,7 @@ def exchanged(problem: AnomalousProblem, best: Start) -> list[Start]:
         Values at which a search ended.
     """
     free = {one.name for one in problem.unknowns.moved}
-    found = []
+    found: list[Start] = []
     if {"core_radius", "thickness"} <= free:
         found.append({**best, "core_radius": best["thickness"], "thickness": best["core_radius"]})
     for one in problem.sample.shares:
@@ -146,7 +146,7 @@ def _axis(curves: Sequence[Measured]) -> Float[Tensor, "q"]:
 
 
 def _compared(one: Measured, axis: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """What brings a curve on the axis to some weighted rows, the weighted data there, unit columns of the background."""
+    """What brings the axis to some weighted rows of a curve, their data, unit columns of the background."""
     rows = np.unique(np.linspace(0, len(one.q) - 1, min(_ROWS, len(one.q))).round().astype(int))
     fine = np.clip(one.fine.numpy(), axis[0], axis[-1])
     at = np.log(fine / axis[0]) / np.log(axis[1] / axis[0])

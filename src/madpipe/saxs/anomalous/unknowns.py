@@ -202,5 +202,6 @@ def _refuse(listed: Sequence[Unknown], sample: Sample, config: AnomalousFitConfi
         value = config.fix.get(one.name)
         if value is not None and not one.parameter.low <= value <= one.parameter.high:
             raise InputError(
-                f"fix: needs {one.name} from {one.parameter.low:g} to {one.parameter.high:g}; {value:g} came; correct it."
+                f"fix: needs {one.name} from {one.parameter.low:g} to {one.parameter.high:g}; {value:g} came; "
+                "correct it."
             )

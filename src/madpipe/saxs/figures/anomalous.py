@@ -1,5 +1,6 @@
 """Figures of an energy series: fit and deviations, contrasts, the resonant term, errors against photons."""
 
+import itertools
 from collections.abc import Sequence
 
 import numpy as np
@@ -42,8 +43,8 @@ def series_fit(found: AnomalousFit) -> Picture:
     deviations.set(xscale="log", xlabel=_Q, ylabel=f"deviation + {_APART:g} k (error)")
     name_panels([curves, deviations], ["curves and fit", "deviations"])
     words = (
-        f"{found.model} of {' and '.join(found.materials.splitlines()[:-1])} at {count} energies: curves (points) and fit "
-        f"(lines), a decade apart; right, deviations over errors, cut at {_APART / 2:g}. Chi-square "
+        f"{found.model} of {' and '.join(found.materials.splitlines()[:-1])} at {count} energies: curves (points) and "
+        f"fit (lines), a decade apart; right, deviations over errors, cut at {_APART / 2:g}. Chi-square "
         f"{found.chi2:.3g} per degree of freedom, of single energies {found.chi2_of_curves.min():.2f} to "
         f"{found.chi2_of_curves.max():.2f} per point. {_sizes(found)}"
     )
@@ -79,7 +80,7 @@ def _between(axes: Axes, found: AnomalousFit, regions: Sequence[str]) -> None:
     """Contrast of each region against the next, real and imaginary, with its matches."""
     keV = found.axis / 1e3
     looks = iter(LOOKS)
-    for place, (one, other) in enumerate(zip(regions, regions[1:], strict=False)):
+    for place, (one, other) in enumerate(itertools.pairwise(regions)):
         apart = found.along[:, place] - found.along[:, place + 1]
         axes.plot(keV, apart[:, 0], **next(looks).dash(), label=f"{one} less {other}, real")
         axes.plot(keV, apart[:, 1], **next(looks).dash(), label="imaginary")
@@ -126,7 +127,8 @@ def resonant_term(found: AnomalousFit, separation: Separation) -> Picture:
     words = (
         f"Pure resonant term of {separation.element}: separated at each q without a model (points, one standard "
         f"deviation, common nuisances included) and of the fitted particle (line). Root mean square of the deviations "
-        f"{np.sqrt(np.mean(near**2)):.2f} errors, which neighbouring q share; {int(shown.sum())} of {len(value)} above 0."
+        f"{np.sqrt(np.mean(near**2)):.2f} errors, which neighbouring q share; "
+        f"{int(shown.sum())} of {len(value)} above 0."
     )
     return Picture(figure, words)
 
@@ -165,8 +167,9 @@ def errors_against_photons(planned: SaxsPlan, found: Sequence[tuple[float, Anoma
     panels[0].legend()
     name_panels(panels, ["core radius", "thickness", "composition"])
     words = (
-        f"Standard errors against photons at each of {len(planned.energies)} energies: Cramer and Rao's bound of the plan "
-        f"(lines) and errors that fits state (points); stated over bound {min(ratios):.2f} to {max(ratios):.2f}, where backgrounds or "
+        f"Standard errors against photons at each of {len(planned.energies)} energies: Cramer and Rao's bound of the "
+        f"plan (lines) and errors that fits state (points); stated over bound {min(ratios):.2f} to {max(ratios):.2f}, "
+        "where backgrounds or "
         "doubts of the curves differ from the plan's among the rest."
     )
     return Picture(figure, words)

@@ -101,8 +101,9 @@ def _ideal(
 
 def _resolution(q: Float[np.ndarray, "q"], config: SimulatedCurves) -> Resolution:
     """What smears the curves."""
-    wide = [config.pinhole * q, np.full(len(q), config.slit_length), np.full(len(q), config.slit_width)]
-    return Resolution(*(torch.from_numpy(one) if one.any() else None for one in wide))
+    told = (config.pinhole * q, np.full(len(q), config.slit_length), np.full(len(q), config.slit_width))
+    dq, length, width = (torch.from_numpy(one) if one.any() else None for one in told)
+    return Resolution(dq, length, width)
 
 
 def _largest(model: ParticleModel, values: Mapping[str, float]) -> float:
