@@ -18,7 +18,11 @@ rule saxs_simulate:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        **from_config(config="saxs.samples.{sample}.simulate", seed="seed"),
+        **from_config(
+            config="saxs.samples.{sample}.simulate",
+            own="saxs.samples.{sample}.seed",
+            seed="seed",
+        ),
         code=fingerprint("madpipe.saxs.simulate.curves"),
     script:
         "../scripts/saxs_simulate.py"
@@ -93,7 +97,11 @@ rule saxs_size:
         runtime=minutes(10),
     params:
         **from_config(config="saxs.samples.{sample}.size", seed="seed"),
-        code=fingerprint("madpipe.saxs.analysis.size_distribution", "madpipe.saxs.records_size"),
+        code=fingerprint(
+            "madpipe.saxs.analysis.size_distribution",
+            "madpipe.saxs.records_size",
+            "madpipe.base.curves.records",
+        ),
     script:
         "../scripts/saxs_size.py"
 

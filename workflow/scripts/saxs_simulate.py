@@ -8,7 +8,7 @@ from madpipe.saxs.simulate.settings import SimulatedCurves
 
 given = snakemake.params
 with runtime.job(snakemake.log[0]):
-    seed = runtime.generator_for(given.seed, "saxs_simulate", snakemake.wildcards.sample).initial_seed()
+    seed = runtime.generator_for(given.seed, "saxs_simulate", str(given.own)).initial_seed()
     curves, truth = simulate_curves(SimulatedCurves(**given.config), np.random.default_rng(seed))
     process = provenance.process_of(snakemake)
     store.write(snakemake.output.curves, curves, process=process)

@@ -30,7 +30,8 @@ class SaxsSample(Model):
 class SimulatedSample(SaxsSample):
     """Curves that are simulated."""
 
-    simulate: SimulatedCurves = Field(description="particles, instrument and exposure")
+    simulate: SimulatedCurves = Field(SimulatedCurves(), description="particles, instrument and exposure")
+    seed: int | None = Field(None, description="of scales and noise, else the study's")
 
 
 class MeasuredSample(SaxsSample):

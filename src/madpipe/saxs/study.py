@@ -78,7 +78,13 @@ SAXS = Study(
     config=SaxsConfig,
     samples=_SAMPLES,
     overlays={"smoke": _SMOKE, "weights": _WEIGHTS},
-    records=("ParticleFit", "SizeDistribution", "Separation", "AnomalousFit", "SaxsTruth"),
+    records=(
+        "ParticleFit",
+        "records_size.SizeDistribution",
+        "records_separation.Separation",
+        "anomalous.records.AnomalousFit",
+        "simulate.records.SaxsTruth",
+    ),
     variants=tuple(VARIANTS),
     sizes=sizes,
 )
