@@ -77,12 +77,10 @@ def _inverse(information: np.ndarray) -> np.ndarray:
 def _is_gaussian(fitted: Fitted, covariance: np.ndarray, scale: float) -> bool:
     """Whether chi-square rises by one, one standard deviation away along each axis of the error ellipsoid."""
     values, axes = np.linalg.eigh(covariance)
-    for value, axis in zip(values, axes.T, strict=True):
-        for sign in (-1.0, 1.0):
-            rise = fitted.problem.deviance(fitted.numbers + sign * np.sqrt(max(value, 0.0)) * axis) - fitted.deviance
-            if not _GAUSSIAN[0] < rise / scale**2 + value / _PRIOR**2 < _GAUSSIAN[1]:
-                return False
-    return True
+    values = np.tile(np.maximum(values, 0.0), 2)
+    steps = np.sqrt(values)[:, None] * np.concatenate([axes.T, -axes.T])
+    rise = (fitted.problem.deviances(fitted.numbers + steps) - fitted.deviance) / scale**2 + values / _PRIOR**2
+    return bool(((rise > _GAUSSIAN[0]) & (rise < _GAUSSIAN[1])).all())
 
 
 def _drawn(
@@ -96,7 +94,7 @@ def _drawn(
         unit = generator.standard_normal((each, len(centre)))
         unit /= np.sqrt(generator.chisquare(_STUDENT, (each, 1)) / _STUDENT)
         places = centre + unit @ root.T
-        deviance = np.array([problem.deviance(one) for one in places])
+        deviance = problem.deviances(places)
         prior = ((places - fitted.numbers) ** 2).sum(axis=1) / _PRIOR**2
         ln_drawn = -0.5 * (_STUDENT + len(centre)) * np.log1p((unit**2).sum(axis=1) / _STUDENT)
         ln_weight = -0.5 * ((deviance - fitted.deviance) / scale**2 + prior) - ln_drawn

@@ -1,7 +1,7 @@
 """What a fit moves and what it compares: curves, a model, values that are held, and the derivatives of all."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import torch
@@ -11,11 +11,12 @@ from torch import Tensor
 from madpipe.physics.scattering.distributions import Distribution
 from madpipe.physics.scattering.shapes.form_factor import FormFactor
 from madpipe.saxs.fit.elimination import Eliminated, eliminated, reduced
-from madpipe.saxs.intensities import unit_intensities
+from madpipe.saxs.intensities import ACCURACY, unit_intensities
 from madpipe.saxs.model import ParticleModel
 from madpipe.saxs.parameters import Parameter
 
 _Numbers = Float[np.ndarray, "number"]
+_Parts = tuple[list[np.ndarray], list[Eliminated]]  # weighted columns and factors of each curve
 
 
 @dataclass(frozen=True)
@@ -68,6 +69,8 @@ class Problem:
         Of regions, by name, where they are known [1e-6/angstrom^2].
     held:
         Values that the fit does not move, by name.
+    accuracy:
+        Relative, of averages over sizes.
     """
 
     curves: Sequence[Measured]
@@ -75,6 +78,7 @@ class Problem:
     distribution: Distribution
     contrasts: Mapping[str, float] = field(default_factory=dict)
     held: Mapping[str, float] = field(default_factory=dict)
+    accuracy: float = ACCURACY
 
     @property
     def free(self) -> tuple[Parameter, ...]:
@@ -117,40 +121,83 @@ class Problem:
         """Every curve's fine axis, one behind the other."""
         return torch.cat([one.fine for one in self.curves])
 
-    def _unit(self, at_points: Float[Tensor, "point number"]) -> Float[Tensor, "term point"]:
-        """Unit intensities of the terms on the axes, for free numbers at each point."""
+    def _unit(self, at_points: Float[Tensor, "point number"], axis: Float[Tensor, "point"]) -> Float[Tensor, "term point"]:
+        """Unit intensities of the terms on an axis, for free numbers at each of its points."""
         values = self.values(at_points.T)
-        return unit_intensities(self.model, values, self._axis(), self.distribution, self.contrasts)
+        return unit_intensities(self.model, values, axis, self.distribution, self.contrasts, self.accuracy)
+
+    def box(self) -> tuple[_Numbers, _Numbers]:
+        """Ends of the free numbers' ranges."""
+        ends = [self.numbers({one.name: getattr(one, end) for one in self.free}) for end in ("low", "high")]
+        return ends[0], ends[1]
 
     def evaluated(self, numbers: _Numbers) -> "Evaluated":
         """Evaluate the fit and its derivatives at some free numbers."""
-        columns, factors, residuals = self._parts(numbers)
-        slopes = self._slopes(numbers, factors)
+        return self.trials(numbers[None])[0]
+
+    def trials(self, many: Float[np.ndarray, "trial number"]) -> list["Evaluated"]:
+        """Evaluate the fit and its derivatives at several places at once; infinite where the model has no value."""
+        axis = self._axis()
+        points = torch.from_numpy(many).repeat_interleave(len(axis), 0).requires_grad_()
+        unit = self._unit(points, axis.repeat(len(many)))
+        shapes = unit.detach().unflatten(1, (len(many), len(axis)))
+        parts = [self._eliminated(shapes[:, number]) for number in range(len(many))]
+        scales = torch.stack([self._scales(factors) for _, factors in parts], dim=1)
+        seen = torch.isfinite(shapes)
+        summed = torch.where(seen, unit.unflatten(1, (len(many), len(axis))) * scales, 0.0).sum()
+        (gradient,) = torch.autograd.grad(summed, points)
+        slopes = gradient.unflatten(0, (len(many), len(axis)))
+        return [
+            self._trial(numbers, parts[place], slopes[place], bool(seen[:, place].all()))
+            for place, numbers in enumerate(many)
+        ]
+
+    def _trial(
+        self, numbers: _Numbers, parts: _Parts, slopes: Float[Tensor, "point number"], has_value: bool
+    ) -> "Evaluated":
+        """Slope and normal matrix of one place."""
         slope, normal = np.zeros(len(numbers)), np.zeros((len(numbers),) * 2)
-        for column, one, tangent in zip(columns, factors, slopes, strict=True):
+        columns, factors = parts
+        if not has_value:
+            return Evaluated(numbers, np.inf, slope, normal)
+        for column, one, tangent in zip(columns, factors, self._weighted(slopes), strict=True):
             more = reduced(tangent, column[:, one.free], one.residuals)
             slope, normal = slope + more[0], normal + more[1]
-        return Evaluated(numbers, float(residuals @ residuals), slope, normal)
+        return Evaluated(numbers, sum(float(one.residuals @ one.residuals) for one in factors), slope, normal)
 
     def deviance(self, numbers: _Numbers) -> float:
-        """Chi-square without derivatives."""
-        residuals = self._parts(numbers)[2]
-        return float(residuals @ residuals)
+        """Chi-square without derivatives; infinite where the model has no value."""
+        return float(self.deviances(numbers[None])[0])
+
+    def deviances(self, many: Float[np.ndarray, "trial number"]) -> Float[np.ndarray, "trial"]:
+        """Chi-square at several places."""
+        return np.array([sum(float(one.residuals @ one.residuals) for one in f) for f in self.solved(many)])
+
+    def solved(self, many: Float[np.ndarray, "trial number"]) -> list[list[Eliminated]]:
+        """Best factors of every curve at several places; residuals are infinite where the model has no value."""
+        axis = self._axis()
+        with torch.no_grad():
+            points = torch.from_numpy(many).repeat_interleave(len(axis), 0)
+            unit = self._unit(points, axis.repeat(len(many))).unflatten(1, (len(many), len(axis)))
+        return [self._eliminated(unit[:, number])[1] for number in range(len(many))]
 
     def fitted(self, numbers: _Numbers) -> "Fitted":
         """Curves, factors and the covariance of free numbers and factors together."""
-        columns, factors, residuals = self._parts(numbers)
-        slopes = self._slopes(numbers, factors)
+        axis = self._axis()
+        points = torch.from_numpy(numbers).repeat(len(axis), 1).requires_grad_()
+        unit = self._unit(points, axis)
+        columns, factors = self._eliminated(unit.detach())
+        (gradient,) = torch.autograd.grad((unit * self._scales(factors)).sum(), points)
         models = [one.intensity + found.residuals * one.sigma for one, found in zip(self.curves, factors, strict=True)]
-        return Fitted(self, numbers, models, factors, columns, slopes, float(residuals @ residuals))
+        deviance = sum(float(one.residuals @ one.residuals) for one in factors)
+        return Fitted(self, numbers, models, factors, columns, self._weighted(gradient), deviance)
 
-    def _parts(self, numbers: _Numbers) -> tuple[list[np.ndarray], list[Eliminated], np.ndarray]:
-        """Weighted columns, factors and residuals of each curve."""
-        with torch.no_grad():
-            points = torch.from_numpy(numbers).expand(len(self._axis()), -1)
-            shapes = torch.split(self._unit(points), [len(one.fine) for one in self.curves], dim=1)
+    def _eliminated(self, unit: Float[Tensor, "term point"]) -> _Parts:
+        """Weighted columns and best factors of each curve."""
+        shapes = torch.split(unit, [len(one.fine) for one in self.curves], dim=1)
+        has_value = bool(torch.isfinite(unit).all())
         columns = [
-            np.column_stack([one.smeared(shape.numpy().T), one.background]) / one.sigma[:, None]
+            np.column_stack([one.smeared(np.nan_to_num(shape.numpy().T)), one.background]) / one.sigma[:, None]
             for one, shape in zip(self.curves, shapes, strict=True)
         ]
         terms = np.ones(len(self.model.terms), dtype=bool)
@@ -158,21 +205,28 @@ class Problem:
             eliminated(column, one.intensity / one.sigma, np.concatenate([terms, one.positive]))
             for one, column in zip(self.curves, columns, strict=True)
         ]
-        return columns, factors, np.concatenate([one.residuals for one in factors])
+        if not has_value:
+            factors = [replace(one, residuals=np.full(len(one.residuals), np.inf)) for one in factors]
+        return columns, factors
 
-    def _slopes(self, numbers: _Numbers, factors: Sequence[Eliminated]) -> list[Float[np.ndarray, "q number"]]:
-        """Derivatives of each weighted curve by the free numbers, with the factors held."""
-        sizes = [len(one.fine) for one in self.curves]
-        points = torch.from_numpy(numbers).repeat(sum(sizes), 1).requires_grad_()
-        scales = [
-            np.repeat(one.factors[: len(self.model.terms), None], n, axis=1)
-            for one, n in zip(factors, sizes, strict=True)
-        ]
-        summed = (self._unit(points) * torch.from_numpy(np.concatenate(scales, axis=1))).sum()
-        (gradient,) = torch.autograd.grad(summed, points)
+    def _scales(self, factors: Sequence[Eliminated]) -> Float[Tensor, "term point"]:
+        """Each term's factor at every point."""
+        terms = len(self.model.terms)
+        return torch.from_numpy(
+            np.concatenate(
+                [
+                    np.repeat(one.factors[:terms, None], len(curve.fine), axis=1)
+                    for one, curve in zip(factors, self.curves, strict=True)
+                ],
+                axis=1,
+            )
+        )
+
+    def _weighted(self, slopes: Float[Tensor, "point number"]) -> list[Float[np.ndarray, "q number"]]:
+        """Derivatives of each curve by the free numbers, smeared and over sigma, with the factors held."""
+        parts = torch.split(slopes, [len(one.fine) for one in self.curves])
         return [
-            one.smeared(part.numpy()) / one.sigma[:, None]
-            for one, part in zip(self.curves, torch.split(gradient, sizes), strict=True)
+            one.smeared(part.numpy()) / one.sigma[:, None] for one, part in zip(self.curves, parts, strict=True)
         ]
 
 

@@ -34,8 +34,8 @@ class SaxsFitConfig(Model):
         "independent",
         description="each curve alone; begun from its neighbours' answers; or one set of parameters for all",
     )
-    library: int = Field(2000, ge=16, description="curves drawn to choose starts from")
-    starts: int = Field(12, ge=1, description="starts at most; three that agree end the search")
+    library: int = Field(1000, ge=16, description="curves drawn to choose starts from")
+    starts: int = Field(24, ge=1, description="starts at most; 12 are searched first, and end it where they explain")
     evaluations: int = Field(30, ge=5, description="of the curve and its derivatives, for each start")
     samples: int = Field(400, ge=0, description="draws from the posterior, where it is not Gaussian; 0: none")
 
