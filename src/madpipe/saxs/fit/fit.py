@@ -24,7 +24,8 @@ from madpipe.saxs.records import ParticleFit
 RIVALS = 6.0  # of chi-square above the best, of solutions that are told beside it
 Start = Mapping[str, float]
 _COARSE = 30.0  # of the largest dimension: the library's curves need no oscillations
-_ROUGH, _ROUGH_ACCURACY = 3.0, 1e-3  # of a rough search: share of the particle's size, accuracy of averages
+_ROUGH, _FINE = 8.0, 1.7  # particle's size over the largest dimension that a fine axis resolves, while it spreads
+_ROUGH_ACCURACY = 1e-3  # of averages over sizes in a rough search
 _WORTH = 2.0  # times what a rival may be above the best, for what is rough
 _RESOLVED = 3  # starts whose oscillations the fine axis of a search resolves
 _BATCH = 12  # starts that are searched together
@@ -67,7 +68,7 @@ def fit_curves(
             task.searched(group, given) for group, given in progress(list(zip(groups, told, strict=True)), "curves")
         ]
     draws = [np.random.default_rng([seed, number]) for number in range(len(found))]
-    answers = [answer_of(one.problem, one.found, config.samples, own) for one, own in zip(found, draws, strict=True)]
+    answers = [answer_of(one.problem, one.rough, one.found, config.samples, own) for one, own in zip(found, draws, strict=True)]
     return _record(curves, config, [one for end in found for one in end.problem.curves], answers)
 
 
@@ -77,6 +78,7 @@ class _Ended:
 
     problem: Problem
     found: Found
+    rough: Problem  # the same curves, cheaper, for draws from the posterior
 
 
 @dataclass(frozen=True)
@@ -127,13 +129,13 @@ class _Task:
         """Search exactly, on a fine axis that follows the particles' size."""
         size = max(coarse.largest(coarse.natural(one)) for one in ends)
         for _ in range(_REFINED):
-            problem = self.problem(group, size)
+            problem = self.problem(group, size / _FINE)
             found = polished(problem, ends, self.config.evaluations, RIVALS, tried)
             size, before = problem.largest(problem.natural(found.best.numbers)), size
             if not self.prepared.is_smeared or before / _MARGIN**2 < size < before * _MARGIN:
                 break
             ends = [found.best.numbers, *(one.numbers for one in found.others)]
-        return _Ended(problem, found)
+        return _Ended(problem, found, self.problem(group, size / _ROUGH, size, _ROUGH_ACCURACY))
 
 
 def rivals_of(best: Evaluated) -> float:
@@ -187,7 +189,7 @@ def _chained(task: _Task, groups: Sequence[Sequence[int]], told: Sequence[Sequen
         near = [problem.numbers(_values(ends[number + 1]))]
         again = polished(problem, near, task.config.evaluations, RIVALS, 1)
         if again.best.deviance < ends[number].found.best.deviance:
-            ends[number] = _Ended(problem, replace(again, starts=ends[number].found.starts + 1))
+            ends[number] = replace(ends[number], found=replace(again, starts=ends[number].found.starts + 1))
     return ends
 
 

@@ -16,6 +16,7 @@ from madpipe.saxs.model import ParticleModel
 from madpipe.saxs.parameters import Parameter
 
 _Numbers = Float[np.ndarray, "number"]
+_UNSEEN = 30.0  # over the lowest q: a length of which the curve tells nothing more
 _Parts = tuple[list[np.ndarray], list[Eliminated]]  # weighted columns and factors of each curve
 
 
@@ -117,6 +118,11 @@ class Problem:
         moved = [one.free(torch.tensor(v, dtype=torch.float64)) for one, v in zip(self.free, inside, strict=True)]
         return np.array([float(number) for number in moved])
 
+    def inside(self, values: Mapping[str, float]) -> _Numbers:
+        """Free numbers of values, within :meth:`box`."""
+        found: _Numbers = np.clip(self.numbers(values), *self.box())
+        return found
+
     def _axis(self) -> Float[Tensor, "point"]:
         """Every curve's fine axis, one behind the other."""
         return torch.cat([one.fine for one in self.curves])
@@ -127,9 +133,13 @@ class Problem:
         return unit_intensities(self.model, values, axis, self.distribution, self.contrasts, self.accuracy)
 
     def box(self) -> tuple[_Numbers, _Numbers]:
-        """Ends of the free numbers' ranges."""
-        ends = [self.numbers({one.name: getattr(one, end) for one in self.free}) for end in ("low", "high")]
-        return ends[0], ends[1]
+        """Ends of the free numbers' ranges; lengths end where the lowest q no longer tells them from longer ones."""
+        unseen = _UNSEEN / min(float(one.q.min()) for one in self.curves)
+        high = {
+            one.name: max(min(one.high, unseen), 2 * one.low) if one.unit == "angstrom" else one.high
+            for one in self.free
+        }
+        return self.numbers({one.name: one.low for one in self.free}), self.numbers(high)
 
     def evaluated(self, numbers: _Numbers) -> "Evaluated":
         """Evaluate the fit and its derivatives at some free numbers."""
@@ -171,15 +181,15 @@ class Problem:
 
     def deviances(self, many: Float[np.ndarray, "trial number"]) -> Float[np.ndarray, "trial"]:
         """Chi-square at several places."""
-        return np.array([sum(float(one.residuals @ one.residuals) for one in f) for f in self.solved(many)])
+        return np.array([sum(float(one.residuals @ one.residuals) for one in f) for _, f in self.solved(many)])
 
-    def solved(self, many: Float[np.ndarray, "trial number"]) -> list[list[Eliminated]]:
-        """Best factors of every curve at several places; residuals are infinite where the model has no value."""
+    def solved(self, many: Float[np.ndarray, "trial number"]) -> list[_Parts]:
+        """Weighted columns and best factors at several places; residuals are infinite where the model has no value."""
         axis = self._axis()
         with torch.no_grad():
             points = torch.from_numpy(many).repeat_interleave(len(axis), 0)
             unit = self._unit(points, axis.repeat(len(many))).unflatten(1, (len(many), len(axis)))
-        return [self._eliminated(unit[:, number])[1] for number in range(len(many))]
+        return [self._eliminated(unit[:, number]) for number in range(len(many))]
 
     def fitted(self, numbers: _Numbers) -> "Fitted":
         """Curves, factors and the covariance of free numbers and factors together."""

@@ -44,7 +44,7 @@ def survey(problem: Problem, starts: Sequence[Mapping[str, float]], evaluations:
         Where they ended, the best first; those that ended alike once. None where no start has a value.
     """
     box = Box(*problem.box())
-    paths = begun(problem.trials(np.array([problem.numbers(one) for one in starts])))
+    paths = begun(problem.trials(np.array([problem.inside(one) for one in starts])))
     ended: list[Path] = []
     for step in range(1, evaluations):
         if all(one.settled for one in paths):

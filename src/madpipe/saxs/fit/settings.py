@@ -37,7 +37,7 @@ class SaxsFitConfig(Model):
     library: int = Field(1000, ge=16, description="curves drawn to choose starts from")
     starts: int = Field(24, ge=1, description="starts at most; 12 are searched first, and end it where they explain")
     evaluations: int = Field(30, ge=5, description="of the curve and its derivatives, for each start")
-    samples: int = Field(400, ge=0, description="draws from the posterior, where it is not Gaussian; 0: none")
+    samples: int = Field(240, ge=0, description="draws from the posterior, where it is not Gaussian; 0: none")
 
 
 class SaxsChoiceConfig(Model):
