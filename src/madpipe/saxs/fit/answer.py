@@ -21,6 +21,7 @@ from madpipe.saxs.records import AT_BOUND, FREE, HELD, OPEN
 NOISE = 4.0  # standard deviations of chi-square beyond its mean that no noise explains
 LEAST_CHANCE = 1e-4  # of runs of residuals
 _END = 0.01  # of a range, in free numbers or as a share, that counts as its end
+_LEVELS = (1.0, 3.84)  # of chi-square, of the inner and the outer interval
 _TAILS = np.array([0.025, 0.16, 0.84, 0.975])
 
 
@@ -164,9 +165,7 @@ def _spread(
 ) -> tuple[Float[np.ndarray, "all all"], Float[np.ndarray, "all 4"]]:
     """Covariance of everything, and ends of the central 95 and 68 %: from draws where there are any."""
     if known.draws is not None:
-        every = _at_draws(problem, known.draws)
-        away = every - known.draws.weights @ every
-        return (away * known.draws.weights[:, None]).T @ away, weighted_quantiles(every, known.draws.weights, _TAILS).T
+        return _spread_of_draws(problem, known.draws)
     covariance = slopes @ known.covariance @ slopes.T
     off = ndtri(_TAILS)
     ends: np.ndarray = values[:, None] + np.sqrt(np.maximum(np.diag(covariance), 0))[:, None] * off
@@ -177,18 +176,34 @@ def _spread(
     return covariance, ends
 
 
+def _spread_of_draws(problem: Problem, draws: Draws) -> tuple[Float[np.ndarray, "all all"], Float[np.ndarray, "all 4"]]:
+    """Covariance and intervals of draws; the intervals hold the valley's floor as far as chi-square allows, too."""
+    every = _at(problem, draws.places, draws.factors)
+    floor = _at(problem, draws.floor, draws.floor_factors)
+    away = every - draws.weights @ every
+    covariance = (away * draws.weights[:, None]).T @ away
+    ends = weighted_quantiles(every, draws.weights, _TAILS).T
+    for level, low, high in zip(_LEVELS, (1, 0), (2, 3), strict=True):
+        near = floor[draws.above <= level]
+        ends[:, low], ends[:, high] = np.minimum(ends[:, low], near.min(0)), np.maximum(ends[:, high], near.max(0))
+    wider = np.maximum((ends[:, 2] - ends[:, 1]) / 2 / np.sqrt(np.maximum(np.diag(covariance), 1e-300)), 1.0)
+    return covariance * np.outer(wider, wider), ends
+
+
 def _named(problem: Problem) -> list[Parameter]:
     """Parameters that have a value, in order."""
     free = {one.name for one in problem.free}
     return [one for one in problem.model.parameters() if one.name in free or one.name in problem.held]
 
 
-def _at_draws(problem: Problem, draws: Draws) -> Float[np.ndarray, "draw all"]:
-    """Parameters, factors and what follows from them, at each draw."""
-    numbers = torch.from_numpy(draws.places.T.copy())
+def _at(
+    problem: Problem, places: Float[np.ndarray, "place number"], factors: Float[np.ndarray, "place factor"]
+) -> Float[np.ndarray, "place all"]:
+    """Parameters, factors and what follows from them, at each place."""
+    numbers = torch.from_numpy(places.T.copy())
     values = problem.values(numbers)
     own = np.stack([values[one.name].numpy() for one in _named(problem)], axis=1)
-    return np.column_stack([own, draws.factors, derived(problem, numbers).numpy().T])
+    return np.column_stack([own, factors, derived(problem, numbers).numpy().T])
 
 
 def _verdict(

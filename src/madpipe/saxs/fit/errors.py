@@ -1,14 +1,15 @@
 """Errors of a fit: Gaussian ones from the information, and draws from the posterior where it is not Gaussian."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from scipy.special import ndtri
 from scipy.stats import chi2, qmc
 
 from madpipe.saxs.fit.problem import Evaluated, Fitted, Problem
+from madpipe.saxs.fit.valley import traced
 
 _STUDENT = 5  # degrees of freedom of the distribution that is drawn from
 _WIDER = 1.2  # it is so much wider than the Gaussian
@@ -16,9 +17,11 @@ _OPEN = 1.5  # standard deviation of a free number from which the data leave it 
 _PRIOR = 3.0  # standard deviation of a free number without data: keeps the information from being singular
 _GAUSSIAN = (0.8, 1.25)  # chi-square's rise one standard deviation away, of a valley that counts as Gaussian
 _ROUNDS, _MORE_ROUNDS = 3, 6  # of draws, each about what those before found; where too few draws count
-_LEAST = 50  # draws in a round
-_FORGOTTEN = 1e-3  # share of the posterior below which a mode is not adapted any more
-_EFFECTIVE = 0.25  # of a round's draws, that the weights must leave
+_LEAST = 8  # draws about one centre at first
+_REACH = 0.7  # standard deviation of a free number about one centre, at most
+_MODES = 24  # centres at most, at first
+_HEAVY, _CENTRES = 0.02, 6  # share of one draw from which it becomes a centre itself; so many in a round
+_EFFECTIVE, _FEWEST = 0.4, 20  # of the draws wanted, that the weights should leave; draws that they must leave
 
 
 @dataclass(frozen=True)
@@ -33,11 +36,17 @@ class Draws:
         Sum to 1.
     factors:
         Of every curve, one behind the other, drawn too.
+    floor, above, floor_factors:
+        Free numbers on the floor of the valley, chi-square above the best there (over the square of the errors' scale),
+        and the best factors.
     """
 
     places: Float[np.ndarray, "draw number"]
     weights: Float[np.ndarray, "draw"]
     factors: Float[np.ndarray, "draw factor"]
+    floor: Float[np.ndarray, "point number"]
+    above: Float[np.ndarray, "point"]
+    floor_factors: Float[np.ndarray, "point factor"]
 
 
 @dataclass(frozen=True)
@@ -92,10 +101,11 @@ def uncertainty(
     wide = np.sqrt(np.diag(own)) > _OPEN
     draws = None
     if samples and size and (others or not _is_gaussian(fitted, own, scale)):
-        modes = [_Mode(fitted.numbers, _root(own))]
-        prior = np.eye(size) / _PRIOR**2
-        modes += [_Mode(one.numbers, _root(_inverse(one.normal / scale**2 + prior))) for one in others]
+        solutions = rough.trials(np.array([fitted.numbers, *(one.numbers for one in others)]))
+        valley = [point for one in solutions if np.isfinite(one.deviance) for point in traced(rough, one, scale)]
+        modes = [_mode_at(one, scale) for one in [*solutions, *_spaced(valley, scale)] if np.isfinite(one.deviance)]
         draws = _drawn(rough, modes, scale, samples, generator)
+        draws = None if draws is None else _with_floor(draws, rough, [*solutions, *valley], scale)
         if draws is not None:
             centre = draws.weights @ draws.places
             wide = wide | (np.sqrt(draws.weights @ (draws.places - centre) ** 2) > _OPEN)
@@ -132,6 +142,22 @@ class _Mode:
     root: Float[np.ndarray, "number number"]
 
 
+def _mode_at(one: Evaluated, scale: float) -> _Mode:
+    """Distribution to draw from about a point of the valley: as wide as the data leave it there, within bounds."""
+    narrow = np.eye(len(one.numbers)) / _REACH**2
+    return _Mode(one.numbers, _root(_inverse(one.normal / scale**2 + narrow)))
+
+
+def _spaced(points: Sequence[Evaluated], scale: float) -> list[Evaluated]:
+    """Leave out points that are within a standard deviation of one that is kept."""
+    kept: list[Evaluated] = []
+    for one in sorted(points, key=lambda point: point.deviance):
+        away = (one.numbers - other.numbers for other in kept)
+        if all(step @ (one.normal / scale**2 + np.eye(len(step)) / _REACH**2) @ step > 1 for step in away):
+            kept.append(one)
+    return kept[:_MODES]
+
+
 def _drawn(
     rough: Problem, modes: list[_Mode], scale: float, samples: int, generator: np.random.Generator
 ) -> Draws | None:
@@ -141,23 +167,41 @@ def _drawn(
     ----------
     Cornuet, Marin, Mira and Robert, Scand. J. Stat. 39, 798 (2012), section 2 (adaptive multiple importance sampling).
     """
-    each, best = max(samples // _ROUNDS, _LEAST), modes[0].centre
+    best = modes[0].centre
     least = rough.deviance(best)
-    proposals = list(modes)
+    counts = np.maximum(np.full(len(modes), samples // _ROUNDS // len(modes)), _LEAST)
+    proposals: list[_Mode] = []
+    drawn: list[int] = []
     parts: list[_Part] = []
     for number in range(_MORE_ROUNDS):
-        parts += [_part(rough, one, best, least, scale, each, generator) for one in proposals[-len(modes) :]]
+        parts += [
+            _part(rough, one, best, least, scale, int(count), generator)
+            for one, count in zip(modes, counts, strict=True)
+            if count
+        ]
+        proposals += [one for one, count in zip(modes, counts, strict=True) if count]
+        drawn += [int(count) for count in counts if count]
         places, ln_target = (np.concatenate([getattr(one, name) for one in parts]) for name in ("places", "ln_target"))
-        weights = _weights(places, ln_target, proposals)
+        weights = _weights(places, ln_target, proposals, drawn)
         if not np.isfinite(weights).all():
             return None
         effective = 1 / (weights**2).sum()
-        if number + 1 >= _ROUNDS and effective > _EFFECTIVE * each * _ROUNDS:
+        if number + 1 >= _ROUNDS and effective > _EFFECTIVE * samples:
             break
-        proposals += _adapted(places, weights, proposals[-len(modes) :])
-    if effective < _EFFECTIVE * each:
+        modes, counts = _adapted(places, weights, modes, samples // _ROUNDS)
+    if effective < _FEWEST:
         return None
-    return Draws(places, weights, np.concatenate([one.factors for one in parts]))
+    factors = np.concatenate([one.factors for one in parts])
+    return Draws(places, weights, factors, places[:0], weights[:0], factors[:0])
+
+
+def _with_floor(draws: Draws, rough: Problem, floor: Sequence[Evaluated], scale: float) -> Draws:
+    """Add the floor of the valley, so that intervals hold all that explains the data as well."""
+    floor = [one for one in floor if np.isfinite(one.deviance)]
+    numbers = np.array([one.numbers for one in floor])
+    above = (np.array([one.deviance for one in floor]) - floor[0].deviance) / scale**2
+    factors = np.array([np.concatenate([one.factors for one in found]) for _, found in rough.solved(numbers)])
+    return replace(draws, floor=numbers, above=above, floor_factors=factors)
 
 
 @dataclass(frozen=True)
@@ -187,22 +231,17 @@ def _part(
     return _Part(places, ln_target, factors)
 
 
-def _adapted(places: np.ndarray, weights: np.ndarray, modes: Sequence[_Mode]) -> list[_Mode]:
-    """Move each mode to the centre and width of the draws that are nearer to it than to others."""
+def _adapted(
+    places: np.ndarray, weights: np.ndarray, modes: Sequence[_Mode], samples: int
+) -> tuple[list[_Mode], Int[np.ndarray, "mode"]]:
+    """Share the next draws among the modes by the posterior near each, and among the best draws as centres."""
     away = np.array([(np.linalg.solve(one.root, (places - one.centre).T) ** 2).sum(axis=0) for one in modes])
-    nearest = away.argmin(axis=0)
-    found = []
-    for number, one in enumerate(modes):
-        own = np.where(nearest == number, weights, 0.0)
-        if own.sum() < _FORGOTTEN or (own > 0).sum() <= len(one.centre) + 1:
-            found.append(one)
-            continue
-        own = np.minimum(own / own.sum(), 1 / np.sqrt((own > 0).sum()))
-        own /= own.sum()
-        centre = own @ places
-        spread = (places - centre).T @ ((places - centre) * own[:, None])
-        found.append(_Mode(centre, _root(spread)))
-    return found
+    share = np.bincount(away.argmin(axis=0), weights=np.minimum(weights, _HEAVY), minlength=len(modes))
+    heavy = np.argsort(weights)[::-1][: _CENTRES]
+    heavy = heavy[weights[heavy] > _HEAVY]
+    new = [_Mode(places[row], modes[int(away[:, row].argmin())].root) for row in heavy]
+    counts = np.concatenate([share / share.sum() * samples, np.full(len(new), _LEAST)])
+    return [*modes, *new], np.round(counts).astype(int)
 
 
 def _root(covariance: np.ndarray) -> Float[np.ndarray, "number number"]:
@@ -249,14 +288,14 @@ def _root_of_inverse(columns: Float[np.ndarray, "q column"]) -> Float[np.ndarray
 
 
 def _weights(
-    places: np.ndarray, ln_target: np.ndarray, proposals: Sequence[_Mode]
+    places: np.ndarray, ln_target: np.ndarray, proposals: Sequence[_Mode], drawn: Sequence[int]
 ) -> Float[np.ndarray, "draw"]:
     """Share of each draw: the posterior over the mixture that all rounds were drawn from."""
     ln_each = []
-    for one in proposals:
+    for one, count in zip(proposals, drawn, strict=True):
         square = (np.linalg.solve(one.root, (places - one.centre).T) ** 2).sum(axis=0)
         tail = -0.5 * (_STUDENT + len(one.centre)) * np.log1p(square / _STUDENT)
-        ln_each.append(tail - np.log(np.diag(one.root)).sum())
+        ln_each.append(tail - np.log(np.diag(one.root)).sum() + np.log(count))
     ln_weight = ln_target - np.logaddexp.reduce(ln_each, axis=0)
     if not np.isfinite(ln_weight).any():
         return np.full(len(places), np.nan)
