@@ -15,7 +15,6 @@ from madpipe.saxs.fit.problem import Fitted, Problem
 from madpipe.saxs.fit.residuals import excess, longest_run_probability, runs_probability
 from madpipe.saxs.fit.search import Found
 from madpipe.saxs.intensities import is_absolute
-from madpipe.saxs.parameters import Parameter
 from madpipe.saxs.records import AT_BOUND, FREE, HELD, OPEN
 
 NOISE = 4.0  # standard deviations of chi-square beyond its mean that no noise explains
@@ -105,7 +104,7 @@ def _everything(problem: Problem, fitted: Fitted) -> tuple[list[str], list[str],
     """Names, units and values of parameters, factors and derived ones; derivatives by free numbers and factors."""
     numbers = torch.from_numpy(fitted.numbers)
     values, free = problem.natural(fitted.numbers), [one.name for one in problem.free]
-    named = _named(problem)
+    named = problem.named
     factors = _factors(problem, fitted)
     more = derived_names(problem)
     slopes = np.zeros((len(named) + len(factors) + len(more), len(free) + len(factors)))
@@ -117,7 +116,7 @@ def _everything(problem: Problem, fitted: Fitted) -> tuple[list[str], list[str],
     slopes[len(named) + len(factors) :, : len(free)] = derived_slopes(problem, numbers).numpy()
     names = [*(one.name for one in named), *(name for name, _, _ in factors), *more]
     units = [*(one.unit for one in named), *(unit for _, unit, _ in factors)]
-    units += [UNITS[name.split(".")[-1]] for name in more]
+    units += [UNITS[name.split(".")[-1].split("[")[0]] for name in more]
     found = [*(values[one.name] for one in named), *(value for _, _, value in factors)]
     return names, units, np.array([*found, *derived(problem, numbers[:, None])[:, 0].tolist()]), slopes
 
@@ -143,7 +142,7 @@ def _states(problem: Problem, fitted: Fitted, known: Uncertainty, count: int) ->
     states = np.full(count, FREE)
     free = {one.name: place for place, one in enumerate(problem.free)}
     _, seen = problem.box()
-    for row, one in enumerate(_named(problem)):
+    for row, one in enumerate(problem.named):
         if one.name not in free:
             states[row] = HELD
             continue
@@ -169,7 +168,7 @@ def _spread(
     covariance = slopes @ known.covariance @ slopes.T
     off = ndtri(_TAILS)
     ends: np.ndarray = values[:, None] + np.sqrt(np.maximum(np.diag(covariance), 0))[:, None] * off
-    names = [one.name for one in _named(problem)]
+    names = [one.name for one in problem.named]
     for number, one in enumerate(problem.free):  # lengths are Gaussian in their logarithm
         tails = fitted.numbers[number] + np.sqrt(known.covariance[number, number]) * off
         ends[names.index(one.name)] = one.natural(torch.from_numpy(tails)).numpy()
@@ -190,19 +189,13 @@ def _spread_of_draws(problem: Problem, draws: Draws) -> tuple[Float[np.ndarray, 
     return covariance * np.outer(wider, wider), ends
 
 
-def _named(problem: Problem) -> list[Parameter]:
-    """Parameters that have a value, in order."""
-    free = {one.name for one in problem.free}
-    return [one for one in problem.model.parameters() if one.name in free or one.name in problem.held]
-
-
 def _at(
     problem: Problem, places: Float[np.ndarray, "place number"], factors: Float[np.ndarray, "place factor"]
 ) -> Float[np.ndarray, "place all"]:
     """Parameters, factors and what follows from them, at each place."""
     numbers = torch.from_numpy(places.T.copy())
     values = problem.values(numbers)
-    own = np.stack([values[one.name].numpy() for one in _named(problem)], axis=1)
+    own = np.stack([values[one.name].numpy() for one in problem.named], axis=1)
     return np.column_stack([own, factors, derived(problem, numbers).numpy().T])
 
 

@@ -1,5 +1,7 @@
 """What follows from a model's parameters: radius of gyration and volume of the mean particle."""
 
+from itertools import product
+
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -14,7 +16,8 @@ UNITS = {"radius_of_gyration": "angstrom", "volume": "angstrom^3"}
 
 def derived_names(problem: Problem) -> list[str]:
     """Names of what follows from the parameters, with the terms' prefixes."""
-    return [term.prefix + name for term in problem.model.terms if _has_size(term) for name in UNITS]
+    behind = [f"[{number + 1}]" for number in range(len(problem.curves))] if problem.own else [""]
+    return [term.prefix + name + end for end in behind for term in problem.model.terms if _has_size(term) for name in UNITS]
 
 
 def derived(problem: Problem, numbers: Float[Tensor, "number place"]) -> Float[Tensor, "derived place"]:
@@ -22,9 +25,10 @@ def derived(problem: Problem, numbers: Float[Tensor, "number place"]) -> Float[T
 
     Without a spread the radius is Guinier's; a spread makes that one larger, for large particles scatter more.
     """
-    values = problem.values(numbers)
+    every = problem.values(numbers)
     found: list[Tensor] = []
-    for term in problem.model.terms:
+    seen = [problem.of_curve(every, number) for number in range(len(problem.curves) if problem.own else 1)]
+    for values, term in product(seen, problem.model.terms):
         if not _has_size(term) or not isinstance(term.shape, FormFactor):
             continue
         lengths = torch.stack([values[term.prefix + one.name] for one in term.shape.lengths], dim=1)

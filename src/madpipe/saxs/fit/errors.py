@@ -16,7 +16,7 @@ _WIDER = 1.2  # it is so much wider than the Gaussian
 _OPEN = 1.5  # standard deviation of a free number from which the data leave it open: a factor of 4 of a length
 _PRIOR = 3.0  # standard deviation of a free number without data: keeps the information from being singular
 _GAUSSIAN = (0.8, 1.25)  # chi-square's rise one standard deviation away, of a valley that counts as Gaussian
-_ROUNDS, _MORE_ROUNDS = 3, 6  # of draws, each about what those before found; where too few draws count
+_ROUNDS, _MORE_ROUNDS = 3, 5  # of draws, each about what those before found; where too few draws count
 _LEAST = 8  # draws about one centre at first
 _REACH = 0.7  # standard deviation of a free number about one centre, at most
 _MODES = 24  # centres at most, at first
@@ -105,7 +105,7 @@ def uncertainty(
         valley = [point for one in solutions if np.isfinite(one.deviance) for point in traced(rough, one, scale)]
         modes = [_mode_at(one, scale) for one in [*solutions, *_spaced(valley, scale)] if np.isfinite(one.deviance)]
         draws = _drawn(rough, modes, scale, samples, generator)
-        draws = None if draws is None else _with_floor(draws, rough, [*solutions, *valley], scale)
+        draws = _with_floor(draws, rough, [*solutions, *valley], scale)
         if draws is not None:
             centre = draws.weights @ draws.places
             wide = wide | (np.sqrt(draws.weights @ (draws.places - centre) ** 2) > _OPEN)
@@ -195,12 +195,15 @@ def _drawn(
     return Draws(places, weights, factors, places[:0], weights[:0], factors[:0])
 
 
-def _with_floor(draws: Draws, rough: Problem, floor: Sequence[Evaluated], scale: float) -> Draws:
-    """Add the floor of the valley, so that intervals hold all that explains the data as well."""
+def _with_floor(draws: Draws | None, rough: Problem, floor: Sequence[Evaluated], scale: float) -> Draws:
+    """Add the floor of the valley, so that intervals hold all that explains the data; it serves alone without draws."""
     floor = [one for one in floor if np.isfinite(one.deviance)]
     numbers = np.array([one.numbers for one in floor])
     above = (np.array([one.deviance for one in floor]) - floor[0].deviance) / scale**2
     factors = np.array([np.concatenate([one.factors for one in found]) for _, found in rough.solved(numbers)])
+    if draws is None:
+        weights = np.exp(-(above - above.min()) / 2)
+        draws = Draws(numbers, weights / weights.sum(), factors, numbers, above, factors)
     return replace(draws, floor=numbers, above=above, floor_factors=factors)
 
 

@@ -12,6 +12,7 @@ from madpipe.base.errors import InputError
 from madpipe.base.runtime import progress
 from madpipe.saxs.fit.answer import NOISE, Answer, answer_of
 from madpipe.saxs.fit.measured import Prepared
+from madpipe.saxs.fit.together import together
 from madpipe.saxs.fit.problem import Evaluated, Measured, Problem
 from madpipe.saxs.fit.residuals import excess
 from madpipe.saxs.fit.search import Found, polished, survey
@@ -72,6 +73,26 @@ def fit_curves(
     return _record(curves, config, [one for end in found for one in end.problem.curves], answers)
 
 
+def fit_together(records: Sequence[Curves], config: SaxsFitConfig, seed: int) -> ParticleFit:
+    """Fit one set of parameters to curves of several records, each on its own q with its own resolution.
+
+    Parameters
+    ----------
+    records:
+        Such as contrasts or detectors of one sample.
+    config:
+        Model and search; ``own`` names what each curve has for itself.
+    seed:
+        Of the library and of draws.
+
+    Raises
+    ------
+    InputError
+        What :func:`fit_curves` refuses; no record.
+    """
+    return fit_curves(together(records), config.model_copy(update={"series": "global"}), seed)
+
+
 @dataclass(frozen=True)
 class _Ended:
     """A search's end, and what it was of."""
@@ -96,7 +117,8 @@ class _Task:
         """Some curves under one set of parameters, for particles of at most a size."""
         config = self.config
         curves = [self.prepared.measured(number, largest, bins_of) for number in group]
-        return Problem(curves, self.model, config.distribution, config.contrast, config.fix, accuracy)
+        own = frozenset(config.own) if len(curves) > 1 else frozenset()
+        return Problem(curves, self.model, config.distribution, config.contrast, config.fix, accuracy, own)
 
     def searched(self, group: Sequence[int], given: Sequence[Start], most: int | None = None) -> _Ended:
         """Search roughly from told starts and the library's best, and exactly where that ends."""
@@ -151,6 +173,10 @@ def _is_enough(problem: Problem, best: Evaluated) -> bool:
 def _check_names(model: ParticleModel, config: SaxsFitConfig) -> None:
     """Refuse values of what the model does not have."""
     known = [one.name for one in model.parameters()]
+    if strange := [name for name in config.own if name not in known]:
+        raise InputError(
+            f"{config.model}: own needs parameters of the model, {', '.join(known)}; {strange[0]} came; rename it."
+        )
     if strange := [name for name in config.fix if name not in known]:
         raise InputError(
             f"{config.model}: fix needs parameters of the model, {', '.join(known)}; {strange[0]} came; rename it."

@@ -105,7 +105,8 @@ def _one(curves: Curves, number: int, rows: np.ndarray, smeared: Smearing | None
     fine = torch.from_numpy(q) if smeared is None else smeared.q
     matrix = None if smeared is None else smeared.matrix.numpy()
     columns, positive = _background(q, fine.numpy(), matrix, config)
-    data, sigma = curves.intensity[number, rows], curves.sigma[number, rows]
+    data = curves.intensity[number, rows]
+    sigma = np.hypot(curves.sigma[number, rows], config.relative_error * data)
     return Measured(q, data, sigma, fine, matrix, columns, np.array(positive, dtype=bool), rows)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from madpipe.saxs.model import ParticleModel
 from madpipe.saxs.parameters import Parameter
 
 _Numbers = Float[np.ndarray, "number"]
+_Value = TypeVar("_Value")
 _UNSEEN = 30.0  # over the lowest q: a length of which the curve tells nothing more
 _Parts = tuple[list[np.ndarray], list[Eliminated]]  # weighted columns and factors of each curve
 
@@ -72,6 +74,8 @@ class Problem:
         Values that the fit does not move, by name.
     accuracy:
         Relative, of averages over sizes.
+    own:
+        Names of parameters that each curve has for itself, such as a contrast; the others are shared.
     """
 
     curves: Sequence[Measured]
@@ -80,11 +84,30 @@ class Problem:
     contrasts: Mapping[str, float] = field(default_factory=dict)
     held: Mapping[str, float] = field(default_factory=dict)
     accuracy: float = ACCURACY
+    own: frozenset[str] = frozenset()
 
     @property
     def free(self) -> tuple[Parameter, ...]:
-        """What the fit moves."""
-        return tuple(one for one in self.model.parameters() if one.name not in self.held and not self._is_known(one))
+        """What the fit moves; what each curve has for itself bears the curve's number."""
+        return tuple(one for one in self.named if one.name not in self.held)
+
+    @property
+    def named(self) -> tuple[Parameter, ...]:
+        """Parameters that are free or held, in order."""
+        found: list[Parameter] = []
+        for one in self.model.parameters():
+            if one.name not in self.held and self._is_known(one):
+                continue
+            if one.name in self.own and one.name not in self.held:
+                found += [replace(one, name=f"{one.name}[{k + 1}]") for k in range(len(self.curves))]
+            else:
+                found.append(one)
+        return tuple(found)
+
+    def of_curve(self, values: Mapping[str, _Value], number: int) -> dict[str, _Value]:
+        """Values as one curve sees them, under the model's own names."""
+        own = [name for name in self.own if name not in self.held]
+        return {**values, **{name: values[f"{name}[{number + 1}]"] for name in own}}
 
     def _is_known(self, one: Parameter) -> bool:
         """Whether a contrast ratio follows from contrasts that are known."""
@@ -104,6 +127,7 @@ class Problem:
     def largest(self, values: Mapping[str, float]) -> float:
         """Largest dimension of the particles, those of the distribution's upper end included [angstrom]."""
         found = [0.0]
+        values = self.of_curve(values, 0)
         for term in self.model.terms:
             if isinstance(term.shape, FormFactor) and not term.shape.is_sheet:
                 lengths = torch.tensor([[values[term.prefix + one.name] for one in term.shape.lengths]])
@@ -130,6 +154,13 @@ class Problem:
     def _unit(self, at_points: Float[Tensor, "point number"], axis: Float[Tensor, "point"]) -> Float[Tensor, "term point"]:
         """Unit intensities of the terms on an axis, for free numbers at each of its points."""
         values = self.values(at_points.T)
+        if self.own:
+            counts = torch.tensor([len(one.fine) for one in self.curves])
+            which = torch.arange(len(self.curves)).repeat_interleave(counts).repeat(len(axis) // int(counts.sum()))
+            each = [self.of_curve(values, number) for number in range(len(self.curves))]
+            values = {
+                name: torch.stack([one[name] for one in each]).gather(0, which[None])[0] for name in each[0]
+            }
         return unit_intensities(self.model, values, axis, self.distribution, self.contrasts, self.accuracy)
 
     def box(self) -> tuple[_Numbers, _Numbers]:

@@ -40,17 +40,36 @@ def library(problem: Problem, count: int, seed: int) -> list[Mapping[str, float]
     """
     values = _drawn(problem, count, seed)
     axis = _axis(problem.curves)
-    shapes = torch.stack([_curves(problem, term, values, axis) for term in problem.model.terms], dim=1)
+    shapes = _shapes(problem, values, axis)
     scales = _scales(problem, axis)
-    deviance = np.stack([sum(_deviances(one, shapes, axis, scale) for one in problem.curves) for scale in scales])
+    deviance = np.stack([_summed(problem, shapes, axis, scale) for scale in scales])
     for row, scale in enumerate(scales):
         deviance[row, ~_within(problem, values, scale)] = np.inf
     order = np.argsort(deviance, axis=None, kind="stable")[:count]
-    lengths = {one.name for one in problem.model.parameters() if one.unit == "angstrom"}
+    lengths = {one.name for one in problem.free if one.unit == "angstrom"}
     return [
         {name: float(column[place]) * (scales[row] if name in lengths else 1.0) for name, column in values.items()}
         for row, place in zip(*np.unravel_index(order, deviance.shape), strict=True)
     ]
+
+
+def _shapes(problem: Problem, values: dict[str, Tensor], axis: Tensor) -> list[Float[Tensor, "drawn term q"]]:
+    """Each curve's drawn shapes; the same for all where no curve has parameters of its own."""
+    count = len(problem.curves) if problem.own else 1
+    seen = [problem.of_curve(values, number) for number in range(count)]
+    found = [
+        torch.stack([_curves(problem, term, one, axis) for term in problem.model.terms], dim=1) for one in seen
+    ]
+    return found if problem.own else found * len(problem.curves)
+
+
+def _summed(
+    problem: Problem, shapes: Sequence[Float[Tensor, "drawn term q"]], axis: Tensor, scale: float
+) -> Float[np.ndarray, "drawn"]:
+    """Chi-square of all curves together."""
+    each = [_deviances(one, shape, axis, scale) for one, shape in zip(problem.curves, shapes, strict=True)]
+    summed: np.ndarray = np.sum(each, axis=0)
+    return summed
 
 
 def _scales(problem: Problem, axis: Float[Tensor, "q"]) -> list[float]:
