@@ -185,8 +185,10 @@ def _spread_of_draws(problem: Problem, draws: Draws) -> tuple[Float[np.ndarray, 
     for level, low, high in zip(_LEVELS, (1, 0), (2, 3), strict=True):
         near = floor[draws.above <= level]
         ends[:, low], ends[:, high] = np.minimum(ends[:, low], near.min(0)), np.maximum(ends[:, high], near.max(0))
-    wider = np.maximum((ends[:, 2] - ends[:, 1]) / 2 / np.sqrt(np.maximum(np.diag(covariance), 1e-300)), 1.0)
-    return covariance * np.outer(wider, wider), ends
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    half = (ends[:, 2] - ends[:, 1]) / 2  # a long tail makes the standard deviation no error that one would quote
+    share = np.where(half > 0, half / deviation, 1.0)
+    return covariance * np.outer(share, share), ends
 
 
 def _at(

@@ -263,7 +263,7 @@ class Problem:
             )
         )
 
-    def _weighted(self, slopes: Float[Tensor, "point number"]) -> list[Float[np.ndarray, "q number"]]:
+    def _weighted(self, slopes: Float[Tensor, "point number"]) -> list[np.ndarray]:
         """Derivatives of each curve by the free numbers, smeared and over sigma, with the factors held."""
         parts = torch.split(slopes, [len(one.fine) for one in self.curves])
         return [
@@ -287,10 +287,10 @@ class Fitted:
 
     problem: Problem
     numbers: _Numbers
-    models: Sequence[Float[np.ndarray, "q"]]
+    models: Sequence[np.ndarray]  # (q)
     factors: Sequence[Eliminated]
-    columns: Sequence[Float[np.ndarray, "q column"]]
-    slopes: Sequence[Float[np.ndarray, "q number"]]
+    columns: Sequence[np.ndarray]  # (q, column)
+    slopes: Sequence[np.ndarray]  # (q, number)
     deviance: float
 
     @property
