@@ -5,7 +5,7 @@ from matplotlib.axes import Axes
 
 from madpipe.base.errors import InputError
 from madpipe.base.metrics import with_error
-from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Picture, name_panels, new_figure, styled
+from madpipe.base.plotting import LOOKS, REFERENCE, TWO_COLUMNS, Keywords, Picture, name_panels, new_figure, styled
 from madpipe.saxs.records import AT_BOUND, FREE, OPEN, ParticleFit
 
 _MOST = 6  # curves in one panel
@@ -22,7 +22,7 @@ def fitted_curves(found: ParticleFit) -> Picture:
     rows = _chosen(len(found.intensity))
     for place, row in enumerate(rows):
         used = np.isfinite(found.calculated[row])
-        look, factor = LOOKS[place % len(LOOKS)], _APART ** -place
+        look, factor = LOOKS[place % len(LOOKS)], _APART**-place
         _points(upper, found.q[used], found.intensity[row, used] * factor, found.sigma[row, used] * factor, place)
         upper.plot(found.q[used], found.calculated[row, used] * factor, color="black", linewidth=0.8, zorder=4)
         residuals = (found.intensity[row, used] - found.calculated[row, used]) / found.sigma[row, used]
@@ -53,7 +53,7 @@ def smearing_compared(smeared: ParticleFit, unsmeared: ParticleFit) -> Picture:
     """
     if smeared.q.shape != unsmeared.q.shape:
         raise InputError(
-            f"the comparison needs fits of one curve; {len(smeared.q)} and {len(unsmeared.q)} points came; fit it twice."
+            f"the comparison needs fits of one curve; {len(smeared.q)} and {len(unsmeared.q)} came; fit it twice."
         )
     figure = new_figure(TWO_COLUMNS, 3.8)
     upper, lower = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
@@ -133,7 +133,7 @@ def _points(
     """Draw measured points with their errors, those above 0."""
     look, seen = LOOKS[place % len(LOOKS)], intensity > 0
     low = np.minimum(sigma[seen], 0.999 * intensity[seen])
-    bars = {"fmt": look.marker, "color": look.color, "markersize": 1.8, "elinewidth": 0.4, "capsize": 0.0}
+    bars: Keywords = {"fmt": look.marker, "color": look.color, "markersize": 1.8, "elinewidth": 0.4, "capsize": 0.0}
     named = label if not place else f"data / {_APART**place:g}"
     axes.errorbar(q[seen], intensity[seen], (low, sigma[seen]), **bars, label=named, zorder=2)
 

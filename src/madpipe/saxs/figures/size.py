@@ -41,8 +41,17 @@ def size_distribution(
     left.set(xscale="log", xlabel=r"size ($\mathrm{\AA}$)", ylabel=r"volume fraction per size ($\mathrm{\AA}^{-1}$)")
     left.set(xlim=(found.edges[0], found.edges[-1]), ylim=(0, None))
     left.legend(loc="upper left")
-    right.errorbar(found.q, found.intensity, found.sigma, fmt="o", markersize=1.8, elinewidth=0.4, capsize=0.0,
-                   color=LOOKS[0].color, label="data")
+    right.errorbar(
+        found.q,
+        found.intensity,
+        found.sigma,
+        fmt="o",
+        markersize=1.8,
+        elinewidth=0.4,
+        capsize=0.0,
+        color=LOOKS[0].color,
+        label="data",
+    )
     right.plot(found.q, found.fitted, color="black", linewidth=0.8, label="fit", zorder=4)
     right.set(xscale="log", yscale="log", xlabel=r"q ($\mathrm{\AA}^{-1}$)", ylabel=r"I (cm$^{-1}$)")
     right.legend(loc="lower left")

@@ -48,9 +48,7 @@ class Answer:
     rivals: list[str]
 
 
-def answer_of(
-    problem: Problem, rough: Problem, found: Found, samples: int, generator: np.random.Generator
-) -> Answer:
+def answer_of(problem: Problem, rough: Problem, found: Found, samples: int, generator: np.random.Generator) -> Answer:
     """Turn the end of a search into numbers with errors.
 
     Parameters

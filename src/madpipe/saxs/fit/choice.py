@@ -82,7 +82,10 @@ def _all_explained(fits: Sequence[ParticleFit]) -> bool:
     """Whether some model leaves no more than noise would on average, in every curve."""
     beyond = np.array(
         [
-            [excess(float(chi2) * int(dof), int(dof)) for chi2, dof in zip(one.chi2, one.degrees_of_freedom, strict=True)]
+            [
+                excess(float(chi2) * int(dof), int(dof))
+                for chi2, dof in zip(one.chi2, one.degrees_of_freedom, strict=True)
+            ]
             for one in fits
         ]
     )
@@ -128,7 +131,8 @@ def _free(fit: ParticleFit) -> int:
     names = fit.names.split("\n")
     derived = ("radius_of_gyration", "volume")
     return sum(
-        state != HELD and name.split(".")[-1].split("[")[0] not in derived for name, state in zip(names, fit.states[0], strict=True)
+        state != HELD and name.split(".")[-1].split("[")[0] not in derived
+        for name, state in zip(names, fit.states[0], strict=True)
     )
 
 

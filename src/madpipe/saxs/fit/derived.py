@@ -17,7 +17,9 @@ UNITS = {"radius_of_gyration": "angstrom", "volume": "angstrom^3"}
 def derived_names(problem: Problem) -> list[str]:
     """Names of what follows from the parameters, with the terms' prefixes."""
     behind = [f"[{number + 1}]" for number in range(len(problem.curves))] if problem.own else [""]
-    return [term.prefix + name + end for end in behind for term in problem.model.terms if _has_size(term) for name in UNITS]
+    return [
+        term.prefix + name + end for end in behind for term in problem.model.terms if _has_size(term) for name in UNITS
+    ]
 
 
 def derived(problem: Problem, numbers: Float[Tensor, "number place"]) -> Float[Tensor, "derived place"]:

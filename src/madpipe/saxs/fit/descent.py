@@ -82,7 +82,9 @@ def advanced(
 
 def _inside(here: Evaluated, box: Box) -> np.ndarray:
     """Numbers that may move: none at an end whose slope points outwards."""
-    kept = (here.numbers <= box.low + _GRAIN) & (here.slope > 0) | (here.numbers >= box.high - _GRAIN) & (here.slope < 0)
+    kept = (here.numbers <= box.low + _GRAIN) & (here.slope > 0) | (here.numbers >= box.high - _GRAIN) & (
+        here.slope < 0
+    )
     inside: np.ndarray = ~kept
     return inside
 

@@ -217,12 +217,18 @@ class _Part:
 
 
 def _part(
-    rough: Problem, mode: _Mode, best: np.ndarray, least: float, scale: float, count: int, generator: np.random.Generator
+    rough: Problem,
+    mode: _Mode,
+    best: np.ndarray,
+    least: float,
+    scale: float,
+    count: int,
+    generator: np.random.Generator,
 ) -> _Part:
     """Draw places about one solution and find the posterior there; none of it is outside the ranges."""
     places = _round(mode, count, generator)
     low, high = rough.box()
-    inside = ((places >= low) & (places <= high)).all(axis=1)
+    inside: np.ndarray = ((places >= low) & (places <= high)).all(axis=1)
     inside[0] = True  # one at least, whose range is not looked at
     places[0] = np.clip(places[0], low, high)
     ln_target = np.full(count, -np.inf)
@@ -240,7 +246,7 @@ def _adapted(
     """Share the next draws among the modes by the posterior near each, and among the best draws as centres."""
     away = np.array([(np.linalg.solve(one.root, (places - one.centre).T) ** 2).sum(axis=0) for one in modes])
     share = np.bincount(away.argmin(axis=0), weights=np.minimum(weights, _HEAVY), minlength=len(modes))
-    heavy = np.argsort(weights)[::-1][: _CENTRES]
+    heavy = np.argsort(weights)[::-1][:_CENTRES]
     heavy = heavy[weights[heavy] > _HEAVY]
     new = [_Mode(places[row], modes[int(away[:, row].argmin())].root) for row in heavy]
     counts = np.concatenate([share / share.sum() * samples, np.full(len(new), _LEAST)])

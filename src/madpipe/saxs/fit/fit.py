@@ -12,12 +12,12 @@ from madpipe.base.errors import InputError
 from madpipe.base.runtime import progress
 from madpipe.saxs.fit.answer import NOISE, Answer, answer_of
 from madpipe.saxs.fit.measured import Prepared
-from madpipe.saxs.fit.together import together
 from madpipe.saxs.fit.problem import Evaluated, Measured, Problem
 from madpipe.saxs.fit.residuals import excess
 from madpipe.saxs.fit.search import Found, polished, survey
 from madpipe.saxs.fit.settings import SaxsFitConfig
 from madpipe.saxs.fit.starts import library
+from madpipe.saxs.fit.together import together
 from madpipe.saxs.intensities import ACCURACY
 from madpipe.saxs.model import ParticleModel, model_named
 from madpipe.saxs.records import ParticleFit
@@ -69,7 +69,9 @@ def fit_curves(
             task.searched(group, given) for group, given in progress(list(zip(groups, told, strict=True)), "curves")
         ]
     draws = [np.random.default_rng([seed, number]) for number in range(len(found))]
-    answers = [answer_of(one.problem, one.rough, one.found, config.samples, own) for one, own in zip(found, draws, strict=True)]
+    answers = [
+        answer_of(one.problem, one.rough, one.found, config.samples, own) for one, own in zip(found, draws, strict=True)
+    ]
     return _record(curves, config, [one for end in found for one in end.problem.curves], answers)
 
 

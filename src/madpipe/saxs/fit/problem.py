@@ -151,16 +151,16 @@ class Problem:
         """Every curve's fine axis, one behind the other."""
         return torch.cat([one.fine for one in self.curves])
 
-    def _unit(self, at_points: Float[Tensor, "point number"], axis: Float[Tensor, "point"]) -> Float[Tensor, "term point"]:
+    def _unit(
+        self, at_points: Float[Tensor, "point number"], axis: Float[Tensor, "point"]
+    ) -> Float[Tensor, "term point"]:
         """Unit intensities of the terms on an axis, for free numbers at each of its points."""
         values = self.values(at_points.T)
         if self.own:
             counts = torch.tensor([len(one.fine) for one in self.curves])
             which = torch.arange(len(self.curves)).repeat_interleave(counts).repeat(len(axis) // int(counts.sum()))
             each = [self.of_curve(values, number) for number in range(len(self.curves))]
-            values = {
-                name: torch.stack([one[name] for one in each]).gather(0, which[None])[0] for name in each[0]
-            }
+            values = {name: torch.stack([one[name] for one in each]).gather(0, which[None])[0] for name in each[0]}
         return unit_intensities(self.model, values, axis, self.distribution, self.contrasts, self.accuracy)
 
     def box(self) -> tuple[_Numbers, _Numbers]:
@@ -181,13 +181,13 @@ class Problem:
         axis = self._axis()
         points = torch.from_numpy(many).repeat_interleave(len(axis), 0).requires_grad_()
         unit = self._unit(points, axis.repeat(len(many)))
-        shapes = unit.detach().unflatten(1, (len(many), len(axis)))
+        shapes = unit.detach().reshape(-1, len(many), len(axis))
         parts = [self._eliminated(shapes[:, number]) for number in range(len(many))]
         scales = torch.stack([self._scales(factors) for _, factors in parts], dim=1)
         seen = torch.isfinite(shapes)
-        summed = torch.where(seen, unit.unflatten(1, (len(many), len(axis))) * scales, 0.0).sum()
+        summed = torch.where(seen, unit.reshape(-1, len(many), len(axis)) * scales, 0.0).sum()
         (gradient,) = torch.autograd.grad(summed, points)
-        slopes = gradient.unflatten(0, (len(many), len(axis)))
+        slopes = gradient.reshape(len(many), len(axis), -1)
         return [
             self._trial(numbers, parts[place], slopes[place], bool(seen[:, place].all()))
             for place, numbers in enumerate(many)
@@ -219,7 +219,7 @@ class Problem:
         axis = self._axis()
         with torch.no_grad():
             points = torch.from_numpy(many).repeat_interleave(len(axis), 0)
-            unit = self._unit(points, axis.repeat(len(many))).unflatten(1, (len(many), len(axis)))
+            unit = self._unit(points, axis.repeat(len(many))).reshape(-1, len(many), len(axis))
         return [self._eliminated(unit[:, number]) for number in range(len(many))]
 
     def fitted(self, numbers: _Numbers) -> "Fitted":
@@ -266,9 +266,7 @@ class Problem:
     def _weighted(self, slopes: Float[Tensor, "point number"]) -> list[np.ndarray]:
         """Derivatives of each curve by the free numbers, smeared and over sigma, with the factors held."""
         parts = torch.split(slopes, [len(one.fine) for one in self.curves])
-        return [
-            one.smeared(part.numpy()) / one.sigma[:, None] for one, part in zip(self.curves, parts, strict=True)
-        ]
+        return [one.smeared(part.numpy()) / one.sigma[:, None] for one, part in zip(self.curves, parts, strict=True)]
 
 
 @dataclass(frozen=True)

@@ -57,9 +57,7 @@ def _shapes(problem: Problem, values: dict[str, Tensor], axis: Tensor) -> list[F
     """Each curve's drawn shapes; the same for all where no curve has parameters of its own."""
     count = len(problem.curves) if problem.own else 1
     seen = [problem.of_curve(values, number) for number in range(count)]
-    found = [
-        torch.stack([_curves(problem, term, one, axis) for term in problem.model.terms], dim=1) for one in seen
-    ]
+    found = [torch.stack([_curves(problem, term, one, axis) for term in problem.model.terms], dim=1) for one in seen]
     return found if problem.own else found * len(problem.curves)
 
 
