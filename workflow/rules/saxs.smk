@@ -245,6 +245,7 @@ for saxs_word, saxs_names in alike(SAXS_SAMPLES, saxs_kind).items():
             mem_mb=memory(1000),
             runtime=minutes(10),
         params:
+            with_guinier="guinier" in SAXS_SAMPLES[saxs_names[0]].steps,
             code=fingerprint("madpipe.saxs.figures.sample"),
         script:
             "../scripts/saxs_figures.py"

@@ -21,9 +21,8 @@ def saxs_with(step):
 def saxs_answers(sample):
     """Name what the steps of a sample make, by the word of each in a script."""
     steps, folder = SAXS_SAMPLES[sample].steps, f"{SAXS_AT.results}/{sample}"
-    return {
-        step: f"{folder}/{file}" for step, file in SAXS_MADE.items() if step in steps
-    }
+    made = {step: f"{folder}/{file}" for step, file in SAXS_MADE.items() if step in steps}
+    return made | ({"partial": f"{folder}/partial.h5"} if "anomalous" in steps else {})
 
 
 def saxs_truth(sample):
@@ -41,11 +40,11 @@ def saxs_figures(sample):
     """Name the figures of a sample."""
     steps, names = SAXS_SAMPLES[sample].steps, []
     if "fit" in steps:
-        names += ["curves", "corner"]
+        names += ["fitted_curves", "valley"]
     if "size" in steps:
-        names += ["sizes"]
+        names += ["size_distribution"]
     if "guinier" in steps:
-        names += ["guinier"]
+        names += ["guinier_plot"]
     if "anomalous" in steps:
-        names += ["energies", "contrast", "partial"]
+        names += ["series_fit", "contrast_against_energy", "resonant_term"]
     return names

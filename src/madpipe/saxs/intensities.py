@@ -9,11 +9,19 @@ from torch import Tensor
 from madpipe.physics.scattering.distributions import Distribution
 from madpipe.physics.scattering.shapes.form_factor import FormFactor
 from madpipe.physics.scattering.shapes.size_averages import size_averages_at_points, spread_of
-from madpipe.physics.scattering.structure_factors import effective_radius, hard_sphere, sticky_hard_sphere
+from madpipe.physics.scattering.structure_factors import (
+    effective_radius,
+    hard_sphere,
+    is_fluid,
+    sticky_hard_sphere,
+)
 from madpipe.saxs.forward import cross_section
 from madpipe.saxs.model import ParticleModel, Term
 
 ACCURACY = 1e-6  # of averages over sizes, relative: a hundredth of the best data's errors
+
+_LEAST_Q = 1e-12  # 1/angstrom: stands for 0
+_NOT_STICKY = 1e6  # stands in where there is no fluid, and the answer is none
 
 Values = Mapping[str, Float[Tensor, "point"]]  # numbers by name, at each point
 
@@ -24,6 +32,7 @@ def unit_intensities(
     q: Float[Tensor, "point"],
     distribution: Distribution,
     contrasts: Mapping[str, float],
+    accuracy: float = ACCURACY,
 ) -> Float[Tensor, "term point"]:
     """Give each term's intensity for a scale of 1.
 
@@ -40,13 +49,15 @@ def unit_intensities(
     contrasts:
         Of regions against the solvent, where they are known [1e-6/angstrom^2]. Where all of a term's are, the scale is
         its volume fraction; else the outermost region's is 1, and the scale is volume fraction times its square.
+    accuracy:
+        Relative, of averages over sizes.
 
     Returns
     -------
     :
-        [1/cm], without smearing and background.
+        [1/cm], without smearing and background; not a number where the particles would be no fluid.
     """
-    return torch.stack([_of_term(term, values, q, distribution, contrasts) for term in model.terms])
+    return torch.stack([_of_term(term, values, q, distribution, contrasts, accuracy) for term in model.terms])
 
 
 def is_absolute(term: Term, contrasts: Mapping[str, float]) -> bool:
@@ -55,7 +66,12 @@ def is_absolute(term: Term, contrasts: Mapping[str, float]) -> bool:
 
 
 def _of_term(
-    term: Term, values: Values, q: Float[Tensor, "point"], distribution: Distribution, contrasts: Mapping[str, float]
+    term: Term,
+    values: Values,
+    q: Float[Tensor, "point"],
+    distribution: Distribution,
+    contrasts: Mapping[str, float],
+    accuracy: float,
 ) -> Float[Tensor, "point"]:
     """One term's intensity."""
     shape = term.shape
@@ -68,7 +84,7 @@ def _of_term(
     else:
         chosen = spread_of(shape, None if term.spread == "all" else term.spread)
         width = values[f"{term.prefix}pd"]
-        gram, mean, volumes = size_averages_at_points(shape, q, lengths, distribution, width, chosen, ACCURACY)
+        gram, mean, volumes = size_averages_at_points(shape, q, lengths, distribution, width, chosen, accuracy)
         volume = volumes.sum(1)
     of_regions = contrasts_of(term, values, contrasts)
     return cross_section(gram, mean, volume, of_regions, _structure(term, values, q, volume))
@@ -89,7 +105,12 @@ def _structure(
     """Structure factor of spheres of the particles' mean volume."""
     if term.structure is None:
         return None
-    radius, phi = effective_radius(volume), values[f"{term.prefix}structure_phi"]
+    phi = values[f"{term.prefix}structure_phi"]
+    phase = effective_radius(volume) * q.clamp_min(_LEAST_Q)  # S depends on q R: each point is a fluid at q = 1
+    one = torch.ones_like(phase[:1])
     if term.structure == "hard_sphere":
-        return hard_sphere(q, radius, phi).diagonal()
-    return sticky_hard_sphere(q, radius, phi, values[f"{term.prefix}stickiness"]).diagonal()
+        return hard_sphere(one, phase, phi)[:, 0]
+    tau = values[f"{term.prefix}stickiness"]
+    fluid = is_fluid(phi, tau)
+    found = sticky_hard_sphere(one, phase, phi, torch.where(fluid, tau, torch.full_like(tau, _NOT_STICKY)))[:, 0]
+    return torch.where(fluid, found, torch.nan)

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 from jaxtyping import Float
+from scipy.special import ndtri
 
 from madpipe.saxs.fit.derived import UNITS, derived, derived_names, derived_slopes
-from madpipe.saxs.fit.errors import Uncertainty, interval, uncertainty
+from madpipe.saxs.fit.errors import Draws, Uncertainty, uncertainty, weighted_quantiles
 from madpipe.saxs.fit.problem import Fitted, Problem
 from madpipe.saxs.fit.residuals import excess, longest_run_probability, runs_probability
 from madpipe.saxs.fit.search import Found
@@ -19,7 +20,8 @@ from madpipe.saxs.records import AT_BOUND, FREE, HELD, OPEN
 NOISE = 4.0  # standard deviations of chi-square beyond its mean that no noise explains
 LEAST_CHANCE = 1e-4  # of runs of residuals
 _END = 0.01  # of a range, in free numbers or as a share, that counts as its end
-_SHARES = (0.95, 0.68)
+_LEVELS = (1.0, 3.84)  # of chi-square, of the inner and the outer interval
+_TAILS = np.array([0.025, 0.16, 0.84, 0.975])
 
 
 @dataclass(frozen=True)
@@ -46,13 +48,15 @@ class Answer:
     rivals: list[str]
 
 
-def answer_of(problem: Problem, found: Found, samples: int, generator: np.random.Generator) -> Answer:
+def answer_of(problem: Problem, rough: Problem, found: Found, samples: int, generator: np.random.Generator) -> Answer:
     """Turn the end of a search into numbers with errors.
 
     Parameters
     ----------
     problem:
         What was fitted.
+    rough:
+        The same, computed more cheaply: for draws.
     found:
         Where the search ended.
     samples:
@@ -64,9 +68,9 @@ def answer_of(problem: Problem, found: Found, samples: int, generator: np.random
     dof = max(fitted.dof, 1)
     beyond = excess(fitted.deviance, dof)
     scale = math.sqrt(fitted.deviance / dof) if beyond > 2 else 1.0
-    known = uncertainty(fitted, scale, samples, generator)
+    known = uncertainty(fitted, found.others, rough, scale, samples, generator)
     names, units, values, slopes = _everything(problem, fitted)
-    covariance = slopes @ known.covariance @ slopes.T
+    covariance, quantiles = _spread(problem, fitted, known, values, slopes)
     errors = np.sqrt(np.maximum(np.diag(covariance), 0))
     residuals = [one.residuals for one in fitted.factors]
     runs, longest = [runs_probability(one) for one in residuals], [longest_run_probability(one) for one in residuals]
@@ -77,7 +81,7 @@ def answer_of(problem: Problem, found: Found, samples: int, generator: np.random
         units,
         values,
         errors,
-        _quantiles(problem, fitted, known, values, errors),
+        quantiles,
         states,
         covariance / np.maximum(np.outer(errors, errors), 1e-300),
         fitted.models,
@@ -98,7 +102,7 @@ def _everything(problem: Problem, fitted: Fitted) -> tuple[list[str], list[str],
     """Names, units and values of parameters, factors and derived ones; derivatives by free numbers and factors."""
     numbers = torch.from_numpy(fitted.numbers)
     values, free = problem.natural(fitted.numbers), [one.name for one in problem.free]
-    named = [one for one in problem.model.parameters() if one.name in values]
+    named = problem.named
     factors = _factors(problem, fitted)
     more = derived_names(problem)
     slopes = np.zeros((len(named) + len(factors) + len(more), len(free) + len(factors)))
@@ -110,9 +114,9 @@ def _everything(problem: Problem, fitted: Fitted) -> tuple[list[str], list[str],
     slopes[len(named) + len(factors) :, : len(free)] = derived_slopes(problem, numbers).numpy()
     names = [*(one.name for one in named), *(name for name, _, _ in factors), *more]
     units = [*(one.unit for one in named), *(unit for _, unit, _ in factors)]
-    units += [UNITS[name.split(".")[-1]] for name in more]
+    units += [UNITS[name.split(".")[-1].split("[")[0]] for name in more]
     found = [*(values[one.name] for one in named), *(value for _, _, value in factors)]
-    return names, units, np.array([*found, *derived(problem, numbers).tolist()]), slopes
+    return names, units, np.array([*found, *derived(problem, numbers[:, None])[:, 0].tolist()]), slopes
 
 
 def _factors(problem: Problem, fitted: Fitted) -> list[tuple[str, str, float]]:
@@ -135,36 +139,64 @@ def _states(problem: Problem, fitted: Fitted, known: Uncertainty, count: int) ->
     """State of each parameter; factors and derived ones are free."""
     states = np.full(count, FREE)
     free = {one.name: place for place, one in enumerate(problem.free)}
-    named = [one for one in problem.model.parameters() if one.name in free or one.name in problem.held]
-    for row, one in enumerate(named):
+    _, seen = problem.box()
+    for row, one in enumerate(problem.named):
         if one.name not in free:
             states[row] = HELD
             continue
         number = fitted.numbers[free[one.name]]
         value = float(one.natural(torch.tensor(number)))
-        near = min(abs(value - one.low), abs(one.high - value)) < _END * (
-            one.high - one.low if one.scale == "logit" else 0
-        )
-        beyond = one.scale == "ln" and not one.low * (1 + _END) < value < one.high * (1 - _END)
-        if near or beyond:
+        margin = _END * (one.high - one.low) if one.scale == "logit" else 0.0
+        below, above = one.low + margin, one.high - margin
+        if one.scale == "ln":
+            below, above = one.low * (1 + _END), one.high * (1 - _END)
+        if not below < value < above:
             states[row] = AT_BOUND
-        elif known.open[free[one.name]]:
+        elif known.open[free[one.name]] or number > seen[free[one.name]] - _END:
             states[row] = OPEN
     return states
 
 
-def _quantiles(
-    problem: Problem, fitted: Fitted, known: Uncertainty, values: np.ndarray, errors: np.ndarray
-) -> Float[np.ndarray, "parameter 4"]:
-    """Ends of the central 95 and 68 %: of parameters from free numbers, of others from their errors."""
-    free = [one.name for one in problem.free]
-    named = [one.name for one in problem.model.parameters() if one.name in free or one.name in problem.held]
-    ends: np.ndarray = values[:, None] + errors[:, None] * np.array([-1.96, -1.0, 1.0, 1.96])
-    for row, name in enumerate(named):
-        if name in free:
-            outer, inner = (interval(problem, fitted, known, free.index(name), share) for share in _SHARES)
-            ends[row] = outer[0], inner[0], inner[1], outer[1]
-    return ends
+def _spread(
+    problem: Problem, fitted: Fitted, known: Uncertainty, values: np.ndarray, slopes: np.ndarray
+) -> tuple[Float[np.ndarray, "all all"], Float[np.ndarray, "all 4"]]:
+    """Covariance of everything, and ends of the central 95 and 68 %: from draws where there are any."""
+    if known.draws is not None:
+        return _spread_of_draws(problem, known.draws)
+    covariance = slopes @ known.covariance @ slopes.T
+    off = ndtri(_TAILS)
+    ends: np.ndarray = values[:, None] + np.sqrt(np.maximum(np.diag(covariance), 0))[:, None] * off
+    names = [one.name for one in problem.named]
+    for number, one in enumerate(problem.free):  # lengths are Gaussian in their logarithm
+        tails = fitted.numbers[number] + np.sqrt(known.covariance[number, number]) * off
+        ends[names.index(one.name)] = one.natural(torch.from_numpy(tails)).numpy()
+    return covariance, ends
+
+
+def _spread_of_draws(problem: Problem, draws: Draws) -> tuple[Float[np.ndarray, "all all"], Float[np.ndarray, "all 4"]]:
+    """Covariance and intervals of draws; the intervals hold the valley's floor as far as chi-square allows, too."""
+    every = _at(problem, draws.places, draws.factors)
+    floor = _at(problem, draws.floor, draws.floor_factors)
+    away = every - draws.weights @ every
+    covariance = (away * draws.weights[:, None]).T @ away
+    ends = weighted_quantiles(every, draws.weights, _TAILS).T
+    for level, low, high in zip(_LEVELS, (1, 0), (2, 3), strict=True):
+        near = floor[draws.above <= level]
+        ends[:, low], ends[:, high] = np.minimum(ends[:, low], near.min(0)), np.maximum(ends[:, high], near.max(0))
+    deviation = np.sqrt(np.maximum(np.diag(covariance), 1e-300))
+    half = (ends[:, 2] - ends[:, 1]) / 2  # a long tail makes the standard deviation no error that one would quote
+    share = np.where(half > 0, half / deviation, 1.0)
+    return covariance * np.outer(share, share), ends
+
+
+def _at(
+    problem: Problem, places: Float[np.ndarray, "place number"], factors: Float[np.ndarray, "place factor"]
+) -> Float[np.ndarray, "place all"]:
+    """Parameters, factors and what follows from them, at each place."""
+    numbers = torch.from_numpy(places.T.copy())
+    values = problem.values(numbers)
+    own = np.stack([values[one.name].numpy() for one in problem.named], axis=1)
+    return np.column_stack([own, factors, derived(problem, numbers).numpy().T])
 
 
 def _verdict(

@@ -4,15 +4,21 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
 from madpipe.base.plain import told
 from madpipe.base.runtime import progress
+from madpipe.physics.scattering.shapes.form_factor import FormFactor
 from madpipe.saxs.fit.fit import fit_curves
 from madpipe.saxs.fit.residuals import excess
 from madpipe.saxs.fit.settings import SaxsChoiceConfig, SaxsFitConfig
+from madpipe.saxs.model import model_named
 from madpipe.saxs.records import HELD, ParticleFit
 
+_CHEAP = ("ball", "sheet", "revolution")
+_WELL, _LIKELY = 1.5, 0.01  # excess of chi-square and chance of runs with which a dearer model is not asked for
 _STRONG = 10.0  # of BIC: below it another model explains the curve nearly as well
 _LEAST_CHANCE = 1e-4  # of runs of residuals
 
@@ -56,8 +62,35 @@ def choose(curves: Curves, fit: SaxsFitConfig, choice: SaxsChoiceConfig, seed: i
         fit.model_copy(update={"model": model, "series": "independent", "samples": 0, "fix": {}, "contrast": {}})
         for model in choice.models
     ]
-    fits = [fit_curves(curves, one, seed) for one in progress(settings, "models")]
-    return [_chosen(curves, fits, number, choice.noise_range) for number in range(len(curves.intensity))]
+    cheap = [one for one in settings if not _is_costly(one.model)]
+    fits = [fit_curves(curves, one, seed) for one in progress(cheap, "models")]
+    left = [one for one in settings if _is_costly(one.model)]
+    if choice.every or not fits or not _all_explained(fits):
+        fits += [fit_curves(curves, one, seed) for one in progress(left, "more models")]
+        left = []
+    untried = ", ".join(one.model for one in left)
+    return [_chosen(curves, fits, number, choice.noise_range, untried) for number in range(len(curves.intensity))]
+
+
+def _is_costly(model: str) -> bool:
+    """Whether a model has a particle of three axes, whose average over orientation is the dearest."""
+    shapes = (term.shape for term in model_named(model).terms)
+    return any(isinstance(one, FormFactor) and one.solid.symmetry not in _CHEAP for one in shapes)
+
+
+def _all_explained(fits: Sequence[ParticleFit]) -> bool:
+    """Whether some model leaves no more than noise would on average, in every curve."""
+    beyond = np.array(
+        [
+            [
+                excess(float(chi2) * int(dof), int(dof))
+                for chi2, dof in zip(one.chi2, one.degrees_of_freedom, strict=True)
+            ]
+            for one in fits
+        ]
+    )
+    runs = np.array([one.longest_run > _LIKELY for one in fits])
+    return bool(((beyond < _WELL) & runs).any(axis=0).all())
 
 
 def fit_best(curves: Curves, fit: SaxsFitConfig, choice: SaxsChoiceConfig, seed: int) -> ParticleFit:
@@ -76,7 +109,7 @@ def fit_best(curves: Curves, fit: SaxsFitConfig, choice: SaxsChoiceConfig, seed:
     return replace(found, choice="\n".join(one.verdict for one in every))
 
 
-def _chosen(curves: Curves, fits: Sequence[ParticleFit], number: int, noise: float) -> Choice:
+def _chosen(curves: Curves, fits: Sequence[ParticleFit], number: int, noise: float, untried: str) -> Choice:
     """Compare the fits to one curve."""
     scored = sorted((_bic(one, number), place) for place, one in enumerate(fits))
     best = scored[0][0]
@@ -89,6 +122,7 @@ def _chosen(curves: Curves, fits: Sequence[ParticleFit], number: int, noise: flo
         return Choice(name, None, (), candidates, f"{name}: {words}")
     others = tuple(one.model for one in good[1:])
     words = good[0].model + (f"; {', '.join(others)} explain it as well" if others else "")
+    words += f" (not tried, as that one does: {untried})" if untried else ""
     return Choice(name, good[0].model, others, candidates, f"{name}: {words}")
 
 
@@ -97,7 +131,8 @@ def _free(fit: ParticleFit) -> int:
     names = fit.names.split("\n")
     derived = ("radius_of_gyration", "volume")
     return sum(
-        state != HELD and name.split(".")[-1] not in derived for name, state in zip(names, fit.states[0], strict=True)
+        state != HELD and name.split(".")[-1].split("[")[0] not in derived
+        for name, state in zip(names, fit.states[0], strict=True)
     )
 
 

@@ -10,20 +10,28 @@ from madpipe.base import warned
 from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import progress
-from madpipe.saxs.fit.answer import Answer, answer_of
+from madpipe.saxs.fit.answer import NOISE, Answer, answer_of
 from madpipe.saxs.fit.measured import Prepared
-from madpipe.saxs.fit.problem import Measured, Problem
-from madpipe.saxs.fit.search import Found, search
+from madpipe.saxs.fit.problem import Evaluated, Measured, Problem
+from madpipe.saxs.fit.residuals import excess
+from madpipe.saxs.fit.search import Found, polished, survey
 from madpipe.saxs.fit.settings import SaxsFitConfig
 from madpipe.saxs.fit.starts import library
+from madpipe.saxs.fit.together import together
+from madpipe.saxs.intensities import ACCURACY
 from madpipe.saxs.model import ParticleModel, model_named
 from madpipe.saxs.records import ParticleFit
 
 RIVALS = 6.0  # of chi-square above the best, of solutions that are told beside it
 Start = Mapping[str, float]
 _COARSE = 30.0  # of the largest dimension: the library's curves need no oscillations
-_MARGIN = 1.5  # over a particle's size, by which it may grow in a search
+_ROUGH, _FINE = 8.0, 1.7  # particle's size over the largest dimension that a fine axis resolves, while it spreads
+_ROUGH_ACCURACY = 1e-3  # of averages over sizes in a rough search
+_WORTH = 2.0  # times what a rival may be above the best, for what is rough
 _RESOLVED = 3  # starts whose oscillations the fine axis of a search resolves
+_BATCH = 12  # starts that are searched together
+_MARGIN = 1.2  # by which a particle may outgrow its fine axis
+_REFINED = 4  # fine axes at most
 _CHAINED = 3  # starts of a curve in a chain: its neighbour's answer, and the library's best
 
 
@@ -61,8 +69,30 @@ def fit_curves(
             task.searched(group, given) for group, given in progress(list(zip(groups, told, strict=True)), "curves")
         ]
     draws = [np.random.default_rng([seed, number]) for number in range(len(found))]
-    answers = [answer_of(one.problem, one.found, config.samples, own) for one, own in zip(found, draws, strict=True)]
+    answers = [
+        answer_of(one.problem, one.rough, one.found, config.samples, own) for one, own in zip(found, draws, strict=True)
+    ]
     return _record(curves, config, [one for end in found for one in end.problem.curves], answers)
+
+
+def fit_together(records: Sequence[Curves], config: SaxsFitConfig, seed: int) -> ParticleFit:
+    """Fit one set of parameters to curves of several records, each on its own q with its own resolution.
+
+    Parameters
+    ----------
+    records:
+        Such as contrasts or detectors of one sample.
+    config:
+        Model and search; ``own`` names what each curve has for itself.
+    seed:
+        Of the library and of draws.
+
+    Raises
+    ------
+    InputError
+        What :func:`fit_curves` refuses; no record.
+    """
+    return fit_curves(together(records), config.model_copy(update={"series": "global"}), seed)
 
 
 @dataclass(frozen=True)
@@ -71,6 +101,7 @@ class _Ended:
 
     problem: Problem
     found: Found
+    rough: Problem  # the same curves, cheaper, for draws from the posterior
 
 
 @dataclass(frozen=True)
@@ -82,37 +113,72 @@ class _Task:
     config: SaxsFitConfig
     seed: int
 
-    def problem(self, group: Sequence[int], largest: float) -> Problem:
+    def problem(
+        self, group: Sequence[int], largest: float, bins_of: float | None = None, accuracy: float = ACCURACY
+    ) -> Problem:
         """Some curves under one set of parameters, for particles of at most a size."""
         config = self.config
-        curves = [self.prepared.measured(number, largest) for number in group]
-        return Problem(curves, self.model, config.distribution, config.contrast, config.fix)
+        curves = [self.prepared.measured(number, largest, bins_of) for number in group]
+        own = frozenset(config.own) if len(curves) > 1 else frozenset()
+        return Problem(curves, self.model, config.distribution, config.contrast, config.fix, accuracy, own)
 
     def searched(self, group: Sequence[int], given: Sequence[Start], most: int | None = None) -> _Ended:
-        """Search from told starts, then from the library's best; the fine axis follows the particles' size."""
-        config = self.config
+        """Search roughly from told starts and the library's best, and exactly where that ends."""
         coarse = self.problem(group, self.prepared.largest / _COARSE)
-        drawn = list(islice(_apart(library(coarse, config.library, self.seed)), config.starts))
-        starts = [*given, *drawn][: most or config.starts]
-        problem = self.problem(group, _MARGIN * max(coarse.largest(one) for one in starts[:_RESOLVED]))
-        found = search(problem, starts, len(starts), config.evaluations, RIVALS)
-        while self.prepared.is_smeared and (size := problem.largest(problem.natural(found.best.numbers))) > 0:
-            wanted = self.problem(group, _MARGIN * size)
-            if len(wanted.curves[0].fine) == len(problem.curves[0].fine):
+        ends: list[np.ndarray] = []
+        tried = 0
+        for starts in self._batches(coarse, given, most or self.config.starts):
+            tried += len(starts)
+            size = max(coarse.largest(one) for one in starts[:_RESOLVED])
+            rough = self.problem(group, size / _ROUGH, size, _ROUGH_ACCURACY)
+            found = survey(rough, starts, self.config.evaluations)
+            ends += [one.numbers for one in found if one.deviance < found[0].deviance + _WORTH * rivals_of(found[0])]
+            if found and _is_enough(rough, found[0]):
                 break
-            enough = len(wanted.curves[0].fine) < len(problem.curves[0].fine)
-            best = problem.natural(found.best.numbers)
-            problem, tried = wanted, found.starts
-            found = search(problem, [best], 1, config.evaluations, RIVALS)
-            found = Found(found.best, found.others, tried + 1)
-            if enough:
+        return self._ended(group, coarse, ends, tried)
+
+    def _batches(self, coarse: Problem, given: Sequence[Start], most: int) -> Iterator[list[Start]]:
+        """Starts in batches: told ones first, alone, then the library's best."""
+        if given:
+            yield list(given[:most])
+        left = most - len(given)
+        if left <= 0 or not coarse.free:
+            return
+        drawn = _apart(library(coarse, self.config.library, self.seed))
+        while left > 0 and (batch := list(islice(drawn, min(_BATCH, left)))):
+            left -= len(batch)
+            yield batch
+
+    def _ended(self, group: Sequence[int], coarse: Problem, ends: Sequence[np.ndarray], tried: int) -> _Ended:
+        """Search exactly, on a fine axis that follows the particles' size."""
+        size = max(coarse.largest(coarse.natural(one)) for one in ends)
+        for _ in range(_REFINED):
+            problem = self.problem(group, size / _FINE)
+            found = polished(problem, ends, self.config.evaluations, RIVALS, tried)
+            size, before = problem.largest(problem.natural(found.best.numbers)), size
+            if not self.prepared.is_smeared or before / _MARGIN**2 < size < before * _MARGIN:
                 break
-        return _Ended(problem, found)
+            ends = [found.best.numbers, *(one.numbers for one in found.others)]
+        return _Ended(problem, found, self.problem(group, size / _ROUGH, size, _ROUGH_ACCURACY))
+
+
+def rivals_of(best: Evaluated) -> float:
+    """Chi-square above the best of rough ends that may still win."""
+    return max(RIVALS, 0.05 * best.deviance)
+
+
+def _is_enough(problem: Problem, best: Evaluated) -> bool:
+    """Whether noise may explain what the best end misses, so that no further starts are needed."""
+    return excess(best.deviance, max(sum(len(one.q) for one in problem.curves) - len(best.numbers), 1)) < NOISE
 
 
 def _check_names(model: ParticleModel, config: SaxsFitConfig) -> None:
     """Refuse values of what the model does not have."""
     known = [one.name for one in model.parameters()]
+    if strange := [name for name in config.own if name not in known]:
+        raise InputError(
+            f"{config.model}: own needs parameters of the model, {', '.join(known)}; {strange[0]} came; rename it."
+        )
     if strange := [name for name in config.fix if name not in known]:
         raise InputError(
             f"{config.model}: fix needs parameters of the model, {', '.join(known)}; {strange[0]} came; rename it."
@@ -148,9 +214,10 @@ def _chained(task: _Task, groups: Sequence[Sequence[int]], told: Sequence[Sequen
         ends.append(task.searched(group, [_values(ends[-1]), *given], most=_CHAINED))
     for number in progress(list(range(len(groups) - 2, -1, -1)), "curves, down"):
         problem = ends[number].problem
-        again = search(problem, [_values(ends[number + 1])], 1, task.config.evaluations, RIVALS)
+        near = [problem.numbers(_values(ends[number + 1]))]
+        again = polished(problem, near, task.config.evaluations, RIVALS, 1)
         if again.best.deviance < ends[number].found.best.deviance:
-            ends[number] = _Ended(problem, replace(again, starts=ends[number].found.starts + 1))
+            ends[number] = replace(ends[number], found=replace(again, starts=ends[number].found.starts + 1))
     return ends
 
 

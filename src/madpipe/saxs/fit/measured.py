@@ -14,6 +14,9 @@ from madpipe.saxs.fit.problem import Measured
 from madpipe.saxs.fit.settings import SaxsFitConfig
 
 _FEWEST = 10  # points
+_MANY = 120  # points above which a rough search takes neighbours together
+_FINE = 0.6  # step in q of such a bin times the particle's largest dimension: an oscillation has ten of them
+_NARROW = 0.04  # width of a bin over its q
 
 
 class Prepared:
@@ -45,7 +48,7 @@ class Prepared:
         """Largest dimension that any curve tells of [angstrom]."""
         return max(largest_seen(torch.from_numpy(self.curves.q[rows])) for rows in self.rows)
 
-    def measured(self, number: int, largest: float) -> Measured:
+    def measured(self, number: int, largest: float, bins_of: float | None = None) -> Measured:
         """One curve, its fine axis such that oscillations of a particle of a size are resolved.
 
         Parameters
@@ -54,13 +57,17 @@ class Prepared:
             Of the curve.
         largest:
             Largest dimension of the particle, rounded up to a factor of root 2 [angstrom].
+        bins_of:
+            Take neighbouring points together, so that oscillations of a particle of this size are still seen
+            [angstrom]; none: each point stays.
         """
         rows = self.rows[number]
         step = math.ceil(2 * math.log2(max(largest, 1.0)))
         key = (rows.tobytes(), step)
         if self.is_smeared and key not in self._made:
             self._made[key] = _smearing(self.curves, rows, 2 ** (step / 2))
-        return _one(self.curves, number, rows, self._made.get(key), self.config)
+        whole = _one(self.curves, number, rows, self._made.get(key), self.config)
+        return whole if bins_of is None else _binned(whole, bins_of)
 
 
 def _rows(curves: Curves, number: int, config: SaxsFitConfig) -> np.ndarray:
@@ -98,7 +105,8 @@ def _one(curves: Curves, number: int, rows: np.ndarray, smeared: Smearing | None
     fine = torch.from_numpy(q) if smeared is None else smeared.q
     matrix = None if smeared is None else smeared.matrix.numpy()
     columns, positive = _background(q, fine.numpy(), matrix, config)
-    data, sigma = curves.intensity[number, rows], curves.sigma[number, rows]
+    data = curves.intensity[number, rows]
+    sigma = np.hypot(curves.sigma[number, rows], config.relative_error * data)
     return Measured(q, data, sigma, fine, matrix, columns, np.array(positive, dtype=bool), rows)
 
 
@@ -114,3 +122,26 @@ def _background(
     power = (fine / fine.min()) ** -config.power
     smeared = power if matrix is None else matrix @ power
     return np.column_stack([flat, smeared]), [False, True]
+
+
+def _binned(one: Measured, size: float) -> Measured:
+    """Take neighbouring points together, weighted by their errors; the matrix of the resolution follows exactly."""
+    if len(one.q) <= _MANY:
+        return one
+    order = np.argsort(one.q, kind="stable")
+    step = np.minimum(_FINE / max(size, 1.0), _NARROW * one.q[order])
+    place = np.concatenate([[0.0], np.cumsum(np.diff(one.q[order]) / step[1:])])
+    bins = np.empty(len(order), dtype=int)
+    bins[order] = np.unique(np.floor(place).astype(int), return_inverse=True)[1]
+    if bins.max() + 1 > 0.7 * len(one.q):
+        return one
+    weight = np.zeros((bins.max() + 1, len(one.q)))
+    weight[bins, np.arange(len(one.q))] = one.sigma**-2
+    information = weight.sum(axis=1)
+    weight /= information[:, None]
+    q = weight @ one.q
+    fine = torch.from_numpy(q) if one.smearing is None else one.fine
+    matrix = None if one.smearing is None else weight @ one.smearing
+    return Measured(
+        q, weight @ one.intensity, information**-0.5, fine, matrix, weight @ one.background, one.positive, one.rows
+    )

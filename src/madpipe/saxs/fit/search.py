@@ -1,20 +1,20 @@
-"""Search from several starts for the parameters that explain curves best."""
+"""Search from several starts at once for the parameters that explain curves best."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from madpipe.physics.marquardt import minimise
+from madpipe.saxs.fit.descent import Box, Path, advanced, begun
 from madpipe.saxs.fit.problem import Evaluated, Problem
 
-_AGREE = 3  # starts that end alike end the search
-_ALIKE = 1e-4  # relative difference of chi-square, or
-_ALIKE_DEVIANCE = 0.05  # this difference
-_FARTHEST = 0.7  # change of a free number in a step: a factor of 2 of a length
-_TOLERANCE = 1e-7
-_GRAIN = 1e-8  # free numbers are rounded to it: what processors round differently must not grow
-_APART = 0.05  # of free numbers: solutions farther apart are told as others
+_ROUND = 5  # steps after which the worse half of the searches ends
+_FEWEST = 4  # searches that go on to the end
+_ALIKE = 0.02  # of free numbers: searches that are nearer to a better one end
+_NEAR = 0.05  # squared distance to the least chi-square, in standard deviations, at which a rough search ends
+_EXACT = 1e-7  # the same of a final one
+_APART = 0.05  # of free numbers, and
+_SIGMAS = 1.0  # standard deviations that solutions must be apart to be told as others
 
 
 @dataclass(frozen=True)
@@ -26,41 +26,90 @@ class Found:
     starts: int  # that were tried
 
 
-def search(
-    problem: Problem, starts: Iterable[Mapping[str, float]], most: int, evaluations: int, rivals: float
-) -> Found:
-    """Minimise from starts in turn, until enough of them agree.
+def survey(problem: Problem, starts: Sequence[Mapping[str, float]], evaluations: int) -> list[Evaluated]:
+    """Descend from every start, the hopeless ones not to the end.
 
     Parameters
     ----------
     problem:
-        What to explain.
+        What to explain; a rough one will do.
     starts:
-        Values of every parameter, the most promising first.
-    most:
-        Starts at most.
+        Values of every parameter.
     evaluations:
-        For each start.
+        For each start, at most.
+
+    Returns
+    -------
+    :
+        Where they ended, the best first; those that ended alike once. None where no start has a value.
+    """
+    box = Box(*problem.box())
+    paths = begun(problem.trials(np.array([problem.inside(one) for one in starts])))
+    ended: list[Path] = []
+    for step in range(1, evaluations):
+        if all(one.settled for one in paths):
+            break
+        paths = advanced(paths, problem.trials, box, _NEAR)
+        paths = _without_doubles(paths)
+        if step % _ROUND == 0 and len(paths) > _FEWEST:
+            paths.sort(key=lambda one: one.here.deviance)
+            keep = max(_FEWEST, len(paths) // 2)
+            ended += [one for one in paths[keep:] if one.settled]
+            paths = paths[:keep]
+    return [one.here for one in sorted([*paths, *ended], key=lambda one: one.here.deviance)]
+
+
+def _without_doubles(paths: Sequence[Path]) -> list[Path]:
+    """Drop searches that have come to where a better one is."""
+    kept: list[Path] = []
+    for one in sorted(paths, key=lambda one: one.here.deviance):
+        if all(np.abs(one.here.numbers - other.here.numbers).max(initial=0.0) > _ALIKE for other in kept):
+            kept.append(one)
+    return kept
+
+
+def polished(problem: Problem, near: Sequence[np.ndarray], evaluations: int, rivals: float, starts: int) -> Found:
+    """Descend to the end from where rough searches came.
+
+    Parameters
+    ----------
+    problem:
+        What to explain, exactly.
+    near:
+        Free numbers.
+    evaluations:
+        For each, at most.
     rivals:
         Chi-square above the best at which another solution still counts.
+    starts:
+        Of the rough search, to be told.
+
+    Raises
+    ------
+    ValueError
+        The model has a value at none of them.
     """
-    ends: list[Evaluated] = []
-    for start, _ in zip(starts, range(most), strict=False):
-        ends.append(
-            minimise(problem.evaluated, problem.numbers(start), evaluations, _TOLERANCE, _FARTHEST, _GRAIN, damping=0.1)
-        )
-        if _agreeing(ends) >= min(_AGREE, most):
+    box = Box(*problem.box())
+    paths = begun(problem.trials(np.array([np.clip(one, box.low, box.high) for one in near])))
+    if not paths:
+        raise ValueError("numbers at which the model has a value are required; none came; start elsewhere")
+    for _ in range(evaluations):
+        if all(one.settled for one in paths):
             break
-    ends.sort(key=lambda one: one.deviance)
+        paths = advanced(paths, problem.trials, box, _EXACT)
+        least = min(one.here.deviance for one in paths)
+        paths = [one for one in paths if not (one.settled and one.here.deviance > least + rivals)]
+    ends = sorted((one.here for one in paths), key=lambda one: one.deviance)
     others: list[Evaluated] = []
     for one in ends[1:]:
-        near = [np.abs(one.numbers - known.numbers).max() < _APART for known in (ends[0], *others)]
-        if one.deviance < ends[0].deviance + rivals and not any(near):
+        if one.deviance < ends[0].deviance + rivals and all(_differ(one, known) for known in (ends[0], *others)):
             others.append(one)
-    return Found(ends[0], tuple(others), len(ends))
+    return Found(ends[0], tuple(others), starts)
 
 
-def _agreeing(ends: list[Evaluated]) -> int:
-    """How many ends are as good as the best."""
-    best = min(one.deviance for one in ends)
-    return sum(one.deviance - best < max(_ALIKE * best, _ALIKE_DEVIANCE) for one in ends)
+def _differ(one: Evaluated, other: Evaluated) -> bool:
+    """Whether two ends are two solutions: apart as numbers, and by more than their errors along one valley."""
+    apart = one.numbers - other.numbers
+    return bool(
+        np.abs(apart).max(initial=0.0) > _APART and apart @ (one.normal + other.normal) @ apart / 2 > _SIGMAS**2
+    )

@@ -34,10 +34,16 @@ class SaxsFitConfig(Model):
         "independent",
         description="each curve alone; begun from its neighbours' answers; or one set of parameters for all",
     )
-    library: int = Field(2000, ge=16, description="curves drawn to choose starts from")
-    starts: int = Field(12, ge=1, description="starts at most; three that agree end the search")
+    own: tuple[str, ...] = Field(
+        (), description="parameters that each curve has for itself in a global fit, such as core_contrast_ratio"
+    )
+    relative_error: float = Field(
+        0.0, ge=0, le=0.5, description="error of the intensities beyond the stated one, added in squares [1]"
+    )
+    library: int = Field(1000, ge=16, description="curves drawn to choose starts from")
+    starts: int = Field(24, ge=1, description="starts at most; 12 are searched first, and end it where they explain")
     evaluations: int = Field(30, ge=5, description="of the curve and its derivatives, for each start")
-    samples: int = Field(400, ge=0, description="draws from the posterior, where it is not Gaussian; 0: none")
+    samples: int = Field(240, ge=0, description="draws from the posterior, where it is not Gaussian; 0: none")
 
 
 class SaxsChoiceConfig(Model):
@@ -60,6 +66,7 @@ class SaxsChoiceConfig(Model):
         ),
         description="that are compared",
     )
+    every: bool = Field(False, description="try the expensive shapes too where a cheap one explains all curves")
     noise_range: float = Field(
         4.0, gt=0, description="chi-square beyond its mean that no noise explains, in its standard deviations [1]"
     )

@@ -40,10 +40,52 @@ def library(problem: Problem, count: int, seed: int) -> list[Mapping[str, float]
     """
     values = _drawn(problem, count, seed)
     axis = _axis(problem.curves)
-    shapes = torch.stack([_curves(problem, term, values, axis) for term in problem.model.terms], dim=1)
-    deviance = sum(_deviances(one, shapes, axis) for one in problem.curves)
-    order = np.argsort(deviance)
-    return [{name: float(column[place]) for name, column in values.items()} for place in order]
+    shapes = _shapes(problem, values, axis)
+    scales = _scales(problem, axis)
+    deviance = np.stack([_summed(problem, shapes, axis, scale) for scale in scales])
+    for row, scale in enumerate(scales):
+        deviance[row, ~_within(problem, values, scale)] = np.inf
+    order = np.argsort(deviance, axis=None, kind="stable")[:count]
+    lengths = {one.name for one in problem.free if one.unit == "angstrom"}
+    return [
+        {name: float(column[place]) * (scales[row] if name in lengths else 1.0) for name, column in values.items()}
+        for row, place in zip(*np.unravel_index(order, deviance.shape), strict=True)
+    ]
+
+
+def _shapes(problem: Problem, values: dict[str, Tensor], axis: Tensor) -> list[Float[Tensor, "drawn term q"]]:
+    """Each curve's drawn shapes; the same for all where no curve has parameters of its own."""
+    count = len(problem.curves) if problem.own else 1
+    seen = [problem.of_curve(values, number) for number in range(count)]
+    found = [torch.stack([_curves(problem, term, one, axis) for term in problem.model.terms], dim=1) for one in seen]
+    return found if problem.own else found * len(problem.curves)
+
+
+def _summed(
+    problem: Problem, shapes: Sequence[Float[Tensor, "drawn term q"]], axis: Tensor, scale: float
+) -> Float[np.ndarray, "drawn"]:
+    """Chi-square of all curves together."""
+    each = [_deviances(one, shape, axis, scale) for one, shape in zip(problem.curves, shapes, strict=True)]
+    summed: np.ndarray = np.sum(each, axis=0)
+    return summed
+
+
+def _scales(problem: Problem, axis: Float[Tensor, "q"]) -> list[float]:
+    """Factors of all lengths whose curves follow by a shift along ln q; one where a length is held."""
+    if any(one.unit == "angstrom" and one.name in problem.held for one in problem.model.parameters()):
+        return [1.0]
+    step = float(torch.log(axis[1] / axis[0]))
+    most = int(np.log(_MARGIN) / step)
+    return [float(np.exp(step * number)) for number in range(-most, most + 1)]
+
+
+def _within(problem: Problem, values: Mapping[str, Tensor], scale: float) -> np.ndarray:
+    """Whether all lengths stay within their ranges when they are scaled."""
+    inside = torch.ones(len(next(iter(values.values()))), dtype=torch.bool)
+    for one in problem.free:
+        if one.unit == "angstrom":
+            inside &= (values[one.name] * scale >= one.low) & (values[one.name] * scale <= one.high)
+    return inside.numpy()
 
 
 def _drawn(problem: Problem, count: int, seed: int) -> dict[str, Tensor]:
@@ -133,10 +175,12 @@ def _averaged(
     return summed
 
 
-def _deviances(one: Measured, shapes: Float[Tensor, "drawn term q"], axis: Tensor) -> Float[np.ndarray, "drawn"]:
-    """Chi-square of each drawn curve at some of the data's points."""
+def _deviances(
+    one: Measured, shapes: Float[Tensor, "drawn term q"], axis: Tensor, scale: float
+) -> Float[np.ndarray, "drawn"]:
+    """Chi-square of each drawn curve, its lengths scaled, at some of the data's points."""
     rows = np.unique(np.linspace(0, len(one.q) - 1, min(_ROWS, len(one.q))).round().astype(int))
-    at = (torch.log(one.fine.clamp_min(float(axis[0])) / axis[0]) / torch.log(axis[1] / axis[0])).numpy()
+    at = (torch.log((scale * one.fine).clamp_min(float(axis[0])) / axis[0]) / torch.log(axis[1] / axis[0])).numpy()
     left = np.clip(np.floor(at).astype(int), 0, len(axis) - 2)
     part = at - left
     onto = np.zeros((len(one.fine), len(axis)))
