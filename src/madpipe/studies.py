@@ -1,8 +1,9 @@
 """Every study, each named once: a new one adds itself to this line."""
 
+from madpipe.kinetics.study import KINETICS
 from madpipe.mad.study import MAD
 from madpipe.rocking.study import ROCKING
 from madpipe.stills.study import STILLS
 
-STUDIES = (MAD, ROCKING, STILLS)
+STUDIES = (MAD, ROCKING, STILLS, KINETICS)
 BY_NAME = {study.name: study for study in STUDIES}

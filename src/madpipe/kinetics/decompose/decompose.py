@@ -295,6 +295,7 @@ def _parts(
         first=evolving.first,
         last=evolving.last,
         verdict=text_of(checks),
+        frame_scale=series.scale,
         time=series.time,
     )
 
