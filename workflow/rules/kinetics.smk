@@ -204,7 +204,9 @@ rule kinetics_evaluate:
         runtime=minutes(60),
     params:
         **from_config(config="kinetics.evaluate", seed="seed"),
-        code=fingerprint("madpipe.kinetics.scores.evaluate", "madpipe.kinetics.scores.tables"),
+        code=fingerprint(
+            "madpipe.kinetics.scores.evaluate", "madpipe.kinetics.scores.tables"
+        ),
     script:
         "../scripts/kinetics_evaluate.py"
 

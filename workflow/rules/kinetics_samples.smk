@@ -4,7 +4,9 @@ KINETICS_SAMPLES = at_hand("kinetics")
 KINETICS_MEASURED = [
     name for name, sample in KINETICS_SAMPLES.items() if is_measured(sample)
 ]
-KINETICS_SIMULATED = [name for name in KINETICS_SAMPLES if name not in KINETICS_MEASURED]
+KINETICS_SIMULATED = [
+    name for name in KINETICS_SAMPLES if name not in KINETICS_MEASURED
+]
 KINETICS_MADE = {
     "decompose": "parts.h5",
     "rates": "rates.h5",

@@ -291,7 +291,9 @@ def _changed_lines(model: Model, depth: int) -> Iterator[str]:
 
 def _scalar(value: Any) -> str:
     """One value in YAML's flow style, on one line."""
-    return yaml.dump(_told(value), Dumper=_OneLine, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+    return (
+        yaml.dump(_told(value), Dumper=_OneLine, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+    )
 
 
 def _told(value: Any) -> Any:

@@ -20,9 +20,18 @@ def _by_regals(name: str, d_max: float, penalty: float, **more: object) -> dict[
 _SAMPLES: dict[str, dict[str, object]] = {  # a reaction, a chromatography, events; and measured series
     "reaction": {
         "seed": 1,
+        "steps": ["decompose", "rates", "events"],
+        "decompose": {"rank": 3, "closure": True, "smooth": "log_time", "known": "first"},
+        "rates": {"scheme": "A->B->C"},
+    },
+    "drifting": {  # the beam multiplies the species, the buffer is a component of its own: no closure, no band
+        "seed": 1,
         "simulate": {"beam": 0.02, "buffer": 0.005},
         "steps": ["decompose", "rates", "events"],
-        "decompose": {"rank": 4, "smooth": "log_time", "bands": False},
+        "decompose": {
+            "components": [{"name": "A"}, {"name": "B"}, {"name": "C"}, {"name": "buffer", "constant_in_q": True}],
+            "bands": False,
+        },
         "rates": {"scheme": "A->B->C"},
     },
     "elution": {
@@ -83,10 +92,8 @@ _SMOKE: dict[str, object] = {
         "msba": None,
         "bsa": None,
         "cypa": None,
-        "reaction": {
-            "simulate": {"beam": 0.0, "buffer": 0.0, "frames": 40, "points": 60},
-            "decompose": {"rank": 3, "iterations": 50},
-        },
+        "drifting": None,
+        "reaction": {"simulate": {"frames": 40, "points": 60}, "decompose": {"iterations": 50}},
         "elution": {"simulate": {"frames": 60, "points": 60}},
         "changes": {"simulate": {"frames": 100, "points": 60}},
     },

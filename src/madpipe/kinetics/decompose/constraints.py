@@ -29,7 +29,9 @@ def components_of(
     return tuple(made)
 
 
-def _with_known(one: ComponentSettings, settings: DecomposeSettings, is_first: bool, is_last: bool) -> ComponentSettings:
+def _with_known(
+    one: ComponentSettings, settings: DecomposeSettings, is_first: bool, is_last: bool
+) -> ComponentSettings:
     """Add that frames at the ends hold one component alone; without closure its own amount there stays free."""
     own = 1.0 if settings.closure else None
     told: dict[str, float | None] = {}

@@ -96,7 +96,7 @@ def concentrations(
     for k, (name, look) in enumerate(zip(names, LOOKS, strict=False)):
         panels[0].fill_between(x, parts.low[:, k], parts.high[:, k], color=look.color, alpha=0.2, lw=0)
         panels[0].plot(x, parts.concentrations[:, k], **look.dash(), label=name)
-    expected = _truth(parts, truth)
+    expected = None if truth is None else truth_in_order(parts, truth)
     if expected is not None:
         panels[0].plot(x, expected, **REFERENCE.dash())
         panels[0].plot([], [], **REFERENCE.dash(), label="truth")
@@ -109,13 +109,6 @@ def concentrations(
         name_panels(panels, ["concentrations and their bands", "beside another program"])
     words = _width_in_words(parts, names) + ("; dotted: truth." if expected is not None else ".")
     return Picture(figure, words)
-
-
-def _truth(parts: Parts, truth: SeriesTruth | None) -> Float[np.ndarray, "frame component"] | None:
-    """True concentrations where they are of as many components."""
-    if truth is None or truth.profiles.shape != parts.profiles.shape:
-        return None
-    return truth_in_order(parts, truth)
 
 
 def _beside(
@@ -159,7 +152,9 @@ def components(parts: Parts) -> Picture:
     told = []
     for k, (name, look) in enumerate(zip(parts.names.split("\n"), LOOKS, strict=False)):
         low, high = parts.rg_band[k]
-        told.append(f"{name} {parts.rg[k]:.2f} angstrom ({low:.2f} to {high:.2f})" if np.isfinite(parts.rg[k]) else name)
+        told.append(
+            f"{name} {parts.rg[k]:.2f} angstrom ({low:.2f} to {high:.2f})" if np.isfinite(parts.rg[k]) else name
+        )
         label = f"{name}, Rg {parts.rg[k]:.1f} $\\AA$" if np.isfinite(parts.rg[k]) else name
         panels[0].fill_between(
             parts.q, parts.profiles_low[k], parts.profiles_high[k], color=look.color, alpha=0.2, lw=0

@@ -80,7 +80,9 @@ def latency(evaluation: Evaluation) -> Picture:
     figure = new_figure(ONE_COLUMN, 2.6)
     axes = figure.subplots()
     found = [(one.ideal, one.online) for one in evaluation.latencies if one.online is not None]
-    ideal, online = (np.array(column, dtype=float) for column in zip(*found, strict=True)) if found else (np.ones(1),) * 2
+    ideal, online = (
+        (np.array(column, dtype=float) for column in zip(*found, strict=True)) if found else (np.ones(1),) * 2
+    )
     axes.plot(ideal, online, **LOOKS[0].points(), linestyle="", alpha=0.6)
     ends = np.array([1.0, max(ideal.max(), online.max())])
     axes.plot(ends, ends, **REFERENCE.dash(), label="ideal observer")

@@ -28,7 +28,9 @@ def raster(curves: Curves, found: Events, truth: EventsTruth | None = None) -> P
     rows = {"found": [(one.frame, one.evident) for one in found.events]}
     if truth is not None:
         rows = {"truth": list(zip(truth.frame, truth.seen, strict=True)), **rows}
-    for place, (events, look) in enumerate(zip(rows.values(), LOOKS[1::-1] if truth is not None else LOOKS, strict=False)):
+    for place, (events, look) in enumerate(
+        zip(rows.values(), LOOKS[1::-1] if truth is not None else LOOKS, strict=False)
+    ):
         for first, last in events:
             lower.plot([first, last], [place, place], color=look.color, linewidth=4.0, alpha=0.4, solid_capstyle="butt")
             lower.plot([first], [place], color=look.color, marker="|", markersize=9.0)

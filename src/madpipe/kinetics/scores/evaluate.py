@@ -103,7 +103,9 @@ def method_rows(
     tuning: Sequence[EventSeries], series: Sequence[EventSeries], quiet: Sequence[EventSeries]
 ) -> list[MethodRow]:
     """Score ours as it is, and the peers with penalties that are tuned on series of their own."""
-    rows = [_row(OURS, lambda curves: [one.frame for one in find_events(curves, EventsSettings()).events], series, quiet)]
+    rows = [
+        _row(OURS, lambda curves: [one.frame for one in find_events(curves, EventsSettings()).events], series, quiet)
+    ]
     for name, scored in progress(list(PEERS.items()), "peers"):
         factor = tuned(scored, tuning)
 

@@ -37,7 +37,9 @@ def score(
     series = truth.series if truth is not None else None
     of_parts, one = _parts(parts, series, reference or {}) if parts is not None else (None, {})
     of_rates, two = _rates(rates, series) if rates is not None else (None, {})
-    of_events, three = _events(events, truth.events if truth is not None else None) if events is not None else (None, {})
+    of_events, three = (
+        _events(events, truth.events if truth is not None else None) if events is not None else (None, {})
+    )
     told = [record.warnings for record in (curves, parts, rates) if record is not None]
     return SeriesScores(
         title=curves.title,
@@ -57,16 +59,18 @@ def _parts(
     made = {f"parts.{name}": one for name, one in verdicts_in(parts.verdict).items()}
     error = inside = off = None
     names = parts.names.split("\n")
-    if truth is not None and truth.profiles.shape == parts.profiles.shape:
-        expected = truth_in_order(parts, truth)
-        error = root_mean_square(parts.concentrations - expected)[0]
-        inside = float(np.mean((expected >= parts.low) & (expected <= parts.high)))
-        words = "share of frames and components whose truth lies in the band"
-        made["parts.inside"] = verdict(inside, INSIDE, False, words)
+    expected = truth_in_order(parts, truth) if truth is not None else None
+    if expected is not None:
+        known = np.isfinite(expected)
+        error = root_mean_square((parts.concentrations - expected)[known])[0]
+        if "parts.ambiguity" in made:  # the band was sought
+            inside = float(np.mean(((expected >= parts.low) & (expected <= parts.high))[known]))
+            words = "share of frames and components whose truth lies in the band"
+            made["parts.inside"] = verdict(inside, INSIDE, False, words)
     shares = forward_shares(parts)
-    known = [name for name in names if len(reference.get(name, ())) == len(parts.frame)]
-    if shares is not None and known:
-        off = max(float(np.abs(shares[:, names.index(name)] - reference[name]).max()) for name in known)
+    compared = [name for name in names if len(reference.get(name, ())) == len(parts.frame)]
+    if shares is not None and compared:
+        off = max(float(np.abs(shares[:, names.index(name)] - reference[name]).max()) for name in compared)
         words = "largest difference to another program's shares of I(0)"
         made["parts.reference"] = verdict(off, REFERENCE, True, words)
     scored = PartsScore(
@@ -87,18 +91,24 @@ def forward_shares(parts: Parts) -> Float[np.ndarray, "frame component"] | None:
     """Shares of the components in I(0), where each has a P(r), whose integral I(0) is; None elsewhere."""
     if not np.isfinite(parts.pair_distances).all():
         return None
-    forward = parts.concentrations * (parts.pair_distances.sum(axis=1) * (parts.distances[:, 1] - parts.distances[:, 0]))
+    forward = parts.concentrations * (
+        parts.pair_distances.sum(axis=1) * (parts.distances[:, 1] - parts.distances[:, 0])
+    )
     found: np.ndarray = forward / forward.sum(axis=1, keepdims=True)
     return found
 
 
-def truth_in_order(parts: Parts, truth: SeriesTruth) -> Float[np.ndarray, "frame component"]:
+def truth_in_order(parts: Parts, truth: SeriesTruth) -> Float[np.ndarray, "frame component"] | None:
     """True concentrations in the answer's unit, in the order of the answer's components that fits best.
 
     A concentration as a share of the signal is its component's part of it: true curves are written in the answer's,
-    of which each has the same signal at a concentration of 1, and the sum of the numbers is the true curve's.
+    of which each has the same signal at a concentration of 1, and the sum of the numbers is the true curve's. A
+    component beyond the species, a buffer, is not a number; None where there are more species than components.
     """
     expected = (truth.beam[:, None] * truth.concentrations)[parts.frame]
+    species, count = expected.shape[1], parts.concentrations.shape[1]
+    if species > count or truth.profiles.shape[1] != len(parts.q):
+        return None
     if parts.unit == "fraction":
         expected = expected / expected.sum(axis=1, keepdims=True)
     else:
@@ -107,7 +117,7 @@ def truth_in_order(parts: Parts, truth: SeriesTruth) -> Float[np.ndarray, "frame
         expected = expected * own.sum(axis=0)
     distance = np.abs(expected[:, :, None] - parts.concentrations[:, None, :]).sum(axis=0)
     rows, columns = linear_sum_assignment(distance)
-    found = np.empty_like(expected)
+    found = np.full(parts.concentrations.shape, np.nan)
     found[:, columns] = expected[:, rows]
     return found
 
