@@ -1,8 +1,7 @@
 """Least squares with some unknowns at least zero: many right-hand sides of one small matrix, or one larger matrix."""
 
-from itertools import product
-
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from jaxtyping import Bool, Float

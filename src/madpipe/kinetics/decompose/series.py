@@ -104,8 +104,8 @@ def _scale(
     total = intensity.sum(axis=1)
     if order >= len(axis) or total.min() <= 0:
         raise InputError(
-            f"scale_order: needs sums over q above 0 and fewer orders than frames; sums from {total.min():.4g} and order "
-            f"{order} of {len(axis)} frames came; choose q where there is signal, or leave it out."
+            f"scale_order: needs sums over q above 0 and fewer orders than frames; sums from {total.min():.4g} and "
+            f"order {order} of {len(axis)} frames came; choose q where there is signal, or leave it out."
         )
     x = x - x.mean()
     found: np.ndarray = np.polyval(np.polyfit(x, total, order), x) / total

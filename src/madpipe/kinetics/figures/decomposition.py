@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from jaxtyping import Float
 from matplotlib.axes import Axes
+from matplotlib.ticker import NullFormatter
 
 from madpipe.base.plotting import (
     LOOKS,
@@ -21,6 +22,8 @@ from madpipe.kinetics.records import Parts, SeriesTruth
 from madpipe.kinetics.scores.validate import forward_shares, truth_in_order
 
 _SHOWN = 12  # singular values
+_SIGNED = 0.05  # of the largest intensity, below 0: a curve is one of differences
+_DECADES = 1e-5  # of the largest intensity that are drawn
 _LOG_FROM = 100.0  # last time over the first from which the axis of time is logarithmic
 
 
@@ -48,9 +51,9 @@ def scree(parts: Parts) -> Picture:
     name_panels([left, right], ["singular values", "singular vectors"])
     words = (
         f"Singular values of the weighted series: {parts.rank} above the threshold of parallel analysis "
-        f"{parts.threshold:.4g}; the noise's edge alone ({parts.noise_edge:.4g}) says {parts.rank_by_edge}. A component "
-        f"below a singular value of {parts.detectable:.4g} without noise would not be seen. Noise over the stated "
-        f"sigmas: {parts.noise_factor:.3f}."
+        f"{parts.threshold:.4g}; the noise's edge alone ({parts.noise_edge:.4g}) says {parts.rank_by_edge}. A "
+        f"component below a singular value of {parts.detectable:.4g} without noise would not be seen. Noise over the "
+        f"stated sigmas: {parts.noise_factor:.3f}."
     )
     return Picture(figure, words)
 
@@ -137,8 +140,8 @@ def _width_in_words(parts: Parts, names: Sequence[str]) -> str:
         for name, share, (low, high) in zip(names, parts.share, parts.share_band, strict=True)
     )
     return (
-        f"Concentrations of the components; bands: all solutions that fit as well, with two standard deviations of noise. "
-        f"Shares of the whole series: {told}. Chi-square {parts.chi2:.4g}, of the best matrix of this rank "
+        f"Concentrations of the components; bands: all solutions that fit as well, with two standard deviations of "
+        f"noise. Shares of the whole series: {told}. Chi-square {parts.chi2:.4g}, of the best matrix of this rank "
         f"{parts.chi2_floor:.4g}; widest band {np.ptp(parts.share_band, axis=1).max():.2f}"
     )
 
@@ -162,10 +165,13 @@ def components(parts: Parts) -> Picture:
         panels[0].plot(parts.q, parts.profiles[k], **look.dash(), label=label)
         if with_pairs:
             panels[1].plot(parts.distances[k], parts.pair_distances[k], **look.dash(), label=name)
-    size = float(np.abs(parts.profiles).max())
-    lowest = float(np.median(parts.profiles_sigma))
-    panels[0].set_yscale("symlog", linthresh=min(max(lowest, 1e-6 * size), 0.1 * size))
+    is_signed = float(parts.profiles.min()) < -_SIGNED * float(parts.profiles.max())  # differences of curves
+    if not is_signed:
+        least = max(0.1 * float(np.median(parts.profiles_sigma)), _DECADES * float(parts.profiles.max()))
+        panels[0].set_yscale("log")
+        panels[0].set_ylim(least, 2 * float(parts.profiles_high.max()))
     panels[0].set(xscale="log", xlabel=r"q ($\AA^{-1}$)", ylabel="intensity")
+    panels[0].xaxis.set_minor_formatter(NullFormatter())
     panels[0].legend()
     if with_pairs:
         panels[1].axhline(0.0, **REFERENCE.dash())

@@ -44,8 +44,8 @@ def concentration_errors(evaluation: Evaluation) -> Picture:
     pulls = np.array([pull for one in evaluation.schemes for pull in one.pulls])
     rejected = sum(one.rejected for one in evaluation.schemes)
     words = (
-        f"Errors of the concentrations of reactions A->B->C fitted with their scheme, noise 1 %: {'; '.join(told)}. Errors "
-        f"of ln k over the stated ones: standard deviation {pulls.std():.2f}. Rejected, though right: {rejected} of "
+        f"Errors of the concentrations of reactions A->B->C fitted with their scheme, noise 1 %: {'; '.join(told)}. "
+        f"Errors of ln k over the stated ones: standard deviation {pulls.std():.2f}. Rejected, though right: {rejected} of "
         f"{len(evaluation.schemes)}."
     )
     return Picture(figure, words)

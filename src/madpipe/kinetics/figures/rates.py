@@ -1,6 +1,7 @@
 """Figure of the rates: concentrations of the scheme, curves of the species, how the parameters depend on each other."""
 
 import numpy as np
+from matplotlib.ticker import NullFormatter
 
 from madpipe.base.metrics import with_error
 from madpipe.base.plotting import (
@@ -17,6 +18,8 @@ from madpipe.base.plotting import (
 )
 from madpipe.kinetics.records import Rates, SeriesTruth
 
+_SIGNED = 0.05  # of the largest intensity, below 0: curves up to a constant each
+_DECADES = 1e-5  # of the largest intensity that are drawn
 _LOG_FROM = 100.0  # last time over the first from which the axis of time is logarithmic
 
 
@@ -35,9 +38,12 @@ def rates(found: Rates, truth: SeriesTruth | None = None) -> Picture:
     is_wide = found.time.min() > 0 and found.time.max() > _LOG_FROM * found.time.min()
     left.set(xlabel="time (s)", ylabel="concentration (1)", xscale="log" if is_wide else "linear")
     left.legend()
-    size = float(np.abs(found.curves).max())
-    middle.set_yscale("symlog", linthresh=max(float(np.median(found.curves_sigma)), 1e-4 * size))
+    if float(found.curves.min()) > -_SIGNED * float(found.curves.max()):
+        middle.set_yscale("log")
+        least = max(0.1 * float(np.median(found.curves_sigma)), _DECADES * float(found.curves.max()))
+        middle.set_ylim(least, 2 * float(found.curves.max()))
     middle.set(xscale="log", xlabel=r"q ($\AA^{-1}$)", ylabel="intensity")
+    middle.xaxis.set_minor_formatter(NullFormatter())
     names = found.parameters.split("\n")
     error = np.sqrt(np.diag(found.covariance))
     image = right.imshow(found.covariance / np.outer(error, error), vmin=-1, vmax=1, cmap=colour_map(SIGNED))
