@@ -147,7 +147,7 @@ rule kinetics_validate:
         runtime=minutes(10),
     params:
         **from_config(reference="kinetics.samples.{sample}.reference"),
-        code=fingerprint("madpipe.kinetics.scores.validate"),
+        code=fingerprint("madpipe.kinetics.scores.validate", "madpipe.kinetics.answers"),
     script:
         "../scripts/kinetics_validate.py"
 
@@ -183,7 +183,9 @@ for kinetics_word, kinetics_names in alike(KINETICS_SAMPLES, kinetics_kind).item
             runtime=minutes(10),
         params:
             **from_config(reference="kinetics.samples.{sample}.reference"),
-            code=fingerprint("madpipe.kinetics.figures.sample"),
+            code=fingerprint(
+                "madpipe.kinetics.figures.sample", "madpipe.kinetics.answers"
+            ),
         script:
             "../scripts/kinetics_figures.py"
 

@@ -20,7 +20,7 @@ def _by_regals(name: str, d_max: float, penalty: float, **more: object) -> dict[
 _SAMPLES: dict[str, dict[str, object]] = {  # a reaction, a chromatography, events; and measured series
     "reaction": {
         "seed": 1,
-        "steps": ["decompose", "rates", "events"],
+        "steps": ["decompose", "rates"],
         "decompose": {"rank": 3, "closure": True, "smooth": "log_time", "known": "first"},
         "rates": {"scheme": "A->B->C"},
     },

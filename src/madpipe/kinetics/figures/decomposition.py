@@ -12,7 +12,6 @@ from madpipe.base.plotting import (
     ONE_COLUMN,
     REFERENCE,
     TWO_COLUMNS,
-    Look,
     Picture,
     name_panels,
     new_figure,
@@ -126,8 +125,7 @@ def _beside(
     for k, (name, look) in enumerate(looks.items()):
         axes.plot(x, shares[:, k], **look.dash(), label=name)
     for name, values in theirs.items():
-        look: Look = looks.get(name, LOOKS[-1])
-        axes.plot(x, values, **look.points(), linestyle="", label=f"{name}, another program")
+        axes.plot(x, values, **looks.get(name, LOOKS[-1]).points(), linestyle="", label=f"{name}, another program")
     _label_axis(axes, parts)
     axes.set_ylabel("share of I(0) (1)")
     axes.legend()

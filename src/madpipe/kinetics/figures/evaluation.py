@@ -45,8 +45,8 @@ def concentration_errors(evaluation: Evaluation) -> Picture:
     rejected = sum(one.rejected for one in evaluation.schemes)
     words = (
         f"Errors of the concentrations of reactions A->B->C fitted with their scheme, noise 1 %: {'; '.join(told)}. "
-        f"Errors of ln k over the stated ones: standard deviation {pulls.std():.2f}. Rejected, though right: {rejected} of "
-        f"{len(evaluation.schemes)}."
+        f"Errors of ln k over the stated ones: standard deviation {pulls.std():.2f}. Rejected, though right: "
+        f"{rejected} of {len(evaluation.schemes)}."
     )
     return Picture(figure, words)
 
