@@ -36,5 +36,9 @@ class Events:
     noise_level: float = told("of the data over their sigmas")
     beam_spread: float = told("relative standard deviation of the beam, which is no event")
     penalty: float = told("what an event has to gain, by the chance of false alarms")
+    chi2: float = told(
+        "of what the laws leave of the components, per degree of freedom: 1 where they explain the series"
+    )
+    chi2_limit: float = told("four standard deviations above 1: the laws do not explain what is beyond")
     events: list[Event] = told("in the order of their frames")
     segments: list[Segment] = told("between them")

@@ -52,6 +52,7 @@ class Parts:
     first: _Array = entry(f"{_RANK}/first")  # (component), place among the frames analysed
     last: _Array = entry(f"{_RANK}/last")
     verdict: str = entry("entry_1/verdict")  # verdicts as JSON (base.verdict)
+    frame_scale: _Array = entry(f"{_PARTS}/frame_scale")  # (frame), that each was multiplied with; 1 where unscaled
     time: _Array | None = entry(f"{_PARTS}/time", "s", optional=True)  # (frame)
     warnings: str | None = entry(warned.PATH, optional=True)
 

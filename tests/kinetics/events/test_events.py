@@ -4,24 +4,20 @@ from itertools import combinations, pairwise
 
 import numpy as np
 import pytest
-import torch
 from scipy.stats import chi2
 
 from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
 from madpipe.base.plain import from_plain, to_plain
 from madpipe.kinetics.events.find import find_events
-from madpipe.kinetics.events.network.design import EventNetwork
-from madpipe.kinetics.events.network.infer import marks_by, peaks_of
-from madpipe.kinetics.events.network.settings import EventsTrainConfig
-from madpipe.kinetics.events.network.train import train
 from madpipe.kinetics.events.online import BACK, INDEPENDENT, alarm_threshold, false_alarm_share, latest_change, watch
 from madpipe.kinetics.events.partition import bends_of, partition
 from madpipe.kinetics.events.penalty import curve_penalty, event_penalty
 from madpipe.kinetics.events.scores import scores_of
 from madpipe.kinetics.events.settings import EventsSettings
 from madpipe.kinetics.records_events import Events
-from madpipe.kinetics.simulate_events import EventPrior, EventScore, TrueEvent, draw_series, score_events
+from madpipe.kinetics.scores.events import EventScore, score_events
+from madpipe.kinetics.simulate.events import EventPrior, TrueEvent, draw_series
 
 
 def cost_of(scores, weights, start, end, bend):
@@ -204,36 +200,6 @@ def test_online_answers_use_no_later_frame():
         watch(data, 0.5)
 
 
-def test_a_network_of_events_trains_and_marks(rng):
-    config = EventsTrainConfig(
-        batch=2, steps=4, validate_every=2, series=8, validation_series=8, frames=90, width=8, layers=2, programme=False
-    )
-    network, history = train(config, rng)
-    assert np.isfinite(history.validation_loss).all()
-    marks = marks_by(network, ramp_and_step(), False, 0.0)
-    assert all(0 <= one.probability <= 1 for one in marks)
-    assert isinstance(network, EventNetwork)
-
-
-def test_the_network_s_reach_is_local_and_its_loss_falls_on_one_batch(rng):
-    config = EventsTrainConfig(batch=2, steps=30, validate_every=30, series=8, validation_series=8, frames=90, width=8)
-    _, history = train(config, rng)
-    assert np.mean(history.training_loss[-5:]) < 0.7 * history.training_loss[0]
-
-
-def test_peaks_are_the_highest_near():
-    chances = np.zeros((2, 40))
-    chances[0, 10], chances[1, 12], chances[1, 30] = 0.9, 0.7, 0.4
-    assert [(one.frame, one.kind) for one in peaks_of(chances, 0.3)] == [(10, "step"), (30, "kink")]
-    assert [one.frame for one in peaks_of(chances, 0.5)] == [10]
-
-
 def test_too_long_a_series_is_refused():
     with pytest.raises(InputError, match="at most 100 frames"):
         find_events(ramp_and_step(), EventsSettings(most_frames=100))
-
-
-def test_torch_draws_the_first_weights():
-    config = EventsTrainConfig(width=8)
-    first, again = (EventNetwork(config, torch.Generator().manual_seed(3)) for _ in range(2))
-    assert all(torch.equal(a, b) for a, b in zip(first.parameters(), again.parameters(), strict=True))

@@ -20,12 +20,26 @@ def components_of(
         Smoothness in a time that the series does not have, or constraints that do not fit it.
     """
     given = settings.components or tuple(ComponentSettings(name=f"component {k + 1}") for k in range(count))
+    given = tuple(_with_known(one, settings, k == 0, k == count - 1) for k, one in enumerate(given))
     made = []
     for k, one in enumerate(given):
         edges = (int(evolving.first[k]), int(evolving.last[k]) + 1) if settings.ranges == "evolving" else None
         made.append(_component(one, settings, series, edges if edges and edges[0] < edges[1] else None))
     require_consistent(tuple(made), len(series.frame), len(series.q))
     return tuple(made)
+
+
+def _with_known(
+    one: ComponentSettings, settings: DecomposeSettings, is_first: bool, is_last: bool
+) -> ComponentSettings:
+    """Add that frames at the ends hold one component alone; without closure its own amount there stays free."""
+    own = 1.0 if settings.closure else None
+    told: dict[str, float | None] = {}
+    if settings.known in ("first", "ends"):
+        told["at_first"] = own if is_first else 0.0
+    if settings.known in ("last", "ends"):
+        told["at_last"] = own if is_last else 0.0
+    return one.model_copy(update={key: value for key, value in told.items() if value is not None})
 
 
 def _component(
@@ -79,7 +93,7 @@ def _smoothness(one: ComponentSettings, settings: DecomposeSettings, series: Ser
     return Smoothness(
         axis=time,
         ends=ends,
-        nodes=min(settings.nodes, len(time)),
+        nodes=min(settings.nodes, len(time)) if settings.smooth_penalty is None else settings.nodes,
         penalty=settings.smooth_penalty,
         parameters=settings.smooth_parameters,
         zero_first=one.zero_first,

@@ -158,7 +158,7 @@ def _checks(
     count: int,
 ) -> dict[str, Verdict]:
     """Judge the answer."""
-    floor = _floor(factors, series)
+    floor = _floor(factors, series) / _freedom(series, count)
     checks = {
         "components": verdict(
             float(found.rank), float(count), True, "components above the noise are not more than those resolved"
@@ -167,7 +167,7 @@ def _checks(
             solution.chi2 / floor,
             _WORSE,
             True,
-            "chi-square over that of the best matrix of this rank: they cost no more",
+            "chi-square over that of the best matrix of this rank, per degree of freedom: they cost no more",
         ),
         "contradiction": verdict(
             answer.band.outside, _CONTRADICTION, True, "standard deviations by which no solution obeys all constraints"
@@ -182,6 +182,12 @@ def _checks(
             gauge_of(factors, True).misfit, _NOT_CLOSED, True, "what is left of a constant sum, over its noise"
         )
     return checks
+
+
+def _freedom(series: Series, count: int) -> float:
+    """Share of the values that a matrix of this rank leaves free: where it fits noise too, constraints need not."""
+    frames, points = series.intensity.shape
+    return max((frames - count) * (points - count), 1) / (frames * points)
 
 
 def _floor(factors: Factors, series: Series) -> float:
@@ -277,7 +283,7 @@ def _parts(
         distances=distances,
         pair_distances=pairs,
         chi2=solution.chi2,
-        chi2_floor=solution.chi2 / (checks["constraints"].value or np.nan),
+        chi2_floor=solution.chi2 / (checks["constraints"].value or np.nan) * _freedom(series, len(components)),
         converged=int(solution.converged),
         outside=band.outside,
         rank=found.rank,
@@ -295,6 +301,7 @@ def _parts(
         first=evolving.first,
         last=evolving.last,
         verdict=text_of(checks),
+        frame_scale=series.scale,
         time=series.time,
     )
 

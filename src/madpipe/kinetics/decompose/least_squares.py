@@ -1,5 +1,6 @@
 """Least squares with some unknowns at least zero: many right-hand sides of one small matrix, or one larger matrix."""
 
+from dataclasses import dataclass
 from itertools import product
 
 import numpy as np
@@ -93,40 +94,54 @@ def _stable(gram: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     return (gram + gram.T) / 2 + np.eye(len(gram)) * (_RIDGE * size if size > 0 else 1.0)
 
 
-def unimodal(values: Float[np.ndarray, " frame"]) -> Float[np.ndarray, " frame"]:
-    """Nearest series that rises to one maximum and falls after it, in the sense of least squares."""
+def unimodal(
+    values: Float[np.ndarray, " frame"], weights: Float[np.ndarray, " frame"] | None = None
+) -> Float[np.ndarray, " frame"]:
+    """Nearest series that rises to one maximum and falls after it, in the sense of weighted least squares."""
     count = len(values)
-    rising, falling = _rising_costs(values), _rising_costs(values[::-1])
+    weights = np.ones(count) if weights is None else weights
+    rising, falling = _rising_costs(values, weights), _rising_costs(values[::-1], weights[::-1])
     costs = [rising[i] + (falling[count - i - 2] if i < count - 1 else 0.0) for i in range(count)]
     top = int(np.argmin(costs)) + 1
-    return np.concatenate([_rising(values[:top]), _rising(values[top:][::-1])[::-1]])
+    after = _rising(values[top:][::-1], weights[top:][::-1])[::-1]
+    return np.concatenate([_rising(values[:top], weights[:top]), after])
 
 
-def _rising(values: Float[np.ndarray, " frame"]) -> Float[np.ndarray, " frame"]:
+@dataclass(frozen=True)
+class _Level:
+    """Neighbours that share one value."""
+
+    mean: float
+    weight: float
+    count: int
+
+
+def _rising(values: Float[np.ndarray, " frame"], weights: Float[np.ndarray, " frame"]) -> Float[np.ndarray, " frame"]:
     """Nearest rising series: adjacent violators are pooled."""
-    blocks = list[tuple[float, int]]()
-    for value in values:
-        _pool(blocks, float(value))
-    return np.array([mean for mean, count in blocks for _ in range(count)], dtype=float)
+    levels = list[_Level]()
+    for value, weight in zip(values, weights, strict=True):
+        _pool(levels, float(value), float(weight))
+    return np.array([one.mean for one in levels for _ in range(one.count)], dtype=float)
 
 
-def _rising_costs(values: Float[np.ndarray, " frame"]) -> list[float]:
+def _rising_costs(values: Float[np.ndarray, " frame"], weights: Float[np.ndarray, " frame"]) -> list[float]:
     """Square of the distance of every beginning of a series to the rising series nearest to it."""
-    blocks, costs = list[tuple[float, int]](), list[float]()
+    levels, costs = list[_Level](), list[float]()
     explained = squares = 0.0
-    for value in values:
-        squares += float(value) ** 2
-        explained += _pool(blocks, float(value))
+    for value, weight in zip(values, weights, strict=True):
+        squares += float(weight) * float(value) ** 2
+        explained += _pool(levels, float(value), float(weight))
         costs.append(squares - explained)
     return costs
 
 
-def _pool(blocks: list[tuple[float, int]], value: float) -> float:
-    """Add a value to levels that rise, given with their lengths; give the change of the sum of level^2 length."""
-    mean, count, change = value, 1, 0.0
-    while blocks and blocks[-1][0] > mean:
-        before, length = blocks.pop()
-        change -= before**2 * length
-        mean, count = (before * length + mean * count) / (length + count), length + count
-    blocks.append((mean, count))
-    return change + mean**2 * count
+def _pool(levels: list[_Level], value: float, weight: float) -> float:
+    """Add a value to levels that rise; give the change of the sum of level^2 weight."""
+    new, change = _Level(value, weight, 1), 0.0
+    while levels and levels[-1].mean > new.mean:
+        one = levels.pop()
+        change -= one.mean**2 * one.weight
+        total = one.weight + new.weight
+        new = _Level((one.mean * one.weight + new.mean * new.weight) / total, total, one.count + new.count)
+    levels.append(new)
+    return change + new.mean**2 * new.weight

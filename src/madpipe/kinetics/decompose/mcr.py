@@ -23,6 +23,10 @@ from madpipe.kinetics.decompose.weights import SeparableSigma
 
 _LOOKED_BACK = 10  # iterations over which chi-square must have come to rest
 
+_TURNS = 3  # over concentrations of one maximum, in each step of the alternation
+_HELD = 1e6  # weight of a known concentration over that of the data
+_Frames = Float[np.ndarray, " frame"]
+
 
 @dataclass(frozen=True)
 class Solution:
@@ -81,7 +85,8 @@ def resolve(
     for _ in range(stop.iterations):
         curves = profile_step(c, curves)
         c = concentration_step(curves)
-        c = _projected(c, components, project)
+        c = _with_one_maximum(c, curves, block, weights, components, closure)
+        c = c if project is None else project(c)
         chi2.append(_chi2(block, power, c / weights.frame[:, None], curves))
         if len(chi2) > _LOOKED_BACK and abs(chi2[-1 - _LOOKED_BACK] - chi2[-1]) <= stop.change * chi2[-1]:
             break
@@ -104,14 +109,40 @@ def fixed_scale(components: tuple[Component, ...], closure: bool) -> tuple[bool,
     )
 
 
-def _projected(
-    c: Float[np.ndarray, "frame component"], components: tuple[Component, ...], project: Projection | None
+def _with_one_maximum(
+    c: Float[np.ndarray, "frame component"],
+    curves: Float[np.ndarray, "component q"],
+    block: Float[np.ndarray, "frame q"],
+    weights: SeparableSigma,
+    components: tuple[Component, ...],
+    closure: bool,
 ) -> Float[np.ndarray, "frame component"]:
-    """Put what has one maximum, and what follows a law, in the place of concentrations."""
-    for k, one in enumerate(components):
-        if one.unimodal:
-            c[:, k] = unimodal(c[:, k])
-    return c if project is None else project(c)
+    """Give concentrations one maximum each, by least squares over each of them in turn, the others as they are.
+
+    So chi-square falls in every turn; the nearest series to each concentration would not do, for errors of two species
+    that elute together go against each other. Smooth ones, and those that closure ties, are replaced by the nearest.
+    """
+    chosen = [k for k, one in enumerate(components) if one.unimodal]
+    gram, right = curves @ curves.T, block @ curves.T
+    for _ in range(_TURNS if len(chosen) > 1 else 1):
+        for k in chosen:
+            one, own = components[k], float(gram[k, k])
+            if closure or one.smooth is not None or own <= 0:
+                c[:, k] = unimodal(c[:, k])
+                continue
+            others = right[:, k] - (c / weights.frame[:, None]) @ gram[:, k] + c[:, k] / weights.frame * own
+            c[:, k] = _one_maximum(others / own * weights.frame, 1 / weights.frame**2, one)
+    return c
+
+
+def _one_maximum(wanted: _Frames, weight: _Frames, one: Component) -> _Frames:
+    """Nearest series of one maximum that keeps what is known, and its sign."""
+    known = np.full(len(wanted), np.nan) if one.known_concentration is None else one.known_concentration.copy()
+    known[~one.present(len(wanted))] = 0.0
+    is_known = np.isfinite(known)
+    found = unimodal(np.where(is_known, known, wanted), np.where(is_known, _HELD * weight, weight))
+    found = np.maximum(found, 0.0) if one.positive_concentration else found
+    return np.where(is_known, known, found)
 
 
 def _chi2(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 import numpy as np
-from jaxtyping import Float, Int
+from jaxtyping import Float, Int, Shaped
 
 from madpipe.base import warned
 from madpipe.base.curves.records import Curves
@@ -29,6 +29,7 @@ class Series:
     weights: SeparableSigma
     frame: Int[np.ndarray, " frame"]  # place in the series as measured
     time: Float[np.ndarray, " frame"] | None
+    scale: Float[np.ndarray, " frame"]  # that each frame was multiplied with
 
     @property
     def block(self) -> Float[np.ndarray, "frame q"]:
@@ -69,6 +70,9 @@ def chosen_series(curves: Curves, settings: DecomposeSettings) -> Series:
     chosen = slice(int(inside[0]), int(inside[-1]) + 1)
     if np.ptp(intensity[chosen], axis=0).max() == 0:
         raise InputError("series: needs frames that differ; all are equal; give the series as it was measured.")
+    time = None if curves.time is None else curves.time[place][chosen].astype(float)
+    scale = _scale(intensity[chosen], place[chosen] if time is None else time, settings.scale_order)
+    intensity[chosen], sigma[chosen] = intensity[chosen] * scale[:, None], sigma[chosen] * scale[:, None]
     weights = separable_sigma(sigma[chosen])
     if weights.misfit > _NOT_SEPARABLE:
         warned.warn(
@@ -85,8 +89,27 @@ def chosen_series(curves: Curves, settings: DecomposeSettings) -> Series:
         subtraction=Subtraction(limits, settings.subtracted_frames),
         weights=weights,
         frame=place[chosen],
-        time=None if curves.time is None else curves.time[place][chosen].astype(float),
+        time=time,
+        scale=scale,
     )
+
+
+def _scale(
+    intensity: Float[np.ndarray, "frame q"], axis: Shaped[np.ndarray, " frame"], order: int | None
+) -> Float[np.ndarray, " frame"]:
+    """Factors that bring the frames' sums over q onto a polynomial in the logarithm of the axis, or of the place."""
+    if order is None:
+        return np.ones(len(axis))
+    x = np.log10(axis) if axis.min() > 0 else np.arange(len(axis), dtype=float)
+    total = intensity.sum(axis=1)
+    if order >= len(axis) or total.min() <= 0:
+        raise InputError(
+            f"scale_order: needs sums over q above 0 and fewer orders than frames; sums from {total.min():.4g} and "
+            f"order {order} of {len(axis)} frames came; choose q where there is signal, or leave it out."
+        )
+    x = x - x.mean()
+    found: np.ndarray = np.polyval(np.polyfit(x, total, order), x) / total
+    return found
 
 
 def _measured(curves: Curves, settings: DecomposeSettings) -> tuple[Int[np.ndarray, " frame"], np.ndarray]:

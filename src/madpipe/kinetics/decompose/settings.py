@@ -63,6 +63,17 @@ class DecomposeSettings(Model):
     )
     smooth_parameters: float | None = Field(None, gt=2, description="effective number, else 0.8 of those possible [1]")
     nodes: int = Field(31, ge=4, le=200, description="of a smooth concentration")
+    known: Literal["none", "first", "last", "ends"] = Field(
+        "none",
+        description="frames that hold one component alone: the first frame the first one, the last frame the last one",
+    )
+    scale_order: int | None = Field(
+        None,
+        ge=0,
+        le=12,
+        description="scale each frame so that its sum over q lies on a polynomial of this order in log time, as REGALS "
+        "does, else frames stay as they are",
+    )
     iterations: int = Field(400, ge=1, description="of the alternating least squares at most")
     change: float = Field(1e-5, ge=0, description="of chi-square over ten iterations at which they end, relative [1]")
     bands: bool = Field(True, description="search the extremes of every component over all solutions")

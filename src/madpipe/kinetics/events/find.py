@@ -13,6 +13,7 @@ from madpipe.kinetics.events.scores import Scores, scores_of
 from madpipe.kinetics.events.settings import EventsSettings
 from madpipe.kinetics.records_events import Event, Events, Segment
 
+_GOOD = 4.0  # standard deviations of chi-square
 _STILL = 3.0  # standard deviations of a slope below which a line is a constant
 
 
@@ -53,12 +54,15 @@ def find_events(curves: Curves, settings: EventsSettings) -> Events:
             for start, end, kind in zip(found.starts, ends, found.bends, strict=True)
         ]
         events = _merged([_event(scores, before, after, curves, settings, penalty) for before, after in pairwise(laws)])
+    chi2, limit = _misfit(scores, laws)
     return Events(
         frames=frames,
         components=components,
         noise_level=scores.noise.level,
         beam_spread=float(scores.beam.std()),
         penalty=penalty if components else 0.0,
+        chi2=chi2,
+        chi2_limit=limit,
         events=events,
         segments=[_segment(law) for law in laws],
     )
@@ -89,6 +93,14 @@ def _event(scores: Scores, before: Law, after: Law, curves: Curves, settings: Ev
         size=float(difference.max(initial=0.0)),
         gain=gain,
     )
+
+
+def _misfit(scores: Scores, laws: list[Law]) -> tuple[float, float]:
+    """Chi-square per degree of freedom about the laws, and four standard deviations above 1."""
+    freedom = scores.values.size - sum(law.coefficients.size for law in laws)
+    if not scores.values.size or freedom <= 0:
+        return 1.0, 1.0
+    return sum(_squares(scores, law) for law in laws) / freedom, 1 + _GOOD * float(np.sqrt(2 / freedom))
 
 
 def _squares(scores: Scores, law: Law) -> float:

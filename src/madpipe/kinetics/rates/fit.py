@@ -7,7 +7,7 @@ from jaxtyping import Float
 
 from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
-from madpipe.base.warned import warn
+from madpipe.base.warned import keeping, warn
 from madpipe.kinetics.rates.judgement import Judgement, covariance_of, judged, negativity
 from madpipe.kinetics.rates.problem import Problem, Tried, problem_of
 from madpipe.kinetics.rates.relaxation import relaxation_of
@@ -38,6 +38,7 @@ class _Answer:
     judgement: Judgement
 
 
+@keeping
 def fit_rates(curves: Curves, settings: RatesSettings) -> Rates:
     """Fit the parameters of a scheme; the species' curves are free, and eliminated.
 

@@ -9,27 +9,11 @@ from scipy.special import erfcx
 
 from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
-from madpipe.base.store import Groups, entry
+from madpipe.kinetics.records_truth import SeriesTruth
 from madpipe.kinetics.simulate import species
 
 _Array = np.ndarray
 _Frames = Float[np.ndarray, " frame"]
-
-
-@dataclass(frozen=True)
-class SeriesTruth:
-    """What a simulation drew."""
-
-    profiles: _Array = entry("profiles", "1/cm")  # (component, q), at concentration 1
-    concentrations: _Array = entry("concentrations")  # (frame, component)
-    beam: _Array = entry("beam")  # (frame), intensity over its mean
-    buffer: _Array = entry("buffer", "1/cm")  # (frame), constant in q, left after subtraction
-    expected: _Array = entry("expected", "1/cm")  # (frame, q), without noise
-    buffer_frames: int = entry("buffer_frames")  # of the measurement whose mean was subtracted; 0: none
-
-    def nexus_groups(self) -> Groups:
-        """Attributes of the groups."""
-        return {"": {"NX_class": "NXcollection"}}
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,0 @@
-"""A network that marks the events of a series frame by frame."""
