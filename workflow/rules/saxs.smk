@@ -137,8 +137,6 @@ rule saxs_anomalous:
 
 rule saxs_train:
     """Train the network on curves drawn on the fly."""
-    input:
-        [BY_NAME["saxs"].weights] if SAXS.train.begin == "shipped" else [],
     output:
         weights=f"{SAXS_AT.network}/weights.safetensors",
         history=f"{SAXS_AT.network}/history.json",
@@ -148,7 +146,7 @@ rule saxs_train:
         f"{SAXS_AT.logs}/network/train.tsv"
     conda:
         CONDA
-    threads: SAXS.train.threads + SAXS.train.workers
+    threads: SAXS.train.threads
     resources:
         mem_mb=memory(4000),
         runtime=minutes(300),

@@ -268,7 +268,7 @@ def _lines(model: Model, depth: int) -> Iterator[str]:
         if isinstance(value, Model):
             yield f"{indent}{key}:"
             yield from _lines(value, depth + 1)
-        elif isinstance(value, Mapping) and value:
+        elif isinstance(value, Mapping) and any(isinstance(inner, Model) for inner in value.values()):
             yield f"{indent}{key}:"
             for entry, inner in value.items():
                 changed = list(_changed_lines(inner, depth + 2))

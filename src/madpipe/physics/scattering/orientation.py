@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float, Int
 from scipy.special import roots_legendre
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 CHUNK = 2**16  # numbers in one array of a chunk: it and its temporaries stay in the processor's cache
 _RUNGS = torch.tensor(sorted({2 * ceil(4 * 2 ** (step / 4)) for step in range(80)}))  # counts of nodes in use
@@ -132,6 +133,7 @@ def by_count(
     azimuthal: Int[Tensor, "point"],
     evaluate: Callable[[Int[Tensor, "some"], int, int], Float[Tensor, "some column"]],
     size: int = CHUNK,
+    recompute: bool = False,
 ) -> Float[Tensor, "point column"]:
     """Evaluate points in groups of equal counts of nodes, in chunks that hold a limited number of nodes.
 
@@ -143,6 +145,9 @@ def by_count(
         Gives the values of some points, by their numbers, with so many nodes each.
     size:
         Points times nodes in a chunk.
+    recompute:
+        Keep nothing of a chunk for the backward pass but what it began with, and evaluate it again there: the memory
+        of one chunk serves all, however many nodes long rods take.
 
     Returns
     -------
@@ -156,7 +161,10 @@ def by_count(
         members, step = torch.nonzero(key == group)[:, 0], max(1, size // (counts[0] * counts[1]))
         for start in range(0, len(members), step):
             order.append(members[start : start + step])
-            values.append(evaluate(order[-1], *counts))
+            if recompute:
+                values.append(checkpoint(evaluate, order[-1], *counts, use_reentrant=False))
+            else:
+                values.append(evaluate(order[-1], *counts))
     joined = torch.cat(values)
     return torch.zeros_like(joined).index_copy(0, torch.cat(order), joined)
 

@@ -38,7 +38,7 @@ def confusion(scores: ShapeScores) -> Picture:
     axes.set(xticks=place, yticks=place, yticklabels=_WORDS, xlabel="called", ylabel="true shape")
     axes.set_xticklabels(_WORDS, rotation=45, ha="right")
     axes.grid(visible=False)
-    colour_bar(figure, image, axes, "share of the shape's curves (1)")
+    colour_bar(image, axes, "share of the shape's curves (1)")
     worst = min(scores.recall, key=lambda name: scores.recall[name])
     return Picture(
         figure,

@@ -18,6 +18,7 @@ from madpipe.saxs.network.weights import load_network
 from madpipe.saxs.records import ParticleFit
 
 _STARTS = 3  # of each class: means of its mixture, then draws
+_QUICK = 12  # evaluations of a refit: enough to tell whether a shape fits
 _NOISE = 4.0  # standard deviations of chi-square beyond noise
 
 
@@ -39,7 +40,7 @@ class Classes:
     probabilities: Mapping[str, float] = told("calibrated on simulated curves, the most probable first", inline=True)
     foreign: float = told("share of known curves that look less foreign")
     is_foreign: bool = told("unlike every class, and no class's fit explains the curve")
-    refits: tuple[Refit, ...] = told("of the most probable classes")
+    refits: tuple[Refit, ...] = told("of the most probable classes, until one explains the curve")
     verdict: str = told("in words")
 
 
@@ -80,13 +81,16 @@ def classes_of(
 ) -> list[Classes]:
     """Give each curve's probabilities of shapes, whether it is foreign, and how well the likeliest shapes fit."""
     predictions = Predictor(load_network(weights), config.foreign)(curves)
+    quick = fit.model_copy(update={"samples": 0, "evaluations": min(fit.evaluations, _QUICK)})
     found = []
     for number, (name, one) in enumerate(zip(curves.names.split("\n"), predictions, strict=True)):
         refits = []
         for shape in list(one.probabilities)[: config.refit]:
-            made = _fitted(curve_of(curves, number), [one.of_class[shape]], fit, seed)
+            made = _fitted(curve_of(curves, number), [one.of_class[shape]], quick, seed)
             (chi2, dof), *_ = _ends(made)
             refits.append(Refit(shape, made.model, chi2, excess(chi2 * dof, dof) < _NOISE))
+            if refits[-1].explains:
+                break
         found.append(_classes(name, one, tuple(refits)))
     return found
 

@@ -16,6 +16,7 @@ from madpipe.physics.scattering.orientation import Directions, by_count, directi
 from madpipe.physics.scattering.shapes.solids import Size, Solid
 
 LengthKind = Literal["radius", "thickness", "length"]
+_KEPT = 2**20  # directions of all points that a backward pass may keep: some hundred MB
 Lengths = tuple[Tensor, ...]  # a tensor for each length of a shape [angstrom], all of one form
 Areas = dict[tuple[int, int], Tensor]  # between two media [angstrom^2]
 
@@ -163,7 +164,8 @@ class FormFactor:
             parts = directions(along, around, like=lengths)
             return reduce(add, (_averages(self._amplitudes(q_of, lengths_of, part), part.weight) for part in parts))
 
-        return by_count(polar, azimuthal, evaluate)
+        is_large = int((polar * azimuthal).sum()) > _KEPT
+        return by_count(polar, azimuthal, evaluate, recompute=is_large and lengths.requires_grad)
 
     def over_nodes(
         self,
