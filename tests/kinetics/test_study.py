@@ -132,11 +132,12 @@ def test_change_points_are_those_of_all_partitions():
     scores[6:] += 2.0
     scores[11:, 1] -= 3.0
 
-    def cost(*ends):
-        return sum(np.square(part - part.mean(axis=0)).sum() for part in np.split(scores, ends)) + 5.0 * len(ends)
+    def cost(penalty, *ends):
+        return sum(np.square(part - part.mean(axis=0)).sum() for part in np.split(scores, ends)) + penalty * len(ends)
 
     tried = [(), *((a,) for a in range(2, 15)), *((a, b) for a in range(2, 13) for b in range(a + 2, 15))]
-    assert cost(*change_points(scores, 5.0)) <= min(cost(*one) for one in tried) + 1e-9
+    for penalty in (5.0, 12.0, 18.0, 25.0, 35.0, 50.0):
+        assert cost(penalty, *change_points(scores, penalty)) <= min(cost(penalty, *one) for one in tried) + 1e-9
     assert change_points(scores, 1e6) == []
 
 

@@ -41,7 +41,7 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     _add_series(rates)
     help_scheme = "mechanism, as A->B->C, A<->B, 2A<->A2, 'A->B (avrami)', finke-watzky (default: A->B)"
     rates.add_argument("--scheme", help=help_scheme)
-    rates.add_argument("--instrument-time", type=_positive, help="standard deviation of the response (default: 0) [s]")
+    rates.add_argument("--instrument-time", type=finite, help="standard deviation of the response (default: 0) [s]")
     rates.add_argument("--dead-time", type=finite, help="the reaction started so long before the time 0 [s]")
     rates.add_argument(
         "--drift", choices=("auto", "none", "beam", "buffer", "both"), help="beside the reaction (default: auto)"
@@ -105,14 +105,6 @@ def _rank(text: str) -> int | None:
     return None if text == "auto" else whole(1, 8)(text)
 
 
-def _positive(text: str) -> float:
-    """Read a time that is not below 0."""
-    value = finite(text)
-    if value < 0:
-        raise argparse.ArgumentTypeError(f"a time of 0 s or more is required; {text!r} came")
-    return value
-
-
 def _chance(text: str) -> float:
     """Read a chance."""
     value = finite(text)
@@ -166,8 +158,11 @@ def _decompose(arguments: argparse.Namespace) -> None:
 
 def _rates(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
+    from madpipe.base.errors import InputError
     from madpipe.kinetics.rates.fit import fit_rates
 
+    if arguments.instrument_time is not None and arguments.instrument_time < 0:
+        raise InputError(f"--instrument-time: needs 0 s or more; {arguments.instrument_time:g} came; mend it.")
     given = {name: getattr(arguments, name) for name in ("scheme", "instrument_time", "dead_time", "drift")}
     settings = section(arguments, "kinetics", "rates", RatesSettings, **given)
     found = fit_rates(_told(arguments), settings)

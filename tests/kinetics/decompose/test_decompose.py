@@ -41,7 +41,10 @@ def test_an_elution_of_two_spheres(elution, tmp_path):
     np.testing.assert_allclose(found.rg, radii, rtol=0.04)
     shares = truth.concentrations[30:120] * np.array([1.0, 1.0])
     assert np.corrcoef(found.concentrations[:, 1], shares[:, 1])[0, 1] > 0.99
-    assert json.loads(found.verdict)["constraints"]["passed"]
+    constraints = json.loads(found.verdict)["constraints"]
+    assert constraints["passed"]
+    # a matrix that fits no noise has 1, with 4 standard deviations of 90 x 150 values; one maximum fits some of it
+    assert constraints["value"] < 1 + 4 * np.sqrt(2 / (90 * 150))
     store.write(tmp_path / "parts.h5", found)
     again = store.read(tmp_path / "parts.h5", Parts)
     np.testing.assert_array_equal(again.concentrations, found.concentrations)
@@ -90,7 +93,7 @@ def test_a_buffer_that_drifts_is_a_component_with_a_name():
     curves, truth = measure_series(two_spheres(), c, time, Measurement(Q, 0.01, drift=Drift(buffer=0.02)), generator)
     names = [ComponentSettings(name="small", unimodal=True), ComponentSettings(name="large", unimodal=True)]
     buffer = ComponentSettings(name="buffer", constant_in_q=True)
-    found = decompose(curves, DecomposeSettings(components=(*names, buffer)))
+    found = decompose(curves, DecomposeSettings(components=(*names, buffer), bands=False))
     assert found.rank == 3
     assert np.corrcoef(found.concentrations[:, 2], truth.buffer)[0, 1] > 0.95
 

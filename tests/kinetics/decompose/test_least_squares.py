@@ -73,3 +73,12 @@ def test_the_nearest_series_of_one_maximum_is_the_best_over_all_places_of_it():
         assert np.sum((found - values) ** 2) == pytest.approx(min(costs), rel=1e-10)
         turns = np.sign(np.diff(found))
         assert (np.diff(turns[turns != 0]) <= 0).all()
+
+
+def test_a_weight_is_as_many_values():
+    """Integer weights against the same value so many times."""
+    draw = np.random.default_rng(9)
+    for _ in range(20):
+        values, weights = draw.normal(size=12), draw.integers(1, 5, 12)
+        repeated = unimodal(np.repeat(values, weights))
+        np.testing.assert_allclose(np.repeat(unimodal(values, weights.astype(float)), weights), repeated, atol=1e-12)

@@ -1,8 +1,9 @@
 """Least squares with some unknowns at least zero: many right-hand sides of one small matrix, or one larger matrix."""
 
-from dataclasses import dataclass
+import inspect
 from itertools import product
 
+import numba
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.linalg import cho_factor, cho_solve, cholesky, solve_triangular
@@ -100,48 +101,35 @@ def unimodal(
     """Nearest series that rises to one maximum and falls after it, in the sense of weighted least squares."""
     count = len(values)
     weights = np.ones(count) if weights is None else weights
-    rising, falling = _rising_costs(values, weights), _rising_costs(values[::-1], weights[::-1])
-    costs = [rising[i] + (falling[count - i - 2] if i < count - 1 else 0.0) for i in range(count)]
-    top = int(np.argmin(costs)) + 1
-    after = _rising(values[top:][::-1], weights[top:][::-1])[::-1]
-    return np.concatenate([_rising(values[:top], weights[:top]), after])
+    rising, _ = _rising(values, weights)
+    falling, _ = _rising(values[::-1].copy(), weights[::-1].copy())
+    top = int(np.argmin(rising + np.append(falling[::-1][1:], 0.0))) + 1
+    _, before = _rising(values[:top], weights[:top])
+    _, after = _rising(values[top:][::-1].copy(), weights[top:][::-1].copy())
+    return np.concatenate([before, after[::-1]])
 
 
-@dataclass(frozen=True)
-class _Level:
-    """Neighbours that share one value."""
-
-    mean: float
-    weight: float
-    count: int
-
-
-def _rising(values: Float[np.ndarray, " frame"], weights: Float[np.ndarray, " frame"]) -> Float[np.ndarray, " frame"]:
-    """Nearest rising series: adjacent violators are pooled."""
-    levels = list[_Level]()
-    for value, weight in zip(values, weights, strict=True):
-        _pool(levels, float(value), float(weight))
-    return np.array([one.mean for one in levels for _ in range(one.count)], dtype=float)
-
-
-def _rising_costs(values: Float[np.ndarray, " frame"], weights: Float[np.ndarray, " frame"]) -> list[float]:
-    """Square of the distance of every beginning of a series to the rising series nearest to it."""
-    levels, costs = list[_Level](), list[float]()
-    explained = squares = 0.0
-    for value, weight in zip(values, weights, strict=True):
-        squares += float(weight) * float(value) ** 2
-        explained += _pool(levels, float(value), float(weight))
-        costs.append(squares - explained)
-    return costs
+def _rising_plainly(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Nearest rising series, and the square of the distance to it of every beginning: adjacent violators are pooled."""
+    count = len(values)
+    mean, weight, length = np.zeros(count), np.zeros(count), np.zeros(count, dtype=np.int64)
+    costs, levels, left = np.zeros(count), 0, 0.0
+    for place in range(count):
+        mean[levels], weight[levels], length[levels] = values[place], weights[place], 1
+        levels += 1
+        while levels > 1 and mean[levels - 2] > mean[levels - 1]:
+            one, other = weight[levels - 2], weight[levels - 1]
+            left += one * other / (one + other) * (mean[levels - 2] - mean[levels - 1]) ** 2
+            mean[levels - 2] = (one * mean[levels - 2] + other * mean[levels - 1]) / (one + other)
+            weight[levels - 2] = one + other
+            length[levels - 2] += length[levels - 1]
+            levels -= 1
+        costs[place] = left
+    found, first = np.zeros(count), 0
+    for level in range(levels):
+        found[first : first + length[level]] = mean[level]
+        first += length[level]
+    return costs, found
 
 
-def _pool(levels: list[_Level], value: float, weight: float) -> float:
-    """Add a value to levels that rise; give the change of the sum of level^2 weight."""
-    new, change = _Level(value, weight, 1), 0.0
-    while levels and levels[-1].mean > new.mean:
-        one = levels.pop()
-        change -= one.mean**2 * one.weight
-        total = one.weight + new.weight
-        new = _Level((one.mean * one.weight + new.mean * new.weight) / total, total, one.count + new.count)
-    levels.append(new)
-    return change + new.mean**2 * new.weight
+_rising = numba.njit(cache=True, nogil=True)(inspect.unwrap(_rising_plainly))

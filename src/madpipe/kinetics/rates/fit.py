@@ -42,8 +42,9 @@ class _Answer:
 def fit_rates(curves: Curves, settings: RatesSettings) -> Rates:
     """Fit the parameters of a scheme; the species' curves are free, and eliminated.
 
-    Drift ``auto`` takes the least of none, beam, buffer and both with which the scheme explains the data; where none
-    does, the scheme is rejected.
+    Drift ``auto`` takes the least of none, beam, buffer and both with which the scheme explains the data beyond doubt:
+    a drift that is left out biases the rates long before the scheme is rejected. Else it is the least with which the
+    scheme is not rejected; where there is none, the scheme is rejected.
 
     Parameters
     ----------
@@ -97,9 +98,9 @@ def _answered(settings: RatesSettings, scheme: Scheme, whitened: Whitened, windo
         variance = noise_of(problem.singular, len(time), problem.free_columns).level ** 2
         found = solutions(problem, window, starts, settings.refined, variance)
         answers.append(_Answer(drift, problem, found, judged(problem, found[0].part)))
-        if not answers[-1].judgement.rejected:
+        if not (answers[-1].judgement.rejected or answers[-1].judgement.doubtful):
             return answers[-1]
-    return answers[0]
+    return next((one for one in answers if not one.judgement.rejected), answers[0])
 
 
 def _record(curves: Curves, whitened: Whitened, window: Window, answer: _Answer) -> Rates:

@@ -11,6 +11,7 @@ from madpipe.kinetics.rates.problem import Problem, Tried
 from madpipe.kinetics.whitened import Noise, noise_of
 
 _CHANCE = 1e-4  # of rejecting a scheme that is right
+_DOUBT = 0.05  # of doubting one: where a drift more takes the doubt away, it is there
 _CLEAR = 3.0  # times the noise's edge: components whose direction the data give well enough to test along it
 
 
@@ -19,6 +20,7 @@ class Judgement:
     """Misfit of a scheme beside the noise."""
 
     rejected: bool
+    doubtful: bool  # not rejected, but further off than nineteen in twenty right ones
     misfit: float  # chi2 per intensity
     floor: float  # of the best matrix of as many components
     noise: Noise
@@ -57,7 +59,8 @@ def judged(problem: Problem, part: Eliminated) -> Judgement:
         f"{species} components {floor:.4g}; along the components {along:.4g} where noise gives {freedom:.4g}, at most "
         f"{limit:.4g}; largest remaining component {largest:.4g} where noise gives at most {1.05 * most:.4g}"
     )
-    return Judgement(rejected, misfit, floor, noise, words)
+    doubtful = bool(clear.any()) and along > float(chi2.isf(_DOUBT, freedom))
+    return Judgement(rejected, bool(doubtful), misfit, floor, noise, words)
 
 
 def covariance_of(problem: Problem, best: Tried, variance: float) -> Float[np.ndarray, "number number"]:

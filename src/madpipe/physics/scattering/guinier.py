@@ -27,6 +27,38 @@ class GuinierLine:
     chi2: float  # per degree of freedom
 
 
+@dataclass(frozen=True)
+class Lines:
+    """Weighted lines through the first n points, for every n."""
+
+    slope: Float[np.ndarray, "n"]
+    slope_variance: Float[np.ndarray, "n"]
+    intercept: Float[np.ndarray, "n"]
+    intercept_variance: Float[np.ndarray, "n"]
+    chi2: Float[np.ndarray, "n"]
+
+
+def lines_from_first(x: Float[np.ndarray, "q"], y: Float[np.ndarray, "q"], error: Float[np.ndarray, "q"]) -> Lines:
+    """Fit y = intercept + slope x to the first n points, for every n, by running sums about the first point."""
+    w = 1.0 / error**2
+    u, v = x - x[0], y - y[0]
+    s, su, sv = np.cumsum(w), np.cumsum(w * u), np.cumsum(w * v)
+    mean_u, mean_v = su / s, sv / s
+    suu = np.cumsum(w * u * u) - s * mean_u**2
+    suv = np.cumsum(w * u * v) - s * mean_u * mean_v
+    svv = np.cumsum(w * v * v) - s * mean_v**2
+    spread = np.where(suu > 0, suu, np.inf)
+    slope = suv / spread
+    at_zero = mean_u + x[0]
+    return Lines(
+        slope,
+        1.0 / spread,
+        mean_v + y[0] - slope * at_zero,
+        1.0 / s + at_zero**2 / spread,
+        np.maximum(svv - slope * suv, 0.0),
+    )
+
+
 def guinier_line(
     q: Float[np.ndarray, " q"],
     intensity: Float[np.ndarray, " q"],
@@ -77,20 +109,16 @@ def _line(
     if inside.sum() < 3:
         return _none()
     x, y = q[inside] ** 2, np.log(intensity[inside])
-    weight = (intensity[inside] / sigma[inside]) ** 2
-    total = weight.sum()
-    middle = np.sum(weight * x) / total
-    spread = np.sum(weight * (x - middle) ** 2)
-    slope = float(np.sum(weight * (x - middle) * y) / spread)
-    level = float(np.sum(weight * y) / total - slope * middle)
-    if slope >= 0:
+    lines = lines_from_first(x, y, sigma[inside] / intensity[inside])
+    slope = float(lines.slope[-1])
+    if not slope < 0:
         return _none()
-    rg, i0 = np.sqrt(-3 * slope), np.exp(level)
+    rg, i0 = float(np.sqrt(-3 * slope)), float(np.exp(lines.intercept[-1]))
     return GuinierLine(
-        rg=float(rg),
-        rg_error=float(1.5 / (rg * np.sqrt(spread))),
-        i0=float(i0),
-        i0_error=float(i0 * np.sqrt(1 / total + middle**2 / spread)),
+        rg=rg,
+        rg_error=float(1.5 * np.sqrt(lines.slope_variance[-1]) / rg),
+        i0=i0,
+        i0_error=float(i0 * np.sqrt(lines.intercept_variance[-1])),
         q_max=float(q[inside].max()),
-        chi2=float(np.sum(weight * (y - level - slope * x) ** 2) / max(len(x) - 2, 1)),
+        chi2=float(lines.chi2[-1] / max(len(x) - 2, 1)),
     )

@@ -12,8 +12,8 @@ import numpy as np
 from jaxtyping import Bool, Float
 
 from madpipe.base.errors import InputError
+from madpipe.physics.scattering.guinier import LIMIT, lines_from_first
 
-LIMIT = 1.3  # q Rg of compact particles
 _FEWEST = 8  # points of a fit
 _GOOD_FIT = 4.0  # standard deviations of chi-square
 _RUNS = 3.0  # standard errors from which Rg runs with q_min
@@ -46,38 +46,6 @@ class GuinierFit:
     def is_single(self) -> bool:
         """Whether one radius of gyration describes the range."""
         return not self.verdict
-
-
-@dataclass(frozen=True)
-class _Lines:
-    """Weighted lines through the first n points, for every n."""
-
-    slope: Float[np.ndarray, "n"]
-    slope_variance: Float[np.ndarray, "n"]
-    intercept: Float[np.ndarray, "n"]
-    intercept_variance: Float[np.ndarray, "n"]
-    chi2: Float[np.ndarray, "n"]
-
-
-def _lines(x: Float[np.ndarray, "q"], y: Float[np.ndarray, "q"], error: Float[np.ndarray, "q"]) -> _Lines:
-    """Fit y = intercept + slope x to the first n points, for every n, by running sums about the first point."""
-    w = 1.0 / error**2
-    u, v = x - x[0], y - y[0]
-    s, su, sv = np.cumsum(w), np.cumsum(w * u), np.cumsum(w * v)
-    mean_u, mean_v = su / s, sv / s
-    suu = np.cumsum(w * u * u) - s * mean_u**2
-    suv = np.cumsum(w * u * v) - s * mean_u * mean_v
-    svv = np.cumsum(w * v * v) - s * mean_v**2
-    spread = np.where(suu > 0, suu, np.inf)
-    slope = suv / spread
-    at_zero = mean_u + x[0]
-    return _Lines(
-        slope,
-        1.0 / spread,
-        mean_v + y[0] - slope * at_zero,
-        1.0 / s + at_zero**2 / spread,
-        np.maximum(svv - slope * suv, 0.0),
-    )
 
 
 def guinier(
@@ -131,7 +99,7 @@ def guinier(
 
 def _end(x: Float[np.ndarray, "q"], y: Float[np.ndarray, "q"], error: Float[np.ndarray, "q"], limit: float) -> int:
     """Points of the range: the longest that ends at the limit and fits, else the one that fits best."""
-    lines = _lines(x**2, y, error)
+    lines = lines_from_first(x**2, y, error)
     count = np.arange(1, len(x) + 1)
     rg = np.sqrt(np.maximum(-3.0 * lines.slope, 0.0))
     fits = rg > 0
@@ -154,7 +122,7 @@ def _end(x: Float[np.ndarray, "q"], y: Float[np.ndarray, "q"], error: Float[np.n
 
 def _answer(x: Float[np.ndarray, "q"], y: Float[np.ndarray, "q"], error: Float[np.ndarray, "q"]) -> GuinierFit:
     """Numbers of the range, and their trend."""
-    lines = _lines(x**2, y, error)
+    lines = lines_from_first(x**2, y, error)
     rg, rg_error = _rg(lines.slope[-1], lines.slope_variance[-1])
     i0 = float(np.exp(lines.intercept[-1]))
     chi2 = float(lines.chi2[-1] / (len(x) - 2))
@@ -190,7 +158,7 @@ def _trend(
     x: Float[np.ndarray, "q"], y: Float[np.ndarray, "q"], error: Float[np.ndarray, "q"]
 ) -> tuple[Float[np.ndarray, "start"], Float[np.ndarray, "start"], Float[np.ndarray, "start"]]:
     """Rg with the lowest points left out, up to half of the range in q^2."""
-    lines = _lines(x[::-1] ** 2, y[::-1], error[::-1])
+    lines = lines_from_first(x[::-1] ** 2, y[::-1], error[::-1])
     count = len(x)
     middle = int(np.searchsorted(x**2, _LEAST_SHARE * (x[0] ** 2 + x[-1] ** 2)))
     most = max(min(middle, count - _FEWEST), 0)
