@@ -17,10 +17,19 @@ from madpipe.base.config import Model
 from madpipe.base.errors import InputError
 
 
+class Beam(Model):
+    """A section in an entry of a table."""
+
+    width: float = Field(1.0, gt=0, description="width [angstrom]")
+    slits: tuple[float, ...] = Field((), description="slits [angstrom]")
+
+
 class Drawn(Model):
     """A thing made by the program."""
 
     photons: float = Field(1e8, gt=0, description="photons in all [photon]")
+    beam: Beam = Field(Beam(), description="the beam")
+    beams: tuple[Beam, ...] = Field((), description="further ones")
     sizes: tuple[float, ...] = Field((1.0, 2.5), description="sizes [angstrom]")
     note: str | None = Field(None, description="free text")
 
@@ -207,7 +216,9 @@ NUMBERS = st.floats(allow_nan=False, allow_infinity=False, allow_subnormal=False
 )
 @example(seed=0, draws=1, energies=[], photons=1.0, note="\n", name="\n")
 def test_what_is_written_reads_back_equal(seed, draws, energies, photons, note, name):
-    samples = {name: {"photons": photons, "note": note}, "plain": {}, "p9": {"path": "w1.sca", "element": "No"}}
+    beam, beams = {"slits": energies}, [{"width": photons}, {}]
+    drawn = {"photons": photons, "note": note, "beam": beam, "beams": beams}
+    samples = {name: drawn, "plain": {"beam": {}}, "p9": {"path": "w1.sca", "element": "No"}}
     study = {"energies": energies, "validate": {"draws": draws}, "samples": samples}
     top = config.validate(Top, {"seed": seed, "study": study})
     assert written_and_read(top) == top

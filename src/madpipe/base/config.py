@@ -268,7 +268,7 @@ def _lines(model: Model, depth: int) -> Iterator[str]:
         if isinstance(value, Model):
             yield f"{indent}{key}:"
             yield from _lines(value, depth + 1)
-        elif isinstance(value, Mapping) and value:
+        elif isinstance(value, Mapping) and any(isinstance(inner, Model) for inner in value.values()):
             yield f"{indent}{key}:"
             for entry, inner in value.items():
                 changed = list(_changed_lines(inner, depth + 2))
@@ -282,14 +282,27 @@ def _changed_lines(model: Model, depth: int) -> Iterator[str]:
     """Lines of one entry of a table of models: only what differs from the defaults."""
     for name, field in type(model).model_fields.items():
         value = getattr(model, name)
-        if name in model.model_fields_set and value is not None:
-            yield f"{'  ' * depth}{field.alias or name}: {_scalar(value)}"
+        if name not in model.model_fields_set or value is None:
+            continue
+        inner = list(_changed_lines(value, depth + 1)) if isinstance(value, Model) else []
+        yield f"{'  ' * depth}{field.alias or name}:{'' if inner else f' {_scalar(value)}'}"
+        yield from inner
 
 
 def _scalar(value: Any) -> str:
     """One value in YAML's flow style, on one line."""
-    plain = list(value) if isinstance(value, tuple) else value
-    return yaml.dump(plain, Dumper=_OneLine, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+    return (
+        yaml.dump(_told(value), Dumper=_OneLine, default_flow_style=True, width=10**6).removesuffix("\n...\n").strip()
+    )
+
+
+def _told(value: Any) -> Any:
+    """A value as YAML has it: of a model only what was told."""
+    if isinstance(value, Model):
+        return value.model_dump(mode="json", by_alias=True, exclude_unset=True, exclude_none=True)
+    if isinstance(value, Mapping):
+        return {key: _told(one) for key, one in value.items()}
+    return [_told(one) for one in value] if isinstance(value, tuple | list) else value
 
 
 class _OneLine(yaml.SafeDumper):

@@ -24,7 +24,8 @@ class Study:
     about: str  # in a few words, above its section of the configuration
     config: type[Model]  # its section of the configuration, with ``samples`` by name
     samples: Mapping[str, Mapping[str, object]]  # of the default run
-    records: tuple[str, ...]  # classes of madpipe.{name}.records that docs/ describe dataset by dataset
+    # classes that docs/ describe dataset by dataset: of madpipe.{name}.records, or of another module, named before a dot
+    records: tuple[str, ...]
     # its sections of the overlays that config/ holds of all studies: smoke, and weights where a network ships
     overlays: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     variants: Sequence[str] = ()  # of its network, in the order of the ablation
@@ -42,5 +43,6 @@ class Study:
 
     def record_types(self) -> tuple[type, ...]:
         """Load the classes of its records."""
-        module = importlib.import_module(f"madpipe.{self.name}.records")
-        return tuple(getattr(module, name) for name in self.records)
+        places = [name.rpartition(".") for name in self.records]
+        modules = [importlib.import_module(f"madpipe.{self.name}.{module or 'records'}") for module, _, _ in places]
+        return tuple(getattr(module, kind) for module, (_, _, kind) in zip(modules, places, strict=True))

@@ -141,7 +141,7 @@ def _require_own(path: Path) -> None:
         )
 
 
-def section(arguments: argparse.Namespace, study: str, name: str, model: type[AnyModel], **told: object) -> AnyModel:
+def section(arguments: argparse.Namespace, study: str, name: str, model: type[AnyModel], /, **told: object) -> AnyModel:
     """Give a step's settings, and note them for the result.
 
     Parameters

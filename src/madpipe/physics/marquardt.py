@@ -75,11 +75,13 @@ def minimise(
         scale = np.maximum(scale, np.diag(normal)) + 1e-12
         root = np.sqrt(scale)
         unit = normal / np.outer(root, root) + damping * np.eye(len(start))
-        step = np.clip(-np.linalg.solve(unit, slope / root) / root, -farthest, farthest)
+        wanted = -np.linalg.solve(unit, slope / root) / root
+        step = np.clip(wanted, -farthest, farthest)
+        whole = bool((step == wanted).all())  # a cut step may promise nothing, far from any minimum
         promised = float(-step @ (2 * slope + normal @ step))
         trial = evaluated(in_grains(here.numbers + step, grain))
         gain = here.deviance - trial.deviance
-        small = max(gain, promised) < tolerance * here.deviance
+        small = whole and max(gain, promised) < tolerance * here.deviance
         if gain > 0:
             here, growth = trial, 2.0
             damping = max(damping * max(1 / 5, 1 - (2 * gain / max(promised, gain / 2) - 1) ** 3), _LEAST_DAMPING)

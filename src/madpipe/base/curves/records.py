@@ -1,15 +1,22 @@
 """Curves of scattered intensity against q, as every study of small-angle scattering takes them."""
 
-from dataclasses import dataclass
+import dataclasses
+from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
 from madpipe.base import warned
 from madpipe.base.errors import InputError
-from madpipe.base.store import Groups, entry
+from madpipe.base.store import entry
 
 _Array = np.ndarray
 _DATA = "entry_1/data_1"
+
+
+def _constant(path: str, value: str) -> Any:
+    """Declare a text that NXcanSAS asks for and that no study reads."""
+    return dataclasses.field(default=value, metadata=dict(entry(path, optional=True).metadata))
 
 
 @dataclass(frozen=True)
@@ -20,7 +27,7 @@ class Curves:
     """
 
     q: _Array = entry(f"{_DATA}/Q", "1/angstrom")  # (q), rising; the same q twice where two settings overlap
-    intensity: _Array = entry(f"{_DATA}/I", "1/cm", long_name="differential cross section per volume")  # (curve, q)
+    intensity: _Array = entry(f"{_DATA}/I", "1/cm", uncertainties="Idev")  # (curve, q)
     sigma: _Array = entry(f"{_DATA}/Idev", "1/cm")  # (curve, q), one standard deviation
     absolute: int = entry(f"{_DATA}/absolute")  # 1: in 1/cm; 0: in a unit of its own, each curve on the same one
     names: str = entry(f"{_DATA}/names")  # of the curves, one a line
@@ -33,6 +40,8 @@ class Curves:
     counts: _Array | None = entry(f"{_DATA}/counts", "photon", optional=True)  # (curve, q), where they are known
     sample: str | None = entry("entry_1/sample_1/name", optional=True)
     warnings: str | None = entry(warned.PATH, optional=True)
+    definition: str = _constant("entry_1/definition", "NXcanSAS")
+    run: str = _constant("entry_1/run", "")
 
     def __post_init__(self) -> None:
         if self.intensity.ndim != 2 or self.intensity.shape != self.sigma.shape:
@@ -42,19 +51,35 @@ class Curves:
             )
         if len(self.q) != self.intensity.shape[1]:
             raise InputError(
-                f"curves: need one intensity for each q; {self.intensity.shape[1]} and {len(self.q)} came; make them alike."
+                f"curves: need one intensity for each q; {self.intensity.shape[1]} and {len(self.q)} came; make them "
+                "alike."
             )
 
-    def nexus_groups(self) -> Groups:
+    def nexus_groups(self) -> dict[str, dict[str, str | list[str] | list[int]]]:
         """Attributes of the groups, as NXcanSAS has them."""
         return {
-            "entry_1": {"NX_class": "NXentry", "canSAS_class": "SASentry", "default": "data_1"},
+            "/": {"canSAS_class": "SASroot"},
+            "entry_1": {"NX_class": "NXentry", "canSAS_class": "SASentry", "version": "1.1", "default": "data_1"},
             "entry_1/sample_1": {"NX_class": "NXsample", "canSAS_class": "SASsample"},
             _DATA: {
                 "NX_class": "NXdata",
                 "canSAS_class": "SASdata",
                 "signal": "I",
                 "I_axes": ["curve", "Q"],
-                "Q_indices": "1",
+                "Q_indices": [1],
             },
         }
+
+
+def curve_of(curves: Curves, number: int) -> Curves:
+    """Take one curve of a record, from 0."""
+    one = slice(number, number + 1)
+    return replace(
+        curves,
+        intensity=curves.intensity[one],
+        sigma=curves.sigma[one],
+        names=curves.names.split("\n")[number],
+        energy=None if curves.energy is None else curves.energy[one],
+        time=None if curves.time is None else curves.time[one],
+        counts=None if curves.counts is None else curves.counts[one],
+    )

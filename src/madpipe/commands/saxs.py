@@ -1,0 +1,331 @@
+"""Commands of the small-angle study: convert, fit, predict, size, guinier, separate, anomalous, plan."""
+
+import argparse
+import typing
+
+from madpipe.base.curves.settings import CurvesSettings
+from madpipe.commands.options import (
+    InputPath,
+    add_config,
+    add_output,
+    add_seed,
+    finite,
+    numbers,
+    origin_of,
+    section,
+    words,
+)
+from madpipe.saxs.anomalous.settings import AnomalousFitConfig
+from madpipe.saxs.config_plan import PlanSettings
+from madpipe.saxs.config_separation import SeparationSettings
+from madpipe.saxs.config_size import SizeSettings
+from madpipe.saxs.fit.settings import SaxsChoiceConfig, SaxsFitConfig
+from madpipe.saxs.network.settings import SaxsInferConfig
+
+if typing.TYPE_CHECKING:
+    from madpipe.base.curves.records import Curves
+    from madpipe.saxs.records import ParticleFit
+
+_IN = "curves of any format: text, canSAS (.xml), NXcanSAS (.h5), .npz and others; several are one series"
+_UNITS = {"1/angstrom": "1/angstrom", "1/A": "1/angstrom", "1/nm": "1/nm", "1/um": "1/um", "1/m": "1/m"}
+
+
+def add_steps(steps: argparse._SubParsersAction) -> None:
+    """Add the steps with their options."""
+    convert = steps.add_parser("convert", help="curves of any format -> curves.h5, NXcanSAS; says what it assumed")
+    _add_curves(convert)
+    convert.set_defaults(run=_convert)
+    fit = steps.add_parser("fit", help="curves -> fit.h5: sizes with errors by a model, or by the best of all models")
+    _add_curves(fit)
+    fit.add_argument(
+        "--model",
+        help="shapes joined by +, as core_shell_sphere@hard_sphere; auto: the best (default: core_shell_sphere)",
+    )
+    _add_fit(fit)
+    fit.set_defaults(run=_fit)
+    predict = steps.add_parser("predict", help="curves -> fit.h5: the shape by a network, then the fit from its answer")
+    _add_curves(predict)
+    help_weights = "weights.safetensors of a training (default: those that come with madpipe)"
+    predict.add_argument("--weights", type=InputPath, help=help_weights)
+    _add_fit(predict)
+    predict.set_defaults(run=_predict)
+    classify = steps.add_parser("classify", help="curves -> classes.json: calibrated probabilities of shapes")
+    _add_curves(classify)
+    classify.add_argument("--weights", type=InputPath, help=help_weights)
+    classify.set_defaults(run=_classify)
+    size = steps.add_parser("size", help="a curve -> size.h5: size distribution without a model of its form")
+    _add_curves(size)
+    size.add_argument("--method", choices=("smooth", "entropy"), help="regularisation (default: entropy)")
+    size.add_argument("--contrast", type=finite, help="to the surroundings (default: 1) [1e-6/angstrom^2]")
+    _add_range(size)
+    size.set_defaults(run=_size)
+    guinier = steps.add_parser("guinier", help="curves -> guinier.json: Rg, I(0) and their trend, Porod, invariant")
+    _add_curves(guinier)
+    guinier.set_defaults(run=_guinier)
+    separate = steps.add_parser("separate", help="an energy series -> partial.h5: partial intensities, no model")
+    _add_curves(separate)
+    separate.add_argument("--element", help="the resonant element (default: Ni)")
+    separate.set_defaults(run=_separate)
+    anomalous = steps.add_parser("anomalous", help="an energy series -> anomalous.h5: core and shell by their elements")
+    _add_curves(anomalous)
+    anomalous.set_defaults(run=_anomalous)
+    plan = steps.add_parser("plan", help="errors that a measurement at an edge would have, and where contrasts match")
+    add_output(plan, required=False)
+    plan.add_argument("--core", help="formula of the core (default: Ni3Fe)")
+    plan.add_argument("--shell", help="formula of the shell (default: Ni)")
+    plan.add_argument("--edge", type=_edge, help="element and edge, as Fe-K (default: Fe-K)")
+    plan.add_argument("--energies", type=numbers, help="photon energies (default: five below the edge) [eV]")
+    plan.add_argument("--photons", type=numbers, help="detected at each energy (default: 1e6,1e7,1e8)")
+    add_config(plan)
+    plan.set_defaults(run=_plan)
+
+
+def _add_curves(command: argparse.ArgumentParser) -> None:
+    """Options that tell of curves."""
+    command.add_argument("curves", type=InputPath, nargs="+", help=_IN)
+    add_output(command)
+    command.add_argument("--unit", choices=sorted(_UNITS), help="of q (default: the files', else 1/angstrom)")
+    help_absolute = "unit of the intensities (default: the files', else arbitrary)"
+    command.add_argument("--absolute", choices=("1/cm", "1/m", "arbitrary"), help=help_absolute)
+    command.add_argument("--entry", help="name or number, from 1, of a file's curve; all: all as one series")
+    command.add_argument("--path", help="in an HDF5 file: group of the curve, or q=/a/q,intensity=/a/I,sigma=/a/e")
+    command.add_argument("--columns", type=words, help="of text: names or numbers of q, intensity, sigma, dq")
+    command.add_argument("--energies", type=numbers, help="photon energy of each curve [eV]")
+    command.add_argument("--times", type=numbers, help="time of each curve [s]")
+    add_seed(command, "of what is drawn")
+    add_config(command)
+    command.set_defaults(threads=1)
+
+
+def _add_range(command: argparse.ArgumentParser) -> None:
+    """Options of the range of q."""
+    command.add_argument("--q-min", type=finite, help="least q that is used [1/angstrom]")
+    command.add_argument("--q-max", type=finite, help="largest q that is used [1/angstrom]")
+
+
+def _add_fit(command: argparse.ArgumentParser) -> None:
+    """Options of a fit."""
+    command.add_argument(
+        "--fix", type=_pair, action="append", metavar="NAME=VALUE", help="hold a parameter, as radius=50; repeatable"
+    )
+    command.add_argument(
+        "--contrast",
+        type=_pair,
+        action="append",
+        metavar="REGION=VALUE",
+        help="of every region, less the solvent's: the scale is then a volume fraction [1e-6/angstrom^2]",
+    )
+    kinds = ("gaussian", "schulz", "lognormal", "uniform")
+    command.add_argument("--distribution", choices=kinds, help="of the size that is spread (default: schulz)")
+    command.add_argument("--spread", help="length that is spread; all, or none (default: the first)")
+    command.add_argument("--background", choices=("flat", "none", "power"), help="(default: flat)")
+    command.add_argument(
+        "--smear", action=argparse.BooleanOptionalAction, default=None, help="by the resolution told (default: yes)"
+    )
+    series = ("independent", "chained", "global")
+    command.add_argument("--series", choices=series, help="how several curves are fitted (default: independent)")
+    _add_range(command)
+
+
+def _pair(text: str) -> tuple[str, float]:
+    """Read NAME=VALUE."""
+    name, _, value = text.partition("=")
+    try:
+        return name, finite(value)
+    except argparse.ArgumentTypeError as error:
+        raise argparse.ArgumentTypeError(f"NAME=VALUE, as radius=50, is required; {text!r} came") from error
+
+
+def _edge(text: str) -> tuple[str, str]:
+    """Read an element and its edge."""
+    element, _, edge = text.partition("-")
+    if not element or not edge:
+        raise argparse.ArgumentTypeError(f"an element and its edge, as Fe-K, are required; {text!r} came")
+    return element, edge
+
+
+def _told(arguments: argparse.Namespace) -> "Curves":
+    """Read the curves that the words name."""
+    from madpipe.base.curves.reading import read_curves
+
+    settings = section(
+        arguments,
+        "saxs",
+        "read",
+        CurvesSettings,
+        unit_q=_UNITS.get(arguments.unit),
+        unit_intensity=arguments.absolute,
+        entry=arguments.entry,
+        path=arguments.path,
+        columns=arguments.columns,
+        energies=arguments.energies,
+        times=arguments.times,
+    )
+    return read_curves(arguments.curves, settings)
+
+
+def _convert(arguments: argparse.Namespace) -> None:
+    from madpipe.base import store
+
+    curves = _told(arguments)
+    store.write(arguments.output, curves, process=origin_of(arguments, "base.curves.reading"))
+    print(
+        f"{curves.title}: {len(curves.intensity)} curves of {len(curves.q)} points, q {curves.q[0]:.4g} to {curves.q[-1]:.4g}/angstrom"
+    )
+
+
+def _fit_settings(arguments: argparse.Namespace, model: str | None) -> SaxsFitConfig:
+    """Settings of a fit: the configuration's, with what the words say."""
+    return section(
+        arguments,
+        "saxs",
+        "fit",
+        SaxsFitConfig,
+        model=model,
+        fix=dict(arguments.fix) if arguments.fix else None,
+        contrast=dict(arguments.contrast) if arguments.contrast else None,
+        distribution=arguments.distribution,
+        spread=arguments.spread,
+        background=arguments.background,
+        smear=arguments.smear,
+        series=arguments.series,
+        q_min=arguments.q_min,
+        q_max=arguments.q_max,
+    )
+
+
+def _fit(arguments: argparse.Namespace) -> None:
+    from madpipe.base import store
+    from madpipe.saxs.fit.choice import fit_best
+    from madpipe.saxs.fit.fit import fit_curves
+
+    curves = _told(arguments)
+    if arguments.model == "auto":
+        choice = section(arguments, "saxs", "choice", SaxsChoiceConfig)
+        found = fit_best(curves, _fit_settings(arguments, None), choice, arguments.seed)
+    else:
+        found = fit_curves(curves, _fit_settings(arguments, arguments.model), arguments.seed)
+    store.write(arguments.output, found, process=origin_of(arguments, "saxs.fit.choice"))
+    _tell(found)
+
+
+def _predict(arguments: argparse.Namespace) -> None:
+    from madpipe.base import store
+    from madpipe.base.shipped import shipped_weights
+    from madpipe.saxs.network.refine import predict_and_fit
+
+    curves = _told(arguments)
+    config = section(arguments, "saxs", "infer", SaxsInferConfig)
+    weights = str(arguments.weights or shipped_weights("saxs"))
+    found = predict_and_fit(curves, weights, config, _fit_settings(arguments, None), arguments.seed)
+    more = () if arguments.weights else (weights,)
+    store.write(arguments.output, found, process=origin_of(arguments, "saxs.network.refine", more=more))
+    _tell(found)
+
+
+def _classify(arguments: argparse.Namespace) -> None:
+    from madpipe.base import store
+    from madpipe.base.plain import to_plain
+    from madpipe.base.shipped import shipped_weights
+    from madpipe.saxs.network.refine import classes_of
+
+    curves = _told(arguments)
+    config = section(arguments, "saxs", "infer", SaxsInferConfig)
+    fit = section(arguments, "saxs", "fit", SaxsFitConfig)
+    weights = str(arguments.weights or shipped_weights("saxs"))
+    found = classes_of(curves, weights, config, fit, arguments.seed)
+    more = () if arguments.weights else (weights,)
+    store.write_json(
+        arguments.output, {"curves": to_plain(found)}, process=origin_of(arguments, "saxs.network.refine", more=more)
+    )
+    for one in found:
+        print(one.verdict)
+
+
+def _size(arguments: argparse.Namespace) -> None:
+    import numpy as np
+
+    from madpipe.base import store
+    from madpipe.base.errors import InputError
+    from madpipe.base.metrics import with_error
+    from madpipe.saxs.analysis.size_distribution import size_distribution
+    from madpipe.saxs.records_size import size_record
+
+    curves = _told(arguments)
+    if len(curves.intensity) > 1:
+        raise InputError(f"size: needs one curve; {len(curves.intensity)} came; choose one with --entry.")
+    given = {"method": arguments.method, "contrast": arguments.contrast}
+    settings = section(arguments, "saxs", "size", SizeSettings, q_min=arguments.q_min, q_max=arguments.q_max, **given)
+    data = curves.q, curves.intensity[0], curves.sigma[0]
+    answer = size_distribution(*data, settings, np.random.default_rng(arguments.seed))
+    found = size_record(answer, settings.method)
+    store.write(arguments.output, found, process=origin_of(arguments, "saxs.analysis.size_distribution"))
+    median, error = float(found.percentiles[1]), float(found.percentile_errors[1])
+    print(
+        f"volume fraction {with_error(found.total, found.total_error)} at contrast {settings.contrast:g}e-6/angstrom^2, "
+        f"median {with_error(median, error)} angstrom, chi-square per point {found.chi2:.2f}"
+        + (f"; {answer.verdict}" if answer.verdict else "")
+    )
+
+
+def _guinier(arguments: argparse.Namespace) -> None:
+    from madpipe.base import store
+    from madpipe.base.plain import to_plain
+    from madpipe.saxs.analysis.low_and_high_q import low_and_high_q
+
+    found = low_and_high_q(_told(arguments))
+    process = origin_of(arguments, "saxs.analysis.low_and_high_q")
+    store.write_json(arguments.output, {"curves": to_plain(found)}, process=process)
+    for one in found:
+        print(one.verdict)
+
+
+def _separate(arguments: argparse.Namespace) -> None:
+    from madpipe.base import store
+    from madpipe.saxs.analysis.separation import separate_series
+
+    curves = _told(arguments)
+    settings = section(arguments, "saxs", "separation", SeparationSettings, element=arguments.element)
+    found = separate_series(curves, settings)
+    store.write(arguments.output, found, process=origin_of(arguments, "saxs.analysis.separation"))
+
+
+def _anomalous(arguments: argparse.Namespace) -> None:
+    from madpipe.base import store
+    from madpipe.saxs.anomalous.fit import fit_anomalous
+
+    curves = _told(arguments)
+    settings = section(arguments, "saxs", "anomalous", AnomalousFitConfig)
+    found = fit_anomalous(curves, settings, arguments.seed)
+    store.write(arguments.output, found, process=origin_of(arguments, "saxs.anomalous.fit"))
+
+
+def _plan(arguments: argparse.Namespace) -> None:
+    from madpipe.base import store
+    from madpipe.saxs.plan.plan import plan
+
+    element, edge = arguments.edge or (None, None)
+    told = {name: getattr(arguments, name) for name in ("core", "shell", "energies", "photons")}
+    settings = section(arguments, "saxs", "plan", PlanSettings, element=element, edge=edge, **told)
+    found = plan(settings)
+    if arguments.output is not None:
+        store.write_json(arguments.output, found, process=origin_of(arguments, "saxs.plan.plan"))
+    print(*found.verdict, sep="\n")
+
+
+def _tell(found: "ParticleFit") -> None:
+    """Say what was found of each curve, and in the last line whether the model explains it."""
+    from madpipe.base.metrics import with_error
+    from madpipe.saxs.records import HELD
+
+    names, units = found.names.split("\n"), found.units.split("\n")
+    for values, errors, states in zip(found.values, found.errors, found.states, strict=True):
+        told = [
+            f"{name} {with_error(value, error)}{'' if unit == '1' else f' {unit}'}"
+            for name, unit, value, error, state in zip(names, units, values, errors, states, strict=True)
+            if state != HELD
+        ]
+        print(f"{found.model}: {', '.join(told)}")
+    for line in found.rivals.split("\n") if found.rivals else ():
+        print(f"as good: {line}")
+    print(found.verdicts)

@@ -1,0 +1,1 @@
+"""Frames at which the law of change of a series changes."""

@@ -1,0 +1,1 @@
+"""Figures of a series' answers, and of the evaluation."""

@@ -1,0 +1,1 @@
+"""Rates of a kinetic scheme from a series of curves."""

@@ -1,0 +1,1 @@
+"""Kinetic schemes: from text to concentrations in time."""

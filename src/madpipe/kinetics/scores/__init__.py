@@ -1,0 +1,1 @@
+"""Scores of answers against the truth, and of methods on many draws."""

@@ -1,0 +1,1 @@
+"""Shapes of particles: what each is made of, and the registry of all."""

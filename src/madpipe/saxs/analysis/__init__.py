@@ -1,0 +1,1 @@
+"""What curves tell without a model of the particle: radius of gyration, Porod's law, size distributions."""
