@@ -69,3 +69,16 @@ def test_fit_says_that_the_model_explains_the_data(tmp_path, monkeypatch, capsys
     words = ["--model", "sphere", "--spread", "none"]
     lines = ask(monkeypatch, capsys, "fit", tmp_path / "ball.txt", "-o", tmp_path / "fit.h5", *words)
     assert lines[-1].endswith("the model explains the data")
+
+
+@pytest.mark.filterwarnings("ignore::madpipe.base.warned.DataWarning")
+@pytest.mark.parametrize("level", [0.0, -0.02])
+def test_curves_of_noise_alone_are_told_from_particles(level, tmp_path, monkeypatch, capsys):
+    q = np.geomspace(0.004, 0.4, 80)
+    noise = level + 0.01 * np.random.default_rng(4).normal(size=80)
+    columns = np.column_stack([q, noise, np.full(80, 0.01)])
+    np.savetxt(tmp_path / "empty.txt", columns, header="q(1/A) I(1/cm) sigma(1/cm)")
+    words = ["--model", "sphere", "--config", tmp_path / "quick.yaml"]
+    (tmp_path / "quick.yaml").write_text(json.dumps({"saxs": {"fit": {"library": 64, "starts": 2, "samples": 100}}}))
+    lines = ask(monkeypatch, capsys, "fit", tmp_path / "empty.txt", "-o", tmp_path / "fit.h5", *words)
+    assert "scale is not told from 0" in lines[-1] or "volume_fraction is not told from 0" in lines[-1]

@@ -19,6 +19,7 @@ from madpipe.saxs.records import AT_BOUND, FREE, HELD, OPEN
 
 NOISE = 4.0  # standard deviations of chi-square beyond its mean that no noise explains
 LEAST_CHANCE = 1e-4  # of runs of residuals
+_SEEN = 2.0  # standard deviations from which a scale is told from 0
 DOUBT = 2.5  # standard deviations of chi-square, from which a model is in doubt
 _END = 0.01  # of a range, in free numbers or as a share, that counts as its end
 _LEVELS = (1.0, 3.84)  # of chi-square, of the inner and the outer interval
@@ -77,6 +78,7 @@ def answer_of(problem: Problem, rough: Problem, found: Found, samples: int, gene
     runs, longest = [runs_probability(one) for one in residuals], [longest_run_probability(one) for one in residuals]
     states = _states(problem, fitted, known, len(names))
     verdict, explained = _verdict(fitted, dof, beyond, min(longest), names, states)
+    verdict = "; ".join([verdict, *_unseen(names, values, errors)])
     return Answer(
         names,
         units,
@@ -220,6 +222,15 @@ def _verdict(
     for state, said in ((OPEN, "left open by the data"), (AT_BOUND, "at an end of its range")):
         words += [f"{name} is {said}" for name, one in zip(names, states, strict=True) if one == state]
     return "; ".join(words), explained
+
+
+def _unseen(names: list[str], values: np.ndarray, errors: np.ndarray) -> list[str]:
+    """Words on particles that are not told from none."""
+    return [
+        f"{name} is not told from 0"
+        for name, value, error in zip(names, values, errors, strict=True)
+        if name.split(".")[-1].split("[")[0] in ("scale", "volume_fraction") and not value > _SEEN * error
+    ]
 
 
 def _rivals(problem: Problem, found: Found) -> list[str]:

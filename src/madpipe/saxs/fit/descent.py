@@ -93,9 +93,10 @@ def _proposed(path: Path, box: Box) -> _Numbers:
     """Next step, as long as a step may be, within the ranges."""
     here = path.here
     step, moves = np.zeros(len(here.numbers)), _inside(path.here, box)
-    if moves.any():
+    steepest = float(np.diag(here.normal)[moves].max(initial=0.0))
+    if steepest > 0:  # 0 where nothing scatters: no number matters
         normal, slope = here.normal[np.ix_(moves, moves)], here.slope[moves]
-        size = np.sqrt(np.diag(normal) + _FLAT * max(float(np.diag(normal).max()), 1e-300))
+        size = np.sqrt(np.diag(normal) + _FLAT * steepest)
         unit = normal / np.outer(size, size) + path.damping * np.eye(len(size))
         step[moves] = -np.linalg.solve(unit, slope / size) / size
     longest = float(np.abs(step).max(initial=0.0))

@@ -104,9 +104,10 @@ def _others(one: Evaluated, number: int, right: np.ndarray) -> Float[np.ndarray,
     """Solve the normal equations of all numbers but one; that one stays."""
     rest = np.arange(len(one.numbers)) != number
     found = np.zeros(len(one.numbers))
-    if rest.any():
+    steepest = float(np.diag(one.normal)[rest].max(initial=0.0))
+    if steepest > 0:  # 0 where nothing scatters: no number matters
         normal = one.normal[np.ix_(rest, rest)]
-        size = np.sqrt(np.diag(normal) + _FLOOR * max(float(np.diag(normal).max()), 1e-300))
+        size = np.sqrt(np.diag(normal) + _FLOOR * steepest)
         unit = normal / np.outer(size, size) + 1e-6 * np.eye(len(size))
         found[rest] = np.linalg.solve(unit, right[rest] / size) / size
     return found
