@@ -115,6 +115,15 @@ def test_rates_that_the_data_do_not_tell_are_named():
     assert found.relaxation_error[0] < 0.01
 
 
+def test_a_series_in_which_nothing_changes_is_told():
+    data, _ = series("A->B", [1.0], seed=6)
+    still = np.repeat(data.intensity.mean(axis=0)[None], len(data.time), axis=0)
+    noisy = still + data.sigma * np.random.default_rng(6).normal(size=still.shape)
+    found = fit_rates(curves_of(data.q, noisy, data.sigma, data.time), RatesSettings(scheme="A->B", drift="none"))
+    assert "1 of 2 components are above the noise" in found.verdict
+    assert "are above the noise" not in fit_rates(data, RatesSettings(scheme="A->B", drift="none")).verdict
+
+
 def test_a_wrong_scheme_is_rejected():
     data, _ = series("A->B->C", [3.0, 0.3], seed=8)
     with pytest.warns(DataWarning, match="scheme rejected"):

@@ -115,10 +115,15 @@ def without_empty(raw: RawCurves) -> RawCurves:
         f"{raw.name}: {len(places)} of {len(empty)} curves have no intensity and are left out (from 0: {told}); those "
         "after them move up."
     )
-    names = tuple(np.array(raw.names)[~empty]) if len(raw.names) == len(empty) else raw.names
-    rows = {kind: getattr(raw, kind) for kind in ("sigma", "energy", "time")}
-    kept = {kind: None if values is None else values[~empty] for kind, values in rows.items()}
-    return replace(raw, intensity=raw.intensity[~empty], names=names, **kept)
+    names = tuple(str(name) for name in np.array(raw.names)[~empty]) if len(raw.names) == len(empty) else raw.names
+    return replace(
+        raw,
+        intensity=raw.intensity[~empty],
+        sigma=None if raw.sigma is None else raw.sigma[~empty],
+        energy=None if raw.energy is None else raw.energy[~empty],
+        time=None if raw.time is None else raw.time[~empty],
+        names=names,
+    )
 
 
 def in_order(raw: RawCurves) -> RawCurves:

@@ -59,6 +59,8 @@ def judged(problem: Problem, part: Eliminated) -> Judgement:
         f"{species} components {floor:.4g}; along the components {along:.4g} where noise gives {freedom:.4g}, at most "
         f"{limit:.4g}; largest remaining component {largest:.4g} where noise gives at most {1.05 * most:.4g}"
     )
+    if noise.rank < species:
+        words += f"; {noise.rank} of {species} components are above the noise: some species may not be there"
     doubtful = bool(clear.any()) and along > float(chi2.isf(_DOUBT, freedom))
     return Judgement(rejected, bool(doubtful), misfit, floor, noise, words)
 
