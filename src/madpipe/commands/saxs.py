@@ -169,9 +169,8 @@ def _convert(arguments: argparse.Namespace) -> None:
 
     curves = _told(arguments)
     store.write(arguments.output, curves, process=origin_of(arguments, "base.curves.reading"))
-    print(
-        f"{curves.title}: {len(curves.intensity)} curves of {len(curves.q)} points, q {curves.q[0]:.4g} to {curves.q[-1]:.4g}/angstrom"
-    )
+    span = f"q {curves.q[0]:.4g} to {curves.q[-1]:.4g}/angstrom"
+    print(f"{curves.title}: {len(curves.intensity)} curves of {len(curves.q)} points, {span}")
 
 
 def _fit_settings(arguments: argparse.Namespace, model: str | None) -> SaxsFitConfig:
@@ -261,8 +260,9 @@ def _size(arguments: argparse.Namespace) -> None:
     found = size_record(answer, settings.method)
     store.write(arguments.output, found, process=origin_of(arguments, "saxs.analysis.size_distribution"))
     median, error = float(found.percentiles[1]), float(found.percentile_errors[1])
+    total = with_error(found.total, found.total_error)
     print(
-        f"volume fraction {with_error(found.total, found.total_error)} at contrast {settings.contrast:g}e-6/angstrom^2, "
+        f"volume fraction {total} at contrast {settings.contrast:g}e-6/angstrom^2, "
         f"median {with_error(median, error)} angstrom, chi-square per point {found.chi2:.2f}"
         + (f"; {answer.verdict}" if answer.verdict else "")
     )
