@@ -123,7 +123,12 @@ def _add_fit(command: argparse.ArgumentParser) -> None:
         "--smear", action=argparse.BooleanOptionalAction, default=None, help="by the resolution told (default: yes)"
     )
     series = ("independent", "chained", "global")
-    command.add_argument("--series", choices=series, help="how several curves are fitted (default: independent)")
+    help_series = "how several curves are fitted (default: independent); global: together, each file on its own q"
+    command.add_argument("--series", choices=series, help=help_series)
+    help_own = "with global: parameters that each curve has for itself, as core_contrast_ratio"
+    command.add_argument("--own", type=words, metavar="NAME,...", help=help_own)
+    help_relative = "error of every point beside the stated one, relative to the intensity (default: 0)"
+    command.add_argument("--relative-error", type=finite, help=help_relative)
     _add_range(command)
 
 
@@ -145,10 +150,15 @@ def _edge(text: str) -> tuple[str, str]:
 
 
 def _told(arguments: argparse.Namespace) -> "Curves":
-    """Read the curves that the words name."""
+    """Read the curves that the words name, as one series."""
     from madpipe.base.curves.reading import read_curves
 
-    settings = section(
+    return read_curves(arguments.curves, _reading(arguments))
+
+
+def _reading(arguments: argparse.Namespace) -> CurvesSettings:
+    """Settings of reading: the configuration's, with what the words say."""
+    return section(
         arguments,
         "saxs",
         "read",
@@ -161,7 +171,6 @@ def _told(arguments: argparse.Namespace) -> "Curves":
         energies=arguments.energies,
         times=arguments.times,
     )
-    return read_curves(arguments.curves, settings)
 
 
 def _convert(arguments: argparse.Namespace) -> None:
@@ -188,6 +197,8 @@ def _fit_settings(arguments: argparse.Namespace, model: str | None) -> SaxsFitCo
         background=arguments.background,
         smear=arguments.smear,
         series=arguments.series,
+        own=arguments.own,
+        relative_error=arguments.relative_error,
         q_min=arguments.q_min,
         q_max=arguments.q_max,
     )
@@ -195,9 +206,16 @@ def _fit_settings(arguments: argparse.Namespace, model: str | None) -> SaxsFitCo
 
 def _fit(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
+    from madpipe.base.curves.reading import read_curves
     from madpipe.saxs.fit.choice import fit_best
-    from madpipe.saxs.fit.fit import fit_curves
+    from madpipe.saxs.fit.fit import fit_curves, fit_together
 
+    if arguments.series == "global" and len(arguments.curves) > 1:
+        records = [read_curves([path], _reading(arguments)) for path in arguments.curves]
+        found = fit_together(records, _fit_settings(arguments, arguments.model), arguments.seed)
+        store.write(arguments.output, found, process=origin_of(arguments, "saxs.fit.choice"))
+        _tell(found)
+        return
     curves = _told(arguments)
     if arguments.model == "auto":
         choice = section(arguments, "saxs", "choice", SaxsChoiceConfig)
