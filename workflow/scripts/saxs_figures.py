@@ -10,7 +10,7 @@ from madpipe.saxs.records import ParticleFit
 from madpipe.saxs.records_separation import Separation
 from madpipe.saxs.records_size import SizeDistribution
 
-KINDS = {"fit": ParticleFit, "size": SizeDistribution, "anomalous": AnomalousFit, "partial": Separation}
+KINDS = {"fit": ParticleFit, "sizes": SizeDistribution, "anomalous": AnomalousFit, "partial": Separation}
 files = snakemake.input
 with runtime.job(snakemake.log[0]):
     made = {name: store.read(files[name], kind) for name, kind in KINDS.items() if name in dict(files.items())}
