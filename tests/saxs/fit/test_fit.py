@@ -52,6 +52,8 @@ def test_a_model_is_the_independent_curve(name, resolution):
     fitted = problem.fitted(problem.numbers(values))
     # 81 Gaussian points and the slit's interpolation of the generator are right to about 1e-4
     np.testing.assert_allclose(fitted.models[0], exact.intensity[0], rtol=3e-4)
+    largest = independent.smeared(lambda q: independent.intensity(name, q, **values), Q, **resolution).max()
+    assert fitted.factors[0].factors[0] == pytest.approx(1 / largest, rel=1e-3)  # absolute: 1/cm
 
 
 @pytest.mark.parametrize("name", ["sphere", "core_shell_sphere", "vesicle"])
@@ -102,6 +104,9 @@ def test_several_places_at_once_are_each_place_alone():
         assert trial.deviance == pytest.approx(alone.deviance, rel=1e-12)
         np.testing.assert_allclose(trial.normal, alone.normal, rtol=1e-9)
         assert problem.deviance(place) == pytest.approx(alone.deviance, rel=1e-12)
+        whole = problem.fitted(place).information()  # what is left of it once the factors follow: Schur's complement
+        beside = whole[:2, 2:] @ np.linalg.solve(whole[2:, 2:], whole[2:, :2])
+        np.testing.assert_allclose(whole[:2, :2] - beside, alone.normal, rtol=1e-7)
 
 
 def test_coverage_of_spheres():
