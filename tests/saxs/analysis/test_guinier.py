@@ -82,6 +82,20 @@ def test_repulsion_is_named():
     assert "repulsion" in found.verdict
 
 
+def test_flat_curves_have_no_number_and_their_words_are_short():
+    q = np.geomspace(0.004, 0.4, 150)
+    said = 0
+    for seed in range(12):
+        try:
+            found = guinier(q, *drawn(np.full_like(q, 0.5), 0.02, np.random.default_rng(seed)))
+        except InputError:
+            continue
+        said += 1
+        assert "above its error" in found.verdict
+        assert len(found.verdict) < 250
+    assert said
+
+
 def test_small_changes_of_the_data_change_little():
     intensity, sigma = drawn(sphere(Q, 30), 0.01, np.random.default_rng(5))
     base = guinier(Q, intensity, sigma)

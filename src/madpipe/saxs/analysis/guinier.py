@@ -187,9 +187,17 @@ def _curved(
 def _verdict(radii: Float[np.ndarray, "start"], errors: Float[np.ndarray, "start"], chi2: float, count: int) -> str:
     """Why no single number is quoted, in words; "" where one is."""
     inflated = errors * np.sqrt(max(chi2, 1.0))
-    gained = np.sqrt(np.maximum(inflated**2 - inflated[0] ** 2, 1e-300))
+    if inflated[0] * _RUNS > radii[0]:
+        return (
+            f"Rg needs to be seen above its error; it is {radii[0]:.2g} +- {inflated[0]:.2g} angstrom: the curve hardly "
+            "falls, since its range is below the particles' or they are not there"
+        )
     change = radii - radii[0]
-    score = np.where(np.isfinite(gained), np.abs(change) / gained, 0.0)
+    # errors of slopes, which never fall as points are left out; those of Rg do where Rg rises
+    slope = np.where(np.isfinite(inflated), radii * inflated, np.inf)
+    gained = np.sqrt(np.maximum(slope**2 - slope[0] ** 2, 0.0)) / np.maximum((radii + radii[0]) / 2, 1e-300)
+    sure = np.isfinite(gained) & (gained > 0)
+    score = np.where(sure, np.abs(change) / np.where(sure, gained, 1.0), 0.0)
     worst = int(np.argmax(np.where(score > _RUNS, np.abs(change), 0.0)))
     if abs(change[worst]) > _PHYSICAL * radii[0] and score[worst] > _RUNS:
         how = (

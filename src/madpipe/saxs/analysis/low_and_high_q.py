@@ -4,7 +4,7 @@ from dataclasses import dataclass, fields
 
 from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
-from madpipe.base.metrics import finite
+from madpipe.base.metrics import finite, with_error
 from madpipe.base.plain import told
 from madpipe.saxs.analysis.guinier import GuinierFit, guinier
 from madpipe.saxs.analysis.porod import PorodFit, porod
@@ -59,15 +59,15 @@ def _ends(curves: Curves, number: int, name: str) -> CurveEnds:
     high: PorodFit | None = None
     try:
         low = guinier(*data)
-        quoted = f"Rg {low.rg:.5g} +- {low.rg_total_error:.2g} angstrom, I(0) {low.i0:.5g} from {low.points} points"
+        quoted = f"Rg {with_error(low.rg, low.rg_total_error)} angstrom, I(0) {low.i0:.5g} from {low.points} points"
         words.append(f"{quoted}; {low.verdict}" if low.verdict else quoted)
     except InputError as error:
-        words.append(str(error))
+        words.append(str(error).rstrip("."))
     try:
         high = porod(*data, guinier=None if low is None or low.verdict else (low.rg, low.i0))
         words.append(high.verdict or f"Porod's constant {high.constant:.4g} +- {high.constant_error:.2g}")
     except InputError as error:
-        words.append(str(error))
+        words.append(str(error).rstrip("."))
     return CurveEnds(
         name,
         None if low is None else _guinier_end(low),
