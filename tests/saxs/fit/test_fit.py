@@ -219,3 +219,11 @@ def test_microemulsion_needs_a_structure_factor(shared):
     placed = fit_together(records, SaxsFitConfig(model="core_shell_sphere@hard_sphere", **settings), 0)
     weights = [np.isfinite(one).sum() for one in placed.calculated]
     assert np.average(placed.chi2, weights=weights) < 2.0  # dilute ones: 4.1
+
+
+def test_a_curve_below_its_background_everywhere_leaves_no_particle_and_raises_nothing():
+    curves = _curves("sphere", CASES["sphere"])
+    below = dataclasses.replace(curves, intensity=-curves.intensity)
+    found = fit_curves(below, SaxsFitConfig(model="sphere", starts=2, library=64, samples=0), 0)
+    assert found.of("scale")[0] == 0.0
+    assert not found.explained[0]
