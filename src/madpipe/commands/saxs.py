@@ -23,6 +23,7 @@ from madpipe.saxs.fit.settings import SaxsChoiceConfig, SaxsFitConfig
 from madpipe.saxs.network.settings import SaxsInferConfig
 
 if typing.TYPE_CHECKING:
+    from madpipe.saxs.anomalous.records import AnomalousFit
     from madpipe.saxs.records import ParticleFit
 
 
@@ -72,6 +73,10 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     anomalous = steps.add_parser("anomalous", help="an energy series -> anomalous.h5: core and shell by their elements")
     add_curves(anomalous)
     add_seed(anomalous, "of what is drawn")
+    help_material = "of every region, as core=Fe3O4@5.17 with its density (default: core=Ni3Fe, shell=Ni)"
+    anomalous.add_argument("--material", type=_material, action="append", metavar="REGION=FORMULA", help=help_material)
+    help_shares = "shares of atoms that are unknown, as core:Fe, joined by commas; none (default: core:Fe)"
+    anomalous.add_argument("--shares", type=_shares, help=help_shares)
     anomalous.set_defaults(run=_anomalous)
     plan = steps.add_parser("plan", help="errors that a measurement at an edge would have, and where contrasts match")
     add_output(plan, required=False)
@@ -126,6 +131,19 @@ def _pair(text: str) -> tuple[str, float]:
         return name, finite(value)
     except argparse.ArgumentTypeError as error:
         raise argparse.ArgumentTypeError(f"NAME=VALUE, as radius=50, is required; {text!r} came") from error
+
+
+def _material(text: str) -> tuple[str, str]:
+    """Read REGION=FORMULA."""
+    region, _, formula = text.partition("=")
+    if not region or not formula:
+        raise argparse.ArgumentTypeError(f"REGION=FORMULA, as core=Ni3Fe, is required; {text!r} came")
+    return region, formula
+
+
+def _shares(text: str) -> tuple[str, ...]:
+    """Read shares joined by commas, or none."""
+    return () if text == "none" else words(text)
 
 
 def _edge(text: str) -> tuple[str, str]:
@@ -269,6 +287,12 @@ def _separate(arguments: argparse.Namespace) -> None:
     settings = section(arguments, "saxs", "separation", SeparationSettings, element=arguments.element)
     found = separate_series(curves, settings)
     store.write(arguments.output, found, process=origin_of(arguments, "saxs.analysis.separation"))
+    explains = "explain" if found.explains else "do not explain"
+    print(
+        f"partial intensities of {found.element} at {len(found.q)} q from {len(found.energy)} energies, "
+        f"{int(found.bounded.sum())} of them bounded by Schwarz's inequality; chi-square {found.chi2:.3g} per degree "
+        f"of freedom of {found.freedom}; they {explains} the curves"
+    )
 
 
 def _anomalous(arguments: argparse.Namespace) -> None:
@@ -276,9 +300,31 @@ def _anomalous(arguments: argparse.Namespace) -> None:
     from madpipe.saxs.anomalous.fit import fit_anomalous
 
     curves = told_curves(arguments, "saxs")
-    settings = section(arguments, "saxs", "anomalous", AnomalousFitConfig)
+    materials = dict(arguments.material) if arguments.material else None
+    told = {"materials": materials, "shares": arguments.shares}
+    settings = section(arguments, "saxs", "anomalous", AnomalousFitConfig, **told)
     found = fit_anomalous(curves, settings, arguments.seed)
     store.write(arguments.output, found, process=origin_of(arguments, "saxs.anomalous.fit"))
+    _tell_anomalous(found)
+
+
+def _tell_anomalous(found: "AnomalousFit") -> None:
+    """Say what was found of the particle, and in the last line whether it explains the curves."""
+    from madpipe.base.metrics import with_error
+    from madpipe.saxs.records import HELD
+
+    names, units = found.names.split("\n"), found.units.split("\n")
+    rows = zip(names, units, found.values, found.errors, found.states, strict=True)
+    told = [
+        f"{name} {with_error(value, error)}{'' if unit == '1' else f' {unit}'}"
+        for name, unit, value, error, state in rows
+        if state != HELD
+    ]
+    materials = found.materials.split("\n")
+    print(f"{found.model} of {', '.join(materials[:-1])} in {materials[-1] or 'vacuum'}: {', '.join(told)}")
+    for line in found.rivals.split("\n") if found.rivals else ():
+        print(f"as good: {line}")
+    print(found.verdict)
 
 
 def _plan(arguments: argparse.Namespace) -> None:

@@ -213,6 +213,38 @@ def test_counts_have_the_error_of_counting(tmp_path):
     assert "root of the counts" in curves.warnings
 
 
+def test_whole_numbers_that_scatter_as_their_root_are_counts(tmp_path):
+    q = np.geomspace(0.005, 0.4, 150)
+    mean = 200 * np.exp(-((60 * q) ** 2) / 3) + 0.3  # mostly 0 beyond q of .07: neighbours differ by nothing
+    counts = np.random.default_rng(3).poisson(mean).astype(float)
+    curves = read(tmp_path, table((q, counts)), unit_q="1/angstrom")
+    np.testing.assert_allclose(curves.sigma[0], np.sqrt(np.maximum(counts, 1)))
+    assert "root of the counts" in curves.warnings
+    scaled = read(tmp_path, table((q, 1000 * counts)), unit_q="1/angstrom")  # whole too, and no counts
+    assert "scatter of neighbouring points" in scaled.warnings
+
+
+def test_curves_without_intensities_are_left_out_of_a_series_and_refused_alone(tmp_path):
+    intensity = I[None] * np.arange(1, 5)[:, None]
+    intensity[2] = np.nan
+    path = tmp_path / "a.npz"
+    np.savez(path, q=Q, intensity=intensity, sigma=0.01 * intensity, time_s=np.arange(4.0))
+    curves = read_curves([path], CurvesSettings(unit_q="1/angstrom"))
+    np.testing.assert_array_equal(curves.time, [0.0, 1.0, 3.0])
+    np.testing.assert_allclose(curves.intensity, intensity[[0, 1, 3]])
+    assert "1 of 4 curves have no intensity" in curves.warnings
+    assert "other than 0" in refusal(tmp_path, table((Q, 0 * I, S)))
+
+
+def test_a_time_without_a_unit_is_said(tmp_path):
+    path = tmp_path / "a.npz"
+    arrays = {"q": Q, "intensity": I[None] * np.arange(1, 4)[:, None]}
+    for name, is_said in (("time", True), ("time_s", False), ("time_ms", False)):
+        np.savez(path, **arrays, **{name: np.arange(3.0)})
+        curves = read_curves([path], CurvesSettings(unit_q="1/angstrom"))
+        assert ("taken in seconds" in curves.warnings) is is_said
+
+
 def test_intensities_per_metre(tmp_path):
     curves = read(tmp_path, table((Q, 100 * I, 100 * S)), unit_intensity="1/m")
     np.testing.assert_allclose(curves.intensity[0], I, **DIGITS)

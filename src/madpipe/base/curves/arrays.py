@@ -9,6 +9,7 @@ from jaxtyping import Float, Shaped
 from madpipe.base.curves.raw import RawCurves
 from madpipe.base.curves.units import electronvolts, seconds
 from madpipe.base.errors import InputError
+from madpipe.base.warned import warn
 
 NAMES = {  # of arrays, in lower case, the likeliest first
     "q": ("q", "q_values", "qvec", "q_vector", "q_axis", "s", "qs", "x"),
@@ -189,6 +190,8 @@ def _of_curves(
     factor = 1.0 if not bare else seconds(bare) if kind == "time" else electronvolts(bare)
     if factor is None:
         raise InputError(f"{name}: {key} needs a unit of {kind}; {unit!r} came; write seconds or eV.")
+    if kind == "time" and not bare and not key.lower().endswith("_s") and np.ptp(values) > 0:
+        warn(f"{name}: the file states no unit of {key}: it is taken in seconds; give --times [s] if it is not.")
     if len(values) != curves:
         raise InputError(f"{name}: needs one {kind} for each of {curves} curves; {len(values)} came; make them alike.")
     return values * factor

@@ -92,6 +92,35 @@ def _unit_of_q(raw: RawCurves, settings: CurvesSettings) -> str:
     return "1/angstrom"
 
 
+def without_empty(raw: RawCurves) -> RawCurves:
+    """Leave out curves of a series that have no intensity at all, as of a beam that was lost, and say which.
+
+    Raises
+    ------
+    InputError
+        No curve has an intensity other than 0.
+    """
+    seen = np.isfinite(raw.intensity)
+    if not (seen & (raw.intensity != 0)).any():
+        raise InputError(
+            f"{raw.name}: needs intensities other than 0; none of {raw.intensity.size} came; check the file, or its "
+            "columns."
+        )
+    empty = ~seen.any(axis=1)
+    if not empty.any():
+        return raw
+    places = np.flatnonzero(empty)
+    told = ", ".join(str(place) for place in places[:10]) + (" and more" if len(places) > 10 else "")
+    warn(
+        f"{raw.name}: {len(places)} of {len(empty)} curves have no intensity and are left out (from 0: {told}); those "
+        "after them move up."
+    )
+    names = tuple(np.array(raw.names)[~empty]) if len(raw.names) == len(empty) else raw.names
+    rows = {kind: getattr(raw, kind) for kind in ("sigma", "energy", "time")}
+    kept = {kind: None if values is None else values[~empty] for kind, values in rows.items()}
+    return replace(raw, intensity=raw.intensity[~empty], names=names, **kept)
+
+
 def in_order(raw: RawCurves) -> RawCurves:
     """Leave out points without a q above 0, and sort the others; what was done is said.
 

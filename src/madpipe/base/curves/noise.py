@@ -18,6 +18,8 @@ _LEAST_FACTOR = 1.4  # from which a wrong sigma is said
 _SIGNIFICANT = 4.0  # standard errors
 _AVERAGED = 15  # points on each side in the estimate of a sigma
 _STRUCTURE = 1.5  # times that differences of a higher order are smaller where a curve's structure is in the lower ones
+_FEW_COUNTS = 5  # below which a root of counts is no standard deviation
+_AS_COUNTED = 2.0  # factor by which the scatter of counts may seem to differ from their root
 _FLOOR = 1e-4  # smallest estimate, of the intensity's own size
 
 
@@ -138,3 +140,26 @@ def estimated_sigma(q: Float[np.ndarray, "q"], intensity: Float[np.ndarray, "q"]
     floor = _FLOOR * np.maximum(np.abs(y), 1e-3 * np.abs(y).max()) + np.finfo(float).tiny
     sigma = np.interp(np.log(q), x, np.maximum(level, floor))
     return np.where(np.isfinite(intensity), sigma, np.inf)
+
+
+def are_counts(q: Float[np.ndarray, "q"], intensity: Float[np.ndarray, "curve q"]) -> bool:
+    """Whether intensities of no unit are counts: whole numbers that scatter as their root.
+
+    Parameters
+    ----------
+    q:
+        In any order and unit.
+    intensity:
+        NaN where there is none.
+    """
+    seen = intensity[np.isfinite(intensity)]
+    if not len(seen) or seen.min() < 0 or seen.max() < 2 or (seen != np.round(seen)).any():
+        return False
+    order = np.argsort(q, kind="stable")
+    order = order[np.isfinite(q[order]) & (q[order] > 0)]
+    fullest = intensity[int(np.argmax(np.nansum(intensity, axis=1))), order]
+    sigma = estimated_sigma(q[order], fullest)
+    many = np.isfinite(fullest) & (fullest >= _FEW_COUNTS)
+    if sigma is None or many.sum() <= _AVERAGED:
+        return True
+    return bool(abs(np.log(np.median(sigma[many] / np.sqrt(fullest[many])))) < np.log(_AS_COUNTED))

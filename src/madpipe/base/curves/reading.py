@@ -10,9 +10,10 @@ import numpy as np
 from madpipe.base import store
 from madpipe.base.curves.archive import read_npz
 from madpipe.base.curves.cansas_xml import read_xml
-from madpipe.base.curves.checks import in_order, per_cm_or_none, with_errors, with_units, with_widths
+from madpipe.base.curves.checks import in_order, per_cm_or_none, with_errors, with_units, with_widths, without_empty
 from madpipe.base.curves.hdf5 import read_hdf5
 from madpipe.base.curves.names import natural
+from madpipe.base.curves.noise import are_counts
 from madpipe.base.curves.raw import RawCurves
 from madpipe.base.curves.records import Curves
 from madpipe.base.curves.series import joined
@@ -175,8 +176,10 @@ def _prepared(raw: RawCurves, settings: CurvesSettings) -> tuple[RawCurves, bool
     """One entry in the studies' units and order, with errors."""
     for note in raw.notes:
         warn(f"{raw.name}: {note}.")
-    is_counted = raw.intensity_unit.strip().lower().startswith(("count", "cts", "photon")) and bool(
+    says_counts = raw.intensity_unit.strip().lower().startswith(("count", "cts", "photon")) and bool(
         per_cm_or_none(raw.intensity_unit) is None and settings.unit_intensity is None
     )
+    is_unsaid = not raw.intensity_unit.strip() and settings.unit_intensity in (None, "arbitrary")
     raw, is_absolute = with_units(raw, settings)
-    return with_errors(with_widths(in_order(raw), settings), is_counted), is_absolute
+    is_counted = says_counts or (is_unsaid and raw.sigma is None and are_counts(raw.q, raw.intensity))
+    return with_errors(with_widths(in_order(without_empty(raw)), settings), is_counted), is_absolute

@@ -189,8 +189,8 @@ def _verdict(radii: Float[np.ndarray, "start"], errors: Float[np.ndarray, "start
     inflated = errors * np.sqrt(max(chi2, 1.0))
     if inflated[0] * _RUNS > radii[0]:
         return (
-            f"Rg needs to be seen above its error; it is {radii[0]:.2g} +- {inflated[0]:.2g} angstrom: the curve hardly "
-            "falls, since its range is below the particles' or they are not there"
+            f"Rg needs to be seen above its error; it is {radii[0]:.2g} +- {inflated[0]:.2g} angstrom: the curve "
+            "hardly falls, since its range is below the particles' or they are not there"
         )
     change = radii - radii[0]
     # errors of slopes, which never fall as points are left out; those of Rg do where Rg rises

@@ -10,6 +10,7 @@ from jaxtyping import Float
 from madpipe.saxs.anomalous.problem import AnomalousProblem, FittedSeries
 from madpipe.saxs.anomalous.search import FoundSeries
 from madpipe.saxs.anomalous.unknowns import OFFSET, Unknown
+from madpipe.saxs.fit.answer import DOUBT
 from madpipe.saxs.fit.residuals import excess, longest_run_probability
 from madpipe.saxs.records import AT_BOUND, FREE, HELD, OPEN
 
@@ -149,7 +150,11 @@ def verdict(fitted: FittedSeries, found: Quantities) -> tuple[str, bool]:
     elif chance <= _LEAST_CHANCE:
         words.append(f"the model does not explain the curves: residuals keep their sign too long (chance {chance:.1g})")
     elif beyond < -_NOISE:
-        words.append("errors of the curves are stated too large")
+        words.append("the model explains the curves; their errors are stated too large")
+    elif beyond >= DOUBT:
+        words.append(f"the model hardly explains the curves: {beyond:.1f} standard deviations beyond noise")
+    else:
+        words.append("the model explains the curves")
     for state, said in ((OPEN, "left open by the data"), (AT_BOUND, "at an end of its range")):
         words += [f"{name} is {said}" for name, one in zip(found.names, found.states, strict=True) if one == state]
     words += _far_off(fitted, found)

@@ -19,6 +19,7 @@ from madpipe.saxs.records import AT_BOUND, FREE, HELD, OPEN
 
 NOISE = 4.0  # standard deviations of chi-square beyond its mean that no noise explains
 LEAST_CHANCE = 1e-4  # of runs of residuals
+DOUBT = 2.5  # standard deviations of chi-square, from which a model is in doubt
 _END = 0.01  # of a range, in free numbers or as a share, that counts as its end
 _LEVELS = (1.0, 3.84)  # of chi-square, of the inner and the outer interval
 _TAILS = np.array([0.025, 0.16, 0.84, 0.975])
@@ -211,7 +212,11 @@ def _verdict(
     elif chance <= LEAST_CHANCE:
         words.append(f"the model does not explain the data: residuals keep their sign too long (chance {chance:.1g})")
     elif beyond < -NOISE:
-        words.append("errors are stated too large")
+        words.append("the model explains the data; errors are stated too large")
+    elif beyond >= DOUBT:
+        words.append(f"the model hardly explains the data: {beyond:.1f} standard deviations beyond noise")
+    else:
+        words.append("the model explains the data")
     for state, said in ((OPEN, "left open by the data"), (AT_BOUND, "at an end of its range")):
         words += [f"{name} is {said}" for name, one in zip(names, states, strict=True) if one == state]
     return "; ".join(words), explained
