@@ -444,6 +444,7 @@ def test_scales_orientations_and_widths_are_those_of_the_bench(small, fitted):
     assert 0.5 < np.sqrt(np.mean(turns**2)) < 1.5
     assert np.sqrt(np.mean((fitted.own[:, 2:5] - small.misset) ** 2)) < 0.15 * np.sqrt(np.mean(small.misset**2))
     widths = (fitted.widths.log_width - np.log(SMALL.width)) / np.sqrt(fitted.widths.variance)
+    # this set's R0 is 4.0 errors off, in eight others it is off by 1.0 rms: the errors are right, this draw is rare
     assert np.abs(widths).max() < 4.5
     assert abs(fitted.shared[0] - np.log(SMALL.mosaicity)) < 4.5 * np.sqrt(fitted.covariance.shared[0, 0])
 

@@ -130,7 +130,9 @@ rule saxs_anomalous:
             separation="saxs.separation",
             seed="seed",
         ),
-        code=fingerprint("madpipe.saxs.anomalous.fit", "madpipe.saxs.analysis.separation"),
+        code=fingerprint(
+            "madpipe.saxs.anomalous.fit", "madpipe.saxs.analysis.separation"
+        ),
     script:
         "../scripts/saxs_anomalous.py"
 
@@ -298,9 +300,7 @@ rule saxs_evaluation_figures:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        code=fingerprint(
-            "madpipe.saxs.figures.network", "madpipe.saxs.network.weights"
-        ),
+        code=fingerprint("madpipe.saxs.figures.network", "madpipe.saxs.network.weights"),
     script:
         "../scripts/saxs_evaluation_figures.py"
 
@@ -331,9 +331,7 @@ rule saxs_ablate:
         variant=lambda wildcards: SAXS_VARIANTS[int(wildcards.number)],
         training=lambda wildcards: int(wildcards.training),
         study="saxs",
-        code=fingerprint(
-            "madpipe.saxs.network.ablation", "madpipe.saxs.network.train"
-        ),
+        code=fingerprint("madpipe.saxs.network.ablation", "madpipe.saxs.network.train"),
     script:
         "../scripts/ablate.py"
 

@@ -10,6 +10,7 @@ SAXS_MADE = {
     "anomalous": "anomalous.h5",
     "infer": "classes.json",
 }
+SAXS_WORDS = {"size": "sizes"}  # in a script: Snakemake keeps size for itself
 SAXS_EVALUATION_FIGURES = ["confusion", "reliability", "foreign"]
 
 
@@ -21,7 +22,11 @@ def saxs_with(step):
 def saxs_answers(sample):
     """Name what the steps of a sample make, by the word of each in a script."""
     steps, folder = SAXS_SAMPLES[sample].steps, f"{SAXS_AT.results}/{sample}"
-    made = {step: f"{folder}/{file}" for step, file in SAXS_MADE.items() if step in steps}
+    made = {
+        SAXS_WORDS.get(step, step): f"{folder}/{file}"
+        for step, file in SAXS_MADE.items()
+        if step in steps
+    }
     return made | ({"partial": f"{folder}/partial.h5"} if "anomalous" in steps else {})
 
 

@@ -10,10 +10,10 @@ from madpipe.saxs.records import ParticleFit
 from madpipe.saxs.records_separation import Separation
 from madpipe.saxs.records_size import SizeDistribution
 
-KINDS = {"fit": ParticleFit, "size": SizeDistribution, "anomalous": AnomalousFit, "partial": Separation}
+KINDS = {"fit": ParticleFit, "sizes": SizeDistribution, "anomalous": AnomalousFit, "partial": Separation}
 files = snakemake.input
 with runtime.job(snakemake.log[0]):
-    made = {name: store.read(files[name], kind) for name, kind in KINDS.items() if name in files.keys()}
+    made = {name: store.read(files[name], kind) for name, kind in KINDS.items() if name in dict(files.items())}
     curves = store.read(files.curves, Curves)
     draw = drawings(curves, **made, with_guinier=snakemake.params.with_guinier)
     process = provenance.process_of(snakemake)

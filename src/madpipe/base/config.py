@@ -37,7 +37,9 @@ InputFile = Annotated[
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
 # Folders that a study's rules make beside those of its samples, whichever study it is; compared without regard to case,
 # as some file systems do.
-RESERVED = frozenset({"figures", "network", "ablation", "testsuite", "unet_patches", "logs", "paper", "parts"})
+RESERVED = frozenset(
+    {"figures", "network", "ablation", "evaluation", "testsuite", "unet_patches", "logs", "paper", "parts"}
+)
 
 
 def _sample_name(name: str) -> str:

@@ -24,7 +24,7 @@ class Study:
     about: str  # in a few words, above its section of the configuration
     config: type[Model]  # its section of the configuration, with ``samples`` by name
     samples: Mapping[str, Mapping[str, object]]  # of the default run
-    # classes that docs/ describe dataset by dataset: of madpipe.{name}.records, or of another module, named before a dot
+    # classes that docs/ describe dataset by dataset, of madpipe.{name}.records or of the module named before a dot
     records: tuple[str, ...]
     # its sections of the overlays that config/ holds of all studies: smoke, and weights where a network ships
     overlays: Mapping[str, Mapping[str, object]] = field(default_factory=dict)

@@ -3,42 +3,34 @@
 import argparse
 import typing
 
-from madpipe.base.curves.settings import CurvesSettings
+from madpipe.commands.curves import add_curves, told_curves
 from madpipe.commands.options import (
-    InputPath,
-    add_config,
-    add_output,
     finite,
-    numbers,
     origin_of,
     section,
     whole,
-    words,
 )
 from madpipe.kinetics.decompose.settings import DecomposeSettings
 from madpipe.kinetics.events.settings import EventsSettings
 from madpipe.kinetics.rates.settings import RatesSettings
 
 if typing.TYPE_CHECKING:
-    from madpipe.base.curves.records import Curves
     from madpipe.kinetics.records import Events, Parts, Rates
 
-_IN = "a series of curves of any format: text, canSAS (.xml), NXcanSAS (.h5), .npz and others; several are one series"
-_UNITS = {"1/angstrom": "1/angstrom", "1/A": "1/angstrom", "1/nm": "1/nm", "1/um": "1/um", "1/m": "1/m"}
 _EXPLAIN = ("components", "constraints", "contradiction", "closure")  # checks that say whether an answer fits its data
 
 
 def add_steps(steps: argparse._SubParsersAction) -> None:
     """Add the steps with their options."""
     convert = steps.add_parser("convert", help="curves of any format -> series.h5, NXcanSAS; says what it assumed")
-    _add_series(convert)
+    add_curves(convert)
     convert.set_defaults(run=_convert)
     decompose = steps.add_parser("decompose", help="a series -> parts.h5: how many components, and the band of each")
-    _add_series(decompose)
+    add_curves(decompose)
     _add_decompose(decompose)
     decompose.set_defaults(run=_decompose)
     rates = steps.add_parser("rates", help="a series with times -> rates.h5: rates of a scheme, or that it is rejected")
-    _add_series(rates)
+    add_curves(rates)
     help_scheme = "mechanism, as A->B->C, A<->B, 2A<->A2, 'A->B (avrami)', finke-watzky (default: A->B)"
     rates.add_argument("--scheme", help=help_scheme)
     rates.add_argument("--instrument-time", type=finite, help="standard deviation of the response (default: 0) [s]")
@@ -48,27 +40,12 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     )
     rates.set_defaults(run=_rates)
     events = steps.add_parser("events", help="a series -> events.json: frames where the law of change changes")
-    _add_series(events)
+    add_curves(events)
     events.add_argument("--false-alarms", type=_chance, help="chance in a series of noise alone (default: 0.01)")
     events.add_argument("--online", action="store_true", help="frame by frame, as the series comes: alarms alone")
     help_rate = "false alarms per frame of --online (default: 0.001)"
     events.add_argument("--rate", type=_chance, default=1e-3, help=help_rate)
     events.set_defaults(run=_events)
-
-
-def _add_series(command: argparse.ArgumentParser) -> None:
-    """Options that tell of a series."""
-    command.add_argument("curves", type=InputPath, nargs="+", help=_IN)
-    add_output(command)
-    command.add_argument("--unit", choices=sorted(_UNITS), help="of q (default: the files', else 1/angstrom)")
-    help_absolute = "unit of the intensities (default: the files', else arbitrary)"
-    command.add_argument("--absolute", choices=("1/cm", "1/m", "arbitrary"), help=help_absolute)
-    command.add_argument("--entry", help="name or number, from 1, of a file's curve; all: all as one series")
-    command.add_argument("--path", help="in an HDF5 file: group of the curves, or q=/a/q,intensity=/a/I,sigma=/a/e")
-    command.add_argument("--columns", type=words, help="of text: names or numbers of q, intensity, sigma, dq")
-    command.add_argument("--times", type=numbers, help="time of each curve [s]")
-    add_config(command)
-    command.set_defaults(threads=1)
 
 
 def _add_decompose(command: argparse.ArgumentParser) -> None:
@@ -113,29 +90,10 @@ def _chance(text: str) -> float:
     return value
 
 
-def _told(arguments: argparse.Namespace) -> "Curves":
-    """Read the series that the words name."""
-    from madpipe.base.curves.reading import read_curves
-
-    settings = section(
-        arguments,
-        "kinetics",
-        "read",
-        CurvesSettings,
-        unit_q=_UNITS.get(arguments.unit),
-        unit_intensity=arguments.absolute,
-        entry=arguments.entry,
-        path=arguments.path,
-        columns=arguments.columns,
-        times=arguments.times,
-    )
-    return read_curves(arguments.curves, settings)
-
-
 def _convert(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
 
-    curves = _told(arguments)
+    curves = told_curves(arguments, "kinetics")
     store.write(arguments.output, curves, process=origin_of(arguments, "base.curves.reading"))
     times = "no times" if curves.time is None else f"{curves.time[0]:.4g} to {curves.time[-1]:.4g} s"
     print(
@@ -151,7 +109,7 @@ def _decompose(arguments: argparse.Namespace) -> None:
     told = ("rank", "buffer", "frames", "known", "closure", "unimodal", "smooth", "ranges", "q_min", "q_max", "bands")
     given = {name: getattr(arguments, name) for name in told}
     settings = section(arguments, "kinetics", "decompose", DecomposeSettings, **given)
-    found = decompose(_told(arguments), settings)
+    found = decompose(told_curves(arguments, "kinetics"), settings)
     store.write(arguments.output, found, process=origin_of(arguments, "kinetics.decompose.decompose"))
     _tell_parts(found)
 
@@ -165,7 +123,7 @@ def _rates(arguments: argparse.Namespace) -> None:
         raise InputError(f"--instrument-time: needs 0 s or more; {arguments.instrument_time:g} came; mend it.")
     given = {name: getattr(arguments, name) for name in ("scheme", "instrument_time", "dead_time", "drift")}
     settings = section(arguments, "kinetics", "rates", RatesSettings, **given)
-    found = fit_rates(_told(arguments), settings)
+    found = fit_rates(told_curves(arguments, "kinetics"), settings)
     store.write(arguments.output, found, process=origin_of(arguments, "kinetics.rates.fit"))
     _tell_rates(found)
 
@@ -176,7 +134,7 @@ def _events(arguments: argparse.Namespace) -> None:
     from madpipe.kinetics.events.online import watch
 
     settings = section(arguments, "kinetics", "events", EventsSettings, false_alarms=arguments.false_alarms)
-    curves = _told(arguments)
+    curves = told_curves(arguments, "kinetics")
     process = origin_of(arguments, "kinetics.events.find", "kinetics.events.online")
     if not arguments.online:
         found = find_events(curves, settings)

@@ -3,7 +3,7 @@
 import argparse
 import typing
 
-from madpipe.base.curves.settings import CurvesSettings
+from madpipe.commands.curves import add_curves, reading, told_curves
 from madpipe.commands.options import (
     InputPath,
     add_config,
@@ -23,21 +23,19 @@ from madpipe.saxs.fit.settings import SaxsChoiceConfig, SaxsFitConfig
 from madpipe.saxs.network.settings import SaxsInferConfig
 
 if typing.TYPE_CHECKING:
-    from madpipe.base.curves.records import Curves
     from madpipe.saxs.anomalous.records import AnomalousFit
     from madpipe.saxs.records import ParticleFit
-
-_IN = "curves of any format: text, canSAS (.xml), NXcanSAS (.h5), .npz and others; several are one series"
-_UNITS = {"1/angstrom": "1/angstrom", "1/A": "1/angstrom", "1/nm": "1/nm", "1/um": "1/um", "1/m": "1/m"}
 
 
 def add_steps(steps: argparse._SubParsersAction) -> None:
     """Add the steps with their options."""
     convert = steps.add_parser("convert", help="curves of any format -> curves.h5, NXcanSAS; says what it assumed")
-    _add_curves(convert)
+    add_curves(convert)
+    add_seed(convert, "of what is drawn")
     convert.set_defaults(run=_convert)
     fit = steps.add_parser("fit", help="curves -> fit.h5: sizes with errors by a model, or by the best of all models")
-    _add_curves(fit)
+    add_curves(fit)
+    add_seed(fit, "of what is drawn")
     fit.add_argument(
         "--model",
         help="shapes joined by +, as core_shell_sphere@hard_sphere; auto: the best (default: core_shell_sphere)",
@@ -45,30 +43,36 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     _add_fit(fit)
     fit.set_defaults(run=_fit)
     predict = steps.add_parser("predict", help="curves -> fit.h5: the shape by a network, then the fit from its answer")
-    _add_curves(predict)
+    add_curves(predict)
+    add_seed(predict, "of what is drawn")
     help_weights = "weights.safetensors of a training (default: those that come with madpipe)"
     predict.add_argument("--weights", type=InputPath, help=help_weights)
     _add_fit(predict)
     predict.set_defaults(run=_predict)
     classify = steps.add_parser("classify", help="curves -> classes.json: calibrated probabilities of shapes")
-    _add_curves(classify)
+    add_curves(classify)
+    add_seed(classify, "of what is drawn")
     classify.add_argument("--weights", type=InputPath, help=help_weights)
     classify.set_defaults(run=_classify)
     size = steps.add_parser("size", help="a curve -> size.h5: size distribution without a model of its form")
-    _add_curves(size)
+    add_curves(size)
+    add_seed(size, "of what is drawn")
     size.add_argument("--method", choices=("smooth", "entropy"), help="regularisation (default: entropy)")
     size.add_argument("--contrast", type=finite, help="to the surroundings (default: 1) [1e-6/angstrom^2]")
     _add_range(size)
     size.set_defaults(run=_size)
     guinier = steps.add_parser("guinier", help="curves -> guinier.json: Rg, I(0) and their trend, Porod, invariant")
-    _add_curves(guinier)
+    add_curves(guinier)
+    add_seed(guinier, "of what is drawn")
     guinier.set_defaults(run=_guinier)
     separate = steps.add_parser("separate", help="an energy series -> partial.h5: partial intensities, no model")
-    _add_curves(separate)
+    add_curves(separate)
+    add_seed(separate, "of what is drawn")
     separate.add_argument("--element", help="the resonant element (default: Ni)")
     separate.set_defaults(run=_separate)
     anomalous = steps.add_parser("anomalous", help="an energy series -> anomalous.h5: core and shell by their elements")
-    _add_curves(anomalous)
+    add_curves(anomalous)
+    add_seed(anomalous, "of what is drawn")
     help_material = "of every region, as core=Fe3O4@5.17 with its density (default: core=Ni3Fe, shell=Ni)"
     anomalous.add_argument("--material", type=_material, action="append", metavar="REGION=FORMULA", help=help_material)
     help_shares = "shares of atoms that are unknown, as core:Fe, joined by commas; none (default: core:Fe)"
@@ -83,23 +87,6 @@ def add_steps(steps: argparse._SubParsersAction) -> None:
     plan.add_argument("--photons", type=numbers, help="detected at each energy (default: 1e6,1e7,1e8)")
     add_config(plan)
     plan.set_defaults(run=_plan)
-
-
-def _add_curves(command: argparse.ArgumentParser) -> None:
-    """Options that tell of curves."""
-    command.add_argument("curves", type=InputPath, nargs="+", help=_IN)
-    add_output(command)
-    command.add_argument("--unit", choices=sorted(_UNITS), help="of q (default: the files', else 1/angstrom)")
-    help_absolute = "unit of the intensities (default: the files', else arbitrary)"
-    command.add_argument("--absolute", choices=("1/cm", "1/m", "arbitrary"), help=help_absolute)
-    command.add_argument("--entry", help="name or number, from 1, of a file's curve; all: all as one series")
-    command.add_argument("--path", help="in an HDF5 file: group of the curve, or q=/a/q,intensity=/a/I,sigma=/a/e")
-    command.add_argument("--columns", type=words, help="of text: names or numbers of q, intensity, sigma, dq")
-    command.add_argument("--energies", type=numbers, help="photon energy of each curve [eV]")
-    command.add_argument("--times", type=numbers, help="time of each curve [s]")
-    add_seed(command, "of what is drawn")
-    add_config(command)
-    command.set_defaults(threads=1)
 
 
 def _add_range(command: argparse.ArgumentParser) -> None:
@@ -128,7 +115,12 @@ def _add_fit(command: argparse.ArgumentParser) -> None:
         "--smear", action=argparse.BooleanOptionalAction, default=None, help="by the resolution told (default: yes)"
     )
     series = ("independent", "chained", "global")
-    command.add_argument("--series", choices=series, help="how several curves are fitted (default: independent)")
+    help_series = "how several curves are fitted (default: independent); global: together, each file on its own q"
+    command.add_argument("--series", choices=series, help=help_series)
+    help_own = "with global: parameters that each curve has for itself, as core_contrast_ratio"
+    command.add_argument("--own", type=words, metavar="NAME,...", help=help_own)
+    help_relative = "error of every point beside the stated one, relative to the intensity (default: 0)"
+    command.add_argument("--relative-error", type=finite, help=help_relative)
     _add_range(command)
 
 
@@ -162,35 +154,13 @@ def _edge(text: str) -> tuple[str, str]:
     return element, edge
 
 
-def _told(arguments: argparse.Namespace) -> "Curves":
-    """Read the curves that the words name."""
-    from madpipe.base.curves.reading import read_curves
-
-    settings = section(
-        arguments,
-        "saxs",
-        "read",
-        CurvesSettings,
-        unit_q=_UNITS.get(arguments.unit),
-        unit_intensity=arguments.absolute,
-        entry=arguments.entry,
-        path=arguments.path,
-        columns=arguments.columns,
-        energies=arguments.energies,
-        times=arguments.times,
-    )
-    return read_curves(arguments.curves, settings)
-
-
 def _convert(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
 
-    curves = _told(arguments)
+    curves = told_curves(arguments, "saxs")
     store.write(arguments.output, curves, process=origin_of(arguments, "base.curves.reading"))
-    print(
-        f"{curves.title}: {len(curves.intensity)} curves of {len(curves.q)} points, "
-        f"q {curves.q[0]:.4g} to {curves.q[-1]:.4g}/angstrom"
-    )
+    span = f"q {curves.q[0]:.4g} to {curves.q[-1]:.4g}/angstrom"
+    print(f"{curves.title}: {len(curves.intensity)} curves of {len(curves.q)} points, {span}")
 
 
 def _fit_settings(arguments: argparse.Namespace, model: str | None) -> SaxsFitConfig:
@@ -208,6 +178,8 @@ def _fit_settings(arguments: argparse.Namespace, model: str | None) -> SaxsFitCo
         background=arguments.background,
         smear=arguments.smear,
         series=arguments.series,
+        own=arguments.own,
+        relative_error=arguments.relative_error,
         q_min=arguments.q_min,
         q_max=arguments.q_max,
     )
@@ -215,10 +187,17 @@ def _fit_settings(arguments: argparse.Namespace, model: str | None) -> SaxsFitCo
 
 def _fit(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
+    from madpipe.base.curves.reading import read_curves
     from madpipe.saxs.fit.choice import fit_best
-    from madpipe.saxs.fit.fit import fit_curves
+    from madpipe.saxs.fit.fit import fit_curves, fit_together
 
-    curves = _told(arguments)
+    if arguments.series == "global" and len(arguments.curves) > 1:
+        records = [read_curves([path], reading(arguments, "saxs")) for path in arguments.curves]
+        found = fit_together(records, _fit_settings(arguments, arguments.model), arguments.seed)
+        store.write(arguments.output, found, process=origin_of(arguments, "saxs.fit.choice"))
+        _tell(found)
+        return
+    curves = told_curves(arguments, "saxs")
     if arguments.model == "auto":
         choice = section(arguments, "saxs", "choice", SaxsChoiceConfig)
         found = fit_best(curves, _fit_settings(arguments, None), choice, arguments.seed)
@@ -233,7 +212,7 @@ def _predict(arguments: argparse.Namespace) -> None:
     from madpipe.base.shipped import shipped_weights
     from madpipe.saxs.network.refine import predict_and_fit
 
-    curves = _told(arguments)
+    curves = told_curves(arguments, "saxs")
     config = section(arguments, "saxs", "infer", SaxsInferConfig)
     weights = str(arguments.weights or shipped_weights("saxs"))
     found = predict_and_fit(curves, weights, config, _fit_settings(arguments, None), arguments.seed)
@@ -248,7 +227,7 @@ def _classify(arguments: argparse.Namespace) -> None:
     from madpipe.base.shipped import shipped_weights
     from madpipe.saxs.network.refine import classes_of
 
-    curves = _told(arguments)
+    curves = told_curves(arguments, "saxs")
     config = section(arguments, "saxs", "infer", SaxsInferConfig)
     fit = section(arguments, "saxs", "fit", SaxsFitConfig)
     weights = str(arguments.weights or shipped_weights("saxs"))
@@ -270,7 +249,7 @@ def _size(arguments: argparse.Namespace) -> None:
     from madpipe.saxs.analysis.size_distribution import size_distribution
     from madpipe.saxs.records_size import size_record
 
-    curves = _told(arguments)
+    curves = told_curves(arguments, "saxs")
     if len(curves.intensity) > 1:
         raise InputError(f"size: needs one curve; {len(curves.intensity)} came; choose one with --entry.")
     given = {"method": arguments.method, "contrast": arguments.contrast}
@@ -280,9 +259,10 @@ def _size(arguments: argparse.Namespace) -> None:
     found = size_record(answer, settings.method)
     store.write(arguments.output, found, process=origin_of(arguments, "saxs.analysis.size_distribution"))
     median, error = float(found.percentiles[1]), float(found.percentile_errors[1])
+    total = with_error(found.total, found.total_error)
     print(
-        f"volume fraction {with_error(found.total, found.total_error)} at contrast {settings.contrast:g}e-6/angstrom^2"
-        f", median {with_error(median, error)} angstrom, chi-square per point {found.chi2:.2f}"
+        f"volume fraction {total} at contrast {settings.contrast:g}e-6/angstrom^2, "
+        f"median {with_error(median, error)} angstrom, chi-square per point {found.chi2:.2f}"
         + (f"; {answer.verdict}" if answer.verdict else "")
     )
 
@@ -292,7 +272,7 @@ def _guinier(arguments: argparse.Namespace) -> None:
     from madpipe.base.plain import to_plain
     from madpipe.saxs.analysis.low_and_high_q import low_and_high_q
 
-    found = low_and_high_q(_told(arguments))
+    found = low_and_high_q(told_curves(arguments, "saxs"))
     process = origin_of(arguments, "saxs.analysis.low_and_high_q")
     store.write_json(arguments.output, {"curves": to_plain(found)}, process=process)
     for one in found:
@@ -303,7 +283,7 @@ def _separate(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
     from madpipe.saxs.analysis.separation import separate_series
 
-    curves = _told(arguments)
+    curves = told_curves(arguments, "saxs")
     settings = section(arguments, "saxs", "separation", SeparationSettings, element=arguments.element)
     found = separate_series(curves, settings)
     store.write(arguments.output, found, process=origin_of(arguments, "saxs.analysis.separation"))
@@ -319,7 +299,7 @@ def _anomalous(arguments: argparse.Namespace) -> None:
     from madpipe.base import store
     from madpipe.saxs.anomalous.fit import fit_anomalous
 
-    curves = _told(arguments)
+    curves = told_curves(arguments, "saxs")
     materials = dict(arguments.material) if arguments.material else None
     told = {"materials": materials, "shares": arguments.shares}
     settings = section(arguments, "saxs", "anomalous", AnomalousFitConfig, **told)

@@ -25,6 +25,6 @@ class SizeSettings(Model):
     power_law: float | None = Field(
         0.0, description="scale of a power law at low q: its value at q = 1/angstrom; fitted if null [1/cm]", ge=0.0
     )
-    power_law_exponent: float = Field(4.0, description="exponent of the power law", gt=0.0, le=6.0)
-    error_factor: float = Field(1.0, description="factor by which the data's errors are multiplied", gt=0.0)
+    power_law_exponent: float = Field(4.0, description="exponent of the power law [1]", gt=0.0, le=6.0)
+    error_factor: float = Field(1.0, description="factor by which the data's errors are multiplied [1]", gt=0.0)
     draws: int = Field(10, description="noise draws for the errors", ge=3, le=10000)

@@ -76,7 +76,7 @@ def _of_term(
     """One term's intensity."""
     shape = term.shape
     if not isinstance(shape, FormFactor):
-        return shape.law(q, *(values[term.prefix + one.name] for one in shape.parameters))
+        return shape.law(q[:, None], *(values[term.prefix + one.name][:, None] for one in shape.parameters))[:, 0]
     lengths = torch.stack([values[term.prefix + one.name] for one in shape.lengths], dim=1)
     if term.spread is None:
         gram, mean = shape.unpacked(shape.at_points(q, lengths)[None])

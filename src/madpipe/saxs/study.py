@@ -60,7 +60,14 @@ _SAMPLES: dict[str, dict[str, object]] = {  # the flagship's particle at eight e
     "lysozyme": {"path": [f"{_DATA}/lys_saxs.dat"], "steps": ["guinier"], "optional": True},
 }
 _SMOKE: dict[str, object] = {
-    "samples": {"latex": None, "apoferritin": None, "alumina": None, "lysozyme": None},
+    "samples": {
+        "latex": None,
+        "apoferritin": None,
+        "alumina": None,
+        "lysozyme": None,
+        "nickel_shell": {"simulate": {"points": 60}, "anomalous": {"library": 64, "starts": 2}},
+        "behind_a_slit": {"simulate": {"points": 80}},
+    },
     "evaluate": {"curves": 128, "foreign": 16},
 }
 _WEIGHTS: dict[str, object] = {"train": {"steps": 20000}}

@@ -90,7 +90,7 @@ def _error(
         return padded[first] - padded[second]
 
     moved = torch.from_numpy(numbers)
-    by_numbers = torch.autograd.functional.jacobian(contrast, moved).numpy()  # type: ignore[no-untyped-call]
+    by_numbers = torch.autograd.functional.jacobian(contrast, moved).numpy()
     high, low = (_between(problem, numbers, energy + step, first, second)[0] for step in (_SLOPE, -_SLOPE))
     slope = (high - low) / (2 * _SLOPE)
     return float(np.sqrt(max(by_numbers @ covariance @ by_numbers, 0.0)) / max(abs(slope), 1e-300))

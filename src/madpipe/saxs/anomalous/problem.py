@@ -162,7 +162,7 @@ class AnomalousProblem:
         self, numbers: Float[Tensor, "number"], about: float
     ) -> tuple[Complex[Tensor, "energy region"], Complex[Tensor, "number energy region"]]:
         """Contrasts, and their derivatives by the free numbers."""
-        jacobian = torch.autograd.functional.jacobian(  # type: ignore[no-untyped-call]
+        jacobian = torch.autograd.functional.jacobian(
             lambda one: torch.view_as_real(self.contrasts(one, about)), numbers
         )
         return self.contrasts(numbers, about), torch.view_as_complex(jacobian.movedim(-1, 0).contiguous())

@@ -24,7 +24,7 @@ class AnomalousFitConfig(Model):
     )
     composition: Mapping[str, tuple[float, float]] = Field(
         default_factory=dict,
-        description="shares known otherwise, as by X-ray fluorescence: mean and standard deviation, by region:element",
+        description="shares known otherwise, as by X-ray fluorescence, by region:element: mean, standard deviation [1]",
     )
     density: float = Field(
         0.005, ge=0, lt=1, description="standard deviation of each region's relative atomic density; 0: exact [1]"
@@ -51,7 +51,7 @@ class AnomalousFitConfig(Model):
         "all", description="length that is spread; all: all in proportion; none; auto: the first length"
     )
     fix: Mapping[str, float] = Field(
-        default_factory=dict, description="values that are held: lengths, pd and shares by name"
+        default_factory=dict, description="values that are held: lengths, pd and shares by name [angstrom; 1]"
     )
     background: Literal["flat", "none", "power"] = Field(
         "flat", description="of each energy on its own: a constant, nothing, or a constant and a power of q"

@@ -18,7 +18,7 @@ from madpipe.saxs.records_size import SizeDistribution
 def drawings(
     curves: Curves,
     fit: ParticleFit | None = None,
-    size: SizeDistribution | None = None,
+    sizes: SizeDistribution | None = None,
     anomalous: AnomalousFit | None = None,
     partial: Separation | None = None,
     with_guinier: bool = False,
@@ -27,8 +27,8 @@ def drawings(
     made: dict[str, Callable[[], Picture]] = {}
     if fit is not None:
         made |= {"fitted_curves": lambda: fitted_curves(fit), "valley": lambda: valley(fit)}
-    if size is not None:
-        made["size_distribution"] = lambda: size_distribution(size)
+    if sizes is not None:
+        made["size_distribution"] = lambda: size_distribution(sizes)
     if with_guinier:
         law = guinier(curves.q, curves.intensity[0], curves.sigma[0])
         made["guinier_plot"] = lambda: guinier_plot(curves, law)

@@ -12,6 +12,7 @@ from madpipe.saxs.fit.problem import Evaluated
 _Numbers = Float[np.ndarray, "number"]
 _DAMPING, _LEAST_DAMPING, _HOPELESS = 0.1, 1e-7, 1e8
 _FARTHEST = 0.7  # change of a free number in a step: a factor of 2 of a length
+_NOTHING = 1e-30  # slopes squared of a model whose scale is 0: nothing moves, and nothing divides by zero
 _GRAIN = 1e-8  # free numbers are rounded to it: what processors round differently must not grow
 _FLAT = 1e-12  # least curvature relative to the largest, in which a number still moves
 
@@ -93,10 +94,9 @@ def _proposed(path: Path, box: Box) -> _Numbers:
     """Next step, as long as a step may be, within the ranges."""
     here = path.here
     step, moves = np.zeros(len(here.numbers)), _inside(path.here, box)
-    steepest = float(np.diag(here.normal)[moves].max(initial=0.0))
-    if steepest > 0:  # 0 where nothing scatters: no number matters
+    if moves.any():
         normal, slope = here.normal[np.ix_(moves, moves)], here.slope[moves]
-        size = np.sqrt(np.diag(normal) + _FLAT * steepest)
+        size = np.sqrt(np.diag(normal) + _FLAT * max(float(np.diag(normal).max()), _NOTHING))
         unit = normal / np.outer(size, size) + path.damping * np.eye(len(size))
         step[moves] = -np.linalg.solve(unit, slope / size) / size
     longest = float(np.abs(step).max(initial=0.0))

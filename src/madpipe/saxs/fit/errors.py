@@ -228,7 +228,7 @@ def _part(
     """Draw places about one solution and find the posterior there; none of it is outside the ranges."""
     places = _round(mode, count, generator)
     low, high = rough.box()
-    inside: np.ndarray = ((places >= low) & (places <= high)).all(axis=1)
+    inside = np.logical_and(places >= low, places <= high).all(axis=1).reshape(count)
     inside[0] = True  # one at least, whose range is not looked at
     places[0] = np.clip(places[0], low, high)
     ln_target = np.full(count, -np.inf)

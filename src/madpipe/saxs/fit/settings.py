@@ -18,7 +18,9 @@ class SaxsFitConfig(Model):
     spread: str = Field(
         "auto", description="length that is spread; all: all in proportion; none; auto: the shape's first length"
     )
-    fix: Mapping[str, float] = Field(default_factory=dict, description="values that are held, by the parameter's name")
+    fix: Mapping[str, float] = Field(
+        default_factory=dict, description="values that are held, by the parameter's name [its unit: angstrom or 1]"
+    )
     contrast: Mapping[str, float] = Field(
         default_factory=dict,
         description="of each region less the solvent's, where known; the scale is then phi [1e-6/angstrom^2]",

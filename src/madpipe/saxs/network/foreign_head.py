@@ -96,7 +96,7 @@ def train_head(
         rows = (torch.randint(len(one), (_BATCH,), generator=generator) for one in (known, foreign))
         batch = torch.cat([one[pick] for one, pick in zip((known, foreign), rows, strict=True)])
         optimiser.zero_grad()
-        functional.binary_cross_entropy_with_logits(head(batch), right).backward()  # type: ignore[no-untyped-call]
+        functional.binary_cross_entropy_with_logits(head(batch), right).backward()
         optimiser.step()
     return head.eval()
 

@@ -22,7 +22,7 @@ _FARTHEST = 4.0  # stated errors from a truth
 def score(
     curves: Curves,
     fit: ParticleFit | None = None,
-    size: SizeDistribution | None = None,
+    sizes: SizeDistribution | None = None,
     anomalous: AnomalousFit | None = None,
     with_guinier: bool = False,
     truth: SaxsTruth | None = None,
@@ -33,7 +33,7 @@ def score(
     ----------
     curves:
         The data.
-    fit, size, anomalous:
+    fit, sizes, anomalous:
         Answers, as far as there are some.
     with_guinier:
         Fit Guinier's law to every curve.
@@ -49,18 +49,18 @@ def score(
         verdicts |= _of_values("fit", fits)
     if of_energies is not None:
         verdicts |= _of_values("anomalous", (of_energies,))
-    if size is not None:
-        verdicts |= _of_size(size)
+    if sizes is not None:
+        verdicts |= _of_size(sizes)
     if lines:
         words = "curves whose radius of gyration no single number describes"
         verdicts["guinier_single"] = verdict(sum(bool(one.verdict) for one in lines), 0, True, words)
-    said = kept(curves.warnings, *(one.warnings for one in (fit, size, anomalous) if one is not None))
+    said = kept(curves.warnings, *(one.warnings for one in (fit, sizes, anomalous) if one is not None))
     return SaxsScores(
         title=curves.title,
         curves=len(curves.intensity),
         fits=fits,
         anomalous=of_energies,
-        size=None if size is None else _size(size),
+        size=None if sizes is None else _size(sizes),
         guinier=lines,
         warnings=lines_of(said),
         verdicts=verdicts,
