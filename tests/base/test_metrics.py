@@ -80,7 +80,13 @@ def test_wrapped_angles_are_within_half_a_turn():
 
 @pytest.mark.parametrize(
     ("value", "error", "written"),
-    [(1.19312, 0.0182, "1.193 +- 0.018"), (0.5861234, 0.00006, "0.586123 +- 0.000060"), (1234.5, 67.8, "1234 +- 68")],
+    [
+        (1.19312, 0.0182, "1.193 +- 0.018"),
+        (0.5861234, 0.00006, "0.586123 +- 0.000060"),
+        (1234.5, 67.8, "1234 +- 68"),
+        (3.9815e-12, 4.9e-15, "(3.9815 +- 0.0049)e-12"),
+        (38235022.0, 627072.0, "(3.824 +- 0.063)e+07"),
+    ],
 )
 def test_an_error_has_two_digits_and_its_value_as_many_places(value, error, written):
     assert metrics.with_error(value, error) == written

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 _Array = np.ndarray
+_SMALL, _LARGE = 1e-4, 1e7  # numbers beyond are written with a power of ten
 UNKNOWN_PHASE = math.pi / math.sqrt(3)  # rms of a phase of which nothing is known [radian]
 
 
@@ -122,8 +123,12 @@ def finite(value: float | None) -> float | None:
 
 
 def with_error(value: float, error: float) -> str:
-    """Write a value and its standard error to two digits of the error, as in 1.193 +- 0.018."""
+    """Write a value and its standard error to two digits of the error, as 1.193 +- 0.018, or (3.9815 +- 0.0049)e-12."""
     if not (np.isfinite(error) and error > 0):
         return f"{value:.4g} +- {error:g}"
+    larger = max(abs(value), error)
+    if np.isfinite(value) and not _SMALL <= larger < _LARGE:
+        power = int(np.floor(np.log10(larger)))
+        return f"({with_error(value / 10.0**power, error / 10.0**power)})e{power:+03d}"
     digits = max(0, 1 - int(np.floor(np.log10(error))))
     return f"{value:.{digits}f} +- {error:.{digits}f}"
