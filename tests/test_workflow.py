@@ -326,6 +326,7 @@ SHARED_SECTIONS = {
     "ablate": {"ablation", "infer", "fit"},
     "infer": {"fit"},
     "shared_figures": {"figures"},
+    "anomalous": {"separation"},
 }
 
 
