@@ -209,7 +209,7 @@ rule saxs_validate:
         mem_mb=memory(1000),
         runtime=minutes(10),
     params:
-        steps=lambda wildcards: SAXS_SAMPLES[wildcards.sample].steps,
+        **from_config(steps="saxs.samples.{sample}.steps"),
         code=fingerprint("madpipe.saxs.scores.validate"),
     script:
         "../scripts/saxs_validate.py"
@@ -245,7 +245,7 @@ for saxs_word, saxs_names in alike(SAXS_SAMPLES, saxs_kind).items():
             mem_mb=memory(1000),
             runtime=minutes(10),
         params:
-            with_guinier="guinier" in SAXS_SAMPLES[saxs_names[0]].steps,
+            **from_config(steps="saxs.samples.{sample}.steps"),
             code=fingerprint("madpipe.saxs.figures.sample"),
         script:
             "../scripts/saxs_figures.py"

@@ -15,7 +15,7 @@ files = snakemake.input
 with runtime.job(snakemake.log[0]):
     made = {name: store.read(files[name], kind) for name, kind in KINDS.items() if name in dict(files.items())}
     curves = store.read(files.curves, Curves)
-    draw = drawings(curves, **made, with_guinier=snakemake.params.with_guinier)
+    draw = drawings(curves, **made, with_guinier="guinier" in snakemake.params.steps)
     process = provenance.process_of(snakemake)
     for path in [path for path in snakemake.output if path.endswith(".pdf")]:
         picture = draw[Path(path).stem]()
