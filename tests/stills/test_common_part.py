@@ -85,7 +85,7 @@ def test_errors_beside_the_mean_are_those_of_the_whole_covariance(integrated, me
     matrix, good = covariance(told, doubts, free), images.good > 0
     found = relative_errors(told)
     scale, b = (np.minimum(shares(matrix[one::2, one::2], good), 1.0) for one in (0, 1))
-    # differences of the law are right to 1e-8, and what keeps the matrix finite is 1e-6 of informations above 1
+    # differences of the law are right to 1e-8, and what keeps the matrix finite is 1e-6 of an information above 1
     assert found.ln_scale == pytest.approx(images.ln_scale_errors * scale, rel=1e-4)
     assert found.wilson_b == pytest.approx(images.wilson_b_errors * b, rel=1e-4)
     assert (scale[good] < 0.999).all()

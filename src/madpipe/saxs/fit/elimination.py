@@ -30,7 +30,8 @@ def eliminated(
 
     References
     ----------
-    Golub and Pereyra, SIAM J. Numer. Anal. 10, 413 (1973); Stark and Parker, Comput. Stat. 10, 129 (1995) (bounds).
+    Golub and Pereyra, SIAM Journal on Numerical Analysis 10, 413 (1973); Stark and
+    Parker, Comput. Stat. 10, 129 (1995) (bounds).
     """
     size = np.linalg.norm(columns, axis=0)
     size = np.where(size > 0, size, 1.0)
