@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import yaml
-from pydantic import AfterValidator, BaseModel, ConfigDict, PlainSerializer, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, PlainSerializer, ValidationError
 from pydantic.fields import FieldInfo
 
 from madpipe.base.errors import InputError, is_control, one_line
@@ -68,6 +68,15 @@ def _folder(path: str) -> str:
 _NOT_IN_FOLDERS = "{}*?[]<>|;&$`'\"\\!"
 SampleName = Annotated[str, AfterValidator(_sample_name)]
 Folder = Annotated[str, AfterValidator(_folder)]
+
+
+def _kind_of_sample(values: object) -> str:
+    """Tell which kind of sample a section is, told or validated: one with a path is measured."""
+    has_path = "path" in values if isinstance(values, Mapping) else hasattr(values, "path")
+    return "measured" if has_path else "simulated"
+
+
+KIND_OF_SAMPLE = Discriminator(_kind_of_sample)  # of a union whose parts have the tags measured and simulated
 
 
 def input_files(section: Model) -> dict[str, tuple[str, ...]]:

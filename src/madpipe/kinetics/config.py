@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
-from madpipe.base.config import InputFile, Model, SampleName
+from madpipe.base.config import KIND_OF_SAMPLE, InputFile, Model, SampleName
 from madpipe.base.curves.settings import CurvesSettings
 from madpipe.kinetics.decompose.settings import DecomposeSettings
 from madpipe.kinetics.events.settings import EventsSettings
@@ -43,14 +43,8 @@ class MeasuredSample(KineticsSample):
     optional: bool = Field(False, description="leave it out where its files are not there")
 
 
-def _kind(values: object) -> str:
-    """Which of the two a section is: one with a path is measured."""
-    given = values if isinstance(values, Mapping) else getattr(values, "__dict__", {})
-    return "measured" if "path" in given else "simulated"
-
-
 AnySample = Annotated[
-    Annotated[SimulatedSample, Tag("simulated")] | Annotated[MeasuredSample, Tag("measured")], Discriminator(_kind)
+    Annotated[SimulatedSample, Tag("simulated")] | Annotated[MeasuredSample, Tag("measured")], KIND_OF_SAMPLE
 ]
 
 

@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
-from madpipe.base.config import InputFile, Model, SampleName
+from madpipe.base.config import KIND_OF_SAMPLE, InputFile, Model, SampleName
 from madpipe.base.training_config import (
     Batch,
     GradientClip,
@@ -101,14 +101,8 @@ class MeasuredCurve(CurveSample):
     optional: bool = Field(False, description="leave it out where its file is not there")
 
 
-def _kind(values: object) -> str:
-    """Which of the two a section is: one with a path is measured."""
-    given = values if isinstance(values, Mapping) else getattr(values, "__dict__", {})
-    return "measured" if "path" in given else "simulated"
-
-
 AnyCurve = Annotated[
-    Annotated[SimulatedCurve, Tag("simulated")] | Annotated[MeasuredCurve, Tag("measured")], Discriminator(_kind)
+    Annotated[SimulatedCurve, Tag("simulated")] | Annotated[MeasuredCurve, Tag("measured")], KIND_OF_SAMPLE
 ]
 
 

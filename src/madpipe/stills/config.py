@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field, Tag
 
-from madpipe.base.config import InputFile, Model, SampleName
+from madpipe.base.config import KIND_OF_SAMPLE, InputFile, Model, SampleName
 from madpipe.base.training_config import Batch, Patience, Steps, TrainingConfig, ValidateEvery
 from madpipe.stills.integrate.settings import METHOD_NAMES, IntegrateConfig, MethodName
 
@@ -70,14 +70,8 @@ class MeasuredStills(CrystalSample):
     optional: bool = Field(False, description="left out, with a line, where its files are absent")
 
 
-def _kind(value: object) -> str:
-    """Measured where there is a path."""
-    has = "path" in value if isinstance(value, Mapping) else hasattr(value, "path")
-    return "measured" if has else "simulated"
-
-
 Sample = Annotated[
-    Annotated[SimulatedStills, Tag("simulated")] | Annotated[MeasuredStills, Tag("measured")], Discriminator(_kind)
+    Annotated[SimulatedStills, Tag("simulated")] | Annotated[MeasuredStills, Tag("measured")], KIND_OF_SAMPLE
 ]
 
 

@@ -2,9 +2,9 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, Field, Tag, field_validator, model_validator
+from pydantic import Field, Tag, field_validator, model_validator
 
-from madpipe.base.config import InputFile, Model
+from madpipe.base.config import KIND_OF_SAMPLE, InputFile, Model
 
 Step = Literal["fit", "infer", "retrieve"]
 Shape = Literal["facetted", "smooth", "polyhedron", "concave"]
@@ -150,13 +150,7 @@ class MeasuredSample(Model):
         return (value,) if isinstance(value, str | int | float) else value
 
 
-def _kind_of_sample(value: Any) -> str:
-    """A sample with a path is measured."""
-    has_path = "path" in value if isinstance(value, dict) else hasattr(value, "path")
-    return "measured" if has_path else "simulated"
-
-
 Sample = Annotated[
     Annotated[SimulatedSample, Tag("simulated")] | Annotated[MeasuredSample, Tag("measured")],
-    Discriminator(_kind_of_sample),
+    KIND_OF_SAMPLE,
 ]
