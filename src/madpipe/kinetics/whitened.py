@@ -71,20 +71,20 @@ def noise_of(singular: Float[np.ndarray, " value"], frames: int, columns: int, q
     frames, columns:
         Degrees of freedom of the matrix.
     quantile:
-        Of the largest singular value of noise, see :func:`noise_edge`.
+        Of the largest singular value of noise, see :func:`largest_of_noise`.
     """
     rank = 0
     energy = np.square(singular)
     while True:
         left = max((frames - rank) * (columns - rank), 1)
         level = float(np.sqrt(energy[rank:].sum() / left))
-        edge = level * noise_edge(frames - rank, columns - rank, quantile)
+        edge = level * largest_of_noise(frames - rank, columns - rank, quantile)
         if rank >= min(frames, columns) - 2 or singular[rank] <= edge:
             return Noise(rank, level, edge)
         rank += 1
 
 
-def noise_edge(rows: int, columns: int, quantile: float) -> float:
+def largest_of_noise(rows: int, columns: int, quantile: float) -> float:
     r"""Give a quantile of the largest singular value of noise of variance 1.
 
     .. math:: s^2 = (\sqrt{n} + \sqrt{p})^2 + x\, (\sqrt{n} + \sqrt{p})\, (1/\sqrt{n} + 1/\sqrt{p})^{1/3}

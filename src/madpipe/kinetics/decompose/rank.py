@@ -11,6 +11,7 @@ import numpy as np
 from jaxtyping import Float
 
 from madpipe.kinetics.decompose.weights import SeparableSigma
+from madpipe.kinetics.whitened import largest_of_noise
 
 TRACY_WIDOM_99 = 2.0234  # 99 % point of the Tracy-Widom law of real matrices (beta = 1)
 _BULK = 0.5  # share of the smallest singular values that tell how far the stated sigmas are off
@@ -59,8 +60,7 @@ def tracy_widom_point(frames: int, points: int) -> float:
     Johnstone, Ann. Statist. 29, 295 (2001), theorem 1.1.
     """
     few, many = min(frames, points), max(frames, points)
-    root, other = np.sqrt(max(many - 1, 1)), np.sqrt(few)
-    return float(np.sqrt((root + other) ** 2 + TRACY_WIDOM_99 * (root + other) * (1 / root + 1 / other) ** (1 / 3)))
+    return largest_of_noise(max(many - 1, 1), few, TRACY_WIDOM_99)
 
 
 def simulated_noise(

@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float
 
 from madpipe.base.curves.records import Curves
-from madpipe.kinetics.whitened import HARDLY, Noise, noise_edge, noise_of, whiten
+from madpipe.kinetics.whitened import HARDLY, Noise, largest_of_noise, noise_of, whiten
 
 _LAG = 3  # frames whose mean is compared with that of as many before
 _COARSE_Q = 24  # groups of neighbouring q in which faint changes are looked for
@@ -63,7 +63,7 @@ def _with_faint(data: np.ndarray, directions: np.ndarray) -> np.ndarray:
         if min(coarse.shape) < _FEWEST:
             continue
         _, singular, right = np.linalg.svd(coarse, full_matrices=False)
-        edge = noise_edge(coarse.shape[0], coarse.shape[1], HARDLY)
+        edge = largest_of_noise(coarse.shape[0], coarse.shape[1], HARDLY)
         found = right[singular > edge] @ of_q
         directions = np.concatenate([directions, found - (found @ directions.T) @ directions])
     return directions
