@@ -78,16 +78,48 @@ def _of_term(
     if not isinstance(shape, FormFactor):
         return shape.law(q[:, None], *(values[term.prefix + one.name][:, None] for one in shape.parameters))[:, 0]
     lengths = torch.stack([values[term.prefix + one.name] for one in shape.lengths], dim=1)
-    if term.spread is None:
-        gram, mean = shape.unpacked(shape.at_points(q, lengths)[None])
-        gram, mean, volume = gram[0], mean[0], shape.outer_volume(lengths)
-    else:
-        chosen = spread_of(shape, None if term.spread == "all" else term.spread)
-        width = values[f"{term.prefix}pd"]
-        gram, mean, volumes = size_averages_at_points(shape, q, lengths, distribution, width, chosen, accuracy)
-        volume = volumes.sum(1)
+    width = None if term.spread is None else values[f"{term.prefix}pd"]
+    gram, mean, volume = averages(shape, term.spread, q, lengths, width, distribution, accuracy)
     of_regions = contrasts_of(term, values, contrasts)
     return cross_section(gram, mean, volume, of_regions, _structure(term, values, q, volume))
+
+
+def averages(
+    shape: FormFactor,
+    spread: str | None,
+    q: Float[Tensor, "point"],
+    lengths: Float[Tensor, "point length"],
+    width: Float[Tensor, "point"] | None,
+    distribution: Distribution,
+    accuracy: float = ACCURACY,
+) -> tuple[Float[Tensor, "point region region"], Float[Tensor, "point region"], Float[Tensor, "point"]]:
+    """Average a shape over its sizes, point by point; without a width all particles are alike.
+
+    Parameters
+    ----------
+    shape, spread:
+        Of a term: which length is spread, or ``all``.
+    q, lengths, width:
+        At each point [1/angstrom, angstrom, 1].
+    distribution, accuracy:
+        Of the sizes, and of the averages, relative.
+
+    Returns
+    -------
+    :
+        Products of the regions' amplitudes [angstrom^6], amplitudes and the particle's volume [angstrom^3].
+    """
+    if width is None:
+        gram, mean = shape.unpacked(shape.at_points(q, lengths)[None])
+        return gram[0], mean[0], shape.outer_volume(lengths)
+    chosen = spread_of(shape, None if spread == "all" else spread)
+    products, amplitudes, volumes = size_averages_at_points(shape, q, lengths, distribution, width, chosen, accuracy)
+    return products, amplitudes, volumes.sum(1)
+
+
+def largest_dimension(shape: FormFactor, lengths: Float[Tensor, "length"], width: float, deviations: float) -> float:
+    """Largest dimension of particles, so many standard deviations above their mean size included [angstrom]."""
+    return 2 * (1 + deviations * width) * float(shape.reach(lengths[None])[0])
 
 
 def contrasts_of(term: Term, values: Values, contrasts: Mapping[str, float]) -> Float[Tensor, "point region"]:

@@ -10,12 +10,9 @@ from jaxtyping import Float
 from madpipe.saxs.anomalous.problem import AnomalousProblem, FittedSeries
 from madpipe.saxs.anomalous.search import FoundSeries
 from madpipe.saxs.anomalous.unknowns import OFFSET, Unknown
-from madpipe.saxs.fit.answer import DOUBT
-from madpipe.saxs.fit.residuals import excess, longest_run_probability
+from madpipe.saxs.fit.residuals import excess, explains, explanation, longest_run_probability
 from madpipe.saxs.records import AT_BOUND, FREE, HELD, OPEN
 
-_NOISE = 4.0  # standard deviations of chi-square beyond its mean that no noise explains
-_LEAST_CHANCE = 1e-4  # of a run of residuals of one sign, over all curves
 _WIDER = 2.0  # standard deviations of chi-square from which errors are widened
 _OPEN = 1.5  # standard deviation of a free number from which the data leave it open: a factor of 4 of a length
 _VAGUE = 3.0  # standard deviation of a free number without data: keeps the information from being singular
@@ -144,21 +141,11 @@ def verdict(fitted: FittedSeries, found: Quantities) -> tuple[str, bool]:
     beyond = excess(fitted.deviance, dof)
     chance = min(1.0, min(longest_runs(fitted)) * len(fitted.problem.curves))
     words = [f"chi-square {fitted.deviance / dof:.3g} per degree of freedom of {dof}"]
-    explained = beyond < _NOISE and chance > _LEAST_CHANCE
-    if beyond >= _NOISE:
-        words.append(f"the model does not explain the curves: {beyond:.1f} standard deviations beyond noise")
-    elif chance <= _LEAST_CHANCE:
-        words.append(f"the model does not explain the curves: residuals keep their sign too long (chance {chance:.1g})")
-    elif beyond < -_NOISE:
-        words.append("the model explains the curves; their errors are stated too large")
-    elif beyond >= DOUBT:
-        words.append(f"the model hardly explains the curves: {beyond:.1f} standard deviations beyond noise")
-    else:
-        words.append("the model explains the curves")
+    words.append(explanation(beyond, chance, "the curves", "their errors"))
     for state, said in ((OPEN, "left open by the data"), (AT_BOUND, "at an end of its range")):
         words += [f"{name} is {said}" for name, one in zip(found.names, found.states, strict=True) if one == state]
     words += _far_off(fitted, found)
-    return "; ".join(words), explained
+    return "; ".join(words), explains(beyond, chance)
 
 
 def _far_off(fitted: FittedSeries, found: Quantities) -> list[str]:

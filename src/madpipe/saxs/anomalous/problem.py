@@ -20,14 +20,13 @@ from torch import Tensor
 
 from madpipe.physics.scattering.distributions import Distribution
 from madpipe.physics.scattering.shapes.form_factor import FormFactor
-from madpipe.physics.scattering.shapes.size_averages import size_averages_at_points, spread_of
 from madpipe.saxs.anomalous.dispersion import Dispersion
 from madpipe.saxs.anomalous.sample import Sample
 from madpipe.saxs.anomalous.unknowns import Unknowns
 from madpipe.saxs.fit.elimination import Eliminated, eliminated, reduced
-from madpipe.saxs.fit.problem import Measured
+from madpipe.saxs.fit.problem import Evaluated, Measured
 from madpipe.saxs.forward import cross_section
-from madpipe.saxs.intensities import ACCURACY
+from madpipe.saxs.intensities import averages, largest_dimension
 from madpipe.saxs.model import Term
 
 _Numbers = Float[np.ndarray, "number"]
@@ -92,12 +91,12 @@ class AnomalousProblem:
             known.setdefault(one.fine.numpy().tobytes(), []).append(place)
         return list(known.values())
 
-    def evaluated(self, numbers: _Numbers) -> "EvaluatedSeries":
+    def evaluated(self, numbers: _Numbers) -> Evaluated:
         """Evaluate the fit and its derivatives at some free numbers."""
         found = self.fitted(numbers)
         slope, normal = reduced(found.slopes, found.columns[:, found.factors.free], found.factors.residuals)
         off, steps = self.unknowns.prior(numbers)
-        return EvaluatedSeries(numbers, found.deviance, slope + off * steps, normal + np.diag(steps**2))
+        return Evaluated(numbers, found.deviance, slope + off * steps, normal + np.diag(steps**2))
 
     def fitted(self, numbers: _Numbers) -> "FittedSeries":
         """Curves, factors, and derivatives of the weighted curves with the factors held."""
@@ -196,13 +195,9 @@ class AnomalousProblem:
             raise TypeError("a shape with regions is required; an empirical law came; choose another model")
         values = self.unknowns.of_kind("shape", points.T)
         lengths = values[: len(shape.lengths)].T
-        if self.term.spread is None:
-            gram, _ = shape.unpacked(shape.at_points(q, lengths)[None])
-            return gram[0], shape.outer_volume(lengths)
-        chosen = spread_of(shape, None if self.term.spread == "all" else self.term.spread)
-        width = values[len(shape.lengths)]
-        gram, _, volumes = size_averages_at_points(shape, q, lengths, self.distribution, width, chosen, ACCURACY)
-        return gram, volumes.sum(1)
+        width = None if self.term.spread is None else values[len(shape.lengths)]
+        gram, _, volume = averages(shape, self.term.spread, q, lengths, width, self.distribution)
+        return gram, volume
 
     def largest(self, numbers: _Numbers) -> float:
         """Largest dimension of the particles, those of the distribution's upper end included [angstrom]."""
@@ -211,7 +206,7 @@ class AnomalousProblem:
             return 0.0
         count = len(shape.lengths)
         width = 0.0 if self.term.spread is None else float(values[count])
-        return 2 * (1 + 2 * width) * float(shape.reach(values[None, :count])[0])
+        return largest_dimension(shape, values[:count], width, deviations=2.0)
 
 
 def _by(values: Float[Tensor, "point"], points: Float[Tensor, "point number"]) -> Float[Tensor, "point number"]:
@@ -240,16 +235,6 @@ def _with_slopes(
         + torch.einsum("epk,nek->epn", of_contrast.conj(), by_numbers).real
     )
     return torch.cat([columns, whole.detach()[..., None]], dim=-1)
-
-
-@dataclass(frozen=True)
-class EvaluatedSeries:
-    """A trial of the search: see `physics.marquardt.Trial`."""
-
-    numbers: _Numbers
-    deviance: float
-    slope: _Numbers
-    normal: Float[np.ndarray, "number number"]
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from madpipe.physics.marquardt import minimise
-from madpipe.saxs.anomalous.problem import AnomalousProblem, EvaluatedSeries
+from madpipe.saxs.anomalous.problem import AnomalousProblem
 from madpipe.saxs.anomalous.starts import Start, exchanged
+from madpipe.saxs.fit.problem import Evaluated
 
 _DOUBT = 0.02  # relative error of the curves that stands for all doubts at first
 _ROUGHLY = 60.0  # of chi-square above the best, of ends that are then refined
@@ -22,8 +23,8 @@ _RIVALS = 6.0  # of chi-square above the best, of solutions that are told beside
 class FoundSeries:
     """Best answer, and others that explain the curves as well."""
 
-    best: EvaluatedSeries
-    others: tuple[EvaluatedSeries, ...]
+    best: Evaluated
+    others: tuple[Evaluated, ...]
     starts: int  # that were tried
 
 
@@ -49,28 +50,28 @@ def search(problem: AnomalousProblem, starts: Sequence[Start], evaluations: int)
     return FoundSeries(ends[0], tuple(_apart(problem, ends, _RIVALS)[1:]), len(begun))
 
 
-def refined(problem: AnomalousProblem, start: Start, evaluations: int) -> EvaluatedSeries:
+def refined(problem: AnomalousProblem, start: Start, evaluations: int) -> Evaluated:
     """Minimise over everything from one start."""
     return _ended(problem, start, evaluations)
 
 
-def _apart(problem: AnomalousProblem, ends: Sequence[EvaluatedSeries], above: float) -> list[EvaluatedSeries]:
+def _apart(problem: AnomalousProblem, ends: Sequence[Evaluated], above: float) -> list[Evaluated]:
     """Ends that are solutions of their own and not worse than the best by more, the best first."""
-    kept: list[EvaluatedSeries] = []
+    kept: list[Evaluated] = []
     for one in ends:
         if one.deviance < ends[0].deviance + above and not any(_is_near(problem, one, known) for known in kept):
             kept.append(one)
     return kept
 
 
-def _ended(problem: AnomalousProblem, start: Start, evaluations: int) -> EvaluatedSeries:
+def _ended(problem: AnomalousProblem, start: Start, evaluations: int) -> Evaluated:
     """Where a search from one start ends."""
     farthest = np.array([one.farthest for one in problem.unknowns.moved])
     numbers = problem.unknowns.numbers(start)
     return minimise(problem.evaluated, numbers, evaluations, _TOLERANCE, farthest, _GRAIN, damping=0.1)
 
 
-def _is_near(problem: AnomalousProblem, one: EvaluatedSeries, other: EvaluatedSeries) -> bool:
+def _is_near(problem: AnomalousProblem, one: Evaluated, other: Evaluated) -> bool:
     """Whether two ends are one solution: no length or share is farther off than errors go."""
     shown = [one.kind in ("shape", "share") for one in problem.unknowns.moved]
     apart = np.abs(one.numbers - other.numbers)

@@ -12,15 +12,12 @@ from scipy.special import ndtri
 from madpipe.saxs.fit.derived import UNITS, derived, derived_names, derived_slopes
 from madpipe.saxs.fit.errors import Draws, Uncertainty, uncertainty, weighted_quantiles
 from madpipe.saxs.fit.problem import Fitted, Problem
-from madpipe.saxs.fit.residuals import excess, longest_run_probability, runs_probability
+from madpipe.saxs.fit.residuals import excess, explains, explanation, longest_run_probability, runs_probability
 from madpipe.saxs.fit.search import Found
 from madpipe.saxs.intensities import is_absolute
 from madpipe.saxs.records import AT_BOUND, FREE, HELD, OPEN
 
-NOISE = 4.0  # standard deviations of chi-square beyond its mean that no noise explains
-LEAST_CHANCE = 1e-4  # of runs of residuals
 _SEEN = 2.0  # standard deviations from which a scale is told from 0
-DOUBT = 2.5  # standard deviations of chi-square, from which a model is in doubt
 _END = 0.01  # of a range, in free numbers or as a share, that counts as its end
 _LEVELS = (1.0, 3.84)  # of chi-square, of the inner and the outer interval
 _TAILS = np.array([0.025, 0.16, 0.84, 0.975])
@@ -208,20 +205,10 @@ def _verdict(
     """Whether the model explains the data, in words."""
     chi2 = fitted.deviance / dof
     words = [f"chi-square {chi2:.3g} per degree of freedom of {dof}"]
-    explained = beyond < NOISE and chance > LEAST_CHANCE
-    if beyond >= NOISE:
-        words.append(f"the model does not explain the data: {beyond:.1f} standard deviations beyond noise")
-    elif chance <= LEAST_CHANCE:
-        words.append(f"the model does not explain the data: residuals keep their sign too long (chance {chance:.1g})")
-    elif beyond < -NOISE:
-        words.append("the model explains the data; errors are stated too large")
-    elif beyond >= DOUBT:
-        words.append(f"the model hardly explains the data: {beyond:.1f} standard deviations beyond noise")
-    else:
-        words.append("the model explains the data")
+    words.append(explanation(beyond, chance, "the data", "errors"))
     for state, said in ((OPEN, "left open by the data"), (AT_BOUND, "at an end of its range")):
         words += [f"{name} is {said}" for name, one in zip(names, states, strict=True) if one == state]
-    return "; ".join(words), explained
+    return "; ".join(words), explains(beyond, chance)
 
 
 def _unseen(names: list[str], values: np.ndarray, errors: np.ndarray) -> list[str]:

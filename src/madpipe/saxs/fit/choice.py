@@ -12,7 +12,7 @@ from madpipe.base.plain import told
 from madpipe.base.runtime import progress
 from madpipe.physics.scattering.shapes.form_factor import FormFactor
 from madpipe.saxs.fit.fit import fit_curves
-from madpipe.saxs.fit.residuals import excess
+from madpipe.saxs.fit.residuals import excess, explains
 from madpipe.saxs.fit.settings import SaxsChoiceConfig, SaxsFitConfig
 from madpipe.saxs.model import model_named
 from madpipe.saxs.records import HELD, ParticleFit
@@ -20,7 +20,6 @@ from madpipe.saxs.records import HELD, ParticleFit
 _CHEAP = ("ball", "sheet", "revolution")
 _WELL, _LIKELY = 1.5, 0.01  # excess of chi-square and chance of runs with which a dearer model is not asked for
 _STRONG = 10.0  # of BIC: below it another model explains the curve nearly as well
-_LEAST_CHANCE = 1e-4  # of runs of residuals
 
 
 @dataclass(frozen=True)
@@ -152,6 +151,4 @@ def _candidate(fit: ParticleFit, number: int, bic: float, noise: float) -> Candi
     chi2, dof = float(fit.chi2[number]), int(fit.degrees_of_freedom[number])
     beyond, chance = excess(chi2 * dof, dof), float(fit.longest_run[number])
     verdict = fit.verdicts.split("\n")[number]
-    return Candidate(
-        fit.model, chi2, bic, _free(fit), beyond, chance, beyond < noise and chance > _LEAST_CHANCE, verdict
-    )
+    return Candidate(fit.model, chi2, bic, _free(fit), beyond, chance, explains(beyond, chance, noise), verdict)

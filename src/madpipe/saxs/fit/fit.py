@@ -10,10 +10,10 @@ from madpipe.base import warned
 from madpipe.base.curves.records import Curves
 from madpipe.base.errors import InputError
 from madpipe.base.runtime import progress
-from madpipe.saxs.fit.answer import NOISE, Answer, answer_of
+from madpipe.saxs.fit.answer import Answer, answer_of
 from madpipe.saxs.fit.measured import Prepared
 from madpipe.saxs.fit.problem import Evaluated, Measured, Problem
-from madpipe.saxs.fit.residuals import excess
+from madpipe.saxs.fit.residuals import NOISE, excess
 from madpipe.saxs.fit.search import Found, polished, survey
 from madpipe.saxs.fit.settings import SaxsFitConfig
 from madpipe.saxs.fit.starts import library

@@ -12,7 +12,7 @@ from torch import Tensor
 from madpipe.physics.scattering.distributions import Distribution
 from madpipe.physics.scattering.shapes.form_factor import FormFactor
 from madpipe.saxs.fit.elimination import Eliminated, eliminated, reduced
-from madpipe.saxs.intensities import ACCURACY, unit_intensities
+from madpipe.saxs.intensities import ACCURACY, largest_dimension, unit_intensities
 from madpipe.saxs.model import ParticleModel
 from madpipe.saxs.parameters import Parameter
 
@@ -130,9 +130,9 @@ class Problem:
         values = self.of_curve(values, 0)
         for term in self.model.terms:
             if isinstance(term.shape, FormFactor) and not term.shape.is_sheet:
-                lengths = torch.tensor([[values[term.prefix + one.name] for one in term.shape.lengths]])
+                lengths = torch.tensor([values[term.prefix + one.name] for one in term.shape.lengths]).double()
                 width = 0.0 if term.spread is None else values[f"{term.prefix}pd"]
-                found.append(2 * (1 + 2 * width) * float(term.shape.reach(lengths.double())[0]))
+                found.append(largest_dimension(term.shape, lengths, width, deviations=2.0))
         return max(found)
 
     def numbers(self, values: Mapping[str, float]) -> _Numbers:

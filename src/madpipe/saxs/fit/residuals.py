@@ -6,6 +6,46 @@ import numpy as np
 from jaxtyping import Float
 from scipy.special import ndtr
 
+NOISE = 4.0  # standard deviations of chi-square beyond its mean that no noise explains
+DOUBT = 2.5  # standard deviations of chi-square, from which a model is in doubt
+LEAST_CHANCE = 1e-4  # of a run of residuals of one sign
+
+
+def explains(beyond: float, chance: float, noise: float = NOISE) -> bool:
+    """Say whether noise may explain what a model misses.
+
+    Parameters
+    ----------
+    beyond:
+        From :func:`excess`.
+    chance:
+        Of so long a run of residuals of one sign.
+    noise:
+        Standard deviations of chi-square that no noise explains.
+    """
+    return beyond < noise and chance > LEAST_CHANCE
+
+
+def explanation(beyond: float, chance: float, data: str, errors: str) -> str:
+    """Say in words whether a model explains its data.
+
+    Parameters
+    ----------
+    beyond, chance:
+        As for :func:`explains`.
+    data, errors:
+        What they and their errors are called.
+    """
+    if beyond >= NOISE:
+        return f"the model does not explain {data}: {beyond:.1f} standard deviations beyond noise"
+    if chance <= LEAST_CHANCE:
+        return f"the model does not explain {data}: residuals keep their sign too long (chance {chance:.1g})"
+    if beyond < -NOISE:
+        return f"the model explains {data}; {errors} are stated too large"
+    if beyond >= DOUBT:
+        return f"the model hardly explains {data}: {beyond:.1f} standard deviations beyond noise"
+    return f"the model explains {data}"
+
 
 def excess(deviance: float, dof: int) -> float:
     """Chi-square beyond its mean, in standard deviations of pure noise [1]; Wilson and Hilferty's cube root."""

@@ -10,7 +10,7 @@ from madpipe.base.curves.records import Curves, curve_of
 from madpipe.base.plain import told
 from madpipe.base.warned import kept
 from madpipe.saxs.fit.fit import fit_curves
-from madpipe.saxs.fit.residuals import excess
+from madpipe.saxs.fit.residuals import NOISE, excess
 from madpipe.saxs.fit.settings import SaxsFitConfig
 from madpipe.saxs.network.infer import ParameterGuess, Predictor, ShapePrediction
 from madpipe.saxs.network.settings import SaxsInferConfig
@@ -19,7 +19,6 @@ from madpipe.saxs.records import ParticleFit
 
 _STARTS = 3  # of each class: means of its mixture, then draws
 _QUICK = 12  # evaluations of a refit: enough to tell whether a shape fits
-_NOISE = 4.0  # standard deviations of chi-square beyond noise
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,7 @@ def predict_and_fit(
     fits: list[ParticleFit] = []
     for name in _candidates(predictions, max(config.refit, 1)):
         fits.append(_fitted(curves, [one.of_class[name] for one in predictions], fit, seed))
-        if all(excess(chi2 * dof, dof) < _NOISE for chi2, dof in _ends(fits[-1])):
+        if all(excess(chi2 * dof, dof) < NOISE for chi2, dof in _ends(fits[-1])):
             break
     best = min(fits, key=lambda one: float(one.chi2.sum()))
     notes = [one.note for one in predictions if one.note]
@@ -88,7 +87,7 @@ def classes_of(
         for shape in list(one.probabilities)[: config.refit]:
             made = _fitted(curve_of(curves, number), [one.of_class[shape]], quick, seed)
             (chi2, dof), *_ = _ends(made)
-            refits.append(Refit(shape, made.model, chi2, excess(chi2 * dof, dof) < _NOISE))
+            refits.append(Refit(shape, made.model, chi2, excess(chi2 * dof, dof) < NOISE))
             if refits[-1].explains:
                 break
         found.append(_classes(name, one, tuple(refits)))

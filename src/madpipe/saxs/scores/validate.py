@@ -9,13 +9,13 @@ from madpipe.base.verdict import Verdict, verdict
 from madpipe.base.warned import kept, lines_of
 from madpipe.saxs.analysis.guinier import guinier
 from madpipe.saxs.anomalous.records import AnomalousFit
+from madpipe.saxs.fit.residuals import NOISE
 from madpipe.saxs.records import AT_BOUND, FREE, HELD, OPEN, ParticleFit
 from madpipe.saxs.records_size import SizeDistribution
 from madpipe.saxs.scores.records import FitScores, GuinierScores, SaxsScores, SizeScores, ValueScore
 from madpipe.saxs.simulate.records import SaxsTruth
 
 _STATES = {FREE: "free", HELD: "held", OPEN: "open", AT_BOUND: "at an end of its range"}
-_NOISE = 4.0  # standard deviations of chi-square
 _FARTHEST = 4.0  # stated errors from a truth
 
 
@@ -114,7 +114,7 @@ def _anomalous(fit: AnomalousFit, truth: Mapping[str, float]) -> FitScores:
 def _of_values(step: str, fits: tuple[FitScores, ...]) -> dict[str, Verdict]:
     """Whether a model explains the curves, and whether a truth lies within the errors."""
     worst = max(fits, key=lambda one: math.inf if one.chi2 is None else one.chi2)
-    limit = 1 + _NOISE * math.sqrt(2 / max(worst.degrees_of_freedom, 1))
+    limit = 1 + NOISE * math.sqrt(2 / max(worst.degrees_of_freedom, 1))
     words = f"chi-square per degree of freedom, {worst.curve}; at most what noise makes it"
     made = {f"{step}_chi2": verdict(math.nan if worst.chi2 is None else worst.chi2, limit, True, words)}
     off = [
@@ -142,7 +142,7 @@ def _size(size: SizeDistribution) -> SizeScores:
 
 def _of_size(size: SizeDistribution) -> dict[str, Verdict]:
     """Whether a distribution explains its curve."""
-    limit = 1 + _NOISE * math.sqrt(2 / len(size.q))
+    limit = 1 + NOISE * math.sqrt(2 / len(size.q))
     outside = float(size.volume[size.is_trusted == 0].sum() / max(size.volume.sum(), 1e-300))
     return {
         "size_chi2": verdict(size.chi2, limit, True, "chi-square per point; at most what noise makes it"),

@@ -13,7 +13,7 @@ from madpipe.physics.scattering.shapes.form_factor import FormFactor
 from madpipe.physics.scattering.shapes.size_averages import size_averages, spread_of
 from madpipe.physics.scattering.smearing import Resolution, smearing
 from madpipe.saxs.forward import cross_section
-from madpipe.saxs.intensities import is_absolute, unit_intensities
+from madpipe.saxs.intensities import is_absolute, largest_dimension, unit_intensities
 from madpipe.saxs.model import ParticleModel, model_named
 from madpipe.saxs.plan.materials import atoms_of, elements_of, material_of
 from madpipe.saxs.simulate.records import SaxsTruth
@@ -111,9 +111,8 @@ def _largest(model: ParticleModel, values: Mapping[str, float]) -> float:
     found = [1.0]
     for term in model.terms:
         if isinstance(term.shape, FormFactor) and not term.shape.is_sheet:
-            lengths = torch.tensor([[values[term.prefix + one.name] for one in term.shape.lengths]]).double()
-            width = values.get(f"{term.prefix}pd", 0.0)
-            found.append(2 * (1 + 4 * width) * float(term.shape.reach(lengths)[0]))
+            lengths = torch.tensor([values[term.prefix + one.name] for one in term.shape.lengths]).double()
+            found.append(largest_dimension(term.shape, lengths, values.get(f"{term.prefix}pd", 0.0), deviations=4.0))
     return max(found)
 
 
